@@ -1,0 +1,139 @@
+//! The daemon's side of a start that has got so far.
+
+use crate::errno::Errno;
+use crate::error::{Cause, Error, Step, Subject};
+use crate::line::Line;
+use crate::notify;
+use crate::pidfile::PidFileLock;
+use crate::plan::Plan;
+use crate::report::{Record, Reporter, Said};
+use crate::start;
+use crate::sys::{Sys, fd, signal};
+use crate::text::Text;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+/// A daemon that has been opened: what [`Daemon::open`](crate::Daemon::open) gives back in it.
+///
+/// Dropping it closes the line to the starter, but leaves the pid file to the end of the process.
+#[derive(Debug)]
+pub struct Context {
+    program: Text,
+    reporter: Option<Reporter>,
+    late_stderr: Option<OwnedFd>,
+    pid_file: Option<PidFileLock>,
+    detached: bool,
+    ready: bool,
+}
+
+const STDERR: libc::c_int = 2;
+
+impl Context {
+    /// Takes over what the daemon keeps of the plan. With automatic readiness this is the moment of the report.
+    pub(crate) fn new(plan: &mut Plan, reporter: Option<Reporter>, program: Text) -> Self {
+        let mut context = Self {
+            program,
+            detached: reporter.is_some(),
+            reporter,
+            late_stderr: plan.streams.take_late(),
+            pid_file: plan.pid_file.take(),
+            ready: false,
+        };
+        if !plan.manual_ready {
+            if let Some(reporter) = context.reporter.take() {
+                start::report_ready(&reporter);
+            }
+            context.ready = true;
+            notify::ready();
+        }
+        context
+    }
+
+    /// Whether this process was forked off its starter.
+    #[must_use]
+    pub fn is_detached(&self) -> bool {
+        self.detached
+    }
+
+    /// Whether the starter knows that the daemon is ready.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    /// Says that the daemon is ready: standard error is switched to where it was meant to go, the starter leaves with 0, and
+    /// a service manager that asked for it (`NOTIFY_SOCKET`) is told. With automatic readiness, and when called again, it
+    /// does nothing.
+    ///
+    /// # Errors
+    /// Standard error cannot be switched. Or the starter is gone, killed before it knew (EPIPE): whoever ran it was told that
+    /// the start failed, so the daemon should end.
+    pub fn ready(&mut self) -> Result<(), Error> {
+        if self.ready {
+            return Ok(());
+        }
+        if let Some(late) = self.late_stderr.take() {
+            let switched = fd::connect(late.as_raw_fd(), STDERR);
+            switched.map_err(|errno| Error::os(Step::Stderr, Subject::Nothing, errno))?;
+        }
+        if let Some(reporter) = self.reporter.take() {
+            let told = reporter.send(&Record::Ready);
+            told.map_err(|errno| Error::os(Step::Report, Subject::Word("starter"), errno))?;
+        }
+        self.ready = true;
+        notify::ready();
+        Ok(())
+    }
+
+    /// Says that the daemon cannot become ready, and why: the starter prints `message` behind the program's name and leaves
+    /// with `status`. The caller should end the process then; one that stays is killed after five seconds. A process that did
+    /// not detach prints the line itself.
+    ///
+    /// # Errors
+    /// EINVAL when `status` is not between 1 and 255; EALREADY when the daemon is ready already; EPIPE when the starter is
+    /// gone.
+    pub fn fail(&mut self, status: i32, message: impl AsRef<[u8]>) -> Result<(), Error> {
+        self.fail_with(status, message.as_ref())
+    }
+
+    fn fail_with(&mut self, status: i32, message: &[u8]) -> Result<(), Error> {
+        if !(1..=255).contains(&status) {
+            return Err(Error::os(Step::Argument, Subject::Number(i64::from(status)), Errno::EINVAL));
+        }
+        if self.ready {
+            return Err(Error::os(Step::Start, Subject::Nothing, Errno::EALREADY));
+        }
+        match self.reporter.take() {
+            Some(reporter) => {
+                let told = reporter.send(&Record::Said(Said::new(status, message)));
+                told.map_err(|errno| Error::os(Step::Report, Subject::Word("starter"), errno))
+            }
+            None => {
+                let said = Cause::Said(Text::new(message).unwrap_or_default(), status);
+                print(self.program.as_bytes(), &Error::new(Step::Start, Subject::Nothing, said));
+                Ok(())
+            }
+        }
+    }
+
+    /// Removes the pid file and gives up its lock. The end of the process does it too.
+    pub fn close(&mut self) {
+        drop(self.pid_file.take());
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        if let Some(lock) = self.pid_file.take() {
+            lock.keep();
+        }
+    }
+}
+
+/// Prints `PROGRAM: ERROR` on standard error, in one piece.
+pub(crate) fn print(program: &[u8], error: &Error) {
+    let mut line = Line::new();
+    line.push_printable(program).push(b": ");
+    error.write(&mut line);
+    line.push(b"\n");
+    let _: Sys<usize> = signal::without_broken_pipe(|| fd::write(STDERR, line.as_bytes()));
+}

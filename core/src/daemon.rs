@@ -1,0 +1,427 @@
+//! What a daemon is to be, and the door to its start.
+#![allow(unsafe_code, reason = "declares the unsafe functions that fork; there is no unsafe operation of its own")]
+
+use crate::context::Context;
+use crate::descriptors::Keep;
+use crate::detach::Detach;
+use crate::errno::Errno;
+use crate::error::{Error, Step, Subject};
+use crate::pidfile::PidFile;
+use crate::plan::{Hooks, Plan};
+use crate::privileges::{self, Groups, Name};
+use crate::signals::{self, SignalAction};
+use crate::start::{self, Aside, Role};
+use crate::starting::Starting;
+use crate::streams::Stream;
+use crate::sys::process;
+use crate::text::Text;
+use std::ffi::OsStr;
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::Duration;
+
+/// Everything that can be set.
+#[derive(Debug)]
+pub(crate) struct Options {
+    pub(crate) program: Text,
+    pub(crate) working: Text,
+    pub(crate) root: Option<Text>,
+    pub(crate) umask: libc::mode_t,
+    pub(crate) prevent_core: bool,
+    pub(crate) detach: Detach,
+    pub(crate) keep: Keep,
+    pub(crate) streams: [Option<Stream>; 3],
+    pub(crate) signals: signals::Map,
+    pub(crate) pid_file: Option<PidFile>,
+    pub(crate) privileges: privileges::Request,
+    pub(crate) manual_ready: bool,
+    pub(crate) ready_timeout: Option<Duration>,
+    pub(crate) hooks: Hooks,
+}
+
+/// What a daemon is to be. Set what differs from the defaults, then [`open`](Self::open).
+///
+/// Every setter checks its value as far as that can be done without looking at the system, and returns the builder for the
+/// next one. What depends on the system (users, directories, files) is checked by `open`, before anything is changed.
+///
+/// ```no_run
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut daemon = daemonctx::Daemon::new()?;
+/// daemon.pid_file("/run/hello.pid")?.user("nobody")?.umask(0o022)?.manual_ready(true);
+/// // SAFETY: there are no other threads, and no descriptor opened so far is used again.
+/// let mut context = unsafe { daemon.open()? };
+/// let port = std::net::TcpListener::bind("127.0.0.1:8080")?;
+/// context.ready()?;
+/// # drop(port);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Daemon {
+    options: Options,
+    plan: Option<Plan>,
+}
+
+impl std::fmt::Debug for Daemon {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.options.fmt(formatter)
+    }
+}
+
+/// Which process this is after [`Daemon::fork`].
+#[allow(clippy::large_enum_variant, reason = "it is made once and taken apart at once")]
+#[derive(Debug)]
+pub enum Fork {
+    /// The program that goes on.
+    Starter(Starting),
+    /// The daemon.
+    Daemon(Context),
+}
+
+fn option<T>(step: Step, bytes: &[u8], value: Result<T, Errno>) -> Result<T, Error> {
+    value.map_err(|errno| Error::about(step, bytes, errno))
+}
+
+fn path(step: Step, path: &Path) -> Result<Text, Error> {
+    let bytes = path.as_os_str().as_bytes();
+    option(step, bytes, Text::path(bytes))
+}
+
+impl Daemon {
+    /// A daemon with the defaults of PEP 3143: working directory `/`, umask 0, no core files, standard streams on
+    /// `/dev/null`, all other descriptors closed, detached unless a supervisor has done that; ready when
+    /// [`open`](Self::open) is done, within 30 seconds; no pid file, the same user.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn new() -> Result<Self, Error> {
+        const READY_TIMEOUT: Duration = Duration::from_secs(30);
+        let program = process::program_name().map_or(b"daemon".as_slice(), std::ffi::CStr::to_bytes);
+        let options = Options {
+            program: option(Step::ProgramName, program, Text::new(program))?,
+            working: option(Step::WorkingDirectory, b"/", Text::path(b"/"))?,
+            root: None,
+            umask: 0,
+            prevent_core: true,
+            detach: Detach::Auto,
+            keep: Keep::default(),
+            streams: [None, None, None],
+            signals: signals::Map::default(),
+            pid_file: None,
+            privileges: privileges::Request::default(),
+            manual_ready: false,
+            ready_timeout: Some(READY_TIMEOUT),
+            hooks: Hooks::default(),
+        };
+        Ok(Self { options, plan: None })
+    }
+
+    /// The name that begins the starter's line; the program's own unless set.
+    ///
+    /// # Errors
+    /// EINVAL: it is empty or holds a NUL.
+    pub fn program_name(&mut self, name: impl AsRef<OsStr>) -> Result<&mut Self, Error> {
+        let bytes = name.as_ref().as_bytes();
+        let checked = if bytes.is_empty() { Err(Errno::EINVAL) } else { Text::new(bytes) };
+        self.options.program = option(Step::ProgramName, bytes, checked)?;
+        Ok(self)
+    }
+
+    /// The working directory, `/` unless set. With a [`chroot`](Self::chroot) it is inside it and must be absolute;
+    /// otherwise a relative path is taken from the starter's working directory.
+    ///
+    /// # Errors
+    /// ENOENT: empty. ENAMETOOLONG. EINVAL: it holds a NUL.
+    pub fn working_directory(&mut self, directory: impl AsRef<Path>) -> Result<&mut Self, Error> {
+        self.options.working = path(Step::WorkingDirectory, directory.as_ref())?;
+        Ok(self)
+    }
+
+    /// A new root directory (chroot(2)); needs CAP_SYS_CHROOT. Pid file and log files are opened before and so named by their
+    /// paths outside.
+    ///
+    /// # Errors
+    /// As for [`working_directory`](Self::working_directory).
+    pub fn chroot(&mut self, directory: impl AsRef<Path>) -> Result<&mut Self, Error> {
+        self.options.root = Some(path(Step::Chroot, directory.as_ref())?);
+        Ok(self)
+    }
+
+    /// The file mode creation mask, 0 unless set: programs then name the modes they want.
+    ///
+    /// # Errors
+    /// EINVAL: more than 0777.
+    pub fn umask(&mut self, mask: u32) -> Result<&mut Self, Error> {
+        const PERMISSIONS: u32 = 0o777;
+        if mask > PERMISSIONS {
+            return Err(Error::os(Step::Umask, Subject::Mode(mask), Errno::EINVAL));
+        }
+        self.options.umask = mask as libc::mode_t;
+        Ok(self)
+    }
+
+    /// The user to run as, by name, or by number where nobody has that name. Unless a [`group`](Self::group) is set, its
+    /// group in the user database comes with it.
+    ///
+    /// # Errors
+    /// EINVAL: empty or with a NUL. An unknown user is found by [`open`](Self::open).
+    pub fn user(&mut self, user: impl AsRef<OsStr>) -> Result<&mut Self, Error> {
+        let bytes = user.as_ref().as_bytes();
+        self.options.privileges.user = Some(option(Step::User, bytes, Name::new(bytes))?);
+        Ok(self)
+    }
+
+    /// The user to run as, by number. It need not be in the user database, but needs a group then.
+    ///
+    /// # Errors
+    /// EINVAL: -1, which is "no change" to the kernel.
+    pub fn user_id(&mut self, uid: u32) -> Result<&mut Self, Error> {
+        self.options.privileges.user = Some(number(Step::User, uid)?);
+        Ok(self)
+    }
+
+    /// The group to run as, by name, or by number where no group has that name.
+    ///
+    /// # Errors
+    /// As for [`user`](Self::user).
+    pub fn group(&mut self, group: impl AsRef<OsStr>) -> Result<&mut Self, Error> {
+        let bytes = group.as_ref().as_bytes();
+        self.options.privileges.group = Some(option(Step::Group, bytes, Name::new(bytes))?);
+        Ok(self)
+    }
+
+    /// The group to run as, by number.
+    ///
+    /// # Errors
+    /// As for [`user_id`](Self::user_id).
+    pub fn group_id(&mut self, gid: u32) -> Result<&mut Self, Error> {
+        self.options.privileges.group = Some(number(Step::Group, gid)?);
+        Ok(self)
+    }
+
+    /// The supplementary groups to run with when the user changes; [`Groups::Own`] unless set.
+    pub fn supplementary_groups(&mut self, groups: Groups) -> &mut Self {
+        self.options.privileges.groups = groups;
+        self
+    }
+
+    /// Whether programs that the daemon runs may gain privileges by set-user-ID bits and file capabilities (Linux,
+    /// `PR_SET_NO_NEW_PRIVS`); they may unless set.
+    pub fn no_new_privileges(&mut self, forbid: bool) -> &mut Self {
+        self.options.privileges.no_new_privileges = forbid;
+        self
+    }
+
+    /// Whether core files are forbidden (`RLIMIT_CORE` 0), as they may hold secrets; they are unless set.
+    pub fn prevent_core(&mut self, prevent: bool) -> &mut Self {
+        self.options.prevent_core = prevent;
+        self
+    }
+
+    /// Whether to detach; [`Detach::Auto`] unless set.
+    pub fn detach(&mut self, detach: Detach) -> &mut Self {
+        self.options.detach = detach;
+        self
+    }
+
+    /// Keeps a descriptor open. Whether it is open is checked by [`open`](Self::open); its close-on-exec flag stays as it is.
+    ///
+    /// # Errors
+    /// EBADF: a negative number.
+    pub fn keep_descriptor(&mut self, fd: RawFd) -> Result<&mut Self, Error> {
+        let kept = self.options.keep.add(fd);
+        kept.map_err(|errno| Error::os(Step::KeepDescriptor, Subject::Number(i64::from(fd)), errno))?;
+        Ok(self)
+    }
+
+    /// The same for anything that has a descriptor.
+    ///
+    /// # Errors
+    /// As for [`keep_descriptor`](Self::keep_descriptor).
+    pub fn keep(&mut self, file: &impl AsRawFd) -> Result<&mut Self, Error> {
+        self.keep_descriptor(file.as_raw_fd())
+    }
+
+    /// Where standard input comes from.
+    pub fn stdin(&mut self, stream: Stream) -> &mut Self {
+        self.stream(0, stream)
+    }
+
+    /// Where standard output goes.
+    pub fn stdout(&mut self, stream: Stream) -> &mut Self {
+        self.stream(1, stream)
+    }
+
+    /// Where standard error goes. With [`manual_ready`](Self::manual_ready) it goes there only when the daemon is ready; until
+    /// then it is the starter's, so that what goes wrong is seen by whoever started the program.
+    pub fn stderr(&mut self, stream: Stream) -> &mut Self {
+        self.stream(2, stream)
+    }
+
+    fn stream(&mut self, number: usize, stream: Stream) -> &mut Self {
+        if let Some(slot) = self.options.streams.get_mut(number) {
+            *slot = Some(stream);
+        }
+        self
+    }
+
+    /// What a signal is to do in the daemon. Signals that nothing is said about keep what the program has installed since it
+    /// began; SIGTSTP, SIGTTIN and SIGTTOU are ignored; what was ignored when the program began goes back to the default;
+    /// and where there is a pid file, SIGTERM, SIGINT and SIGHUP remove it before they end the daemon.
+    ///
+    /// # Errors
+    /// EINVAL: no signal, or one that cannot be caught.
+    pub fn signal(&mut self, signal: i32, action: SignalAction) -> Result<&mut Self, Error> {
+        self.options.signals.set(signal, action)?;
+        Ok(self)
+    }
+
+    /// A pid file: locked by the daemon for its life, removed at its end. Another daemon that holds it ends this start.
+    ///
+    /// # Errors
+    /// As for [`PidFile::new`].
+    pub fn pid_file(&mut self, path: impl AsRef<Path>) -> Result<&mut Self, Error> {
+        self.options.pid_file = Some(PidFile::new(path)?);
+        Ok(self)
+    }
+
+    /// Whether the daemon itself says when it is ready, by [`Context::ready`], instead of being ready when `open` is done.
+    pub fn manual_ready(&mut self, manual: bool) -> &mut Self {
+        self.options.manual_ready = manual;
+        self
+    }
+
+    /// How long the daemon may take until it is ready, `None` for as long as it wants; 30 seconds unless set. One that takes
+    /// longer is ended (SIGTERM, five seconds later SIGKILL), and the starter leaves with 124.
+    ///
+    /// # Errors
+    /// EINVAL: no time at all.
+    pub fn ready_timeout(&mut self, timeout: Option<Duration>) -> Result<&mut Self, Error> {
+        if timeout == Some(Duration::ZERO) {
+            return Err(Error::os(Step::ReadyTimeout, Subject::Time(Duration::ZERO), Errno::EINVAL));
+        }
+        self.options.ready_timeout = timeout;
+        Ok(self)
+    }
+
+    /// For language bindings: functions to run directly before the first fork, when everything has been checked, and directly
+    /// after it in the starter, also when the fork failed. Where nothing is forked, neither runs. The daemon's own is the
+    /// caller's to run when [`open_unflushed`](Self::open_unflushed) returns there.
+    #[doc(hidden)]
+    pub fn fork_hooks(&mut self, before: fn(), in_starter: fn()) -> &mut Self {
+        self.options.hooks = Hooks { before: Some(before), in_starter: Some(in_starter) };
+        self
+    }
+
+    /// Starts the daemon. Only the daemon comes back from it: the starter waits until the daemon is ready and leaves then by
+    /// `_exit(0)`, or prints one line on standard error and leaves with the status of [`Error::exit_status`]. While it waits,
+    /// SIGINT, SIGQUIT and SIGTERM call the start off.
+    ///
+    /// What standard output has buffered is written out before, here and in the C library; atexit handlers do not run in the
+    /// starter.
+    ///
+    /// # Errors
+    /// In the starter: what was checked before the fork, or the fork itself. Nothing has happened then, and it can be tried
+    /// again with other options. In a process that does not detach: any step. EALREADY when called a second time.
+    ///
+    /// # Safety
+    /// * Where other threads are alive, they do not exist in the daemon, and locks they held are never released there: no code
+    ///   that the daemon runs may wait for one. The C library's own are put right by fork(2).
+    /// * All descriptors above 2 that are not kept are closed in the daemon: no value that owns one may be used or dropped
+    ///   there (I/O safety, [`std::os::fd`]).
+    pub unsafe fn open(&mut self) -> Result<Context, Error> {
+        flush_rust()?;
+        // SAFETY: the caller keeps the contract.
+        unsafe { self.open_unflushed() }
+    }
+
+    /// The same without writing out Rust's own buffer of standard output, for programs in other languages.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    ///
+    /// # Safety
+    /// As for [`open`](Self::open).
+    #[doc(hidden)]
+    pub unsafe fn open_unflushed(&mut self) -> Result<Context, Error> {
+        let plan = Self::prepare(&mut self.plan, &self.options)?;
+        // SAFETY: the caller keeps the contract.
+        match unsafe { start::start(plan) } {
+            Ok(Role::Starter(watch)) => watch.leave(plan, self.options.program.as_bytes()),
+            Ok(Role::Daemon(reporter)) => {
+                // Nothing is allocated before the report, so the name is moved.
+                let program = std::mem::take(&mut self.options.program);
+                Ok(Context::new(plan, reporter, program))
+            }
+            Err(error) => {
+                self.plan = None;
+                Err(error)
+            }
+        }
+    }
+
+    /// Starts the daemon from a program that goes on, like fork(2): it comes back in both. A helper process between them does
+    /// what otherwise the starter does, so the daemon is no child of this program.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open), and in the starter also what fails before the daemon has a PID.
+    ///
+    /// # Safety
+    /// As for [`open`](Self::open).
+    pub unsafe fn fork(&mut self) -> Result<Fork, Error> {
+        flush_rust()?;
+        // SAFETY: the caller keeps the contract.
+        unsafe { self.fork_unflushed() }
+    }
+
+    /// The same without writing out Rust's own buffer of standard output, for programs in other languages.
+    ///
+    /// # Errors
+    /// As for [`fork`](Self::fork).
+    ///
+    /// # Safety
+    /// As for [`open`](Self::open).
+    #[doc(hidden)]
+    pub unsafe fn fork_unflushed(&mut self) -> Result<Fork, Error> {
+        let plan = Self::prepare(&mut self.plan, &self.options)?;
+        // SAFETY: the caller keeps the contract.
+        let begun = unsafe { start::start_aside(plan) };
+        match begun {
+            Ok(Aside::Daemon(reporter)) => {
+                let program = std::mem::take(&mut self.options.program);
+                Ok(Fork::Daemon(Context::new(plan, reporter, program)))
+            }
+            Ok(Aside::Starter(listener, helper)) => match self.plan.take() {
+                // The builder can be used again: this process has opened nothing.
+                Some(plan) => Starting::new(listener, helper, plan).map(Fork::Starter),
+                None => Err(Error::os(Step::Handle, Subject::Nothing, Errno::EALREADY)),
+            },
+            Err(error) => {
+                self.plan = None;
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes the plan and puts it where it stays: freeing it is not for the daemon to do before it has reported.
+    fn prepare<'a>(slot: &'a mut Option<Plan>, options: &Options) -> Result<&'a mut Plan, Error> {
+        if slot.is_some() {
+            return Err(Error::os(Step::Handle, Subject::Word("open"), Errno::EALREADY));
+        }
+        Ok(slot.insert(Plan::new(options)?))
+    }
+}
+
+fn number(step: Step, id: u32) -> Result<Name, Error> {
+    if id == u32::MAX {
+        return Err(Error::os(step, Subject::Number(-1), Errno::EINVAL));
+    }
+    Ok(Name::Number(id))
+}
+
+fn flush_rust() -> Result<(), Error> {
+    use std::io::Write;
+    std::io::stdout().flush().map_err(|error| {
+        Error::os(Step::Flush, Subject::Nothing, Errno::new(error.raw_os_error().unwrap_or(libc::EIO)))
+    })
+}

@@ -1,0 +1,85 @@
+//! Descriptors: all above the standard streams are closed but those to keep.
+
+use crate::errno::Errno;
+use crate::error::{Error, Failure, Step, Subject};
+use crate::sys::{Sys, environment, fd, file, memory, process};
+use std::os::fd::RawFd;
+
+/// Descriptors to keep, in ascending order, each once.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Keep(Vec<RawFd>);
+
+impl Keep {
+    /// Adds a descriptor. Standard streams are never closed, so adding one changes nothing.
+    pub(crate) fn add(&mut self, fd: RawFd) -> Sys<()> {
+        if fd < 0 {
+            return Err(Errno::EBADF);
+        }
+        match self.0.binary_search(&fd) {
+            Err(place) if fd >= fd::FIRST_OTHER => memory::insert(&mut self.0, place, fd),
+            _ => Ok(()),
+        }
+    }
+
+    /// What the program asked for, checked: every one of them is open. What systemd has passed on is kept as well.
+    pub(crate) fn checked(&self) -> Result<Self, Error> {
+        let failed = |fd: &RawFd, errno| Error::os(Step::KeepDescriptor, Subject::Number(i64::from(*fd)), errno);
+        let mut checked = Self::default();
+        for fd in &self.0 {
+            fd::flags(*fd).map_err(|errno| failed(fd, errno))?;
+            checked.add(*fd).map_err(|errno| failed(fd, errno))?;
+        }
+        for fd in activated() {
+            fd::set_close_on_exec(fd).map_err(|errno| failed(&fd, errno).note("LISTEN_FDS"))?;
+            checked.add(fd).map_err(|errno| failed(&fd, errno))?;
+        }
+        Ok(checked)
+    }
+
+    /// The daemon's step: closes everything above the standard streams that is not kept.
+    pub(crate) fn close_others(&self) -> Result<(), Failure> {
+        let mut first = fd::FIRST_OTHER;
+        for &kept in &self.0 {
+            if first < kept {
+                close_between(first, kept - 1)?;
+            }
+            first = kept.saturating_add(1);
+        }
+        close_between(first, RawFd::MAX)
+    }
+}
+
+/// The sockets of `sd_listen_fds(3)`, when they are meant for this process: 3 and the following.
+fn activated() -> std::ops::Range<RawFd> {
+    let meant = environment::with(c"LISTEN_PID", crate::pidfile::number).flatten();
+    let count = match meant {
+        Some(pid) if u64::try_from(process::id()) == Ok(pid) => {
+            environment::with(c"LISTEN_FDS", crate::pidfile::number).flatten().unwrap_or(0)
+        }
+        _ => 0,
+    };
+    let end = RawFd::try_from(count).ok().and_then(|count| fd::FIRST_OTHER.checked_add(count));
+    fd::FIRST_OTHER..end.unwrap_or(fd::FIRST_OTHER)
+}
+
+/// Closes `first..=last` by the best way there is: one call, else what `/proc` lists, else every number there can be.
+fn close_between(first: RawFd, last: RawFd) -> Result<(), Failure> {
+    if fd::close_range(first, last).is_ok() || close_listed(first, last).is_ok() {
+        return Ok(());
+    }
+    for fd in first..=last.min(fd::limit().saturating_sub(1)) {
+        fd::close(fd);
+    }
+    Ok(())
+}
+
+/// Closes what `/proc/self/fd` lists. The kernel finds its place in that directory by number, so closing while reading
+/// skips nothing.
+fn close_listed(first: RawFd, last: RawFd) -> Sys<()> {
+    file::for_each_name(c"/proc/self/fd", |directory, name| {
+        let listed = crate::pidfile::number(name).and_then(|number| RawFd::try_from(number).ok());
+        if let Some(fd) = listed.filter(|fd| (first..=last).contains(fd) && *fd != directory) {
+            fd::close(fd);
+        }
+    })
+}

@@ -1,0 +1,67 @@
+//! Root directory, working directory, umask.
+
+use crate::errno::Errno;
+use crate::error::{Error, Failure, Step, Subject};
+use crate::sys::{Sys, file, memory};
+use crate::text::Text;
+
+/// Where the daemon lives.
+pub(crate) struct Plan {
+    umask: libc::mode_t,
+    root: Option<Text>,
+    /// As seen from inside the root.
+    working: Text,
+}
+
+impl Plan {
+    /// Checks that both directories can be entered. `working` is inside `root` where there is one.
+    pub(crate) fn new(umask: libc::mode_t, root: Option<&Text>, working: &Text) -> Result<Self, Error> {
+        let failed = |step, path: &Text, errno| Error::about(step, path.as_bytes(), errno);
+        let copy = |step, path: &Text| Text::absolute_path(path.as_bytes()).map_err(|errno| failed(step, path, errno));
+        let root = root.map(|root| copy(Step::Chroot, root)).transpose()?;
+        if let Some(root) = &root {
+            file::check_directory(root.as_c_str()).map_err(|errno| failed(Step::Chroot, root, errno))?;
+        }
+        let working = match &root {
+            Some(_) if working.as_bytes().first() != Some(&b'/') => {
+                return Err(failed(Step::WorkingDirectory, working, Errno::EINVAL).note("relative below a chroot"));
+            }
+            _ => copy(Step::WorkingDirectory, working)?,
+        };
+        check_working(root.as_ref(), &working).map_err(|errno| failed(Step::WorkingDirectory, &working, errno))?;
+        Ok(Self { umask, root, working })
+    }
+
+    /// The daemon's step. After chroot the working directory still lies outside until chdir (chroot(2)).
+    pub(crate) fn apply(&self) -> Result<(), Failure> {
+        file::set_umask(self.umask);
+        if let Some(root) = &self.root {
+            file::change_root(root.as_c_str()).map_err(|errno| Failure::new(Step::ChangeRoot, errno))?;
+            crate::pidfile::root_has_changed();
+        }
+        let changed = file::change_directory(self.working.as_c_str());
+        changed.map_err(|errno| Failure::new(Step::ChangeDirectory, errno))
+    }
+
+    pub(crate) fn root(&self) -> Option<&Text> {
+        self.root.as_ref()
+    }
+
+    /// What `step` goes to, for a message.
+    pub(crate) fn subject(&self, step: Step) -> Subject {
+        match (step, &self.root) {
+            (Step::ChangeRoot, Some(root)) => Subject::Text(root.clone()),
+            (Step::ChangeDirectory, _) => Subject::Text(self.working.clone()),
+            _ => Subject::Nothing,
+        }
+    }
+}
+
+/// A symbolic link below the root may lead elsewhere once inside; the daemon's own chdir finds that.
+fn check_working(root: Option<&Text>, working: &Text) -> Sys<()> {
+    let Some(root) = root else { return file::check_directory(working.as_c_str()) };
+    let mut whole = Vec::new();
+    memory::extend(&mut whole, root.as_bytes())?;
+    memory::extend(&mut whole, working.as_bytes())?;
+    file::check_directory(Text::path(&whole)?.as_c_str())
+}

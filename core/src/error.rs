@@ -1,0 +1,478 @@
+//! What can go wrong, and how it is said.
+//!
+//! One error type for every door. It knows the step that failed, what the step was about, and why; the starter's line on
+//! stderr, C's error text and Rust's `Display` are the same words in the same order.
+
+use crate::errno::Errno;
+use crate::line::Line;
+use crate::sys::signal::Signal;
+use crate::text::Text;
+use std::fmt;
+use std::time::Duration;
+
+macro_rules! steps {
+    ($($(#[doc = $doc:literal])+ $name:ident => $label:literal, $kind:ident;)*) => {
+        /// A step of a start, of its preparation, or of what is done to a daemon later.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        #[repr(u8)]
+        pub enum Step { $($(#[doc = $doc])+ $name),* }
+
+        impl Step {
+            const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// The step's name as it stands in messages, for example `pid file`.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $label),* }
+            }
+
+            fn kind(self) -> ErrorKind {
+                match self { $(Self::$name => ErrorKind::$kind),* }
+            }
+        }
+    };
+}
+
+steps! {
+    /// The program's name, as it begins the starter's line.
+    ProgramName => "program name", Option;
+    /// The daemon's working directory.
+    WorkingDirectory => "working directory", Option;
+    /// The daemon's root directory.
+    Chroot => "chroot", Option;
+    /// The daemon's file mode creation mask.
+    Umask => "umask", Option;
+    /// The user to run as.
+    User => "user", Option;
+    /// The group to run as.
+    Group => "group", Option;
+    /// The supplementary groups to run with.
+    Groups => "supplementary groups", Option;
+    /// A descriptor to keep open.
+    KeepDescriptor => "keep descriptor", Option;
+    /// Standard input.
+    Stdin => "stdin", Option;
+    /// Standard output.
+    Stdout => "stdout", Option;
+    /// Standard error.
+    Stderr => "stderr", Option;
+    /// An entry of the signal map.
+    SignalMap => "signal map", Option;
+    /// The time allowed until readiness.
+    ReadyTimeout => "ready timeout", Option;
+    /// Whether to detach.
+    Detach => "detach", Option;
+    /// Opening, locking, writing or reading the pid file.
+    PidFile => "pid file", PidFile;
+    /// Sending a signal to the process that a pid file names.
+    Signal => "signal", PidFile;
+    /// Waiting for the process that a pid file names.
+    Wait => "wait", PidFile;
+    /// Using a handle that cannot be used so: NULL, opened already, not opened yet.
+    Handle => "handle", Usage;
+    /// An argument that no option is made of: NULL where a string is wanted.
+    Argument => "argument", Usage;
+    /// Writing out what standard output has buffered.
+    Flush => "flush stdout", System;
+    /// Making the pipe that the daemon reports on.
+    Pipe => "pipe", System;
+    /// The first fork.
+    Fork => "fork", System;
+    /// Leaving the controlling terminal and the session.
+    Session => "setsid", System;
+    /// The second fork.
+    SecondFork => "second fork", System;
+    /// Setting signal dispositions and the mask.
+    Signals => "signals", System;
+    /// Closing inherited descriptors.
+    CloseDescriptors => "close descriptors", System;
+    /// Changing the root directory.
+    ChangeRoot => "chroot", System;
+    /// Changing the working directory.
+    ChangeDirectory => "chdir", System;
+    /// Forbidding core files.
+    CoreLimit => "core limit", System;
+    /// Setting the supplementary groups.
+    SetGroups => "setgroups", Privileges;
+    /// Setting the group ids.
+    SetGroup => "setresgid", Privileges;
+    /// Setting the user ids.
+    SetUser => "setresuid", Privileges;
+    /// Dropping capabilities.
+    DropCapabilities => "drop capabilities", Privileges;
+    /// Checking that the privileges are really gone.
+    VerifyPrivileges => "verify privileges", Privileges;
+    /// Setting `no_new_privs`.
+    NoNewPrivileges => "no_new_privs", Privileges;
+    /// Telling the starter that the daemon is ready.
+    Report => "report", System;
+    /// Telling the service manager.
+    Notify => "notify", System;
+    /// The start as a whole: the daemon ended, or said that it failed.
+    Start => "start", Start;
+    /// Becoming ready in time.
+    Ready => "ready", Start;
+}
+
+impl Step {
+    pub(crate) fn number(self) -> u8 {
+        self as u8
+    }
+
+    pub(crate) fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number)).copied()
+    }
+}
+
+/// What sort of error it is: what a program may want to decide by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The interface was used wrongly: opened twice, not opened, NULL.
+    Usage,
+    /// An option cannot be what it was set to.
+    Option,
+    /// A system call on the way failed.
+    System,
+    /// The pid file cannot be used or read, or the process it names cannot be reached.
+    PidFile,
+    /// Another process holds the pid file.
+    AlreadyRunning,
+    /// Privileges could not be dropped, or were still there afterwards.
+    Privileges,
+    /// The start failed after the fork: the daemon said so or ended before it was ready.
+    Start,
+    /// The daemon was not ready in time.
+    Timeout,
+}
+
+/// What a step was about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    Nothing,
+    /// A path, a name.
+    Text(Text),
+    /// A word of ours.
+    Word(&'static str),
+    Number(i64),
+    Mode(u32),
+    Signal(Signal),
+    Pid(i64),
+    Time(Duration),
+}
+
+/// Why a step failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    Os(Errno),
+    /// `EAGAIN`, and who holds the file where that is known.
+    Held(Option<i32>),
+    Exited(i32),
+    Killed(Signal),
+    /// The daemon ended, and nobody could say how.
+    Lost,
+    /// The program's own words and exit status.
+    Said(Text, i32),
+}
+
+/// A failed step: which, what it was about, and why.
+///
+/// `Display` gives one line without the program's name, the same that the starter prints:
+///
+/// ```text
+/// working directory failed: /nonexistent: No such file or directory (2 ENOENT)
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    step: Step,
+    subject: Subject,
+    note: &'static str,
+    cause: Cause,
+}
+
+impl Error {
+    pub(crate) fn new(step: Step, subject: Subject, cause: Cause) -> Self {
+        Self { step, subject, note: "", cause }
+    }
+
+    pub(crate) fn os(step: Step, subject: Subject, errno: Errno) -> Self {
+        Self::new(step, subject, Cause::Os(errno))
+    }
+
+    /// About a text that came from outside, which may hold a NUL: what is before it is shown.
+    pub(crate) fn about(step: Step, bytes: &[u8], errno: Errno) -> Self {
+        let shown = bytes.split(|&byte| byte == 0).next().unwrap_or_default();
+        Self::os(step, Text::new(shown).map_or(Subject::Nothing, Subject::Text), errno)
+    }
+
+    /// Adds a few words in parentheses behind the subject.
+    pub(crate) fn note(mut self, note: &'static str) -> Self {
+        self.note = note;
+        self
+    }
+
+    /// The step that failed.
+    #[must_use]
+    pub fn step(&self) -> Step {
+        self.step
+    }
+
+    /// What sort of error it is.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match (&self.cause, self.step) {
+            (Cause::Held(_), _) => ErrorKind::AlreadyRunning,
+            (Cause::Os(Errno::ETIMEDOUT), Step::Ready) => ErrorKind::Timeout,
+            _ => self.step.kind(),
+        }
+    }
+
+    /// The error number, where a system call or an option's value is to blame; none where the daemon ended or gave its own
+    /// words.
+    #[must_use]
+    pub fn errno(&self) -> Option<i32> {
+        match self.cause {
+            Cause::Os(errno) => Some(errno.value()),
+            Cause::Held(_) => Some(Errno::EAGAIN.value()),
+            _ => None,
+        }
+    }
+
+    /// The process that holds the pid file, where the error is [`ErrorKind::AlreadyRunning`] and it is known: a start that
+    /// is still under way has not written its PID yet.
+    #[must_use]
+    pub fn holder(&self) -> Option<i32> {
+        match self.cause {
+            Cause::Held(pid) => pid,
+            _ => None,
+        }
+    }
+
+    /// The status that the starter leaves with on this error.
+    ///
+    /// | what happened | status |
+    /// |---|---|
+    /// | the daemon exited before it was ready | its own, or 1 where that was 0 |
+    /// | the daemon was killed before it was ready | 128 + the signal's number |
+    /// | it was not ready in time | 124 |
+    /// | [`Context::fail`](crate::Context::fail) | the status given there |
+    /// | anything else | 1 |
+    #[must_use]
+    pub fn exit_status(&self) -> i32 {
+        const TIMED_OUT: i32 = 124;
+        const SIGNALLED: i32 = 128;
+        match self.cause {
+            Cause::Exited(status) | Cause::Said(_, status) if (1..=255).contains(&status) => status,
+            Cause::Killed(signal) => SIGNALLED + signal,
+            Cause::Os(_) if self.kind() == ErrorKind::Timeout => TIMED_OUT,
+            _ => 1,
+        }
+    }
+
+    /// Calls `with` on the message in bytes, as it is for `Display`, without allocating.
+    pub fn with_message<T>(&self, with: impl FnOnce(&[u8]) -> T) -> T {
+        let mut line = Line::new();
+        self.write(&mut line);
+        with(line.as_bytes())
+    }
+
+    /// Calls `with` on what the step was about, in bytes, without allocating: a path, a name, a number. Empty where
+    /// there is nothing.
+    pub fn with_subject<T>(&self, with: impl FnOnce(&[u8]) -> T) -> T {
+        let mut line = Line::new();
+        self.subject.write(&mut line);
+        with(line.as_bytes())
+    }
+
+    pub(crate) fn write(&self, line: &mut Line) {
+        line.push(self.step.as_str().as_bytes()).push(b" failed: ");
+        let before = line.as_bytes().len();
+        self.subject.write(line);
+        match self.cause {
+            Cause::Held(Some(pid)) => {
+                line.push(b" (already running as PID ").push_number(i64::from(pid)).push(b")");
+            }
+            Cause::Held(None) => {
+                line.push(b" (another start is under way)");
+            }
+            _ if !self.note.is_empty() => {
+                line.push(b" (").push(self.note.as_bytes()).push(b")");
+            }
+            _ => {}
+        }
+        if line.as_bytes().len() > before {
+            line.push(b": ");
+        }
+        self.cause.write(line);
+    }
+}
+
+impl Subject {
+    fn write(&self, line: &mut Line) {
+        match self {
+            Self::Nothing => {}
+            Self::Text(text) => {
+                line.push_printable(text.as_bytes());
+            }
+            Self::Word(word) => {
+                line.push(word.as_bytes());
+            }
+            Self::Number(number) => {
+                line.push_number(*number);
+            }
+            Self::Mode(mode) => {
+                line.push_octal(*mode);
+            }
+            Self::Signal(signal) => push_signal(line, *signal),
+            Self::Pid(pid) => {
+                line.push(b"PID ").push_number(*pid);
+            }
+            Self::Time(time) => push_time(line, *time),
+        }
+    }
+}
+
+impl Cause {
+    fn write(&self, line: &mut Line) {
+        match self {
+            Self::Os(errno) => errno.describe(line),
+            Self::Held(_) => Errno::EAGAIN.describe(line),
+            Self::Exited(status) => {
+                line.push(b"exited with status ").push_number(i64::from(*status)).push(b" before it was ready");
+            }
+            Self::Killed(signal) => {
+                line.push(b"killed by ");
+                push_signal(line, *signal);
+                line.push(b" before it was ready");
+            }
+            Self::Lost => {
+                line.push(b"ended before it was ready");
+            }
+            Self::Said(text, _) => {
+                line.push_printable(text.as_bytes());
+            }
+        }
+    }
+}
+
+fn push_signal(line: &mut Line, signal: Signal) {
+    line.push(b"signal ").push_number(i64::from(signal));
+    if let Some(name) = signal_name(signal) {
+        line.push(b" (").push(name.as_bytes()).push(b")");
+    }
+}
+
+fn push_time(line: &mut Line, time: Duration) {
+    line.push_number(i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
+    let milliseconds = time.subsec_millis();
+    if milliseconds > 0 {
+        let digits = [milliseconds / 100, milliseconds / 10 % 10, milliseconds % 10].map(|digit| b'0' + digit as u8);
+        line.push(b".").push(&digits);
+    }
+    line.push(b" s");
+}
+
+macro_rules! signal_names {
+    ($($name:ident)*) => {
+        /// The macro's name of a signal, such as `SIGTERM`; none for real-time signals and numbers that are no signal.
+        #[must_use]
+        pub(crate) fn signal_name(signal: Signal) -> Option<&'static str> {
+            match signal {
+                $(libc::$name => Some(stringify!($name)),)*
+                _ => None,
+            }
+        }
+    };
+}
+
+signal_names! {
+    SIGHUP SIGINT SIGQUIT SIGILL SIGTRAP SIGABRT SIGBUS SIGFPE SIGKILL SIGUSR1 SIGSEGV SIGUSR2 SIGPIPE SIGALRM SIGTERM
+    SIGCHLD SIGCONT SIGSTOP SIGTSTP SIGTTIN SIGTTOU SIGURG SIGXCPU SIGXFSZ SIGVTALRM SIGPROF SIGWINCH SIGIO SIGSYS
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.with_message(|message| formatter.write_str(&String::from_utf8_lossy(message)))
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<Error> for std::io::Error {
+    /// Keeps the whole error as the source, with the kind that belongs to its number.
+    fn from(error: Error) -> Self {
+        let kind = error.errno().map_or(std::io::ErrorKind::Other, |errno| Self::from_raw_os_error(errno).kind());
+        Self::new(kind, error)
+    }
+}
+
+/// A failed step in the daemon: what crosses the pipe to the starter, and what can be made without allocating.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) step: Step,
+    pub(crate) errno: Errno,
+    /// Which of several: a descriptor, a signal, a check. What it means is up to the step.
+    pub(crate) value: i64,
+}
+
+impl Failure {
+    pub(crate) fn new(step: Step, errno: Errno) -> Self {
+        Self { step, errno, value: 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cause, Error, Step, Subject};
+    use crate::errno::Errno;
+    use crate::text::Text;
+    use std::time::Duration;
+
+    fn path(path: &str) -> Subject {
+        Subject::Text(Text::new(path.as_bytes()).unwrap_or_default())
+    }
+
+    #[test]
+    fn a_line_names_step_value_and_errno() {
+        let error = Error::os(Step::WorkingDirectory, path("/nonexistent"), Errno::ENOENT);
+        assert_eq!(error.to_string(), "working directory failed: /nonexistent: No such file or directory (2 ENOENT)");
+    }
+
+    #[test]
+    fn without_a_subject_there_is_no_second_colon() {
+        let error = Error::os(Step::Fork, Subject::Nothing, Errno::EAGAIN);
+        assert_eq!(error.to_string(), "fork failed: Resource temporarily unavailable (11 EAGAIN)");
+    }
+
+    #[test]
+    fn a_daemon_that_ended() {
+        let error = |cause| Error::new(Step::Start, Subject::Pid(7), cause);
+        assert_eq!(
+            error(Cause::Exited(3)).to_string(),
+            "start failed: PID 7: exited with status 3 before it was ready"
+        );
+        assert_eq!(
+            error(Cause::Killed(11)).to_string(),
+            "start failed: PID 7: killed by signal 11 (SIGSEGV) before it was ready"
+        );
+        assert_eq!(error(Cause::Exited(3)).exit_status(), 3);
+        assert_eq!(error(Cause::Exited(0)).exit_status(), 1);
+        assert_eq!(error(Cause::Killed(9)).exit_status(), 137);
+        assert_eq!(error(Cause::Lost).exit_status(), 1);
+    }
+
+    #[test]
+    fn a_timeout() {
+        let error = Error::os(Step::Ready, Subject::Time(Duration::from_millis(1500)), Errno::ETIMEDOUT);
+        assert_eq!(error.to_string(), "ready failed: 1.500 s: Connection timed out (110 ETIMEDOUT)");
+        assert_eq!(error.exit_status(), 124);
+    }
+
+    #[test]
+    fn every_step_survives_the_pipe() {
+        for &step in Step::ALL {
+            assert_eq!(Step::from_number(step.number()), Some(step));
+        }
+    }
+}

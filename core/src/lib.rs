@@ -1,0 +1,56 @@
+//! Turns a process into a well-behaved Unix daemon, and tells the truth about whether it started.
+//!
+//! The starter, the program that the user ran, does not leave until it knows. It exits 0 only when the daemon is ready;
+//! otherwise it prints one line that names the step, the value and the error, exits with a status that says what happened,
+//! and nothing stays behind. [`Daemon`] is where to begin.
+//!
+//! # The life of a start
+//!
+//! | process | what it does |
+//! |---|---|
+//! | starter | checks everything, takes the pid file, forks, waits for the truth |
+//! | session leader | leaves the terminal (`setsid`), forks, is gone |
+//! | daemon | signals, streams, descriptors, umask, root and directory, core limit, pid file, privileges, report |
+//!
+//! Between the first fork and the report nothing is allocated and no lock is taken, so it works with other threads alive.
+//!
+//! # The files
+//!
+//! Each rule has its room: `start` is the sequence itself, `starter` the wait for the truth, `plan` the checks before;
+//! `signals`, `streams`, `descriptors`, `directories`, `privileges` and `pidfile` are the steps; `detach` decides whether to
+//! fork at all; `report` is the line between daemon and starter; `error` what is said when something fails. Everything
+//! unsafe is in `sys`, but for the calls of fork themselves.
+
+#![deny(unsafe_code)]
+
+mod context;
+mod daemon;
+mod descriptors;
+mod detach;
+mod directories;
+mod errno;
+mod error;
+mod line;
+mod notify;
+mod pidfile;
+mod plan;
+mod privileges;
+mod report;
+mod signals;
+mod start;
+mod starter;
+mod starting;
+mod streams;
+mod sys;
+mod text;
+
+pub use context::Context;
+pub use daemon::{Daemon, Fork};
+pub use detach::Detach;
+pub use error::{Error, ErrorKind, Step};
+pub use notify::{notify, notify_bytes};
+pub use pidfile::{PidFile, PidFileLock, Status, Stopped};
+pub use privileges::Groups;
+pub use signals::SignalAction;
+pub use starting::Starting;
+pub use streams::Stream;

@@ -1,0 +1,124 @@
+//! Text put together in place: no allocation, no `core::fmt`.
+//!
+//! It is what error messages are made of on all roads: the starter's line, C's error text, Rust's `Display`.
+
+/// Longer than the longest path with everything that is said about it.
+const ROOM: usize = 4096 + 512;
+
+/// A line of text in a fixed buffer. What does not fit is cut off.
+pub(crate) struct Line {
+    bytes: [u8; ROOM],
+    length: usize,
+}
+
+impl Line {
+    pub(crate) const fn new() -> Self {
+        Self { bytes: [0; ROOM], length: 0 }
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+
+    pub(crate) fn push(&mut self, text: &[u8]) -> &mut Self {
+        let room = self.bytes.get_mut(self.length..).unwrap_or_default();
+        for (to, from) in room.iter_mut().zip(text) {
+            *to = *from;
+        }
+        self.length = self.length.saturating_add(text.len()).min(ROOM);
+        self
+    }
+
+    /// The same, with control characters as `?`: the text comes from outside and the line is to stay one line.
+    pub(crate) fn push_printable(&mut self, text: &[u8]) -> &mut Self {
+        for &byte in text {
+            self.push(&[if byte.is_ascii_control() { b'?' } else { byte }]);
+        }
+        self
+    }
+
+    pub(crate) fn push_number(&mut self, number: i64) -> &mut Self {
+        const DIGITS: usize = 20;
+        let mut digits = [0; DIGITS];
+        let mut rest = number.unsigned_abs();
+        let mut used = 0;
+        for digit in digits.iter_mut().rev() {
+            *digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            used += 1;
+            if rest == 0 {
+                break;
+            }
+        }
+        if number < 0 {
+            self.push(b"-");
+        }
+        self.push(digits.get(DIGITS - used..).unwrap_or_default())
+    }
+
+    /// A mode as it is written in the shell: octal with a leading zero.
+    pub(crate) fn push_octal(&mut self, number: u32) -> &mut Self {
+        let digits = (32 - number.leading_zeros()).div_ceil(3);
+        self.push(b"0");
+        for digit in (0..digits).rev() {
+            self.push(&[b'0' + (number >> (3 * digit) & 7) as u8]);
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Line, ROOM};
+
+    fn line(fill: impl FnOnce(&mut Line)) -> String {
+        let mut line = Line::new();
+        fill(&mut line);
+        String::from_utf8(line.as_bytes().to_vec()).unwrap_or_default()
+    }
+
+    #[test]
+    fn numbers() {
+        for number in [0, 1, 9, 10, -1, 42, i64::MAX, i64::MIN] {
+            assert_eq!(
+                line(|line| {
+                    line.push_number(number);
+                }),
+                number.to_string()
+            );
+        }
+    }
+
+    #[test]
+    fn modes() {
+        for (mode, text) in [(0, "0"), (0o22, "022"), (0o777, "0777"), (0o1000, "01000")] {
+            assert_eq!(
+                line(|line| {
+                    line.push_octal(mode);
+                }),
+                text
+            );
+        }
+    }
+
+    #[test]
+    fn control_characters_do_not_break_the_line() {
+        assert_eq!(
+            line(|line| {
+                line.push_printable(b"a\nb\x1b[c");
+            }),
+            "a?b?[c"
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_is_cut() {
+        assert_eq!(
+            line(|line| {
+                line.push(&[b'x'; ROOM + 10]);
+            })
+            .len(),
+            ROOM
+        );
+    }
+}

@@ -1,0 +1,258 @@
+//! The pid files that this process holds, in one table.
+//!
+//! Three that cannot be handed a reference have to find them: the handler that runs at exit, the handler of a deadly
+//! signal, and the child of a fork. So the table owns the locked descriptors, and a [`Held`] is only a place in it. It has a
+//! fixed size and is made of atomics: a signal handler can neither allocate nor take a lock.
+
+use super::content;
+use crate::errno::Errno;
+use crate::sys::process;
+use crate::sys::signal::Signal;
+use crate::sys::{Sys, fd, file, memory};
+use crate::text::Text;
+use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
+
+const FREE: RawFd = -1;
+/// Not to be given out: not filled in yet, being given up, or inherited from the process that holds the file.
+const TAKEN: RawFd = -2;
+const PLACES: usize = 32;
+
+struct Slot {
+    descriptor: AtomicI32,
+    /// The process whose exit removes the file.
+    owner: AtomicI32,
+    /// Both belong to the slot while the descriptor does.
+    path: AtomicPtr<Text>,
+    path_inside: AtomicPtr<Text>,
+    /// Goes along with the daemon that is being forked.
+    goes_along: AtomicBool,
+}
+
+static SLOTS: [Slot; PLACES] = [const {
+    Slot {
+        descriptor: AtomicI32::new(FREE),
+        owner: AtomicI32::new(0),
+        path: AtomicPtr::new(std::ptr::null_mut()),
+        path_inside: AtomicPtr::new(std::ptr::null_mut()),
+        goes_along: AtomicBool::new(false),
+    }
+}; PLACES];
+
+/// This process has changed its root, so files are called by their paths inside.
+static INSIDE: AtomicBool = AtomicBool::new(false);
+
+/// A locked pid file of this process.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    place: usize,
+}
+
+impl Held {
+    /// Takes over a locked descriptor. The file at `path` is this process's from now on; its exit removes it. `path_inside`
+    /// is what the file is called inside the root that the daemon is going to change to, if it can be seen from there.
+    pub(super) fn new(descriptor: OwnedFd, path: Text, path_inside: Option<Text>) -> Sys<Self> {
+        install_handlers()?;
+        let path = Leaked::new(Some(path))?;
+        let path_inside = Leaked::new(path_inside)?;
+        let free =
+            |slot: &Slot| slot.descriptor.compare_exchange(FREE, TAKEN, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        let place = SLOTS.iter().position(free).ok_or(Errno::EMFILE)?;
+        let held = Self { place };
+        if let Some(slot) = held.slot() {
+            slot.path.store(path.keep(), Ordering::Relaxed);
+            slot.path_inside.store(path_inside.keep(), Ordering::Relaxed);
+            slot.owner.store(process::id(), Ordering::Relaxed);
+            slot.descriptor.store(descriptor.into_raw_fd(), Ordering::Release);
+        }
+        Ok(held)
+    }
+
+    fn slot(&self) -> Option<&'static Slot> {
+        SLOTS.get(self.place)
+    }
+
+    /// Leaves the file to the daemon that has been forked, in a process that goes on.
+    pub(super) fn abandon(&self) {
+        if let Some(slot) = self.slot() {
+            slot.close();
+        }
+    }
+
+    /// Writes this process's PID.
+    pub(super) fn write(&self) -> Sys<()> {
+        self.slot().map_or(Err(Errno::EBADF), Slot::write)
+    }
+
+    /// Has only this file go along with the daemon that is going to be forked; others stay with this process.
+    pub(super) fn goes_along(&self) {
+        if let Some(slot) = self.slot() {
+            slot.goes_along.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Removes the file and gives up the lock. In a process that only inherited this, nothing happens.
+    pub(crate) fn release(self) {
+        if let Some(slot) = self.slot() {
+            if slot.release() {
+                for path in [&slot.path, &slot.path_inside] {
+                    memory::reclaim(path.swap(std::ptr::null_mut(), Ordering::AcqRel));
+                }
+                slot.descriptor.store(FREE, Ordering::Release);
+            }
+        }
+    }
+}
+
+impl Slot {
+    /// Takes the descriptor out; whoever gets it closes it, nobody else does. Async-signal-safe, like all here.
+    fn take(&self) -> Option<RawFd> {
+        let descriptor = self.descriptor.load(Ordering::Acquire);
+        let taken = |descriptor| {
+            self.descriptor.compare_exchange(descriptor, TAKEN, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        };
+        (descriptor >= 0 && taken(descriptor)).then_some(descriptor)
+    }
+
+    fn close(&self) -> bool {
+        self.take().inspect(|descriptor| fd::close(*descriptor)).is_some()
+    }
+
+    fn release(&self) -> bool {
+        if self.owner.load(Ordering::Relaxed) != process::id() {
+            return false;
+        }
+        let Some(descriptor) = self.take() else { return false };
+        remove(descriptor, self.path());
+        fd::close(descriptor);
+        true
+    }
+
+    fn write(&self) -> Sys<()> {
+        let descriptor = self.descriptor().ok_or(Errno::EBADF)?;
+        let pid = process::id();
+        self.owner.store(pid, Ordering::Relaxed);
+        let text = content::format(pid);
+        file::truncate(descriptor)?;
+        match file::write_start(descriptor, text.as_bytes())? {
+            written if written == text.as_bytes().len() => Ok(()),
+            _ => Err(Errno::ENOSPC),
+        }
+    }
+
+    fn descriptor(&self) -> Option<RawFd> {
+        let descriptor = self.descriptor.load(Ordering::Acquire);
+        (descriptor >= 0).then_some(descriptor)
+    }
+
+    fn path(&self) -> Option<&Text> {
+        let path = if INSIDE.load(Ordering::Relaxed) { &self.path_inside } else { &self.path };
+        memory::borrow(path.load(Ordering::Acquire))
+    }
+}
+
+/// Removes the file, if it is still there under its name. Where that cannot be (the directory belongs to somebody else
+/// since privileges were dropped, or lies outside the root), it is emptied, which every reader takes as "not running".
+fn remove(descriptor: RawFd, path: Option<&Text>) {
+    let same = |path: &&Text| match (file::status_of(descriptor), file::status_at(path.as_c_str())) {
+        (Ok(open), Ok(named)) => open.identity == named.identity,
+        _ => false,
+    };
+    let removed = path.filter(same).is_some_and(|path| file::unlink(path.as_c_str()).is_ok());
+    if !removed {
+        let _: Sys<()> = file::truncate(descriptor);
+    }
+}
+
+/// A path on the heap on its way into a slot.
+struct Leaked(*mut Text);
+
+impl Leaked {
+    fn new(path: Option<Text>) -> Sys<Self> {
+        path.map_or(Ok(std::ptr::null_mut()), memory::leak).map(Self)
+    }
+
+    fn keep(self) -> *mut Text {
+        let path = self.0;
+        std::mem::forget(self);
+        path
+    }
+}
+
+impl Drop for Leaked {
+    fn drop(&mut self) {
+        memory::reclaim(self.0);
+    }
+}
+
+/// The locked descriptors.
+pub(crate) fn descriptors() -> impl Iterator<Item = RawFd> {
+    SLOTS.iter().filter_map(Slot::descriptor)
+}
+
+/// Writes this process's PID into every pid file that it has been handed. The daemon's step: does not allocate.
+pub(crate) fn write_all() -> Sys<()> {
+    SLOTS.iter().filter(|slot| slot.descriptor().is_some()).try_for_each(Slot::write)
+}
+
+/// Says that the root has changed.
+pub(crate) fn root_has_changed() {
+    INSIDE.store(true, Ordering::Relaxed);
+}
+
+/// Removes every pid file that is this process's. Async-signal-safe.
+pub(crate) fn release_all() {
+    for slot in &SLOTS {
+        slot.release();
+    }
+}
+
+extern "C" fn at_exit() {
+    release_all();
+}
+
+/// The handler of a signal that ends the daemon: removes the pid file, then lets the signal have its way.
+///
+/// For [`Disposition::last_words`](crate::sys::signal::Disposition::last_words): the default is back in force already.
+pub(crate) extern "C" fn release_and_die(signal: Signal) {
+    release_all();
+    crate::sys::signal::raise(signal);
+}
+
+/// A child that the daemon forks must not keep the lock alive when the daemon dies: an flock belongs to the open file,
+/// which both share. Descriptors that execve(2) closes do not matter, children that never call it do. The forks of a start
+/// hand on what goes along.
+extern "C" fn in_forked_child() {
+    for slot in SLOTS.iter().filter(|slot| !slot.goes_along.load(Ordering::Relaxed)) {
+        slot.close();
+    }
+}
+
+/// Before the forks of a start: everything that this process holds goes along with the daemon.
+pub(crate) fn all_go_along() {
+    SLOTS.iter().for_each(|slot| slot.goes_along.store(slot.descriptor().is_some(), Ordering::Relaxed));
+}
+
+/// After the forks of a start: children are just children again.
+pub(crate) fn none_goes_along() {
+    SLOTS.iter().for_each(|slot| slot.goes_along.store(false, Ordering::Relaxed));
+}
+
+/// Makes this process the one that removes the files, after a fork that has handed them on.
+pub(crate) fn own_all() {
+    for slot in SLOTS.iter().filter(|slot| slot.descriptor().is_some()) {
+        slot.owner.store(process::id(), Ordering::Relaxed);
+    }
+}
+
+fn install_handlers() -> Sys<()> {
+    static INSTALLED: AtomicBool = AtomicBool::new(false);
+    if INSTALLED.swap(true, Ordering::AcqRel) {
+        return Ok(());
+    }
+    let installed = process::at_fork_in_child(in_forked_child).and_then(|()| process::at_exit(at_exit));
+    if installed.is_err() {
+        INSTALLED.store(false, Ordering::Release);
+    }
+    installed
+}

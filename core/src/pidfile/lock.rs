@@ -1,0 +1,173 @@
+//! Taking a pid file: opened, judged, locked, and surely the one at that path.
+
+use super::content;
+use super::held::Held;
+use crate::errno::Errno;
+use crate::error::{Cause, Error, Step, Subject};
+use crate::sys::file::{self, Kind, Lock};
+use crate::sys::process::Pid;
+use crate::sys::{Sys, identity, time};
+use crate::text::Text;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+/// Whatever the umask, everybody may read who runs.
+const MODE: libc::mode_t = 0o644;
+
+/// How often a path is tried whose file changes under our hands. Every round that fails is one that another start has got
+/// further in, or one that somebody spoils on purpose.
+const ROUNDS: u32 = 1000;
+
+/// Takes the pid file at `path`, which is absolute: afterwards this process holds it, empty. `root` is the one that the
+/// daemon is going to change to.
+pub(super) fn acquire(path: &Text, root: Option<&Text>) -> Result<Held, Error> {
+    for _ in 0..ROUNDS {
+        let taken = match open(path)? {
+            Opened::Fresh(file) => take_fresh(path, file)?,
+            Opened::Existing(file) => take_existing(path, file)?,
+            Opened::Vanished => None,
+        };
+        if let Some(file) = taken {
+            let held = inside(path, root).and_then(|inside| Held::new(file, Text::path(path.as_bytes())?, inside));
+            return held.map_err(|errno| failed(path, errno));
+        }
+    }
+    Err(failed(path, Errno::EAGAIN).note("the file keeps changing"))
+}
+
+fn failed(path: &Text, errno: Errno) -> Error {
+    Error::about(Step::PidFile, path.as_bytes(), errno)
+}
+
+/// What `path` is called inside `root`, if it lies there.
+fn inside(path: &Text, root: Option<&Text>) -> Sys<Option<Text>> {
+    let root = root.map_or(b"/".as_slice(), Text::as_bytes);
+    let root = root.strip_suffix(b"/").unwrap_or(root);
+    let inside = path.as_bytes().strip_prefix(root).filter(|rest| rest.first() == Some(&b'/'));
+    inside.map(Text::path).transpose()
+}
+
+enum Opened {
+    /// Made by this very call, so it is no link to anything else.
+    Fresh(OwnedFd),
+    Existing(OwnedFd),
+    Vanished,
+}
+
+fn open(path: &Text) -> Result<Opened, Error> {
+    match file::open(path.as_c_str(), libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW, MODE) {
+        Ok(file) => return Ok(Opened::Fresh(file)),
+        Err(Errno::EEXIST) => {}
+        Err(errno) => return Err(failed(path, errno)),
+    }
+    // Looked at before it is opened: opening a device can have effects.
+    match file::status_at(path.as_c_str()) {
+        Ok(status) => regular(path, status.kind)?,
+        Err(Errno::ENOENT) => return Ok(Opened::Vanished),
+        Err(errno) => return Err(failed(path, errno)),
+    }
+    match file::open(path.as_c_str(), libc::O_RDWR | libc::O_NOFOLLOW | libc::O_NONBLOCK, 0) {
+        Ok(file) => {
+            let status = file::status_of(file.as_raw_fd()).map_err(|errno| failed(path, errno))?;
+            regular(path, status.kind)?;
+            Ok(Opened::Existing(file))
+        }
+        Err(Errno::ENOENT) => Ok(Opened::Vanished),
+        Err(errno) => Err(failed(path, errno)),
+    }
+}
+
+/// A pid file is a regular file and nothing else: a link leads elsewhere, a FIFO hangs, a device acts.
+pub(super) fn regular(path: &Text, kind: Kind) -> Result<(), Error> {
+    Err(match kind {
+        Kind::Regular => return Ok(()),
+        Kind::SymbolicLink => failed(path, Errno::ELOOP).note("a symbolic link"),
+        Kind::Directory => failed(path, Errno::EISDIR),
+        Kind::Fifo => failed(path, Errno::EINVAL).note("a FIFO"),
+        Kind::Socket => failed(path, Errno::EINVAL).note("a socket"),
+        Kind::Device => failed(path, Errno::EINVAL).note("a device"),
+    })
+}
+
+/// A file that this start has made. Another may have opened and locked it in between; then that one goes on with it.
+fn take_fresh(path: &Text, file: OwnedFd) -> Result<Option<OwnedFd>, Error> {
+    lock(path, file.as_raw_fd())?;
+    if !is_at(path, file.as_raw_fd()) {
+        return Ok(None);
+    }
+    file::set_mode(file.as_raw_fd(), MODE).map_err(|errno| failed(path, errno))?;
+    Ok(Some(file))
+}
+
+/// A file that was there and that nobody holds: stale. It is replaced by a new one, never written to, because its name
+/// may have been made a hard link to something precious. Whoever waits for its lock meanwhile finds it gone from the path
+/// and begins again.
+fn take_existing(path: &Text, file: OwnedFd) -> Result<Option<OwnedFd>, Error> {
+    lock(path, file.as_raw_fd())?;
+    if !is_at(path, file.as_raw_fd()) {
+        return Ok(None);
+    }
+    match file::unlink(path.as_c_str()) {
+        Ok(()) | Err(Errno::ENOENT) => Ok(None),
+        Err(errno) => reuse(path, file).map(Some).map_err(|_| failed(path, errno)),
+    }
+}
+
+/// A stale file in a directory that this process cannot write to, as an administrator makes one for an unprivileged
+/// daemon. It is written to in place when it is this user's own and has no other name.
+fn reuse(path: &Text, file: OwnedFd) -> Sys<OwnedFd> {
+    let status = file::status_at(path.as_c_str())?;
+    if status.owner != identity::effective_user() || status.links != 1 {
+        return Err(Errno::EPERM);
+    }
+    file::truncate(file.as_raw_fd())?;
+    file::set_mode(file.as_raw_fd(), MODE)?;
+    Ok(file)
+}
+
+/// Whether the open file is still the one that `path` names.
+pub(super) fn is_at(path: &Text, file: RawFd) -> bool {
+    match (file::status_of(file), file::status_at(path.as_c_str())) {
+        (Ok(open), Ok(named)) => open.identity == named.identity,
+        _ => false,
+    }
+}
+
+/// Locks for good, or says who else has.
+///
+/// A shared lock in the way is somebody asking [`is_held`]: gone in a moment, and worth waiting for.
+fn lock(path: &Text, file: RawFd) -> Result<(), Error> {
+    const TRIES: u32 = 1000;
+    const PAUSE: Duration = Duration::from_millis(1);
+    let lock = |kind| file::lock(file, kind).map_err(|errno| failed(path, errno));
+    for round in 0..TRIES {
+        if lock(Lock::Exclusive)? {
+            return Ok(());
+        }
+        if !lock(Lock::Shared)? {
+            return Err(Error::new(Step::PidFile, Subject::Text(path.clone()), Cause::Held(read(file))));
+        }
+        file::unlock(file);
+        if round > TRIES / 10 {
+            time::pause(PAUSE);
+        }
+    }
+    Err(failed(path, Errno::EAGAIN).note("somebody holds a shared lock"))
+}
+
+/// Whether a daemon holds the file that is open as `file`. Asked with a shared lock that is given back at once: two who ask
+/// at the same time do not disturb each other, and a start tells them from a daemon.
+pub(super) fn is_held(file: RawFd) -> Sys<bool> {
+    let free = file::lock(file, Lock::Shared)?;
+    if free {
+        file::unlock(file);
+    }
+    Ok(!free)
+}
+
+/// The PID in an open pid file.
+pub(super) fn read(file: RawFd) -> Option<Pid> {
+    let mut room = [0; content::ROOM];
+    let length = file::read_start(file, &mut room).ok()?;
+    content::parse(room.get(..length)?)
+}

@@ -1,0 +1,343 @@
+//! Pid files: who runs, proved by a lock and not by a name.
+//!
+//! The file holds one decimal PID and a newline. Who it belongs to is whoever has an exclusive flock(2) on it; the lock
+//! dies with its holder, so a stale file never blocks a start and a reused PID is never mistaken for the daemon.
+
+mod content;
+mod held;
+mod holder;
+mod lock;
+
+pub(crate) use content::number;
+pub(crate) use held::{
+    all_go_along, descriptors, none_goes_along, own_all, release_all, release_and_die, root_has_changed, write_all,
+};
+
+use crate::errno::Errno;
+use crate::error::{Error, Step, Subject};
+use crate::sys::file::{self, Lock};
+use crate::sys::pidfd::Process;
+use crate::sys::process::Pid;
+use crate::sys::signal::Signal;
+use crate::sys::{identity, signal};
+use crate::text::Text;
+use held::Held;
+use holder::Answer;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::Duration;
+
+/// A pid file, by its path: to take, or to ask about the daemon that holds it.
+///
+/// Making one does nothing to the file system.
+///
+/// ```no_run
+/// use daemonctx::{PidFile, Status};
+/// use std::time::Duration;
+///
+/// let file = PidFile::new("/run/hello.pid")?;
+/// match file.status()? {
+///     Status::Running(pid) => println!("running as {pid}"),
+///     status => println!("{status:?}"),
+/// }
+/// file.stop(Duration::from_secs(10))?;
+/// # Ok::<(), daemonctx::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PidFile {
+    path: Text,
+    foreign: bool,
+}
+
+/// What a pid file says about its daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// The daemon runs and has this PID.
+    Running(i32),
+    /// A start holds the file and has not written a PID yet.
+    Starting,
+    /// There is a file, and nobody holds it: the daemon died without removing it.
+    Stale,
+    /// There is no file.
+    NotRunning,
+    /// The file cannot be read by this user.
+    Unknown,
+}
+
+/// How [`PidFile::stop`] ended the daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// It was not running.
+    NotRunning,
+    /// It ended on SIGTERM.
+    Terminated,
+    /// It did not, and was killed.
+    Killed,
+}
+
+/// The lock on a pid file, held by this process. Dropping it removes the file and gives up the lock; so does the end of
+/// the process, by exit(3) or, in a daemon, by SIGTERM, SIGINT and SIGHUP where the program does not handle them.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "dropping it removes the pid file"]
+pub struct PidFileLock(Option<Held>);
+
+impl PidFileLock {
+    /// Removes the file and gives up the lock.
+    pub fn release(self) {}
+
+    /// Leaves the file to the end of the process.
+    pub(crate) fn keep(mut self) {
+        self.0 = None;
+    }
+
+    /// Leaves the file to the daemon that has been forked, while this process goes on.
+    pub(crate) fn abandon(self) {
+        if let Some(held) = &self.0 {
+            held.abandon();
+        }
+    }
+
+    /// Has the file, and no other that this process holds, go along with the daemon that is going to be forked.
+    pub(crate) fn goes_along(&self) {
+        if let Some(held) = &self.0 {
+            held.goes_along();
+        }
+    }
+}
+
+impl Drop for PidFileLock {
+    fn drop(&mut self) {
+        if let Some(held) = self.0.take() {
+            held.release();
+        }
+    }
+}
+
+/// A process that a pid file was found to mean.
+struct Target {
+    process: Process,
+    pid: Pid,
+    /// Who owns the file that names it.
+    named_by: identity::Uid,
+}
+
+impl PidFile {
+    /// A pid file that is locked while its daemon lives, as this library writes them. A relative path is made absolute from
+    /// the present working directory.
+    ///
+    /// # Errors
+    /// A path that is empty, too long or holds a NUL.
+    pub fn new(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let bytes = path.as_ref().as_os_str().as_bytes();
+        let path = Text::absolute_path(bytes).map_err(|errno| Error::about(Step::PidFile, bytes, errno))?;
+        Ok(Self { path, foreign: false })
+    }
+
+    /// A pid file of a program that does not lock it. Instead of the lock, the time since when the process runs tells
+    /// whether it is the one: it must have begun before the file was written.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new).
+    pub fn foreign(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::new(path).map(|file| Self { foreign: true, ..file })
+    }
+
+    /// The file's absolute path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.path.as_path()
+    }
+
+    /// Takes the file for this process and writes its PID. For programs that are not started through
+    /// [`Daemon`](crate::Daemon), which does this by itself.
+    ///
+    /// # Errors
+    /// [`ErrorKind::AlreadyRunning`](crate::ErrorKind::AlreadyRunning) when another process holds it; otherwise the system
+    /// call that failed.
+    pub fn acquire(&self) -> Result<PidFileLock, Error> {
+        let lock = self.lock(None)?;
+        if let PidFileLock(Some(held)) = &lock {
+            held.write().map_err(|errno| self.error(Step::PidFile, errno))?;
+        }
+        Ok(lock)
+    }
+
+    /// Takes the file, without a PID in it yet, for a daemon that is going to change its root to `root`.
+    pub(crate) fn lock(&self, root: Option<&Text>) -> Result<PidFileLock, Error> {
+        lock::acquire(&self.path, root).map(|held| PidFileLock(Some(held)))
+    }
+
+    pub(crate) fn text(&self) -> &Text {
+        &self.path
+    }
+
+    fn error(&self, step: Step, errno: Errno) -> Error {
+        Error::about(step, self.path.as_bytes(), errno)
+    }
+
+    /// The PID in the file, whoever that is by now; `None` when there is no file, or no PID in it.
+    ///
+    /// # Errors
+    /// The file is no regular file, or cannot be read.
+    pub fn read_pid(&self) -> Result<Option<i32>, Error> {
+        Ok(self.open()?.and_then(|file| lock::read(file.as_raw_fd())))
+    }
+
+    /// What the file says about its daemon. The daemon is not disturbed, and neither is a start that goes on meanwhile.
+    ///
+    /// # Errors
+    /// The file is no regular file, or cannot be read for another reason than missing permission.
+    pub fn status(&self) -> Result<Status, Error> {
+        let file = match self.open() {
+            Ok(Some(file)) => file,
+            Ok(None) => return Ok(Status::NotRunning),
+            Err(error) if error.errno() == Some(Errno::EACCES.value()) => return Ok(Status::Unknown),
+            Err(error) => return Err(error),
+        };
+        match self.find(&file)? {
+            Some(target) => Ok(Status::Running(target.pid)),
+            None if !self.foreign && self.is_held(&file)? => Ok(Status::Starting),
+            None => Ok(Status::Stale),
+        }
+    }
+
+    /// Whether the daemon runs.
+    ///
+    /// # Errors
+    /// As for [`status`](Self::status); EACCES when it cannot be known.
+    pub fn is_running(&self) -> Result<bool, Error> {
+        match self.status()? {
+            Status::Running(_) => Ok(true),
+            Status::Unknown => Err(self.error(Step::PidFile, Errno::EACCES)),
+            _ => Ok(false),
+        }
+    }
+
+    /// Sends a signal to the daemon, and surely to nobody else: the process is held fast by a pidfd before it is checked.
+    /// Signal 0 only checks.
+    ///
+    /// # Errors
+    /// ESRCH when the daemon does not run; EPERM when it may not be signalled; EINVAL for a number that is no signal.
+    pub fn signal(&self, signal: i32) -> Result<(), Error> {
+        let Some(target) = self.target()? else {
+            return Err(self.error(Step::Signal, Errno::ESRCH));
+        };
+        self.send(&target, signal)
+    }
+
+    /// Ends the daemon: SIGTERM, `grace` to follow it, then SIGKILL. Returns when the process is gone, and its file with
+    /// it. A daemon that does not run is no error.
+    ///
+    /// # Errors
+    /// As for [`signal`](Self::signal).
+    pub fn stop(&self, grace: Duration) -> Result<Stopped, Error> {
+        let Some(target) = self.target()? else {
+            self.clean_up();
+            return Ok(Stopped::NotRunning);
+        };
+        let waited = |timeout| target.process.wait(timeout).map_err(|errno| self.error(Step::Wait, errno));
+        self.send(&target, libc::SIGTERM)?;
+        let how = if waited(Some(grace))? {
+            Stopped::Terminated
+        } else {
+            self.send(&target, libc::SIGKILL)?;
+            waited(None)?;
+            Stopped::Killed
+        };
+        self.clean_up();
+        Ok(how)
+    }
+
+    /// Waits until the daemon has ended; false when `timeout` (`None`: any time) has passed first. Nothing is sent.
+    ///
+    /// # Errors
+    /// As for [`status`](Self::status).
+    pub fn wait(&self, timeout: Option<Duration>) -> Result<bool, Error> {
+        match self.target()? {
+            Some(target) => target.process.wait(timeout).map_err(|errno| self.error(Step::Wait, errno)),
+            None => Ok(true),
+        }
+    }
+
+    /// Opens the file to read it, without waiting and without following a link.
+    fn open(&self) -> Result<Option<OwnedFd>, Error> {
+        // Looked at before it is opened: opening a device can have effects.
+        match file::status_at(self.path.as_c_str()) {
+            Ok(status) => lock::regular(&self.path, status.kind)?,
+            Err(Errno::ENOENT) => return Ok(None),
+            Err(errno) => return Err(self.error(Step::PidFile, errno)),
+        }
+        match file::open(self.path.as_c_str(), libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK, 0) {
+            Ok(opened) => {
+                let status = file::status_of(opened.as_raw_fd());
+                let status = status.map_err(|errno| self.error(Step::PidFile, errno))?;
+                lock::regular(&self.path, status.kind)?;
+                Ok(Some(opened))
+            }
+            Err(Errno::ENOENT) => Ok(None),
+            Err(errno) => Err(self.error(Step::PidFile, errno)),
+        }
+    }
+
+    fn is_held(&self, file: &OwnedFd) -> Result<bool, Error> {
+        lock::is_held(file.as_raw_fd()).map_err(|errno| self.error(Step::PidFile, errno))
+    }
+
+    fn target(&self) -> Result<Option<Target>, Error> {
+        match self.open()? {
+            Some(file) => self.find(&file),
+            None => Ok(None),
+        }
+    }
+
+    /// The process that the file means, held fast.
+    ///
+    /// First the pidfd, then the proof: a process that has the PID while the lock is held and the file still says so is the
+    /// one that wrote it. Proving first and opening the pidfd afterwards would leave time for the PID to be reused.
+    fn find(&self, file: &OwnedFd) -> Result<Option<Target>, Error> {
+        let Some(pid) = lock::read(file.as_raw_fd()) else { return Ok(None) };
+        let process = match Process::open(pid) {
+            Ok(process) => process,
+            Err(Errno::ESRCH | Errno::EINVAL) => return Ok(None),
+            Err(errno) => return Err(self.error(Step::Signal, errno)),
+        };
+        let status = file::status_of(file.as_raw_fd()).map_err(|errno| self.error(Step::PidFile, errno))?;
+        let meant = if self.foreign {
+            holder::began_before(pid, &status) == Answer::Yes
+        } else {
+            self.is_held(file)? && holder::holds(pid, &status) != Answer::No
+        };
+        let same = lock::read(file.as_raw_fd()) == Some(pid) && lock::is_at(&self.path, file.as_raw_fd());
+        Ok((meant && same).then_some(Target { process, pid, named_by: status.owner }))
+    }
+
+    fn send(&self, target: &Target, signal: Signal) -> Result<(), Error> {
+        if signal != 0 && signal::disposition(signal).is_err() {
+            return Err(Error::os(Step::Signal, Subject::Signal(signal), Errno::EINVAL));
+        }
+        self.check_owner(target)?;
+        target.process.signal(signal).map_err(|errno| self.error(Step::Signal, errno))
+    }
+
+    /// Whoever owns the file chooses whom it names. So the file of somebody else is obeyed only as far as that somebody
+    /// could have sent the signal himself: it must be root's, this user's, or belong to the user the process runs as.
+    fn check_owner(&self, target: &Target) -> Result<(), Error> {
+        let owner = target.named_by;
+        if owner == 0 || owner == identity::effective_user() || holder::runs_as(target.pid, owner) == Answer::Yes {
+            return Ok(());
+        }
+        Err(self.error(Step::Signal, Errno::EPERM).note("the file's owner is neither root, nor you, nor the process's"))
+    }
+
+    /// Removes the file that a killed daemon has left. Under its lock, so never another daemon's.
+    fn clean_up(&self) {
+        if self.foreign {
+            return;
+        }
+        let Ok(Some(file)) = self.open() else { return };
+        if file::lock(file.as_raw_fd(), Lock::Exclusive) == Ok(true) && lock::is_at(&self.path, file.as_raw_fd()) {
+            let _: Result<(), Errno> = file::unlink(self.path.as_c_str());
+        }
+    }
+}

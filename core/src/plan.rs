@@ -1,0 +1,97 @@
+//! Everything about a start that can be known before it: checked, opened and resolved, in the program that was started.
+//!
+//! Making a [`Plan`] is the only part of a start that may fail and leave nothing behind but an error. What is in it is all
+//! that the daemon's half of the start needs, so that half need not allocate.
+
+use crate::daemon::Options;
+use crate::detach::Surroundings;
+use crate::errno::Errno;
+use crate::error::{Error, Failure, Step, Subject};
+use crate::pidfile::{self, PidFileLock};
+use crate::streams::Stream;
+use crate::sys::process::SecondFork;
+use crate::sys::stdio;
+use crate::text::Text;
+use crate::{descriptors, directories, privileges, signals, streams};
+use std::os::fd::RawFd;
+use std::time::Duration;
+
+pub(crate) struct Plan {
+    pub(crate) detach: bool,
+    pub(crate) second_fork: SecondFork,
+    pub(crate) signals: signals::Plan,
+    pub(crate) streams: streams::Plan,
+    pub(crate) keep: descriptors::Keep,
+    pub(crate) directories: directories::Plan,
+    pub(crate) prevent_core: bool,
+    pub(crate) pid_file: Option<PidFileLock>,
+    pub(crate) pid_file_path: Option<Text>,
+    pub(crate) privileges: privileges::Plan,
+    pub(crate) manual_ready: bool,
+    pub(crate) ready_timeout: Option<Duration>,
+    pub(crate) hooks: Hooks,
+}
+
+/// What a language binding has to run around the fork; see [`Daemon::fork_hooks`](crate::Daemon::fork_hooks).
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Hooks {
+    pub(crate) before: Option<fn()>,
+    pub(crate) in_starter: Option<fn()>,
+}
+
+impl Plan {
+    /// Checks everything. The pid file comes last: a start that cannot succeed does not lock others out.
+    pub(crate) fn new(options: &Options) -> Result<Self, Error> {
+        let surroundings = Surroundings::look();
+        let privileges = privileges::Plan::new(&options.privileges)?;
+        let directories = directories::Plan::new(options.umask, options.root.as_ref(), &options.working)?;
+        let mut keep = options.keep.checked()?;
+        let default = if surroundings.below_inetd { Stream::inherit() } else { Stream::null() };
+        let streams = streams::Plan::new(&options.streams, &default, options.manual_ready)?;
+        stdio::flush_output().map_err(|errno| Error::os(Step::Flush, Subject::Nothing, errno))?;
+
+        let root = directories.root();
+        let pid_file = options.pid_file.as_ref().map(|file| file.lock(root)).transpose()?;
+        for fd in streams.late_descriptor().into_iter().chain(pidfile::descriptors()) {
+            keep_too(&mut keep, fd)?;
+        }
+        let signals = signals::Plan::new(&options.signals, pidfile::descriptors().next().is_some());
+        Ok(Self {
+            detach: surroundings.detaches(options.detach),
+            second_fork: SecondFork::find(),
+            signals: signals.map_err(|errno| Error::os(Step::Signals, Subject::Nothing, errno))?,
+            streams,
+            keep,
+            directories,
+            prevent_core: options.prevent_core,
+            pid_file,
+            pid_file_path: options.pid_file.as_ref().map(|file| file.text().clone()),
+            privileges,
+            manual_ready: options.manual_ready,
+            ready_timeout: options.ready_timeout,
+            hooks: options.hooks,
+        })
+    }
+
+    /// Has the daemon keep one of our own descriptors as well.
+    pub(crate) fn keep(&mut self, fd: RawFd) -> Result<(), Error> {
+        keep_too(&mut self.keep, fd)
+    }
+
+    /// The error that a failure in the daemon is, with what the step was about.
+    pub(crate) fn explain(&self, failure: Failure) -> Error {
+        let Failure { step, errno, value } = failure;
+        let subject = match step {
+            Step::ChangeRoot | Step::ChangeDirectory => self.directories.subject(step),
+            Step::SetUser | Step::SetGroup | Step::VerifyPrivileges => self.privileges.subject(step, value),
+            Step::Signals => i32::try_from(value).map_or(Subject::Nothing, Subject::Signal),
+            Step::PidFile => self.pid_file_path.clone().map_or(Subject::Nothing, Subject::Text),
+            _ => Subject::Nothing,
+        };
+        Error::os(step, subject, errno)
+    }
+}
+
+fn keep_too(keep: &mut descriptors::Keep, fd: RawFd) -> Result<(), Error> {
+    keep.add(fd).map_err(|errno: Errno| Error::os(Step::KeepDescriptor, Subject::Number(i64::from(fd)), errno))
+}

@@ -1,0 +1,156 @@
+//! Signals: what is held back during the forks, and what the daemon begins with.
+
+use crate::errno::Errno;
+use crate::error::{Error, Failure, Step, Subject};
+use crate::pidfile;
+use crate::sys::signal::{self, Disposition, Set, Signal};
+use crate::sys::{Sys, memory};
+
+/// What a signal is to do in the daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignalAction {
+    /// The kernel's default (signal(7)).
+    Default,
+    /// Nothing.
+    Ignore,
+    /// What it does now, whoever set it so.
+    Keep,
+}
+
+/// The program's wishes, by signal number.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Map(Vec<(Signal, SignalAction)>);
+
+impl Map {
+    /// Adds a wish, or changes it.
+    pub(crate) fn set(&mut self, signal: Signal, action: SignalAction) -> Result<(), Error> {
+        let failed = |errno| Error::os(Step::SignalMap, Subject::Signal(signal), errno);
+        if signal::disposition(signal).is_err() {
+            return Err(failed(Errno::EINVAL));
+        }
+        if matches!(signal, libc::SIGKILL | libc::SIGSTOP) && action != SignalAction::Default {
+            return Err(failed(Errno::EINVAL).note("cannot be caught"));
+        }
+        match self.0.iter_mut().find(|(other, _)| *other == signal) {
+            Some(entry) => entry.1 = action,
+            None => memory::push(&mut self.0, (signal, action)).map_err(failed)?,
+        }
+        Ok(())
+    }
+
+    fn get(&self, signal: Signal) -> Option<SignalAction> {
+        self.0.iter().find(|(other, _)| *other == signal).map(|(_, action)| *action)
+    }
+}
+
+/// The dispositions that the daemon has to set, worked out in the starter.
+pub(crate) struct Plan(Vec<(Signal, Disposition)>);
+
+/// A daemon has no terminal that could stop it (PEP 3143).
+const TERMINAL_STOPS: [Signal; 3] = [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
+
+/// The polite ways to end a daemon, whose default action would leave its pid file behind.
+const ENDS: [Signal; 3] = [libc::SIGHUP, libc::SIGINT, libc::SIGTERM];
+
+impl Plan {
+    /// Decides for every signal: the map's word first; then what the program itself has installed stays; then
+    /// terminal stops are ignored, and what was ignored before this program began goes back to the default.
+    pub(crate) fn new(map: &Map, has_pid_file: bool) -> Sys<Self> {
+        let mut plan = Vec::new();
+        for signal in signal::all() {
+            let Ok(now) = signal::disposition(signal) else { continue };
+            let new = Self::decide(signal, &now, map.get(signal), has_pid_file);
+            // The starter sets SIGCHLD to its default to see its children end; the daemon has to set it back.
+            let new = new.or_else(|| (signal == libc::SIGCHLD && !now.is_default()).then_some(now));
+            if let Some(new) = new {
+                memory::push(&mut plan, (signal, new))?;
+            }
+        }
+        Ok(Self(plan))
+    }
+
+    fn decide(
+        signal: Signal,
+        now: &Disposition,
+        wish: Option<SignalAction>,
+        has_pid_file: bool,
+    ) -> Option<Disposition> {
+        let new = match wish {
+            Some(SignalAction::Keep) => return None,
+            Some(SignalAction::Ignore) => return (!now.is_ignore()).then(Disposition::ignore),
+            Some(SignalAction::Default) => Disposition::default(),
+            None if TERMINAL_STOPS.contains(&signal) && now.is_default() => return Some(Disposition::ignore()),
+            None if TERMINAL_STOPS.contains(&signal) => return None,
+            None if now.is_ignore() && signal::ignored_at_load(signal) => Disposition::default(),
+            None if now.is_default() => Disposition::default(),
+            None => return None,
+        };
+        match (has_pid_file && ENDS.contains(&signal), now.is_default()) {
+            (true, _) => Some(Disposition::last_words(pidfile::release_and_die)),
+            (false, true) => None,
+            (false, false) => Some(new),
+        }
+    }
+
+    /// The daemon's step: sets the dispositions, then opens the mask.
+    pub(crate) fn apply(&self) -> Result<(), Failure> {
+        for (signal, disposition) in &self.0 {
+            signal::set_disposition(*signal, disposition).map_err(|errno| Failure {
+                step: Step::Signals,
+                errno,
+                value: i64::from(*signal),
+            })?;
+        }
+        signal::set_mask(&Set::empty());
+        Ok(())
+    }
+}
+
+/// While this lives, no signal reaches this thread, and children that end can be waited for whatever was set for SIGCHLD.
+/// Afterwards everything is as it was.
+pub(crate) struct Quiet {
+    mask: Set,
+    child: Option<Disposition>,
+}
+
+impl Quiet {
+    pub(crate) fn begin() -> Self {
+        let mask = signal::set_mask(&Set::full());
+        Self { mask, child: signal::set_disposition(libc::SIGCHLD, &Disposition::default()).ok() }
+    }
+
+    /// For the daemon, where [`Plan::apply`] decides.
+    pub(crate) fn leave_as_it_is(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        if let Some(child) = &self.child {
+            let _: Sys<Disposition> = signal::set_disposition(libc::SIGCHLD, child);
+        }
+        signal::set_mask(&self.mask);
+    }
+}
+
+/// The signals by which a person calls a start off, less those that are ignored here.
+///
+/// SIGHUP is not among them: a terminal that closes just now must not end the daemon.
+pub(crate) fn calls_off() -> Set {
+    let mut set = Set::empty();
+    for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+        if signal::disposition(signal).is_ok_and(|now| !now.is_ignore()) {
+            set.add(signal);
+        }
+    }
+    set
+}
+
+/// Ends this process by `signal`, as if it had arrived without anybody looking.
+pub(crate) fn die_by(signal: Signal) -> ! {
+    let _: Sys<Disposition> = signal::set_disposition(signal, &Disposition::default());
+    signal::set_mask(&Set::empty());
+    signal::raise(signal);
+    crate::sys::process::exit_now(128 + signal)
+}

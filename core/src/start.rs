@@ -1,0 +1,205 @@
+//! The life of a start: starter, session leader, daemon.
+//!
+//! Between the first fork and the report nothing here allocates, frees, takes a lock or runs foreign code. That is what
+//! makes it safe with other threads alive: they are gone in the child, but the locks they held are not. It is also why
+//! everything is prepared in [`Plan`].
+#![allow(unsafe_code, reason = "the two forks; their contract is Daemon::open's")]
+
+use crate::errno::Errno;
+use crate::error::{Error, Failure, Step};
+use crate::pidfile;
+use crate::plan::Plan;
+use crate::report::{self, Listener, Record, Reporter};
+use crate::signals::Quiet;
+use crate::starter::Watch;
+use crate::sys::process::{self, Forked, Pid};
+
+/// Which process this is after a start.
+pub(crate) enum Role {
+    Starter(Watch),
+    /// With the line to the starter, where there is one.
+    Daemon(Option<Reporter>),
+}
+
+/// Starts; the starter is to leave when it knows.
+///
+/// # Errors
+/// In the starter: nothing has happened. In a process that does not detach: the step that failed.
+///
+/// # Safety
+/// That of [`Daemon::open`](crate::Daemon::open).
+pub(crate) unsafe fn start(plan: &mut Plan) -> Result<Role, Error> {
+    if !plan.detach {
+        return stay(plan);
+    }
+    let channel = open_line(plan)?;
+    pidfile::all_go_along();
+    run(plan.hooks.before);
+    // SAFETY: the caller keeps the contract.
+    let role = unsafe { beget(plan, channel) };
+    pidfile::none_goes_along();
+    if !matches!(role, Ok(Role::Daemon(_))) {
+        run(plan.hooks.in_starter);
+    }
+    role.map_err(|failure| plan.explain(failure))
+}
+
+/// What a start is in a program that goes on.
+pub(crate) enum Aside {
+    /// With what the helper tells.
+    Starter(Listener, Pid),
+    Daemon(Option<Reporter>),
+}
+
+/// Starts from a program that goes on: a helper is forked to be the starter, which waits and tells. The daemon so becomes
+/// nobody's child, and the program's own children stay its own.
+///
+/// # Errors
+/// As for [`start`].
+///
+/// # Safety
+/// That of [`Daemon::open`](crate::Daemon::open).
+pub(crate) unsafe fn start_aside(plan: &mut Plan) -> Result<Aside, Error> {
+    if !plan.detach {
+        return stay(plan).map(|_| Aside::Daemon(None));
+    }
+    let channel = open_line(plan)?;
+    let (listener, teller) = report::channel().map_err(|errno| plan.explain(Failure::new(Step::Pipe, errno)))?;
+    if let Some(lock) = &plan.pid_file {
+        lock.goes_along();
+    }
+    run(plan.hooks.before);
+    let quiet = Quiet::begin();
+    // SAFETY: the child allocates nothing and takes no lock until it has reported; the caller keeps the rest.
+    let forked = unsafe { process::fork() };
+    match forked {
+        Ok(Forked::Child) => {
+            drop(listener);
+            quiet.leave_as_it_is();
+            pidfile::own_all();
+            // SAFETY: as above.
+            match unsafe { beget(plan, channel) } {
+                Ok(Role::Daemon(reporter)) => {
+                    // Closed with all the others.
+                    std::mem::forget(teller);
+                    pidfile::none_goes_along();
+                    Ok(Aside::Daemon(reporter))
+                }
+                Ok(Role::Starter(watch)) => watch.tell(&teller),
+                Err(failure) => give_up(&teller, failure),
+            }
+        }
+        forked => {
+            pidfile::none_goes_along();
+            drop(quiet);
+            run(plan.hooks.in_starter);
+            match forked {
+                Ok(Forked::Parent(helper)) => {
+                    if let Some(lock) = plan.pid_file.take() {
+                        lock.abandon();
+                    }
+                    Ok(Aside::Starter(listener, helper))
+                }
+                _ => Err(plan.explain(Failure::new(Step::Fork, forked.err().unwrap_or(Errno::EAGAIN)))),
+            }
+        }
+    }
+}
+
+fn run(hook: Option<fn()>) {
+    if let Some(hook) = hook {
+        hook();
+    }
+}
+
+/// A start that does not detach is the daemon's half alone.
+fn stay(plan: &mut Plan) -> Result<Role, Error> {
+    match become_daemon(plan) {
+        Ok(()) => Ok(Role::Daemon(None)),
+        Err(failure) => Err(plan.explain(failure)),
+    }
+}
+
+/// Makes the line that the daemon reports on, and has the daemon keep its end.
+fn open_line(plan: &mut Plan) -> Result<(Listener, Reporter), Error> {
+    let (listener, reporter) = report::channel().map_err(|errno| plan.explain(Failure::new(Step::Pipe, errno)))?;
+    plan.keep(reporter.as_raw_fd())?;
+    Ok((listener, reporter))
+}
+
+/// The two forks. Comes back in the starter, and in the daemon once it is one.
+///
+/// # Safety
+/// That of [`Daemon::open`](crate::Daemon::open).
+unsafe fn beget(plan: &mut Plan, (listener, reporter): (Listener, Reporter)) -> Result<Role, Failure> {
+    let quiet = Quiet::begin();
+    // The daemon is the session leader's child and an orphan in a moment: adopted, its end can be waited for like a child's.
+    let adopted_before = process::adopt_orphans(true);
+    // SAFETY: the child allocates nothing and takes no lock until it has reported; the caller keeps the rest.
+    match unsafe { process::fork() } {
+        Ok(Forked::Child) => {
+            drop(listener);
+            quiet.leave_as_it_is();
+            let reporter = lead_session(plan, reporter);
+            match become_daemon(plan) {
+                Ok(()) => Ok(Role::Daemon(Some(reporter))),
+                Err(failure) => give_up(&reporter, failure),
+            }
+        }
+        Ok(Forked::Parent(leader)) => {
+            quiet.leave_as_it_is();
+            Ok(Role::Starter(Watch::new(listener, leader, plan.ready_timeout)))
+        }
+        Err(errno) => {
+            if adopted_before == Ok(false) {
+                let _: Result<bool, _> = process::adopt_orphans(false);
+            }
+            Err(Failure::new(Step::Fork, errno))
+        }
+    }
+}
+
+/// The session leader's life: a session without a terminal, a child that does not lead it and so can never get one, and
+/// away. Only the child returns.
+fn lead_session(plan: &Plan, reporter: Reporter) -> Reporter {
+    if let Err(errno) = process::new_session() {
+        give_up(&reporter, Failure::new(Step::Session, errno));
+    }
+    // SAFETY: this is the only thread, and the first fork has put the C library's locks right.
+    match unsafe { plan.second_fork.fork() } {
+        Ok(Forked::Child) => reporter,
+        Ok(Forked::Parent(daemon)) => {
+            let _: Result<(), _> = reporter.send(&Record::Forked(daemon));
+            process::exit_now(0)
+        }
+        Err(errno) => give_up(&reporter, Failure::new(Step::SecondFork, errno)),
+    }
+}
+
+/// What makes a process a daemon, in this order. Each step is in the file that is called like it.
+fn become_daemon(plan: &mut Plan) -> Result<(), Failure> {
+    plan.signals.apply()?;
+    plan.streams.apply()?;
+    plan.keep.close_others()?;
+    plan.directories.apply()?;
+    if plan.prevent_core {
+        process::forbid_core_files().map_err(|errno| Failure::new(Step::CoreLimit, errno))?;
+    }
+    pidfile::write_all().map_err(|errno| Failure::new(Step::PidFile, errno))?;
+    plan.privileges.apply()
+}
+
+/// Tells the starter which step failed, and is gone.
+fn give_up(reporter: &Reporter, failure: Failure) -> ! {
+    pidfile::release_all();
+    let _: Result<(), _> = reporter.send(&Record::Failed(failure));
+    process::exit_now(1)
+}
+
+/// Tells the starter that the daemon is ready. A starter that was killed meanwhile has told its caller nothing good, so the
+/// daemon must not stay.
+pub(crate) fn report_ready(reporter: &Reporter) {
+    if let Err(errno) = reporter.send(&Record::Ready) {
+        give_up(reporter, Failure::new(Step::Report, errno));
+    }
+}

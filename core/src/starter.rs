@@ -1,0 +1,264 @@
+//! The starter after the fork: it does not leave until it knows.
+
+use crate::errno::Errno;
+use crate::error::{Cause, Error, Failure, Step, Subject};
+use crate::pidfile;
+use crate::plan::Plan;
+use crate::report::{Listener, Record, Reporter, Said};
+use crate::signals;
+use crate::sys::pidfd::Process;
+use crate::sys::process::{self, Ended, Pid};
+use crate::sys::signal::{self, Signal};
+use crate::sys::time::Deadline;
+use crate::sys::{Sys, fd};
+use crate::text::Text;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Duration;
+
+/// How long a daemon that is told to end may take.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What became of a start.
+#[allow(clippy::large_enum_variant, reason = "a box would have to be allocated between fork and report")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Outcome {
+    Ready,
+    Failed(Failure),
+    Said(Said),
+    Ended(Ended),
+    TimedOut,
+    /// A person called it off.
+    CalledOff(Signal),
+}
+
+/// The starter's view of a start under way. Neither allocates nor frees: a helper may run it in a forked child.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    listener: Option<Listener>,
+    leader: Pid,
+    daemon: Option<Pid>,
+    process: Option<Process>,
+    timeout: Option<Duration>,
+}
+
+impl Watch {
+    pub(crate) fn new(listener: Listener, leader: Pid, timeout: Option<Duration>) -> Self {
+        Self { listener: Some(listener), leader, daemon: None, process: None, timeout }
+    }
+
+    /// After any outcome but [`Outcome::Ready`] nothing of the start is left: no process, no pid file.
+    fn finish(&mut self, outcome: Outcome) -> Outcome {
+        if matches!(outcome, Outcome::Ready) {
+            // Gone already, but for its body: until that is reaped the daemon is its child, and a service manager that looks
+            // now would not find it among its own.
+            process::wait(self.leader, true);
+            return outcome;
+        }
+        self.clear_away(outcome);
+        pidfile::release_all();
+        outcome
+    }
+
+    /// Waits for the outcome and leaves: with 0 if the daemon is ready, else with one line on stderr and a status that says
+    /// what happened.
+    pub(crate) fn leave(mut self, plan: &Plan, program: &[u8]) -> ! {
+        let outcome = self.watch();
+        let outcome = self.finish(outcome);
+        let Some(error) = outcome.explain(self.daemon, plan) else { process::exit_now(0) };
+        crate::context::print(program, &error);
+        match outcome {
+            Outcome::CalledOff(signal) => signals::die_by(signal),
+            _ => process::exit_now(error.exit_status()),
+        }
+    }
+
+    /// Waits for the outcome and leaves, as a helper: everything is told to the program that wants to know.
+    pub(crate) fn tell(mut self, teller: &Reporter) -> ! {
+        let outcome = self.await_daemon().unwrap_or_else(|| {
+            if let Some(daemon) = self.daemon {
+                let _: Sys<()> = teller.send(&Record::Forked(daemon));
+            }
+            self.watch()
+        });
+        let outcome = self.finish(outcome);
+        let _: Sys<()> = teller.send(&outcome.as_record());
+        process::exit_now(0)
+    }
+
+    /// Waits for the first word, the daemon's PID; an outcome where that never comes.
+    fn await_daemon(&mut self) -> Option<Outcome> {
+        while self.daemon.is_none() {
+            let outcome = self.hear();
+            if outcome.is_some() {
+                return outcome;
+            }
+        }
+        None
+    }
+
+    fn watch(&mut self) -> Outcome {
+        let deadline = Deadline::after(self.timeout);
+        let called_off = signal::descriptor(&signals::calls_off()).ok();
+        loop {
+            match self.wait_for_news(deadline, called_off.as_ref()) {
+                News::Report => {
+                    if let Some(outcome) = self.hear() {
+                        return outcome;
+                    }
+                }
+                News::DaemonEnded => return self.last_words(),
+                News::CalledOff(signal) => return Outcome::CalledOff(signal),
+                News::Nothing if deadline.passed() => return Outcome::TimedOut,
+                News::Nothing => {}
+            }
+        }
+    }
+
+    fn wait_for_news(&self, deadline: Deadline, called_off: Option<&OwnedFd>) -> News {
+        let report = self.listener.as_ref().map_or(-1, Listener::as_raw_fd);
+        let process = self.process.as_ref().map_or(-1, Process::as_poll_descriptor);
+        if report < 0 && process < 0 {
+            // No pidfd to wait on; the pipe is closed, so the daemon is as good as dead. Waiting for it takes no time.
+            return News::DaemonEnded;
+        }
+        let off = called_off.map_or(-1, AsRawFd::as_raw_fd);
+        let mut fds = [report, process, off].map(fd::readable);
+        if fd::poll(&mut fds, deadline.poll_timeout()) != Ok(true) {
+            return News::Nothing;
+        }
+        let [report, process, off] = fds.map(|fd| fd.revents != 0);
+        match (report, off, process) {
+            (true, _, _) => News::Report,
+            (_, true, _) => {
+                called_off.and_then(|fd| signal::next(fd.as_raw_fd()).ok()).map_or(News::Nothing, News::CalledOff)
+            }
+            (_, _, true) => News::DaemonEnded,
+            _ => News::Nothing,
+        }
+    }
+
+    /// Takes one record off the pipe; an outcome if it is one.
+    fn hear(&mut self) -> Option<Outcome> {
+        match self.listener.as_ref().and_then(Listener::receive) {
+            Some(Record::Forked(daemon)) => {
+                self.daemon = Some(daemon);
+                self.process = Process::open(daemon).ok();
+                None
+            }
+            Some(record) => Outcome::from_record(record),
+            None => {
+                self.listener = None;
+                // Without a daemon it was the session leader that ended.
+                self.daemon.is_none().then(|| Outcome::Ended(self.ended(self.leader)))
+            }
+        }
+    }
+
+    /// The daemon has ended. What it wrote before is still in the pipe, also when a child of its own keeps that open.
+    fn last_words(&mut self) -> Outcome {
+        while let Some(listener) = &self.listener {
+            if fd::poll(&mut [fd::readable(listener.as_raw_fd())], 0) != Ok(true) {
+                break;
+            }
+            if let Some(outcome) = self.hear() {
+                return outcome;
+            }
+        }
+        Outcome::Ended(self.daemon.map_or(Ended::Unknown, |daemon| self.ended(daemon)))
+    }
+
+    /// How a child has ended. It stays a zombie, so its PID stays its own until all is cleared away.
+    fn ended(&self, child: Pid) -> Ended {
+        process::peek(child).unwrap_or(Ended::Unknown)
+    }
+
+    /// Ends what is left of a start that failed.
+    ///
+    /// The session leader is reaped last: until then its PID, which is also the number of the daemon's process group, cannot
+    /// become anybody else's.
+    fn clear_away(&self, outcome: Outcome) {
+        if let Some(daemon) = self.daemon {
+            if matches!(outcome, Outcome::TimedOut | Outcome::CalledOff(_)) {
+                let _: Sys<()> = self.signal(daemon, libc::SIGTERM);
+            }
+            if !self.ends_within(daemon, GRACE) {
+                let _: Sys<()> = self.signal(daemon, libc::SIGKILL);
+                self.ends_within(daemon, GRACE);
+            }
+        }
+        let _: Sys<()> = process::kill(-self.leader, libc::SIGKILL);
+        if let Some(daemon) = self.daemon {
+            process::wait(daemon, false);
+        }
+        process::wait(self.leader, true);
+    }
+
+    fn signal(&self, daemon: Pid, signal: Signal) -> Sys<()> {
+        match &self.process {
+            Some(process) => process.signal(signal),
+            None => process::kill(daemon, signal),
+        }
+    }
+
+    fn ends_within(&self, daemon: Pid, time: Duration) -> bool {
+        match &self.process {
+            Some(process) => process.wait(Some(time)) == Ok(true),
+            None => process::wait(daemon, false).is_some(),
+        }
+    }
+}
+
+enum News {
+    Report,
+    DaemonEnded,
+    CalledOff(Signal),
+    Nothing,
+}
+
+impl Outcome {
+    /// The error that an outcome is; none if the daemon is ready.
+    pub(crate) fn explain(self, daemon: Option<Pid>, plan: &Plan) -> Option<Error> {
+        let subject = daemon.map_or(Subject::Word("session leader"), |daemon| Subject::Pid(i64::from(daemon)));
+        let ended = |cause| Some(Error::new(Step::Start, subject, cause));
+        match self {
+            Self::Ready => None,
+            Self::Failed(failure) => Some(plan.explain(failure)),
+            Self::Said(said) => {
+                let text = Text::new(said.text()).unwrap_or_default();
+                Some(Error::new(Step::Start, Subject::Nothing, Cause::Said(text, said.status)))
+            }
+            Self::Ended(Ended::Exited(status)) => ended(Cause::Exited(status)),
+            Self::Ended(Ended::Killed(signal)) => ended(Cause::Killed(signal)),
+            Self::Ended(Ended::Unknown) => ended(Cause::Lost),
+            Self::TimedOut => {
+                let timeout = plan.ready_timeout.unwrap_or_default();
+                Some(Error::os(Step::Ready, Subject::Time(timeout), Errno::ETIMEDOUT))
+            }
+            Self::CalledOff(signal) => Some(Error::os(Step::Start, Subject::Signal(signal), Errno::EINTR)),
+        }
+    }
+
+    /// For a starter that a helper watches for.
+    fn as_record(self) -> Record {
+        match self {
+            Self::Ready => Record::Ready,
+            Self::Failed(failure) => Record::Failed(failure),
+            Self::Said(said) => Record::Said(said),
+            Self::Ended(ended) => Record::Ended(ended),
+            Self::TimedOut => Record::TimedOut,
+            Self::CalledOff(signal) => Record::Ended(Ended::Killed(signal)),
+        }
+    }
+
+    /// What a helper told, read back; none for what is no outcome.
+    pub(crate) fn from_record(record: Record) -> Option<Self> {
+        match record {
+            Record::Forked(_) => None,
+            Record::Ready => Some(Self::Ready),
+            Record::Failed(failure) => Some(Self::Failed(failure)),
+            Record::Said(said) => Some(Self::Said(said)),
+            Record::Ended(ended) => Some(Self::Ended(ended)),
+            Record::TimedOut => Some(Self::TimedOut),
+        }
+    }
+}

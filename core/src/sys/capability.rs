@@ -1,0 +1,72 @@
+//! Capabilities and what else survives a change of user on Linux.
+
+#[cfg(not(target_os = "linux"))]
+use super::Sys;
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use super::super::{Sys, check, check_size};
+
+    /// `_LINUX_CAPABILITY_VERSION_3`: two words a set.
+    const VERSION: u32 = 0x2008_0522;
+
+    #[repr(C)]
+    struct Header {
+        version: u32,
+        pid: libc::c_int,
+    }
+
+    #[repr(C)]
+    #[derive(Clone, Copy, Default, PartialEq, Eq)]
+    struct Sets {
+        effective: u32,
+        permitted: u32,
+        inheritable: u32,
+    }
+
+    /// Empties effective, permitted and inheritable set, and with them the ambient one (capabilities(7)).
+    pub(crate) fn drop_all() -> Sys<()> {
+        let mut header = Header { version: VERSION, pid: 0 };
+        let none = [Sets::default(); 2];
+        // SAFETY: header and sets have the layout of capset(2), version 3.
+        let result = unsafe { libc::syscall(libc::SYS_capset, &raw mut header, none.as_ptr()) };
+        check_size(result as isize).map(drop)
+    }
+
+    /// Whether the three sets are empty.
+    pub(crate) fn none_left() -> Sys<bool> {
+        let mut header = Header { version: VERSION, pid: 0 };
+        let mut sets = [Sets::default(); 2];
+        // SAFETY: header and sets have the layout of capget(2), version 3, and are valid places for the result.
+        let result = unsafe { libc::syscall(libc::SYS_capget, &raw mut header, sets.as_mut_ptr()) };
+        check_size(result as isize)?;
+        Ok(sets == [Sets::default(); 2])
+    }
+
+    /// No execve(2) from now on grants what this process does not have (`no_new_privs`).
+    pub(crate) fn forbid_new() -> Sys<()> {
+        // SAFETY: PR_SET_NO_NEW_PRIVS takes numbers.
+        check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }).map(drop)
+    }
+}
+
+#[cfg(target_os = "linux")]
+pub(crate) use linux::{drop_all, forbid_new, none_left};
+
+/// Systems without capabilities have none to drop.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn drop_all() -> Sys<()> {
+    Ok(())
+}
+
+/// Systems without capabilities have none left.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn none_left() -> Sys<bool> {
+    Ok(true)
+}
+
+/// A Linux promise that cannot be kept elsewhere.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn forbid_new() -> Sys<()> {
+    Err(crate::errno::Errno::ENOSYS)
+}

@@ -1,0 +1,225 @@
+//! Files and directories.
+
+use super::fd::{above_standard, own};
+use super::{Sys, check, check_size, uninterrupted};
+use crate::errno::Errno;
+use std::ffi::CStr;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+pub(crate) const NULL_DEVICE: &CStr = c"/dev/null";
+
+/// What stat(2) tells, as far as anybody here asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Status {
+    pub(crate) identity: Identity,
+    pub(crate) kind: Kind,
+    pub(crate) owner: libc::uid_t,
+    pub(crate) links: u64,
+    pub(crate) modified: Duration,
+}
+
+/// Two names with the same identity are the same file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Regular,
+    Directory,
+    SymbolicLink,
+    Fifo,
+    Socket,
+    Device,
+}
+
+#[allow(clippy::useless_conversion, clippy::unnecessary_cast, reason = "the fields' types differ between systems")]
+fn status(raw: &libc::stat) -> Status {
+    let kind = match raw.st_mode & libc::S_IFMT {
+        libc::S_IFREG => Kind::Regular,
+        libc::S_IFDIR => Kind::Directory,
+        libc::S_IFLNK => Kind::SymbolicLink,
+        libc::S_IFIFO => Kind::Fifo,
+        libc::S_IFSOCK => Kind::Socket,
+        _ => Kind::Device,
+    };
+    let seconds = Duration::from_secs(u64::try_from(raw.st_mtime).unwrap_or(0));
+    let nanoseconds = Duration::from_nanos(u64::try_from(raw.st_mtime_nsec).unwrap_or(0));
+    Status {
+        identity: Identity { device: raw.st_dev as u64, inode: raw.st_ino as u64 },
+        kind,
+        owner: raw.st_uid,
+        links: raw.st_nlink as u64,
+        modified: seconds.saturating_add(nanoseconds),
+    }
+}
+
+fn empty_stat() -> libc::stat {
+    // SAFETY: `stat` is a C struct of integers, for which all zeroes is a value.
+    unsafe { std::mem::zeroed() }
+}
+
+/// The file that is open as `fd`.
+pub(crate) fn status_of(fd: RawFd) -> Sys<Status> {
+    let mut raw = empty_stat();
+    // SAFETY: `raw` is a valid place for the result.
+    check(unsafe { libc::fstat(fd, &raw mut raw) })?;
+    Ok(status(&raw))
+}
+
+/// The file at `path` itself: a symbolic link is not followed.
+pub(crate) fn status_at(path: &CStr) -> Sys<Status> {
+    let mut raw = empty_stat();
+    // SAFETY: `path` is NUL-terminated and `raw` a valid place for the result.
+    check(unsafe { libc::lstat(path.as_ptr(), &raw mut raw) })?;
+    Ok(status(&raw))
+}
+
+/// open(2), close-on-exec, never a controlling terminal, above the standard streams.
+pub(crate) fn open(path: &CStr, flags: libc::c_int, mode: libc::mode_t) -> Sys<OwnedFd> {
+    let flags = flags | libc::O_CLOEXEC | libc::O_NOCTTY;
+    // SAFETY: `path` is NUL-terminated; the mode is passed as the variadic argument that O_CREAT wants.
+    let fd = uninterrupted(|| own(unsafe { libc::open(path.as_ptr(), flags, libc::c_uint::from(mode)) }))?;
+    above_standard(fd)
+}
+
+/// Whether `path` is a directory that can be entered. Nothing stays open.
+pub(crate) fn check_directory(path: &CStr) -> Sys<()> {
+    #[cfg(target_os = "linux")]
+    let flags = libc::O_PATH | libc::O_DIRECTORY;
+    #[cfg(not(target_os = "linux"))]
+    let flags = libc::O_RDONLY | libc::O_DIRECTORY;
+    open(path, flags, 0)?;
+    // SAFETY: `path` is NUL-terminated.
+    check(unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), libc::X_OK, libc::AT_EACCESS) }).map(drop)
+}
+
+pub(crate) fn set_mode(fd: RawFd, mode: libc::mode_t) -> Sys<()> {
+    // SAFETY: fchmod takes two numbers.
+    check(unsafe { libc::fchmod(fd, mode) }).map(drop)
+}
+
+pub(crate) fn truncate(fd: RawFd) -> Sys<()> {
+    // SAFETY: ftruncate takes two numbers.
+    uninterrupted(|| check(unsafe { libc::ftruncate(fd, 0) })).map(drop)
+}
+
+/// Writes at the beginning of a file.
+pub(crate) fn write_start(fd: RawFd, bytes: &[u8]) -> Sys<usize> {
+    // SAFETY: `bytes` is valid for reads of its length.
+    uninterrupted(|| check_size(unsafe { libc::pwrite(fd, bytes.as_ptr().cast(), bytes.len(), 0) }))
+}
+
+/// Reads from the beginning of a file, until `buffer` is full or the file ends.
+pub(crate) fn read_start(fd: RawFd, buffer: &mut [u8]) -> Sys<usize> {
+    let mut filled = 0;
+    while let Some(room) = buffer.get_mut(filled..).filter(|room| !room.is_empty()) {
+        let got = uninterrupted(|| {
+            // SAFETY: `room` is valid for writes of its length.
+            check_size(unsafe { libc::pread(fd, room.as_mut_ptr().cast(), room.len(), filled as libc::off_t) })
+        })?;
+        if got == 0 {
+            break;
+        }
+        filled += got;
+    }
+    Ok(filled)
+}
+
+/// Reads a whole small file, such as those of `/proc`, into `buffer`; the rest of a longer one is left out.
+pub(crate) fn read_small<'a>(path: &CStr, buffer: &'a mut [u8]) -> Sys<&'a [u8]> {
+    let file = open(path, libc::O_RDONLY | libc::O_NOFOLLOW, 0)?;
+    let length = read_start(file.as_raw_fd(), buffer)?;
+    Ok(buffer.get(..length).unwrap_or_default())
+}
+
+pub(crate) fn unlink(path: &CStr) -> Sys<()> {
+    // SAFETY: `path` is NUL-terminated.
+    check(unsafe { libc::unlink(path.as_ptr()) }).map(drop)
+}
+
+/// What was asked of [`lock`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lock {
+    Exclusive,
+    Shared,
+}
+
+/// flock(2) without waiting; false when somebody else's lock is in the way.
+pub(crate) fn lock(fd: RawFd, lock: Lock) -> Sys<bool> {
+    let operation = match lock {
+        Lock::Exclusive => libc::LOCK_EX,
+        Lock::Shared => libc::LOCK_SH,
+    };
+    // SAFETY: flock takes two numbers.
+    match uninterrupted(|| check(unsafe { libc::flock(fd, operation | libc::LOCK_NB) })) {
+        Ok(_) => Ok(true),
+        Err(Errno::EWOULDBLOCK) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
+pub(crate) fn unlock(fd: RawFd) {
+    // SAFETY: flock takes two numbers.
+    unsafe { libc::flock(fd, libc::LOCK_UN) };
+}
+
+pub(crate) fn change_directory(path: &CStr) -> Sys<()> {
+    // SAFETY: `path` is NUL-terminated.
+    check(unsafe { libc::chdir(path.as_ptr()) }).map(drop)
+}
+
+pub(crate) fn change_root(path: &CStr) -> Sys<()> {
+    // SAFETY: `path` is NUL-terminated.
+    check(unsafe { libc::chroot(path.as_ptr()) }).map(drop)
+}
+
+pub(crate) fn set_umask(mask: libc::mode_t) {
+    // SAFETY: umask takes a number and cannot fail.
+    unsafe { libc::umask(mask) };
+}
+
+/// Writes the working directory with its terminating NUL into `buffer`; ERANGE when it does not fit.
+pub(crate) fn working_directory(buffer: &mut [u8]) -> Sys<()> {
+    // SAFETY: `buffer` is valid for writes of its length.
+    let result = unsafe { libc::getcwd(buffer.as_mut_ptr().cast(), buffer.len()) };
+    if result.is_null() { Err(Errno::last()) } else { Ok(()) }
+}
+
+/// Hands the names in a directory to `each`, without allocating: opendir(3) would.
+#[cfg(target_os = "linux")]
+pub(crate) fn for_each_name(path: &CStr, mut each: impl FnMut(RawFd, &[u8])) -> Sys<()> {
+    const NAME_OFFSET: usize = std::mem::offset_of!(libc::dirent64, d_name);
+    const LENGTH_OFFSET: usize = std::mem::offset_of!(libc::dirent64, d_reclen);
+    let directory = open(path, libc::O_RDONLY | libc::O_DIRECTORY, 0)?;
+    let mut buffer = [0_u8; 4096];
+    loop {
+        // SAFETY: `buffer` is valid for writes of its length.
+        let result =
+            unsafe { libc::syscall(libc::SYS_getdents64, directory.as_raw_fd(), buffer.as_mut_ptr(), buffer.len()) };
+        let filled = check_size(result as isize)?;
+        if filled == 0 {
+            return Ok(());
+        }
+        let mut rest = buffer.get(..filled).unwrap_or_default();
+        while let Some(&[low, high]) = rest.get(LENGTH_OFFSET..LENGTH_OFFSET + 2) {
+            let length = usize::from(u16::from_ne_bytes([low, high]));
+            let name = rest.get(NAME_OFFSET..length).unwrap_or_default();
+            let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
+            each(directory.as_raw_fd(), name);
+            match rest.get(length..) {
+                Some(next) if length > 0 => rest = next,
+                _ => break,
+            }
+        }
+    }
+}
+
+/// Other systems have no directory that can be read without allocating.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn for_each_name(_path: &CStr, _each: impl FnMut(RawFd, &[u8])) -> Sys<()> {
+    Err(Errno::ENOSYS)
+}

@@ -1,0 +1,78 @@
+//! Memory that is asked for politely: an allocation that fails is `ENOMEM` for the caller, never an abort of the program
+//! this library is linked into. Nothing here may be called between a fork and the report.
+
+use super::Sys;
+use crate::errno::Errno;
+
+/// Inserts `value` at `index`, which is taken as the end where it lies beyond it.
+pub(crate) fn insert<T>(list: &mut Vec<T>, index: usize, value: T) -> Sys<()> {
+    list.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+    let index = index.min(list.len());
+    // SAFETY: the reserve above made room for one more element; everything from `index` on is moved up by one, which
+    // stays inside that room, and the hole is filled before the length says so.
+    unsafe {
+        let hole = list.as_mut_ptr().add(index);
+        std::ptr::copy(hole, hole.add(1), list.len() - index);
+        hole.write(value);
+        list.set_len(list.len() + 1);
+    }
+    Ok(())
+}
+
+/// Appends `value`.
+pub(crate) fn push<T>(list: &mut Vec<T>, value: T) -> Sys<()> {
+    insert(list, usize::MAX, value)
+}
+
+/// Appends copies of `values`.
+pub(crate) fn extend<T: Copy>(list: &mut Vec<T>, values: &[T]) -> Sys<()> {
+    list.try_reserve(values.len()).map_err(|_| Errno::ENOMEM)?;
+    // SAFETY: the reserve above made room for `values`, and a `&mut Vec` cannot overlap the shared slice.
+    unsafe {
+        let end = list.as_mut_ptr().add(list.len());
+        std::ptr::copy_nonoverlapping(values.as_ptr(), end, values.len());
+        list.set_len(list.len() + values.len());
+    }
+    Ok(())
+}
+
+/// A list of `len` copies of `value`.
+pub(crate) fn filled<T: Copy>(value: T, len: usize) -> Sys<Vec<T>> {
+    let mut list: Vec<T> = Vec::new();
+    list.try_reserve_exact(len).map_err(|_| Errno::ENOMEM)?;
+    for index in 0..len {
+        // SAFETY: `index` lies within the `len` elements reserved above.
+        unsafe { list.as_mut_ptr().add(index).write(value) };
+    }
+    // SAFETY: all `len` elements were written above.
+    unsafe { list.set_len(len) };
+    Ok(list)
+}
+
+/// Puts `value` on the heap for an atomic pointer to own.
+pub(crate) fn leak<T>(value: T) -> Sys<*mut T> {
+    let mut cell = Vec::new();
+    cell.try_reserve_exact(1).map_err(|_| Errno::ENOMEM)?;
+    push(&mut cell, value)?;
+    let pointer = cell.as_mut_ptr();
+    std::mem::forget(cell);
+    Ok(pointer)
+}
+
+/// Takes back and drops what [`leak`] gave out; NULL is nothing.
+///
+/// Each pointer comes here once at most: callers swap it out of the one place that owns it.
+pub(crate) fn reclaim<T>(pointer: *mut T) {
+    if !pointer.is_null() {
+        // SAFETY: `leak` made it from a vector with one element and a capacity of one.
+        drop(unsafe { Vec::from_raw_parts(pointer, 1, 1) });
+    }
+}
+
+/// Borrows what [`leak`] gave out; NULL is nothing.
+///
+/// The borrow must end before the pointer is reclaimed: callers hold the owning place, and release it only afterwards.
+pub(crate) fn borrow<'a, T>(pointer: *const T) -> Option<&'a T> {
+    // SAFETY: a pointer that is not NULL was given out by `leak` and points to a live value.
+    unsafe { pointer.as_ref() }
+}

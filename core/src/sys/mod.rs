@@ -1,0 +1,51 @@
+//! Every system call of this crate, and all of its `unsafe`.
+//!
+//! One file for each kind of kernel object. The functions here are thin: they make one call, repeat it where a signal
+//! interrupted it, and give back [`Errno`] instead of -1. They decide nothing. None of them allocates unless its
+//! documentation says so, because most of them run between a fork and the report.
+#![allow(unsafe_code)]
+
+pub(crate) mod capability;
+pub(crate) mod environment;
+pub(crate) mod fd;
+pub(crate) mod file;
+pub(crate) mod identity;
+pub(crate) mod memory;
+pub(crate) mod pidfd;
+pub(crate) mod process;
+pub(crate) mod signal;
+pub(crate) mod socket;
+pub(crate) mod stdio;
+pub(crate) mod time;
+
+use crate::errno::Errno;
+
+/// What a system call gives back.
+pub(crate) type Sys<T> = Result<T, Errno>;
+
+/// Turns the C convention (-1 and `errno`) into a `Result`.
+fn check(result: libc::c_int) -> Sys<libc::c_int> {
+    if result == -1 { Err(Errno::last()) } else { Ok(result) }
+}
+
+/// The same for calls that return a size.
+fn check_size(result: isize) -> Sys<usize> {
+    usize::try_from(result).map_err(|_| Errno::last())
+}
+
+/// Repeats a call that a signal handler interrupted.
+fn uninterrupted<T>(mut call: impl FnMut() -> Sys<T>) -> Sys<T> {
+    loop {
+        match call() {
+            Err(Errno::EINTR) => {}
+            result => return result,
+        }
+    }
+}
+
+/// strerror(3) in the program's language. Not for use after a fork: it may read message catalogues.
+pub(crate) fn message(errno: Errno, room: &mut [u8]) -> &[u8] {
+    // SAFETY: `room` is valid for writes of its length; the XSI variant NUL-terminates what it writes.
+    unsafe { libc::strerror_r(errno.value(), room.as_mut_ptr().cast(), room.len()) };
+    room.split(|&byte| byte == 0).next().unwrap_or_default()
+}

@@ -1,0 +1,207 @@
+//! Processes: fork, session, wait, limits.
+
+use super::{Sys, check, uninterrupted};
+use crate::errno::Errno;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+pub(crate) type Pid = libc::pid_t;
+
+/// Which side of a fork this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Forked {
+    Parent(Pid),
+    Child,
+}
+
+fn forked(result: Pid) -> Sys<Forked> {
+    match check(result)? {
+        0 => Ok(Forked::Child),
+        child => Ok(Forked::Parent(child)),
+    }
+}
+
+/// fork(2) with the C library's atfork handlers, which put its own locks (malloc, stdio) right in the child.
+///
+/// # Safety
+/// Where other threads are alive, the child must not take locks of theirs and not allocate until the C library's state is
+/// known to be right; see `start.rs` for who keeps that.
+pub(crate) unsafe fn fork() -> Sys<Forked> {
+    // SAFETY: the caller keeps the contract above.
+    forked(unsafe { libc::fork() })
+}
+
+type BareFork = unsafe extern "C" fn() -> Pid;
+
+/// A fork without atfork handlers (POSIX.1-2024 `_Fork`), for a process that is itself fresh from [`fork`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SecondFork(BareFork);
+
+impl SecondFork {
+    /// Looks `_Fork` up, as glibc has it since 2.34 and musl since 1.2.2; plain fork serves elsewhere. Takes the dynamic
+    /// linker's lock, so it is called in the starter.
+    pub(crate) fn find() -> Self {
+        static FOUND: AtomicUsize = AtomicUsize::new(0);
+        let mut address = FOUND.load(Ordering::Relaxed);
+        if address == 0 {
+            // SAFETY: the name is NUL-terminated and RTLD_DEFAULT a valid handle.
+            address = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"_Fork".as_ptr()) } as usize;
+            if address == 0 {
+                address = libc::fork as *const () as usize;
+            }
+            FOUND.store(address, Ordering::Relaxed);
+        }
+        // SAFETY: the address is that of `_Fork` or `fork`, both `pid_t (void)`.
+        Self(unsafe { std::mem::transmute::<usize, BareFork>(address) })
+    }
+
+    /// Forks.
+    ///
+    /// # Safety
+    /// The caller must be single-threaded, with the C library's locks free: so is the child of [`fork`].
+    pub(crate) unsafe fn fork(self) -> Sys<Forked> {
+        // SAFETY: the caller keeps the contract above.
+        forked(unsafe { (self.0)() })
+    }
+}
+
+/// Makes this process the leader of a new session without a controlling terminal.
+pub(crate) fn new_session() -> Sys<()> {
+    // SAFETY: setsid takes nothing.
+    check(unsafe { libc::setsid() }).map(drop)
+}
+
+pub(crate) fn id() -> Pid {
+    // SAFETY: getpid takes nothing and cannot fail.
+    unsafe { libc::getpid() }
+}
+
+pub(crate) fn parent_id() -> Pid {
+    // SAFETY: getppid takes nothing and cannot fail.
+    unsafe { libc::getppid() }
+}
+
+pub(crate) fn leads_session() -> bool {
+    // SAFETY: getsid takes a number; 0 is this process.
+    unsafe { libc::getsid(0) == id() }
+}
+
+/// Leaves at once: no atexit handlers, no buffers written.
+pub(crate) fn exit_now(status: libc::c_int) -> ! {
+    // SAFETY: _exit takes a number and does not return.
+    unsafe { libc::_exit(status) }
+}
+
+/// How a child ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    Exited(libc::c_int),
+    Killed(libc::c_int),
+    /// Somebody else has taken the status (a `wait` in another thread, a handler of SIGCHLD).
+    Unknown,
+}
+
+/// Waits for a child's end; `None` when it still runs and `block` is false.
+pub(crate) fn wait(child: Pid, block: bool) -> Option<Ended> {
+    let mut status = 0;
+    let options = if block { 0 } else { libc::WNOHANG };
+    loop {
+        // SAFETY: `status` is a valid place for the result.
+        match uninterrupted(|| check(unsafe { libc::waitpid(child, &raw mut status, options) })) {
+            Ok(0) => return None,
+            Ok(_) if libc::WIFEXITED(status) => return Some(Ended::Exited(libc::WEXITSTATUS(status))),
+            Ok(_) if libc::WIFSIGNALED(status) => return Some(Ended::Killed(libc::WTERMSIG(status))),
+            Ok(_) => {}
+            Err(_) => return Some(Ended::Unknown),
+        }
+    }
+}
+
+/// Waits until a child has ended and says how, but leaves it to be waited for: its PID cannot be reused until then.
+pub(crate) fn peek(child: Pid) -> Sys<Ended> {
+    // SAFETY: `siginfo_t` is a C struct of integers and unions of them, for which all zeroes is a value.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let id = libc::id_t::try_from(child).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: `info` is a valid place for the result.
+    uninterrupted(|| check(unsafe { libc::waitid(libc::P_PID, id, &raw mut info, libc::WEXITED | libc::WNOWAIT) }))?;
+    // SAFETY: waitid filled in the fields of a child's end.
+    let status = unsafe { info.si_status() };
+    Ok(match info.si_code {
+        libc::CLD_EXITED => Ended::Exited(status),
+        libc::CLD_KILLED | libc::CLD_DUMPED => Ended::Killed(status),
+        _ => Ended::Unknown,
+    })
+}
+
+/// kill(2): a process, or a process group where `target` is negative. Signal 0 only asks.
+pub(crate) fn kill(target: Pid, signal: libc::c_int) -> Sys<()> {
+    // SAFETY: kill takes two numbers.
+    check(unsafe { libc::kill(target, signal) }).map(drop)
+}
+
+/// Asks the kernel to give orphaned descendants to this process instead of to init, and says how it was before.
+#[cfg(target_os = "linux")]
+pub(crate) fn adopt_orphans(adopt: bool) -> Sys<bool> {
+    let mut before: libc::c_int = 0;
+    // SAFETY: PR_GET_CHILD_SUBREAPER writes one int.
+    check(unsafe { libc::prctl(libc::PR_GET_CHILD_SUBREAPER, &raw mut before) })?;
+    // SAFETY: PR_SET_CHILD_SUBREAPER takes a number.
+    check(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, libc::c_ulong::from(adopt), 0, 0, 0) })?;
+    Ok(before != 0)
+}
+
+/// Elsewhere orphans go to init.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn adopt_orphans(_adopt: bool) -> Sys<bool> {
+    Err(Errno::ENOSYS)
+}
+
+/// No core files, soft and hard.
+pub(crate) fn forbid_core_files() -> Sys<()> {
+    let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `none` is a valid rlimit.
+    check(unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const none) }).map(drop)
+}
+
+/// Registers `child` to run in every child that fork(2) makes. Allocates.
+pub(crate) fn at_fork_in_child(child: extern "C" fn()) -> Sys<()> {
+    // SAFETY: `child` is a function that stays for the life of this library, and glibc forgets it when the library is
+    // unloaded.
+    match unsafe { libc::pthread_atfork(None, None, Some(child)) } {
+        0 => Ok(()),
+        errno => Err(Errno::new(errno)),
+    }
+}
+
+/// Registers `handler` to run at exit(3). Allocates.
+pub(crate) fn at_exit(handler: extern "C" fn()) -> Sys<()> {
+    // SAFETY: `handler` is a function that stays for the life of this library.
+    match unsafe { libc::atexit(handler) } {
+        0 => Ok(()),
+        _ => Err(Errno::ENOMEM),
+    }
+}
+
+unsafe extern "C" {
+    #[cfg(target_os = "linux")]
+    static mut program_invocation_short_name: *mut libc::c_char;
+}
+
+/// The program's name as the C library knows it.
+#[cfg(target_os = "linux")]
+pub(crate) fn program_name() -> Option<&'static std::ffi::CStr> {
+    // SAFETY: glibc and musl keep a NUL-terminated string here for the life of the process.
+    unsafe {
+        let name = program_invocation_short_name;
+        (!name.is_null()).then(|| std::ffi::CStr::from_ptr(name))
+    }
+}
+
+/// The program's name as the C library knows it.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn program_name() -> Option<&'static std::ffi::CStr> {
+    // SAFETY: getprogname returns a NUL-terminated string that stays for the life of the process, or NULL.
+    unsafe {
+        let name = libc::getprogname();
+        (!name.is_null()).then(|| std::ffi::CStr::from_ptr(name))
+    }
+}

@@ -1,0 +1,216 @@
+//! Signals: sets, masks, dispositions, and a descriptor to read them from.
+
+use super::{Sys, check};
+use crate::errno::Errno;
+use std::os::fd::OwnedFd;
+
+/// A signal's number.
+pub(crate) type Signal = libc::c_int;
+
+/// The highest signal number there is room for; Linux has 64.
+pub(crate) const LAST: Signal = 64;
+
+/// Every signal number, those that cannot be caught included.
+pub(crate) fn all() -> impl Iterator<Item = Signal> {
+    1..=LAST
+}
+
+/// A set of signals.
+#[derive(Clone, Copy)]
+pub(crate) struct Set(libc::sigset_t);
+
+impl Set {
+    pub(crate) fn empty() -> Self {
+        // SAFETY: `sigset_t` is a C struct of integers, for which all zeroes is a value; sigemptyset makes it the empty
+        // set on systems where that differs.
+        unsafe {
+            let mut set: libc::sigset_t = std::mem::zeroed();
+            libc::sigemptyset(&raw mut set);
+            Self(set)
+        }
+    }
+
+    pub(crate) fn full() -> Self {
+        let mut set = Self::empty();
+        // SAFETY: `set` is an initialised set.
+        unsafe { libc::sigfillset(&raw mut set.0) };
+        set
+    }
+
+    /// Adds a signal; a number that is none is left out.
+    pub(crate) fn add(&mut self, signal: Signal) {
+        // SAFETY: `self` is an initialised set; a bad number is EINVAL.
+        unsafe { libc::sigaddset(&raw mut self.0, signal) };
+    }
+
+    pub(crate) fn contains(&self, signal: Signal) -> bool {
+        // SAFETY: `self` is an initialised set; a bad number is EINVAL.
+        unsafe { libc::sigismember(&raw const self.0, signal) == 1 }
+    }
+}
+
+/// Makes `set` this thread's signal mask and gives back what it was.
+pub(crate) fn set_mask(set: &Set) -> Set {
+    let mut before = Set::empty();
+    // SAFETY: both sets are initialised. With SIG_SETMASK and valid sets pthread_sigmask cannot fail.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const set.0, &raw mut before.0) };
+    before
+}
+
+/// What happens when a signal arrives, whole, so that it can be put back.
+#[derive(Clone, Copy)]
+pub(crate) struct Disposition(libc::sigaction);
+
+impl Disposition {
+    fn of(handler: libc::sighandler_t, flags: libc::c_int) -> Self {
+        // SAFETY: `sigaction` is a C struct of integers and nullable pointers, for which all zeroes is a value.
+        let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+        action.sa_sigaction = handler;
+        action.sa_flags = flags;
+        Self(action)
+    }
+
+    pub(crate) fn default() -> Self {
+        Self::of(libc::SIG_DFL, 0)
+    }
+
+    pub(crate) fn ignore() -> Self {
+        Self::of(libc::SIG_IGN, 0)
+    }
+
+    /// A handler that runs once, with the signal's default action back in force and the signal itself not blocked.
+    pub(crate) fn last_words(handler: extern "C" fn(Signal)) -> Self {
+        Self::of(handler as *const () as libc::sighandler_t, libc::SA_RESETHAND | libc::SA_NODEFER)
+    }
+
+    pub(crate) fn is_ignore(&self) -> bool {
+        self.0.sa_sigaction == libc::SIG_IGN
+    }
+
+    pub(crate) fn is_default(&self) -> bool {
+        self.0.sa_sigaction == libc::SIG_DFL
+    }
+}
+
+/// What a signal does now; EINVAL for a number that is no signal a program may ask about.
+pub(crate) fn disposition(signal: Signal) -> Sys<Disposition> {
+    let mut now = Disposition::default();
+    // SAFETY: `now` is a valid place for the result and nothing is changed.
+    check(unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut now.0) })?;
+    Ok(now)
+}
+
+/// Changes what a signal does and gives back what it did.
+pub(crate) fn set_disposition(signal: Signal, new: &Disposition) -> Sys<Disposition> {
+    let mut before = Disposition::default();
+    // SAFETY: both are valid. The handlers installed here are async-signal-safe functions of this crate, or what the
+    // program itself had installed before.
+    check(unsafe { libc::sigaction(signal, &raw const new.0, &raw mut before.0) })?;
+    Ok(before)
+}
+
+/// Sends a signal to the calling thread.
+pub(crate) fn raise(signal: Signal) {
+    // SAFETY: raise takes a number.
+    unsafe { libc::raise(signal) };
+}
+
+/// A close-on-exec descriptor that becomes readable when one of `set`, which must be blocked, is pending.
+#[cfg(target_os = "linux")]
+pub(crate) fn descriptor(set: &Set) -> Sys<OwnedFd> {
+    // SAFETY: `set` is initialised; -1 asks for a new descriptor.
+    let fd = super::fd::own(unsafe { libc::signalfd(-1, &raw const set.0, libc::SFD_CLOEXEC) })?;
+    super::fd::above_standard(fd)
+}
+
+/// Other systems have none.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn descriptor(_set: &Set) -> Sys<OwnedFd> {
+    Err(Errno::ENOSYS)
+}
+
+/// Takes the next signal from such a descriptor.
+#[cfg(target_os = "linux")]
+pub(crate) fn next(descriptor: std::os::fd::RawFd) -> Sys<Signal> {
+    let mut info = [0_u8; size_of::<libc::signalfd_siginfo>()];
+    super::fd::read(descriptor, &mut info)?;
+    let [a, b, c, d, ..] = info;
+    Signal::try_from(u32::from_ne_bytes([a, b, c, d])).map_err(|_| Errno::EINVAL)
+}
+
+/// Other systems have none.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn next(_descriptor: std::os::fd::RawFd) -> Sys<Signal> {
+    Err(Errno::ENOSYS)
+}
+
+/// Whether `handler`s that signals were ignored with when this library was loaded; see [`ignored_at_load`].
+mod at_load {
+    use super::{all, disposition};
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    /// Bit `n - 1` stands for signal `n`, as in the masks of `/proc/PID/status`.
+    static IGNORED: AtomicU64 = AtomicU64::new(0);
+
+    extern "C" fn record() {
+        let ignored = all().filter(|&signal| disposition(signal).is_ok_and(|now| now.is_ignore()));
+        let mask = ignored.fold(0, |mask, signal| mask | 1_u64 << (signal - 1));
+        IGNORED.store(mask, Ordering::Relaxed);
+    }
+
+    // SAFETY: the loader calls the functions in this section once, before main or at the end of dlopen, when the C
+    // library is ready. `record` only asks the kernel.
+    #[used]
+    #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".init_array"))]
+    #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_init_func"))]
+    static AT_LOAD: extern "C" fn() = record;
+
+    pub(super) fn ignored(signal: super::Signal) -> bool {
+        let bit = u32::try_from(signal - 1).ok().and_then(|shift| 1_u64.checked_shl(shift));
+        bit.is_some_and(|bit| IGNORED.load(Ordering::Relaxed) & bit != 0)
+    }
+}
+
+/// Whether `signal` was ignored when this library was loaded: before `main` for a program linked with it, so by whoever
+/// started the program (nohup, a parent that does not care for its children), not by the program itself.
+pub(crate) fn ignored_at_load(signal: Signal) -> bool {
+    at_load::ignored(signal)
+}
+
+/// Runs `write` so that a broken pipe is EPIPE only: the SIGPIPE that comes with it is taken back (sigpipe belongs to the
+/// thread that wrote, so blocking it here and waiting for it cannot take another thread's).
+pub(crate) fn without_broken_pipe<T>(write: impl FnOnce() -> Sys<T>) -> Sys<T> {
+    let mut pipe = Set::empty();
+    pipe.add(libc::SIGPIPE);
+    let mut before = Set::empty();
+    // SAFETY: both sets are initialised.
+    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const pipe.0, &raw mut before.0) };
+    let result = write();
+    if matches!(result, Err(Errno::EPIPE)) && !before.contains(libc::SIGPIPE) {
+        take_pending(&pipe);
+    }
+    // SAFETY: the set is the one this thread had a moment ago.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before.0, std::ptr::null_mut()) };
+    result
+}
+
+/// Takes one pending signal of `set`, if there is one.
+fn take_pending(set: &Set) {
+    #[cfg(not(target_vendor = "apple"))]
+    {
+        let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: set and time are valid; no information is asked for.
+        unsafe { libc::sigtimedwait(&raw const set.0, std::ptr::null_mut(), &raw const now) };
+    }
+    #[cfg(target_vendor = "apple")]
+    {
+        let mut pending = Set::empty();
+        // SAFETY: `pending` is a valid place for the result.
+        unsafe { libc::sigpending(&raw mut pending.0) };
+        let mut taken = 0;
+        if pending.contains(libc::SIGPIPE) {
+            // SAFETY: the set is valid and one of it pending, so this does not wait.
+            unsafe { libc::sigwait(&raw const set.0, &raw mut taken) };
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Strings for the kernel: NUL-terminated, allocated politely.
+
+use crate::errno::Errno;
+use crate::sys::{Sys, file, memory};
+use std::ffi::CStr;
+use std::path::{Path, PathBuf};
+
+/// The longest path the kernel takes, its NUL included.
+const PATH_MAX: usize = 4096;
+
+/// An owned string that ends in NUL and has none inside.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Text(Vec<u8>);
+
+impl Text {
+    /// Copies `bytes`; EINVAL when there is a NUL among them.
+    pub(crate) fn new(bytes: &[u8]) -> Sys<Self> {
+        if bytes.contains(&0) {
+            return Err(Errno::EINVAL);
+        }
+        let mut text = Vec::new();
+        memory::extend(&mut text, bytes)?;
+        memory::push(&mut text, 0)?;
+        Ok(Self(text))
+    }
+
+    /// A path as the kernel may be given one: not empty, not too long, no NUL.
+    pub(crate) fn path(bytes: &[u8]) -> Sys<Self> {
+        match bytes.len() {
+            0 => Err(Errno::ENOENT),
+            PATH_MAX.. => Err(Errno::ENAMETOOLONG),
+            _ => Self::new(bytes),
+        }
+    }
+
+    /// A path made absolute from the present working directory, as it stays right after chdir.
+    pub(crate) fn absolute_path(bytes: &[u8]) -> Sys<Self> {
+        if bytes.first() == Some(&b'/') || bytes.is_empty() {
+            return Self::path(bytes);
+        }
+        let mut room = memory::filled(0, PATH_MAX)?;
+        file::working_directory(&mut room)?;
+        let length = room.iter().position(|&byte| byte == 0).unwrap_or(0);
+        room.truncate(length);
+        // getcwd says "(unreachable)…" below a directory that a chroot or unmount has cut off.
+        if room.first() != Some(&b'/') {
+            return Err(Errno::ENOENT);
+        }
+        if room.last() != Some(&b'/') {
+            memory::push(&mut room, b'/')?;
+        }
+        memory::extend(&mut room, bytes)?;
+        Self::path(&room)
+    }
+
+    pub(crate) fn as_c_str(&self) -> &CStr {
+        CStr::from_bytes_with_nul(&self.0).unwrap_or(c"")
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.as_c_str().to_bytes()
+    }
+
+    pub(crate) fn as_path(&self) -> &Path {
+        use std::os::unix::ffi::OsStrExt;
+        Path::new(std::ffi::OsStr::from_bytes(self.as_bytes()))
+    }
+}
+
+impl From<&Text> for PathBuf {
+    fn from(text: &Text) -> Self {
+        text.as_path().to_path_buf()
+    }
+}
