@@ -394,7 +394,7 @@ impl Daemon {
             Ok(Aside::Starter(listener, helper)) => match self.plan.take() {
                 // The builder can be used again: this process has opened nothing.
                 Some(plan) => Starting::new(listener, helper, plan).map(Fork::Starter),
-                None => Err(Error::os(Step::Handle, Subject::Nothing, Errno::EALREADY)),
+                None => Err(Error::bad_handle(true)),
             },
             Err(error) => {
                 self.plan = None;
@@ -406,7 +406,7 @@ impl Daemon {
     /// Makes the plan and puts it where it stays: freeing it is not for the daemon to do before it has reported.
     fn prepare<'a>(slot: &'a mut Option<Plan>, options: &Options) -> Result<&'a mut Plan, Error> {
         if slot.is_some() {
-            return Err(Error::os(Step::Handle, Subject::Word("open"), Errno::EALREADY));
+            return Err(Error::bad_handle(true));
         }
         Ok(slot.insert(Plan::new(options)?))
     }

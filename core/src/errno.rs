@@ -52,8 +52,7 @@ impl Errno {
 
     /// The calling thread's `errno`.
     pub(crate) fn last() -> Self {
-        // Reading it through the standard library does not allocate.
-        Self(std::io::Error::last_os_error().raw_os_error().unwrap_or(0))
+        Self(crate::sys::last_errno())
     }
 
     pub(crate) const fn value(self) -> libc::c_int {

@@ -206,6 +206,28 @@ impl Error {
         Self::os(step, Text::new(shown).map_or(Subject::Nothing, Subject::Text), errno)
     }
 
+    /// For language bindings: NULL where an argument is wanted.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn null_argument() -> Self {
+        Self::os(Step::Argument, Subject::Word("NULL"), Errno::EINVAL)
+    }
+
+    /// For language bindings: an argument that is none of the values there are.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn bad_argument(value: i64) -> Self {
+        Self::os(Step::Argument, Subject::Number(value), Errno::EINVAL)
+    }
+
+    /// For language bindings: a handle that is not open, EBADF, or open already, EALREADY.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn bad_handle(open: bool) -> Self {
+        let (word, errno) = if open { ("opened already", Errno::EALREADY) } else { ("not opened", Errno::EBADF) };
+        Self::os(Step::Handle, Subject::Word(word), errno)
+    }
+
     /// Adds a few words in parentheses behind the subject.
     pub(crate) fn note(mut self, note: &'static str) -> Self {
         self.note = note;

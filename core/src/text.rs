@@ -9,8 +9,15 @@ use std::path::{Path, PathBuf};
 const PATH_MAX: usize = 4096;
 
 /// An owned string that ends in NUL and has none inside.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Text(Vec<u8>);
+
+/// Without memory the copy is empty: a message loses its subject, a path names nothing.
+impl Clone for Text {
+    fn clone(&self) -> Self {
+        Self::new(self.as_bytes()).unwrap_or_default()
+    }
+}
 
 impl Text {
     /// Copies `bytes`; EINVAL when there is a NUL among them.

@@ -119,7 +119,7 @@ impl Slot {
     }
 
     fn release(&self) -> bool {
-        if self.owner.load(Ordering::Relaxed) != process::id() {
+        if self.descriptor().is_none() || self.owner.load(Ordering::Relaxed) != process::id() {
             return false;
         }
         let Some(descriptor) = self.take() else { return false };

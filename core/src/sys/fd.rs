@@ -11,9 +11,11 @@ pub(crate) const FIRST_OTHER: RawFd = 3;
 
 /// Takes over a descriptor that a system call has just made.
 pub(super) fn own(result: libc::c_int) -> Sys<OwnedFd> {
-    let fd = check(result)?;
-    // SAFETY: `fd` was returned by the kernel in this very call, so nobody else owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    if result == -1 {
+        return Err(Errno::last());
+    }
+    // SAFETY: the kernel returned it in this very call, so nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(result) })
 }
 
 /// Moves a descriptor above the standard streams, where connecting those cannot overwrite it.

@@ -43,6 +43,20 @@ fn uninterrupted<T>(mut call: impl FnMut() -> Sys<T>) -> Sys<T> {
     }
 }
 
+/// The calling thread's `errno`.
+pub(crate) fn last_errno() -> libc::c_int {
+    #[cfg(any(target_os = "linux", target_os = "dragonfly"))]
+    // SAFETY: the C library keeps an errno for each thread.
+    let errno = unsafe { *libc::__errno_location() };
+    #[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
+    // SAFETY: as above.
+    let errno = unsafe { *libc::__error() };
+    #[cfg(any(target_os = "openbsd", target_os = "netbsd", target_os = "android"))]
+    // SAFETY: as above.
+    let errno = unsafe { *libc::__errno() };
+    errno
+}
+
 /// strerror(3) in the program's language. Not for use after a fork: it may read message catalogues.
 pub(crate) fn message(errno: Errno, room: &mut [u8]) -> &[u8] {
     // SAFETY: `room` is valid for writes of its length; the XSI variant NUL-terminates what it writes.

@@ -44,25 +44,28 @@ pub(crate) fn pause(duration: Duration) {
     unsafe { libc::nanosleep(&raw const wait, std::ptr::null_mut()) };
 }
 
-/// A point in monotonic time, or never.
+/// A point in monotonic time, in nanoseconds, or never.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Deadline(Option<Duration>);
+pub(crate) struct Deadline(Option<u64>);
+
+fn nanoseconds(time: Duration) -> u64 {
+    time.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(time.subsec_nanos()))
+}
 
 impl Deadline {
     /// `timeout` from now; `None` never comes.
     pub(crate) fn after(timeout: Option<Duration>) -> Self {
-        Self(timeout.map(|timeout| monotonic().saturating_add(timeout)))
+        Self(timeout.map(|timeout| nanoseconds(monotonic()).saturating_add(nanoseconds(timeout))))
     }
 
     /// What poll(2) wants: milliseconds left, rounded up so that it never returns early; -1 for never.
     pub(crate) fn poll_timeout(self) -> libc::c_int {
         let Some(end) = self.0 else { return -1 };
-        let left = end.saturating_sub(monotonic());
-        let milliseconds = left.as_nanos().saturating_add(999_999) / 1_000_000;
-        libc::c_int::try_from(milliseconds).unwrap_or(libc::c_int::MAX)
+        let left = end.saturating_sub(nanoseconds(monotonic()));
+        libc::c_int::try_from(left.div_ceil(1_000_000)).unwrap_or(libc::c_int::MAX)
     }
 
     pub(crate) fn passed(self) -> bool {
-        self.0.is_some_and(|end| monotonic() >= end)
+        self.0.is_some_and(|end| nanoseconds(monotonic()) >= end)
     }
 }

@@ -1,0 +1,74 @@
+//! The new API, `#include <daemonctx.h>`.
+
+pub mod error;
+pub mod notify;
+pub mod options;
+pub mod pidfile;
+pub mod start;
+
+use ::daemonctx::{Context, Daemon, Error, Starting};
+use error::{Record, daemonctx_status};
+use libc::c_char;
+use std::ffi::{CStr, OsStr};
+use std::os::unix::ffi::OsStrExt;
+
+/// A daemon: what it is to be, and after daemonctx_open() what it is.
+///
+/// A handle belongs to one thread at a time: functions on the same handle must not run at once, functions on different
+/// handles may. After daemonctx_open() the daemon's handle is a copy of the starter's.
+pub struct daemonctx {
+    daemon: Daemon,
+    context: Option<Context>,
+    starting: Option<Starting>,
+    error: Record,
+}
+
+/// Moves a value to the heap for C to own; NULL when there is no memory. `Box::new` would end the process instead.
+fn to_c<T>(value: T) -> *mut T {
+    let layout = std::alloc::Layout::new::<T>();
+    // SAFETY: the handles are not of size zero.
+    let place = unsafe { std::alloc::alloc(layout) }.cast::<T>();
+    if !place.is_null() {
+        // SAFETY: `place` was allocated for one `T` just now.
+        unsafe { place.write(value) };
+    }
+    place
+}
+
+/// Drops what [`to_c`] gave out; NULL is nothing.
+///
+/// # Safety
+/// `place` is NULL or came from `to_c`, and is not used again.
+unsafe fn from_c<T>(place: *mut T) {
+    if !place.is_null() {
+        // SAFETY: `to_c` allocated it by the layout that a box has, and gave ownership away.
+        drop(unsafe { Box::from_raw(place) });
+    }
+}
+
+/// A path or name from C; the error that NULL is where one is wanted.
+///
+/// # Safety
+/// `string` is NULL or a NUL-terminated string that stays as it is for `'a`.
+unsafe fn string<'a>(string: *const c_char) -> Result<&'a OsStr, Error> {
+    if string.is_null() {
+        return Err(Error::null_argument());
+    }
+    // SAFETY: not NULL; the caller keeps the rest.
+    Ok(OsStr::from_bytes(unsafe { CStr::from_ptr(string) }.to_bytes()))
+}
+
+/// Runs `call` on the daemon behind a handle, and keeps the error it ends with.
+///
+/// # Safety
+/// `ctx` is NULL or a live handle that nobody else uses meanwhile.
+unsafe fn with(ctx: *mut daemonctx, call: impl FnOnce(&mut daemonctx) -> Result<(), Error>) -> daemonctx_status {
+    // SAFETY: the caller keeps the contract.
+    match unsafe { ctx.as_mut() } {
+        None => error::null_handle(),
+        Some(ctx) => {
+            let result = call(ctx);
+            ctx.error.keep(result)
+        }
+    }
+}
