@@ -54,3 +54,11 @@ pub use privileges::Groups;
 pub use signals::SignalAction;
 pub use starting::Starting;
 pub use streams::Stream;
+
+/// How many threads this process has; `None` where the system does not say (no `/proc`).
+///
+/// A start works with other threads alive, but they do not exist in the daemon; a program may want to know before.
+#[must_use]
+pub fn thread_count() -> Option<u64> {
+    sys::process::thread_count()
+}

@@ -85,6 +85,19 @@ pub(crate) fn leads_session() -> bool {
     unsafe { libc::getsid(0) == id() }
 }
 
+/// How many threads this process has; each has a directory, and a directory counts as a link to the one above it.
+#[cfg(target_os = "linux")]
+pub(crate) fn thread_count() -> Option<u64> {
+    const OWN_LINKS: u64 = 2;
+    super::file::status_at(c"/proc/self/task").ok()?.links.checked_sub(OWN_LINKS)
+}
+
+/// Other systems are not asked.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn thread_count() -> Option<u64> {
+    None
+}
+
 /// Leaves at once: no atexit handlers, no buffers written.
 pub(crate) fn exit_now(status: libc::c_int) -> ! {
     // SAFETY: _exit takes a number and does not return.

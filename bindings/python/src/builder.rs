@@ -1,0 +1,158 @@
+//! The options of a start, one method each: Python's types in, the core's setters called.
+
+use crate::context::Context;
+use crate::error::raise;
+use crate::pidfile::seconds;
+use daemonctx::{Daemon, Detach, Groups, SignalAction, Stream};
+use pyo3::prelude::*;
+use std::ffi::OsString;
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+
+/// A user or group: a name or a number.
+#[derive(FromPyObject)]
+pub(crate) enum Name {
+    Number(u32),
+    Text(OsString),
+}
+
+/// Where a standard stream leads: a descriptor or a file.
+#[derive(FromPyObject)]
+pub(crate) enum Target {
+    Descriptor(RawFd),
+    File(PathBuf),
+}
+
+/// A start in preparation.
+#[pyclass(module = "daemonctx._native", unsendable)]
+pub(crate) struct Builder(Daemon);
+
+#[pymethods]
+impl Builder {
+    #[new]
+    fn new() -> PyResult<Self> {
+        let mut daemon = Daemon::new().map_err(raise)?;
+        // Python says it is ready when its own part of the start is done, also where the program need not.
+        daemon.manual_ready(true).fork_hooks(before_fork, after_fork_in_starter);
+        Ok(Self(daemon))
+    }
+
+    fn program_name(&mut self, name: OsString) -> PyResult<()> {
+        self.0.program_name(name).map(drop).map_err(raise)
+    }
+
+    fn working_directory(&mut self, directory: PathBuf) -> PyResult<()> {
+        self.0.working_directory(directory).map(drop).map_err(raise)
+    }
+
+    fn chroot_directory(&mut self, directory: PathBuf) -> PyResult<()> {
+        self.0.chroot(directory).map(drop).map_err(raise)
+    }
+
+    fn umask(&mut self, mask: u32) -> PyResult<()> {
+        self.0.umask(mask).map(drop).map_err(raise)
+    }
+
+    fn uid(&mut self, user: Name) -> PyResult<()> {
+        let set = match user {
+            Name::Number(uid) => self.0.user_id(uid),
+            Name::Text(name) => self.0.user(name),
+        };
+        set.map(drop).map_err(raise)
+    }
+
+    fn gid(&mut self, group: Name) -> PyResult<()> {
+        let set = match group {
+            Name::Number(gid) => self.0.group_id(gid),
+            Name::Text(name) => self.0.group(name),
+        };
+        set.map(drop).map_err(raise)
+    }
+
+    fn initgroups(&mut self, own: bool) {
+        self.0.supplementary_groups(if own { Groups::Own } else { Groups::None });
+    }
+
+    fn prevent_core(&mut self, prevent: bool) {
+        self.0.prevent_core(prevent);
+    }
+
+    fn detach_process(&mut self, detach: bool) {
+        self.0.detach(if detach { Detach::Yes } else { Detach::No });
+    }
+
+    fn keep(&mut self, fd: RawFd) -> PyResult<()> {
+        self.0.keep_descriptor(fd).map(drop).map_err(raise)
+    }
+
+    fn stdin(&mut self, target: Target) -> PyResult<()> {
+        self.0.stdin(stream(target)?);
+        Ok(())
+    }
+
+    fn stdout(&mut self, target: Target) -> PyResult<()> {
+        self.0.stdout(stream(target)?);
+        Ok(())
+    }
+
+    fn stderr(&mut self, target: Target) -> PyResult<()> {
+        self.0.stderr(stream(target)?);
+        Ok(())
+    }
+
+    fn signal_default(&mut self, signal: i32) -> PyResult<()> {
+        self.0.signal(signal, SignalAction::Default).map(drop).map_err(raise)
+    }
+
+    fn signal_ignore(&mut self, signal: i32) -> PyResult<()> {
+        self.0.signal(signal, SignalAction::Ignore).map(drop).map_err(raise)
+    }
+
+    fn signal_keep(&mut self, signal: i32) -> PyResult<()> {
+        self.0.signal(signal, SignalAction::Keep).map(drop).map_err(raise)
+    }
+
+    fn pidfile(&mut self, path: PathBuf) -> PyResult<()> {
+        self.0.pid_file(path).map(drop).map_err(raise)
+    }
+
+    fn ready_timeout(&mut self, timeout: Option<f64>) -> PyResult<()> {
+        let timeout = timeout.map(seconds).transpose()?;
+        self.0.ready_timeout(timeout).map(drop).map_err(raise)
+    }
+
+    /// Starts. Comes back in the daemon only; the starter leaves with the truth.
+    fn open(&mut self, py: Python<'_>) -> PyResult<Context> {
+        // SAFETY: the interpreter is told around the fork, so its locks are right in the daemon; descriptors that Python
+        // objects own are the program's to list, as with every daemonizer for Python, and Python checks what it is told
+        // to use.
+        let context = unsafe { self.0.open_unflushed() }.map_err(raise)?;
+        if context.is_detached() {
+            // SAFETY: this is the child of the fork that `before_fork` prepared for, with the GIL held, and the first
+            // Python that runs in it.
+            unsafe { pyo3::ffi::PyOS_AfterFork_Child() };
+        }
+        // A callback of os.register_at_fork cannot raise, but a signal may have arrived.
+        py.check_signals()?;
+        Ok(Context::new(context))
+    }
+}
+
+fn stream(target: Target) -> PyResult<Stream> {
+    match target {
+        Target::Descriptor(fd) => Ok(Stream::descriptor(fd)),
+        Target::File(path) => Stream::file(path).map_err(raise),
+    }
+}
+
+/// Takes the interpreter's locks and runs `os.register_at_fork(before=…)`.
+fn before_fork() {
+    // SAFETY: `Builder::open` holds the GIL.
+    unsafe { pyo3::ffi::PyOS_BeforeFork() };
+}
+
+/// Gives the interpreter's locks back and runs `os.register_at_fork(after_in_parent=…)`.
+fn after_fork_in_starter() {
+    // SAFETY: `Builder::open` holds the GIL, and `before_fork` has run.
+    unsafe { pyo3::ffi::PyOS_AfterFork_Parent() };
+}

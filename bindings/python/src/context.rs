@@ -1,0 +1,50 @@
+//! The daemon's side of a start.
+
+use crate::error::raise;
+use pyo3::prelude::*;
+
+/// An opened daemon.
+#[pyclass(module = "daemonctx._native", unsendable)]
+pub(crate) struct Context(daemonctx::Context);
+
+impl Context {
+    pub(crate) fn new(context: daemonctx::Context) -> Self {
+        Self(context)
+    }
+}
+
+#[pymethods]
+impl Context {
+    /// Whether this process was forked off its starter.
+    #[getter]
+    fn is_detached(&self) -> bool {
+        self.0.is_detached()
+    }
+
+    /// Says that the daemon is ready.
+    fn ready(&mut self) -> PyResult<()> {
+        self.0.ready().map_err(raise)
+    }
+
+    /// Says why it cannot become ready.
+    fn fail(&mut self, status: i32, message: &str) -> PyResult<()> {
+        self.0.fail(status, message).map_err(raise)
+    }
+
+    /// Removes the pid file.
+    fn close(&mut self) {
+        self.0.close();
+    }
+}
+
+/// Sends a message to the service manager; False where there is none.
+#[pyfunction]
+pub(crate) fn notify(state: &str) -> PyResult<bool> {
+    daemonctx::notify(state).map_err(raise)
+}
+
+/// How many threads this process has, those that Python does not know included; None where the system does not say.
+#[pyfunction]
+pub(crate) fn thread_count() -> Option<u64> {
+    daemonctx::thread_count()
+}
