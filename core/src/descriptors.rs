@@ -30,10 +30,17 @@ impl Keep {
             checked.add(*fd).map_err(|errno| failed(fd, errno))?;
         }
         for fd in activated() {
-            fd::set_close_on_exec(fd).map_err(|errno| failed(&fd, errno).note("LISTEN_FDS"))?;
+            fd::flags(fd).map_err(|errno| failed(&fd, errno).note("LISTEN_FDS"))?;
             checked.add(fd).map_err(|errno| failed(&fd, errno))?;
         }
         Ok(checked)
+    }
+
+    /// Has programs that the daemon runs not inherit the service's sockets (`sd_listen_fds(3)`).
+    pub(crate) fn close_activated_on_exec() {
+        for fd in activated() {
+            let _: Sys<()> = fd::set_close_on_exec(fd);
+        }
     }
 
     /// The daemon's step: closes everything above the standard streams that is not kept.

@@ -55,6 +55,7 @@ impl Plan {
         for fd in streams.late_descriptor().into_iter().chain(pidfile::descriptors()) {
             keep_too(&mut keep, fd)?;
         }
+        descriptors::Keep::close_activated_on_exec();
         let signals = signals::Plan::new(&options.signals, pidfile::descriptors().next().is_some());
         Ok(Self {
             detach: surroundings.detaches(options.detach),

@@ -95,7 +95,10 @@ fn take_fresh(path: &Text, file: OwnedFd) -> Result<Option<OwnedFd>, Error> {
     if !is_at(path, file.as_raw_fd()) {
         return Ok(None);
     }
-    file::set_mode(file.as_raw_fd(), MODE).map_err(|errno| failed(path, errno))?;
+    if let Err(errno) = file::set_mode(file.as_raw_fd(), MODE) {
+        let _: Sys<()> = file::unlink(path.as_c_str());
+        return Err(failed(path, errno));
+    }
     Ok(Some(file))
 }
 

@@ -15,5 +15,9 @@ pub(crate) fn flush_output() -> Sys<()> {
     // SAFETY: `stdout` is the C library's; reading the pointer races with nobody who does not also race with printf, and
     // fflush locks the stream itself. A program may have set it to NULL, which fflush would take as "all streams".
     let failed = unsafe { !stdout.is_null() && libc::fflush(stdout) != 0 };
-    if failed { Err(Errno::last()) } else { Ok(()) }
+    match failed.then(Errno::last) {
+        // What was printed to a closed descriptor is nobody's to save.
+        None | Some(Errno::EBADF) => Ok(()),
+        Some(errno) => Err(errno),
+    }
 }

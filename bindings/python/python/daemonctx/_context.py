@@ -330,7 +330,11 @@ def _flush(*streams):
         try:
             flush()
         except OSError as error:
+            from errno import EBADF
             from os import strerror
+
+            if error.errno == EBADF:  # What was printed to a closed descriptor is nobody's to save.
+                continue
 
             message = f"flush failed: {stream!r}: {strerror(error.errno or 0)} ({error.errno})"
             raise _error("StartError", message, error.errno, "flush", repr(stream)) from error

@@ -1,0 +1,110 @@
+# daemonctx: build, show, check. `make demo` and `make check` do all the set-up themselves.
+
+PYTHON ?= python3
+CARGO ?= cargo
+VENV ?= .venv
+LIB := target/lib
+# What tests and builds of the Python package need; the package itself needs nothing.
+PYTHON_TOOLS := 'maturin>=1.8,<2' 'pytest>=7' pytest-timeout 'mypy>=1.10'
+
+.PHONY: help build library python demo check check-rust check-c check-python check-types check-library \
+        check-header check-format check-lints check-docs check-readme header ci clean
+
+help:
+	@echo "make demo    build everything and show the main job"
+	@echo "make check   build everything and run all tests"
+	@echo "make build   the C library in $(LIB), the Python package in $(VENV)"
+	@echo "make ci      check, and everything else that guards the contract: formats, lints, header, docs"
+	@echo "make header  write include/daemonctx.h again"
+	@echo "make clean   remove what was built"
+
+build: library python
+
+# --- build -----------------------------------------------------------------------------------------------------------
+
+library:
+	@echo "== building libdaemon.so.0 in $(LIB)"
+	$(CARGO) build --release -p daemonctx-ffi
+	@mkdir -p $(LIB)
+	@cp target/release/libdaemon.so $(LIB)/libdaemon.so.0.6.0
+	@cp target/release/libdaemon.a $(LIB)/libdaemon.a
+	@ln -sf libdaemon.so.0.6.0 $(LIB)/libdaemon.so.0
+	@ln -sf libdaemon.so.0 $(LIB)/libdaemon.so
+
+$(VENV)/.tools: Makefile
+	@echo "== making a virtual environment in $(VENV), with maturin, pytest and mypy"
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(PYTHON_TOOLS)
+	@touch $@
+
+python: $(VENV)/.tools
+	@echo "== building the Python package into $(VENV)"
+	cd bindings/python && VIRTUAL_ENV=$(abspath $(VENV)) $(abspath $(VENV))/bin/maturin develop --release --quiet
+
+# --- show ------------------------------------------------------------------------------------------------------------
+
+demo: build
+	@examples/demo.sh $(abspath $(VENV))/bin/python $(abspath $(LIB))
+
+# --- check -----------------------------------------------------------------------------------------------------------
+
+check: check-rust check-library check-c check-python check-types check-readme
+	@echo "== all tests passed"
+
+check-rust:
+	@echo "== Rust: unit tests, documentation examples, real processes"
+	$(CARGO) test -p daemonctx
+
+check-c: library
+	@echo "== C and C++: programs run against the library"
+	$(MAKE) -C bindings/c-tests check LIBDIR=$(abspath $(LIB))
+
+check-python: python
+	@echo "== Python: real processes"
+	cd bindings/python && $(abspath $(VENV))/bin/python -m pytest -q
+
+check-types: python
+	@echo "== Python: stubs against the package, and their use"
+	cd bindings/python && $(abspath $(VENV))/bin/python -m mypy.stubtest daemonctx
+	cd bindings/python && $(abspath $(VENV))/bin/python -m mypy --strict tests/typing
+
+check-library: library
+	@echo "== the library: size, symbols, no way to panic"
+	@ffi/check-library $(LIB)/libdaemon.so.0.6.0
+
+check-readme:
+	@echo "== README: its programs are those of the examples"
+	@docs/tools/check-readme
+
+# --- guards ----------------------------------------------------------------------------------------------------------
+
+ci: check-format check-lints check-header check-docs check
+
+check-format:
+	@echo "== format"
+	$(CARGO) fmt --all --check
+
+check-lints:
+	@echo "== lints, warnings denied"
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+header:
+	$(CARGO) run --quiet -p daemonctx-header
+
+check-header:
+	@echo "== include/daemonctx.h is what the sources say"
+	@cp include/daemonctx.h target/daemonctx.h.committed
+	$(CARGO) run --quiet -p daemonctx-header
+	@if ! cmp -s include/daemonctx.h target/daemonctx.h.committed; then \
+		diff -u target/daemonctx.h.committed include/daemonctx.h; \
+		echo "include/daemonctx.h was stale: commit what \`make header\` writes" >&2; exit 1; \
+	fi
+
+check-docs:
+	@echo "== documentation builds without warnings"
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps -p daemonctx
+
+clean:
+	$(CARGO) clean
+	$(MAKE) -C bindings/c-tests clean
+	rm -rf $(VENV) bindings/python/python/daemonctx/*.so
