@@ -3,7 +3,7 @@
 use super::content;
 use super::held::Held;
 use crate::errno::Errno;
-use crate::error::{Cause, Error, Step, Subject};
+use crate::error::{Cause, Error, ErrorKind, Step, Subject};
 use crate::sys::file::{self, Kind, Lock};
 use crate::sys::process::Pid;
 use crate::sys::{Sys, identity, time};
@@ -91,15 +91,17 @@ pub(super) fn regular(path: &Text, kind: Kind) -> Result<(), Error> {
 
 /// A file that this start has made. Another may have opened and locked it in between; then that one goes on with it.
 fn take_fresh(path: &Text, file: OwnedFd) -> Result<Option<OwnedFd>, Error> {
-    lock(path, file.as_raw_fd())?;
-    if !is_at(path, file.as_raw_fd()) {
-        return Ok(None);
+    let locked = lock(path, file.as_raw_fd());
+    let held = matches!(&locked, Err(error) if error.kind() == ErrorKind::AlreadyRunning);
+    if held || !is_at(path, file.as_raw_fd()) {
+        return locked.map(|()| None);
     }
-    if let Err(errno) = file::set_mode(file.as_raw_fd(), MODE) {
+    let ready = locked.and_then(|()| file::set_mode(file.as_raw_fd(), MODE).map_err(|errno| failed(path, errno)));
+    if ready.is_err() {
+        // A file system without locks or modes: what was made is taken back.
         let _: Sys<()> = file::unlink(path.as_c_str());
-        return Err(failed(path, errno));
     }
-    Ok(Some(file))
+    ready.map(|()| Some(file))
 }
 
 /// A file that was there and that nobody holds: stale. It is replaced by a new one, never written to, because its name

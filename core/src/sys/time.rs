@@ -38,7 +38,7 @@ pub(crate) fn ticks_per_second() -> u64 {
 pub(crate) fn pause(duration: Duration) {
     let wait = libc::timespec {
         tv_sec: libc::time_t::try_from(duration.as_secs()).unwrap_or(libc::time_t::MAX),
-        tv_nsec: duration.subsec_nanos().into(),
+        tv_nsec: duration.subsec_nanos() as _,
     };
     // SAFETY: `wait` is a valid timespec and the remainder is not asked for.
     unsafe { libc::nanosleep(&raw const wait, std::ptr::null_mut()) };
