@@ -169,7 +169,7 @@ typedef int daemonctx_status;
 
 #ifdef __cplusplus
 extern "C" {
-#endif // __cplusplus
+#endif /* __cplusplus */
 
 /*
  The handle's last error: its status, and through the pointers that are not NULL the step that failed ("pid file"), errno
@@ -180,10 +180,7 @@ extern "C" {
  Both strings belong to the handle and stay until its next error. Success of a function leaves them as they are; before
  any error the status is DAEMONCTX_OK and the strings are empty. ctx NULL gives DAEMONCTX_ERROR_USAGE and nothing else.
  */
-daemonctx_status daemonctx_error(const daemonctx *ctx,
-                                 const char **step,
-                                 int *errnum,
-                                 const char **text);
+daemonctx_status daemonctx_error(const daemonctx *ctx, const char **step, int *errnum, const char **text);
 
 /*
  The status that a program should exit with on the handle's last error: what the daemon exited with before it was ready,
@@ -218,16 +215,14 @@ daemonctx_status daemonctx_set_program_name(daemonctx *ctx, const char *name);
 
  Errors: ENOENT: empty. ENAMETOOLONG. Whether it can be entered is checked by daemonctx_open().
  */
-daemonctx_status daemonctx_set_working_directory(daemonctx *ctx,
-                                                 const char *directory);
+daemonctx_status daemonctx_set_working_directory(daemonctx *ctx, const char *directory);
 
 /*
  A new root directory (chroot(2)); needs CAP_SYS_CHROOT. Pid file and log files are named by their paths outside.
 
  Errors: as for daemonctx_set_working_directory().
  */
-daemonctx_status daemonctx_set_chroot(daemonctx *ctx,
-                                      const char *directory);
+daemonctx_status daemonctx_set_chroot(daemonctx *ctx, const char *directory);
 
 /*
  The file mode creation mask, 0 unless set.
@@ -242,8 +237,7 @@ daemonctx_status daemonctx_set_umask(daemonctx *ctx, unsigned int mask);
 
  Errors: EINVAL: empty. An unknown user is found by daemonctx_open().
  */
-daemonctx_status daemonctx_set_user(daemonctx *ctx,
-                                    const char *user);
+daemonctx_status daemonctx_set_user(daemonctx *ctx, const char *user);
 
 /*
  The user to run as, by number. It need not be in the user database, but needs a group then.
@@ -272,15 +266,13 @@ daemonctx_status daemonctx_set_group_id(daemonctx *ctx, gid_t gid);
 
  Errors: EINVAL: neither.
  */
-daemonctx_status daemonctx_set_supplementary_groups(daemonctx *ctx,
-                                                    int groups);
+daemonctx_status daemonctx_set_supplementary_groups(daemonctx *ctx, int groups);
 
 /*
  Whether (not 0) programs that the daemon runs are kept from gaining privileges (PR_SET_NO_NEW_PRIVS, Linux); they are not
  unless set.
  */
-daemonctx_status daemonctx_set_no_new_privileges(daemonctx *ctx,
-                                                 int forbid);
+daemonctx_status daemonctx_set_no_new_privileges(daemonctx *ctx, int forbid);
 
 /*
  Whether (not 0) core files are forbidden (RLIMIT_CORE 0), as they may hold secrets; they are unless set.
@@ -300,8 +292,7 @@ daemonctx_status daemonctx_set_detach(daemonctx *ctx, int detach);
 
  Errors: EBADF: negative.
  */
-daemonctx_status daemonctx_keep_descriptor(daemonctx *ctx,
-                                           int fd);
+daemonctx_status daemonctx_keep_descriptor(daemonctx *ctx, int fd);
 
 /*
  Has a standard stream (0, 1 or 2) come from or go to a file: read for 0; appended to for 1 and 2, and created with mode
@@ -309,9 +300,7 @@ daemonctx_status daemonctx_keep_descriptor(daemonctx *ctx,
 
  Errors: EINVAL: no standard stream. ENOENT: empty path. ENAMETOOLONG.
  */
-daemonctx_status daemonctx_set_stream_file(daemonctx *ctx,
-                                           int stream,
-                                           const char *path);
+daemonctx_status daemonctx_set_stream_file(daemonctx *ctx, int stream, const char *path);
 
 /*
  Connects a standard stream (0, 1 or 2) to an open descriptor. That is duplicated; it stays the caller's, and is closed in
@@ -319,9 +308,7 @@ daemonctx_status daemonctx_set_stream_file(daemonctx *ctx,
 
  Errors: EINVAL: no standard stream.
  */
-daemonctx_status daemonctx_set_stream_descriptor(daemonctx *ctx,
-                                                 int stream,
-                                                 int fd);
+daemonctx_status daemonctx_set_stream_descriptor(daemonctx *ctx, int stream, int fd);
 
 /*
  Connects a standard stream (0, 1 or 2) to /dev/null: the default, except below inetd.
@@ -345,9 +332,7 @@ daemonctx_status daemonctx_set_stream_inherit(daemonctx *ctx, int stream);
 
  Errors: EINVAL: no signal, one that cannot be caught, or none of the three.
  */
-daemonctx_status daemonctx_set_signal(daemonctx *ctx,
-                                      int signum,
-                                      int action);
+daemonctx_status daemonctx_set_signal(daemonctx *ctx, int signum, int action);
 
 /*
  A pid file: locked by the daemon for its life, removed at its end. Another daemon that holds it ends this start. A
@@ -355,8 +340,7 @@ daemonctx_status daemonctx_set_signal(daemonctx *ctx,
 
  Errors: ENOENT: empty. ENAMETOOLONG.
  */
-daemonctx_status daemonctx_set_pid_file(daemonctx *ctx,
-                                        const char *path);
+daemonctx_status daemonctx_set_pid_file(daemonctx *ctx, const char *path);
 
 /*
  Whether (not 0) the daemon itself says when it is ready, by daemonctx_ready(), instead of being ready when
@@ -370,8 +354,7 @@ daemonctx_status daemonctx_set_manual_ready(daemonctx *ctx, int manual);
 
  Errors: EINVAL: 0.
  */
-daemonctx_status daemonctx_set_ready_timeout(daemonctx *ctx,
-                                             long milliseconds);
+daemonctx_status daemonctx_set_ready_timeout(daemonctx *ctx, long milliseconds);
 
 /*
  Starts the daemon. Only the daemon comes back from it with DAEMONCTX_OK. The starter waits until the daemon is ready and
@@ -400,8 +383,7 @@ daemonctx_status daemonctx_open(daemonctx *ctx);
 
  Errors: as for daemonctx_open(), and what fails before the daemon has a PID.
  */
-daemonctx_status daemonctx_fork(daemonctx *ctx,
-                                pid_t *daemon);
+daemonctx_status daemonctx_fork(daemonctx *ctx, pid_t *daemon);
 
 /*
  In a program that used daemonctx_fork(): waits until the daemon is ready, for so many milliseconds at the most, any time
@@ -410,9 +392,7 @@ daemonctx_status daemonctx_fork(daemonctx *ctx,
  Errors: DAEMONCTX_ERROR_START, DAEMONCTX_ERROR_TIMEOUT or that of the daemon's step: the start failed, and nothing is left
  of it; daemonctx_exit_status() says how. DAEMONCTX_ERROR_USAGE (EBADF): nothing was forked.
  */
-daemonctx_status daemonctx_wait_ready(daemonctx *ctx,
-                                      long milliseconds,
-                                      int *ready);
+daemonctx_status daemonctx_wait_ready(daemonctx *ctx, long milliseconds, int *ready);
 
 /*
  In the daemon: says that it is ready. Standard error is switched to where it was meant to go, the starter leaves with 0,
@@ -432,9 +412,7 @@ daemonctx_status daemonctx_ready(daemonctx *ctx);
  Errors: DAEMONCTX_ERROR_USAGE (EINVAL): status or message. DAEMONCTX_ERROR_START (EALREADY): it is ready already.
  DAEMONCTX_ERROR_SYSTEM (EPIPE): the starter is gone. DAEMONCTX_ERROR_USAGE (EBADF): not opened.
  */
-daemonctx_status daemonctx_fail(daemonctx *ctx,
-                                int status,
-                                const char *message);
+daemonctx_status daemonctx_fail(daemonctx *ctx, int status, const char *message);
 
 /*
  In the daemon: removes the pid file and gives up its lock. The end of the process does it too, by exit(3) or by SIGTERM,
@@ -443,6 +421,15 @@ daemonctx_status daemonctx_fail(daemonctx *ctx,
  Errors: DAEMONCTX_ERROR_USAGE (EBADF): not opened.
  */
 daemonctx_status daemonctx_close(daemonctx *ctx);
+
+/*
+ Sends assignments, one a line, such as "STATUS=reading the configuration", to the service manager (sd_notify(3)); readiness
+ is told by daemonctx_open() or daemonctx_ready(). *sent, if sent is not NULL, becomes 0 where there is no service manager:
+ NOTIFY_SOCKET is not set. May be called from any thread.
+
+ Errors: DAEMONCTX_ERROR_SYSTEM with errno: the socket cannot be sent to. DAEMONCTX_ERROR_USAGE (EINVAL): state is NULL.
+ */
+daemonctx_status daemonctx_notify(const char *state, int *sent);
 
 /*
  A pid file that its daemon locks, as this library's do. Nothing happens to the file system. A relative path is made
@@ -492,9 +479,7 @@ daemonctx_status daemonctx_pidfile_read(daemonctx_pidfile *file, pid_t *pid);
 
  Errors: DAEMONCTX_ERROR_PID_FILE: it is no regular file, or cannot be read for another reason than missing permission.
  */
-daemonctx_status daemonctx_pidfile_status(daemonctx_pidfile *file,
-                                          int *status,
-                                          pid_t *pid);
+daemonctx_status daemonctx_pidfile_status(daemonctx_pidfile *file, int *status, pid_t *pid);
 
 /*
  Sends a signal to the daemon, and surely to nobody else. Signal 0 only checks.
@@ -502,8 +487,7 @@ daemonctx_status daemonctx_pidfile_status(daemonctx_pidfile *file,
  Errors: DAEMONCTX_ERROR_PID_FILE: ESRCH when the daemon does not run; EPERM when it may not be signalled; EINVAL for a
  number that is no signal.
  */
-daemonctx_status daemonctx_pidfile_signal(daemonctx_pidfile *file,
-                                          int signum);
+daemonctx_status daemonctx_pidfile_signal(daemonctx_pidfile *file, int signum);
 
 /*
  Ends the daemon: SIGTERM, so many milliseconds to follow it (none when negative), then SIGKILL. Comes back when the process
@@ -512,9 +496,7 @@ daemonctx_status daemonctx_pidfile_signal(daemonctx_pidfile *file,
 
  Errors: as for daemonctx_pidfile_signal(); a daemon that does not run is none.
  */
-daemonctx_status daemonctx_pidfile_stop(daemonctx_pidfile *file,
-                                        long milliseconds,
-                                        int *how);
+daemonctx_status daemonctx_pidfile_stop(daemonctx_pidfile *file, long milliseconds, int *how);
 
 /*
  Waits until the daemon has ended, for so many milliseconds at the most, any time when negative. *ended becomes 1, or 0 when
@@ -522,403 +504,15 @@ daemonctx_status daemonctx_pidfile_stop(daemonctx_pidfile *file,
 
  Errors: DAEMONCTX_ERROR_PID_FILE: the file is no regular file, or cannot be read.
  */
-daemonctx_status daemonctx_pidfile_wait(daemonctx_pidfile *file,
-                                        long milliseconds,
-                                        int *ended);
+daemonctx_status daemonctx_pidfile_wait(daemonctx_pidfile *file, long milliseconds, int *ended);
 
 /*
  The same as daemonctx_error(), for a pid file's handle.
  */
-daemonctx_status daemonctx_pidfile_error(const daemonctx_pidfile *file,
-                                         const char **step,
-                                         int *errnum,
-                                         const char **text);
-
-/*
- Sends assignments, one a line, such as "STATUS=reading the configuration", to the service manager (sd_notify(3)); readiness
- is told by daemonctx_open() or daemonctx_ready(). *sent, if sent is not NULL, becomes 0 where there is no service manager:
- NOTIFY_SOCKET is not set. May be called from any thread.
-
- Errors: DAEMONCTX_ERROR_SYSTEM with errno: the socket cannot be sent to. DAEMONCTX_ERROR_USAGE (EINVAL): state is NULL.
- */
-daemonctx_status daemonctx_notify(const char *state,
-                                  int *sent);
-
-/*
- The handle's last error: its status, and through the pointers that are not NULL the step that failed ("pid file"), errno
- (0 where no system call is to blame) and one line for people, without the program's name and without a newline:
-
-     pid file failed: /run/hello.pid (already running as PID 4711): Resource temporarily unavailable (11 EAGAIN)
-
- Both strings belong to the handle and stay until its next error. Success of a function leaves them as they are; before
- any error the status is DAEMONCTX_OK and the strings are empty. ctx NULL gives DAEMONCTX_ERROR_USAGE and nothing else.
- */
-daemonctx_status daemonctx_error(const daemonctx *ctx,
-                                 const char **step,
-                                 int *errnum,
-                                 const char **text);
-
-/*
- The status that a program should exit with on the handle's last error: what the daemon exited with before it was ready,
- 128 + N where signal N killed it, 124 after the timeout, else 1; 0 before any error and for NULL.
- */
-int daemonctx_exit_status(const daemonctx *ctx);
-
-/*
- Sends assignments, one a line, such as "STATUS=reading the configuration", to the service manager (sd_notify(3)); readiness
- is told by daemonctx_open() or daemonctx_ready(). *sent, if sent is not NULL, becomes 0 where there is no service manager:
- NOTIFY_SOCKET is not set. May be called from any thread.
-
- Errors: DAEMONCTX_ERROR_SYSTEM with errno: the socket cannot be sent to. DAEMONCTX_ERROR_USAGE (EINVAL): state is NULL.
- */
-daemonctx_status daemonctx_notify(const char *state,
-                                  int *sent);
-
-/*
- A new handle with the defaults of PEP 3143: working directory "/", umask 0, no core files, standard streams on
- /dev/null, all other descriptors closed, detached unless a supervisor has done that; ready when daemonctx_open() is done,
- within 30 seconds; no pid file, the same user. The caller owns it and gives it to daemonctx_free().
-
- NULL with errno ENOMEM when there is no memory.
- */
-daemonctx *daemonctx_new(void);
-
-/*
- Frees a handle; NULL is nothing. The daemon goes on, and its pid file stays until it ends or daemonctx_close() removes it.
- */
-void daemonctx_free(daemonctx *ctx);
-
-/*
- The name that begins the starter's line; the program's own (program_invocation_short_name) unless set.
-
- Errors: EINVAL: empty.
- */
-daemonctx_status daemonctx_set_program_name(daemonctx *ctx, const char *name);
-
-/*
- The working directory. Inside a chroot where there is one, absolute then; otherwise a relative path is taken from the
- starter's working directory.
-
- Errors: ENOENT: empty. ENAMETOOLONG. Whether it can be entered is checked by daemonctx_open().
- */
-daemonctx_status daemonctx_set_working_directory(daemonctx *ctx,
-                                                 const char *directory);
-
-/*
- A new root directory (chroot(2)); needs CAP_SYS_CHROOT. Pid file and log files are named by their paths outside.
-
- Errors: as for daemonctx_set_working_directory().
- */
-daemonctx_status daemonctx_set_chroot(daemonctx *ctx,
-                                      const char *directory);
-
-/*
- The file mode creation mask, 0 unless set.
-
- Errors: EINVAL: more than 0777.
- */
-daemonctx_status daemonctx_set_umask(daemonctx *ctx, unsigned int mask);
-
-/*
- The user to run as, by name, or by number where nobody has that name. Unless a group is set, its group in the user
- database comes with it.
-
- Errors: EINVAL: empty. An unknown user is found by daemonctx_open().
- */
-daemonctx_status daemonctx_set_user(daemonctx *ctx,
-                                    const char *user);
-
-/*
- The user to run as, by number. It need not be in the user database, but needs a group then.
-
- Errors: EINVAL: -1.
- */
-daemonctx_status daemonctx_set_user_id(daemonctx *ctx, uid_t uid);
-
-/*
- The group to run as, by name, or by number where no group has that name.
-
- Errors: EINVAL: empty. An unknown group is found by daemonctx_open().
- */
-daemonctx_status daemonctx_set_group(daemonctx *ctx, const char *group);
-
-/*
- The group to run as, by number.
-
- Errors: EINVAL: -1.
- */
-daemonctx_status daemonctx_set_group_id(daemonctx *ctx, gid_t gid);
-
-/*
- The supplementary groups to run with when the user changes: DAEMONCTX_GROUPS_OWN or DAEMONCTX_GROUPS_NONE. A daemon that
- keeps its user keeps its groups.
-
- Errors: EINVAL: neither.
- */
-daemonctx_status daemonctx_set_supplementary_groups(daemonctx *ctx,
-                                                    int groups);
-
-/*
- Whether (not 0) programs that the daemon runs are kept from gaining privileges (PR_SET_NO_NEW_PRIVS, Linux); they are not
- unless set.
- */
-daemonctx_status daemonctx_set_no_new_privileges(daemonctx *ctx,
-                                                 int forbid);
-
-/*
- Whether (not 0) core files are forbidden (RLIMIT_CORE 0), as they may hold secrets; they are unless set.
- */
-daemonctx_status daemonctx_set_prevent_core(daemonctx *ctx, int prevent);
-
-/*
- Whether to detach: DAEMONCTX_DETACH_AUTO, DAEMONCTX_DETACH_YES or DAEMONCTX_DETACH_NO.
-
- Errors: EINVAL: none of them.
- */
-daemonctx_status daemonctx_set_detach(daemonctx *ctx, int detach);
-
-/*
- Keeps a descriptor open in the daemon. It stays the caller's; its close-on-exec flag stays as it is. Whether it is open is
- checked by daemonctx_open().
-
- Errors: EBADF: negative.
- */
-daemonctx_status daemonctx_keep_descriptor(daemonctx *ctx,
-                                           int fd);
-
-/*
- Has a standard stream (0, 1 or 2) come from or go to a file: read for 0; appended to for 1 and 2, and created with mode
- 0640 (less the umask) where it does not exist. It is opened by daemonctx_open(), before root, directory and user change.
-
- Errors: EINVAL: no standard stream. ENOENT: empty path. ENAMETOOLONG.
- */
-daemonctx_status daemonctx_set_stream_file(daemonctx *ctx,
-                                           int stream,
-                                           const char *path);
-
-/*
- Connects a standard stream (0, 1 or 2) to an open descriptor. That is duplicated; it stays the caller's, and is closed in
- the daemon unless it is kept as well. Whether it is open is checked by daemonctx_open().
-
- Errors: EINVAL: no standard stream.
- */
-daemonctx_status daemonctx_set_stream_descriptor(daemonctx *ctx,
-                                                 int stream,
-                                                 int fd);
-
-/*
- Connects a standard stream (0, 1 or 2) to /dev/null: the default, except below inetd.
-
- Errors: EINVAL: no standard stream.
- */
-daemonctx_status daemonctx_set_stream_null(daemonctx *ctx, int stream);
-
-/*
- Leaves a standard stream (0, 1 or 2) as it is: the default below inetd.
-
- Errors: EINVAL: no standard stream.
- */
-daemonctx_status daemonctx_set_stream_inherit(daemonctx *ctx, int stream);
-
-/*
- What a signal is to do in the daemon: DAEMONCTX_SIGNAL_DEFAULT, DAEMONCTX_SIGNAL_IGNORE or DAEMONCTX_SIGNAL_KEEP. Signals
- that nothing is said about keep what the program has installed since it began; SIGTSTP, SIGTTIN and SIGTTOU are ignored; what
- was ignored when the program began goes back to the default; and where there is a pid file, SIGTERM, SIGINT and SIGHUP
- remove it before they end the daemon.
-
- Errors: EINVAL: no signal, one that cannot be caught, or none of the three.
- */
-daemonctx_status daemonctx_set_signal(daemonctx *ctx,
-                                      int signum,
-                                      int action);
-
-/*
- A pid file: locked by the daemon for its life, removed at its end. Another daemon that holds it ends this start. A
- relative path is taken from the present working directory.
-
- Errors: ENOENT: empty. ENAMETOOLONG.
- */
-daemonctx_status daemonctx_set_pid_file(daemonctx *ctx,
-                                        const char *path);
-
-/*
- Whether (not 0) the daemon itself says when it is ready, by daemonctx_ready(), instead of being ready when
- daemonctx_open() is done. Until then standard error is the starter's.
- */
-daemonctx_status daemonctx_set_manual_ready(daemonctx *ctx, int manual);
-
-/*
- How many milliseconds the daemon may take until it is ready; negative for as long as it wants; 30000 unless set. One that
- takes longer is ended (SIGTERM, five seconds later SIGKILL), and the starter leaves with 124.
-
- Errors: EINVAL: 0.
- */
-daemonctx_status daemonctx_set_ready_timeout(daemonctx *ctx,
-                                             long milliseconds);
-
-/*
- A pid file that its daemon locks, as this library's do. Nothing happens to the file system. A relative path is made
- absolute. The caller owns the handle and gives it to daemonctx_pidfile_free().
-
- NULL with errno: EINVAL: path is NULL. ENOENT: it is empty. ENAMETOOLONG. ENOMEM.
- */
-daemonctx_pidfile *daemonctx_pidfile_new(const char *path);
-
-/*
- A pid file of a program that does not lock it: instead of the lock, the process must have begun before the file was
- written. Otherwise as daemonctx_pidfile_new().
- */
-daemonctx_pidfile *daemonctx_pidfile_foreign(const char *path);
-
-/*
- Frees a handle; NULL is nothing. If it has acquired the file, that is released.
- */
-void daemonctx_pidfile_free(daemonctx_pidfile *file);
-
-/*
- Takes the file for this process and writes its PID, for programs that daemonctx_open() does not start. The end of the
- process by exit(3) releases it.
-
- Errors: DAEMONCTX_ERROR_ALREADY_RUNNING (EAGAIN): another process holds it. DAEMONCTX_ERROR_USAGE (EALREADY): acquired
- already. DAEMONCTX_ERROR_PID_FILE.
- */
-daemonctx_status daemonctx_pidfile_acquire(daemonctx_pidfile *file);
-
-/*
- Removes a file that was acquired and gives up its lock.
-
- Errors: DAEMONCTX_ERROR_USAGE (EBADF): it was not acquired.
- */
-daemonctx_status daemonctx_pidfile_release(daemonctx_pidfile *file);
-
-/*
- The PID in the file, whoever that is by now; *pid becomes 0 when there is no file, or no PID in it.
-
- Errors: DAEMONCTX_ERROR_PID_FILE: it is no regular file, or cannot be read.
- */
-daemonctx_status daemonctx_pidfile_read(daemonctx_pidfile *file, pid_t *pid);
-
-/*
- What the file says about its daemon: *status becomes DAEMONCTX_RUNNING (and *pid the daemon's PID, else 0),
- DAEMONCTX_STALE, DAEMONCTX_STARTING, DAEMONCTX_NOT_RUNNING or DAEMONCTX_UNKNOWN. Either may be NULL.
-
- Errors: DAEMONCTX_ERROR_PID_FILE: it is no regular file, or cannot be read for another reason than missing permission.
- */
-daemonctx_status daemonctx_pidfile_status(daemonctx_pidfile *file,
-                                          int *status,
-                                          pid_t *pid);
-
-/*
- Sends a signal to the daemon, and surely to nobody else. Signal 0 only checks.
-
- Errors: DAEMONCTX_ERROR_PID_FILE: ESRCH when the daemon does not run; EPERM when it may not be signalled; EINVAL for a
- number that is no signal.
- */
-daemonctx_status daemonctx_pidfile_signal(daemonctx_pidfile *file,
-                                          int signum);
-
-/*
- Ends the daemon: SIGTERM, so many milliseconds to follow it (none when negative), then SIGKILL. Comes back when the process
- is gone and its file with it. *how, if how is not NULL, becomes DAEMONCTX_STOP_NOT_RUNNING, DAEMONCTX_STOP_TERMINATED or
- DAEMONCTX_STOP_KILLED.
-
- Errors: as for daemonctx_pidfile_signal(); a daemon that does not run is none.
- */
-daemonctx_status daemonctx_pidfile_stop(daemonctx_pidfile *file,
-                                        long milliseconds,
-                                        int *how);
-
-/*
- Waits until the daemon has ended, for so many milliseconds at the most, any time when negative. *ended becomes 1, or 0 when
- the time passed first. Nothing is sent.
-
- Errors: DAEMONCTX_ERROR_PID_FILE: the file is no regular file, or cannot be read.
- */
-daemonctx_status daemonctx_pidfile_wait(daemonctx_pidfile *file,
-                                        long milliseconds,
-                                        int *ended);
-
-/*
- The same as daemonctx_error(), for a pid file's handle.
- */
-daemonctx_status daemonctx_pidfile_error(const daemonctx_pidfile *file,
-                                         const char **step,
-                                         int *errnum,
-                                         const char **text);
-
-/*
- Starts the daemon. Only the daemon comes back from it with DAEMONCTX_OK. The starter waits until the daemon is ready and
- leaves then by _exit(0), without running atexit handlers; when the start fails it prints one line on standard error,
-
-     PROGRAM: STEP failed: PATH-or-value: strerror (ERRNO NAME)
-
- leaves with a status that is not 0 (see daemonctx_exit_status()), and nothing stays behind. While it waits, SIGINT, SIGQUIT
- and SIGTERM call the start off.
-
- An error is given back only in the starter and before the fork: nothing has happened then, and it can be tried again.
- In a process that does not detach any step may give one.
-
- What printf() has buffered for standard output is written out before. All descriptors above 2 that are not kept are
- closed. Other threads do not exist in the daemon; locks they held are never released there, but for those of the C library
- itself. Between the fork and the readiness nothing is allocated and no code of the program runs, except atfork handlers.
-
- Errors: DAEMONCTX_ERROR_USAGE (EALREADY): opened already. Else that of the step.
- */
-daemonctx_status daemonctx_open(daemonctx *ctx);
-
-/*
- Starts the daemon from a program that goes on, like fork(2): it comes back in both. *daemon becomes the daemon's PID in
- the program, where daemonctx_wait_ready() tells what becomes of it, and 0 in the daemon. A helper process waits between
- them: the daemon is no child of the program, the helper is until it is waited for.
-
- Errors: as for daemonctx_open(), and what fails before the daemon has a PID.
- */
-daemonctx_status daemonctx_fork(daemonctx *ctx,
-                                pid_t *daemon);
-
-/*
- In a program that used daemonctx_fork(): waits until the daemon is ready, for so many milliseconds at the most, any time
- when negative. *ready becomes 1, or 0 when the time passed first.
-
- Errors: DAEMONCTX_ERROR_START, DAEMONCTX_ERROR_TIMEOUT or that of the daemon's step: the start failed, and nothing is left
- of it; daemonctx_exit_status() says how. DAEMONCTX_ERROR_USAGE (EBADF): nothing was forked.
- */
-daemonctx_status daemonctx_wait_ready(daemonctx *ctx,
-                                      long milliseconds,
-                                      int *ready);
-
-/*
- In the daemon: says that it is ready. Standard error is switched to where it was meant to go, the starter leaves with 0,
- and a service manager that asked for it (NOTIFY_SOCKET) is told. Without daemonctx_set_manual_ready(), and when called
- again, it does nothing.
-
- Errors: DAEMONCTX_ERROR_SYSTEM (EPIPE): the starter was killed; whoever ran it was told that the start failed, so the
- daemon should end. DAEMONCTX_ERROR_USAGE (EBADF): not opened.
- */
-daemonctx_status daemonctx_ready(daemonctx *ctx);
-
-/*
- In the daemon: says that it cannot become ready, and why. The starter prints the message behind the program's name and
- leaves with status, 1 to 255. The daemon should end then; one that stays is killed after five seconds. A process that did
- not detach prints the line itself.
-
- Errors: DAEMONCTX_ERROR_USAGE (EINVAL): status or message. DAEMONCTX_ERROR_START (EALREADY): it is ready already.
- DAEMONCTX_ERROR_SYSTEM (EPIPE): the starter is gone. DAEMONCTX_ERROR_USAGE (EBADF): not opened.
- */
-daemonctx_status daemonctx_fail(daemonctx *ctx,
-                                int status,
-                                const char *message);
-
-/*
- In the daemon: removes the pid file and gives up its lock. The end of the process does it too, by exit(3) or by SIGTERM,
- SIGINT and SIGHUP where the program does not handle them.
-
- Errors: DAEMONCTX_ERROR_USAGE (EBADF): not opened.
- */
-daemonctx_status daemonctx_close(daemonctx *ctx);
+daemonctx_status daemonctx_pidfile_error(const daemonctx_pidfile *file, const char **step, int *errnum, const char **text);
 
 #ifdef __cplusplus
 }  // extern "C"
-#endif  // __cplusplus
+#endif  /* __cplusplus */
 
 #endif  /* DAEMONCTX_H */

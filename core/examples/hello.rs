@@ -1,21 +1,20 @@
-//! The smallest daemon with a pid file: writes a line to syslog every second until it is told to end.
+//! The smallest daemon with a pid file.
 
-use daemonctx::{Daemon, Error};
-use std::time::Duration;
+use daemonctx::{Context, Daemon, Error};
 
-fn start() -> Result<daemonctx::Context, Error> {
+fn start() -> Result<Context, Error> {
     let mut daemon = Daemon::new()?;
-    daemon.pid_file(std::env::args_os().nth(1).unwrap_or("/run/hello.pid".into()))?.umask(0o022)?;
-    // SAFETY: there are no other threads and no descriptors of ours.
+    daemon.pid_file("/tmp/hello.pid")?.umask(0o022)?;
+    // SAFETY: there are no other threads, and no descriptor that is used again.
     unsafe { daemon.open() }
 }
 
 fn main() {
-    let _context = start().unwrap_or_else(|error| {
-        eprintln!("hello: {error}");
-        std::process::exit(error.exit_status());
-    });
+    if let Err(why) = start() {
+        eprintln!("hello: {why}");
+        std::process::exit(1);
+    }
     loop {
-        std::thread::sleep(Duration::from_secs(1));
+        std::thread::park(); // only the daemon gets here
     }
 }

@@ -1,14 +1,13 @@
 //! The daemon's side of a start that has got so far.
 
-use crate::errno::Errno;
 use crate::error::{Cause, Error, Step, Subject};
-use crate::line::Line;
 use crate::notify;
 use crate::pidfile::PidFileLock;
 use crate::plan::Plan;
 use crate::report::{Record, Reporter, Said};
 use crate::start;
-use crate::sys::{Sys, fd, signal};
+use crate::sys::Errno;
+use crate::sys::fd;
 use crate::text::Text;
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -109,7 +108,7 @@ impl Context {
             }
             None => {
                 let said = Cause::Said(Text::new(message).unwrap_or_default(), status);
-                print(self.program.as_bytes(), &Error::new(Step::Start, Subject::Nothing, said));
+                Error::new(Step::Start, Subject::Nothing, said).print(self.program.as_bytes());
                 Ok(())
             }
         }
@@ -127,13 +126,4 @@ impl Drop for Context {
             lock.keep();
         }
     }
-}
-
-/// Prints `PROGRAM: ERROR` on standard error, in one piece.
-pub(crate) fn print(program: &[u8], error: &Error) {
-    let mut line = Line::new();
-    line.push_printable(program).push(b": ");
-    error.write(&mut line);
-    line.push(b"\n");
-    let _: Sys<usize> = signal::without_broken_pipe(|| fd::write(STDERR, line.as_bytes()));
 }

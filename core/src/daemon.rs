@@ -2,43 +2,23 @@
 #![allow(unsafe_code, reason = "declares the unsafe functions that fork; there is no unsafe operation of its own")]
 
 use crate::context::Context;
-use crate::descriptors::Keep;
 use crate::detach::Detach;
-use crate::errno::Errno;
 use crate::error::{Error, Step, Subject};
+use crate::options::{Hooks, Options};
 use crate::pidfile::PidFile;
-use crate::plan::{Hooks, Plan};
-use crate::privileges::{self, Groups, Name};
-use crate::signals::{self, SignalAction};
+use crate::plan::Plan;
+use crate::privileges::{Groups, Name};
+use crate::signals::SignalAction;
 use crate::start::{self, Aside, Role};
 use crate::starting::Starting;
 use crate::streams::Stream;
-use crate::sys::process;
+use crate::sys::Errno;
 use crate::text::Text;
 use std::ffi::OsStr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
-
-/// Everything that can be set.
-#[derive(Debug)]
-pub(crate) struct Options {
-    pub(crate) program: Text,
-    pub(crate) working: Text,
-    pub(crate) root: Option<Text>,
-    pub(crate) umask: libc::mode_t,
-    pub(crate) prevent_core: bool,
-    pub(crate) detach: Detach,
-    pub(crate) keep: Keep,
-    pub(crate) streams: [Option<Stream>; 3],
-    pub(crate) signals: signals::Map,
-    pub(crate) pid_file: Option<PidFile>,
-    pub(crate) privileges: privileges::Request,
-    pub(crate) manual_ready: bool,
-    pub(crate) ready_timeout: Option<Duration>,
-    pub(crate) hooks: Hooks,
-}
 
 /// What a daemon is to be. Set what differs from the defaults, then [`open`](Self::open).
 ///
@@ -78,13 +58,13 @@ pub enum Fork {
     Daemon(Context),
 }
 
-fn option<T>(step: Step, bytes: &[u8], value: Result<T, Errno>) -> Result<T, Error> {
+fn checked<T>(step: Step, bytes: &[u8], value: Result<T, Errno>) -> Result<T, Error> {
     value.map_err(|errno| Error::about(step, bytes, errno))
 }
 
 fn path(step: Step, path: &Path) -> Result<Text, Error> {
     let bytes = path.as_os_str().as_bytes();
-    option(step, bytes, Text::path(bytes))
+    checked(step, bytes, Text::path(bytes))
 }
 
 impl Daemon {
@@ -95,25 +75,7 @@ impl Daemon {
     /// # Errors
     /// ENOMEM.
     pub fn new() -> Result<Self, Error> {
-        const READY_TIMEOUT: Duration = Duration::from_secs(30);
-        let program = process::program_name().map_or(b"daemon".as_slice(), std::ffi::CStr::to_bytes);
-        let options = Options {
-            program: option(Step::ProgramName, program, Text::new(program))?,
-            working: option(Step::WorkingDirectory, b"/", Text::path(b"/"))?,
-            root: None,
-            umask: 0,
-            prevent_core: true,
-            detach: Detach::Auto,
-            keep: Keep::default(),
-            streams: [None, None, None],
-            signals: signals::Map::default(),
-            pid_file: None,
-            privileges: privileges::Request::default(),
-            manual_ready: false,
-            ready_timeout: Some(READY_TIMEOUT),
-            hooks: Hooks::default(),
-        };
-        Ok(Self { options, plan: None })
+        Ok(Self { options: Options::new()?, plan: None })
     }
 
     /// The name that begins the starter's line; the program's own unless set.
@@ -122,8 +84,8 @@ impl Daemon {
     /// EINVAL: it is empty or holds a NUL.
     pub fn program_name(&mut self, name: impl AsRef<OsStr>) -> Result<&mut Self, Error> {
         let bytes = name.as_ref().as_bytes();
-        let checked = if bytes.is_empty() { Err(Errno::EINVAL) } else { Text::new(bytes) };
-        self.options.program = option(Step::ProgramName, bytes, checked)?;
+        let name = if bytes.is_empty() { Err(Errno::EINVAL) } else { Text::new(bytes) };
+        self.options.program = checked(Step::ProgramName, bytes, name)?;
         Ok(self)
     }
 
@@ -167,7 +129,7 @@ impl Daemon {
     /// EINVAL: empty or with a NUL. An unknown user is found by [`open`](Self::open).
     pub fn user(&mut self, user: impl AsRef<OsStr>) -> Result<&mut Self, Error> {
         let bytes = user.as_ref().as_bytes();
-        self.options.privileges.user = Some(option(Step::User, bytes, Name::new(bytes))?);
+        self.options.privileges.user = Some(checked(Step::User, bytes, Name::new(bytes))?);
         Ok(self)
     }
 
@@ -186,7 +148,7 @@ impl Daemon {
     /// As for [`user`](Self::user).
     pub fn group(&mut self, group: impl AsRef<OsStr>) -> Result<&mut Self, Error> {
         let bytes = group.as_ref().as_bytes();
-        self.options.privileges.group = Some(option(Step::Group, bytes, Name::new(bytes))?);
+        self.options.privileges.group = Some(checked(Step::Group, bytes, Name::new(bytes))?);
         Ok(self)
     }
 

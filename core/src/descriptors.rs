@@ -1,7 +1,7 @@
 //! Descriptors: all above the standard streams are closed but those to keep.
 
-use crate::errno::Errno;
 use crate::error::{Error, Failure, Step, Subject};
+use crate::sys::Errno;
 use crate::sys::{Sys, environment, fd, file, memory, process};
 use std::os::fd::RawFd;
 

@@ -1,7 +1,7 @@
 //! Root directory, working directory, umask.
 
-use crate::errno::Errno;
 use crate::error::{Error, Failure, Step, Subject};
+use crate::sys::Errno;
 use crate::sys::{Sys, file, memory};
 use crate::text::Text;
 

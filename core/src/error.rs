@@ -3,9 +3,10 @@
 //! One error type for every door. It knows the step that failed, what the step was about, and why; the starter's line on
 //! stderr, C's error text and Rust's `Display` are the same words in the same order.
 
-use crate::errno::Errno;
 use crate::line::Line;
-use crate::sys::signal::Signal;
+use crate::sys::Errno;
+use crate::sys::signal::{self, Signal};
+use crate::sys::{Sys, fd};
 use crate::text::Text;
 use std::fmt;
 use std::time::Duration;
@@ -307,7 +308,17 @@ impl Error {
         with(line.as_bytes())
     }
 
-    pub(crate) fn write(&self, line: &mut Line) {
+    /// Prints `PROGRAM: ERROR` on standard error, in one piece.
+    pub(crate) fn print(&self, program: &[u8]) {
+        const STDERR: libc::c_int = 2;
+        let mut line = Line::new();
+        line.push_printable(program).push(b": ");
+        self.write(&mut line);
+        line.push(b"\n");
+        let _: Sys<usize> = signal::without_broken_pipe(|| fd::write(STDERR, line.as_bytes()));
+    }
+
+    fn write(&self, line: &mut Line) {
         line.push(self.step.as_str().as_bytes()).push(b" failed: ");
         let before = line.as_bytes().len();
         self.subject.write(line);
@@ -447,7 +458,7 @@ impl Failure {
 #[cfg(test)]
 mod tests {
     use super::{Cause, Error, Step, Subject};
-    use crate::errno::Errno;
+    use crate::sys::Errno;
     use crate::text::Text;
     use std::time::Duration;
 

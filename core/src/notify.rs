@@ -1,8 +1,8 @@
 //! Telling a service manager: systemd's notify protocol (sd_notify(3)), without its library.
 
-use crate::errno::Errno;
 use crate::error::{Error, Step};
 use crate::line::Line;
+use crate::sys::Errno;
 use crate::sys::{Sys, environment, process, socket};
 
 /// Sends assignments, one a line, such as `STATUS=reading the configuration`, to the service manager. Returns false where

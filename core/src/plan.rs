@@ -3,12 +3,12 @@
 //! Making a [`Plan`] is the only part of a start that may fail and leave nothing behind but an error. What is in it is all
 //! that the daemon's half of the start needs, so that half need not allocate.
 
-use crate::daemon::Options;
 use crate::detach::Surroundings;
-use crate::errno::Errno;
 use crate::error::{Error, Failure, Step, Subject};
+use crate::options::{Hooks, Options};
 use crate::pidfile::{self, PidFileLock};
 use crate::streams::Stream;
+use crate::sys::Errno;
 use crate::sys::process::SecondFork;
 use crate::sys::stdio;
 use crate::text::Text;
@@ -30,13 +30,6 @@ pub(crate) struct Plan {
     pub(crate) manual_ready: bool,
     pub(crate) ready_timeout: Option<Duration>,
     pub(crate) hooks: Hooks,
-}
-
-/// What a language binding has to run around the fork; see [`Daemon::fork_hooks`](crate::Daemon::fork_hooks).
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Hooks {
-    pub(crate) before: Option<fn()>,
-    pub(crate) in_starter: Option<fn()>,
 }
 
 impl Plan {

@@ -1,7 +1,7 @@
 //! Privileges: who the daemon is to be, and the proof that it is nobody else.
 
-use crate::errno::Errno;
 use crate::error::{Error, Failure, Step, Subject};
+use crate::sys::Errno;
 use crate::sys::identity::{self, Gid, Uid, User};
 use crate::sys::{Sys, capability, memory};
 use crate::text::Text;

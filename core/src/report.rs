@@ -3,8 +3,8 @@
 //! Each record is written in one piece shorter than `PIPE_BUF`, so it arrives whole or not at all (pipe(7)). End of file
 //! without [`Record::Ready`] means that everybody who could have reported is gone.
 
-use crate::errno::Errno;
 use crate::error::{Failure, Step};
+use crate::sys::Errno;
 use crate::sys::process::{Ended, Pid};
 use crate::sys::{Sys, fd, signal};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -188,8 +188,8 @@ impl Listener {
 #[cfg(test)]
 mod tests {
     use super::{Record, Said, channel};
-    use crate::errno::Errno;
     use crate::error::{Failure, Step};
+    use crate::sys::Errno;
     use crate::sys::process::Ended;
 
     #[test]

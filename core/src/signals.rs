@@ -1,8 +1,8 @@
 //! Signals: what is held back during the forks, and what the daemon begins with.
 
-use crate::errno::Errno;
 use crate::error::{Error, Failure, Step, Subject};
 use crate::pidfile;
+use crate::sys::Errno;
 use crate::sys::signal::{self, Disposition, Set, Signal};
 use crate::sys::{Sys, memory};
 

@@ -5,13 +5,13 @@
 //! everything is prepared in [`Plan`].
 #![allow(unsafe_code, reason = "the two forks; their contract is Daemon::open's")]
 
-use crate::errno::Errno;
 use crate::error::{Error, Failure, Step};
 use crate::pidfile;
 use crate::plan::Plan;
 use crate::report::{self, Listener, Record, Reporter};
 use crate::signals::Quiet;
 use crate::starter::Watch;
+use crate::sys::Errno;
 use crate::sys::process::{self, Forked, Pid};
 
 /// Which process this is after a start.

@@ -1,11 +1,11 @@
 //! The starter after the fork: it does not leave until it knows.
 
-use crate::errno::Errno;
 use crate::error::{Cause, Error, Failure, Step, Subject};
 use crate::pidfile;
 use crate::plan::Plan;
 use crate::report::{Listener, Record, Reporter, Said};
 use crate::signals;
+use crate::sys::Errno;
 use crate::sys::pidfd::Process;
 use crate::sys::process::{self, Ended, Pid};
 use crate::sys::signal::{self, Signal};
@@ -65,7 +65,7 @@ impl Watch {
         let outcome = self.watch();
         let outcome = self.finish(outcome);
         let Some(error) = outcome.explain(self.daemon, plan) else { process::exit_now(0) };
-        crate::context::print(program, &error);
+        error.print(program);
         match outcome {
             Outcome::CalledOff(signal) => signals::die_by(signal),
             _ => process::exit_now(error.exit_status()),

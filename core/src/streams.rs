@@ -1,7 +1,7 @@
 //! Standard input, output and error of the daemon.
 
-use crate::errno::Errno;
 use crate::error::{Error, Failure, Step, Subject};
+use crate::sys::Errno;
 use crate::sys::{Sys, fd, file};
 use crate::text::Text;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};

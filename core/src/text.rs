@@ -1,6 +1,6 @@
 //! Strings for the kernel: NUL-terminated, allocated politely.
 
-use crate::errno::Errno;
+use crate::sys::Errno;
 use crate::sys::{Sys, file, memory};
 use std::ffi::CStr;
 use std::path::{Path, PathBuf};

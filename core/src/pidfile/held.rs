@@ -5,7 +5,7 @@
 //! fixed size and is made of atomics: a signal handler can neither allocate nor take a lock.
 
 use super::content;
-use crate::errno::Errno;
+use crate::sys::Errno;
 use crate::sys::process;
 use crate::sys::signal::Signal;
 use crate::sys::{Sys, fd, file, memory};

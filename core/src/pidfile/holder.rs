@@ -18,9 +18,9 @@ pub(super) use linux::{began_before, holds, runs_as};
 #[cfg(target_os = "linux")]
 mod linux {
     use super::{Answer, Pid, Status};
-    use crate::errno::Errno;
     use crate::line::Line;
     use crate::pidfile::content::number;
+    use crate::sys::Errno;
     use crate::sys::{Sys, file, time};
     use crate::text::Text;
     use std::time::Duration;

@@ -2,8 +2,8 @@
 
 use super::content;
 use super::held::Held;
-use crate::errno::Errno;
 use crate::error::{Cause, Error, ErrorKind, Step, Subject};
+use crate::sys::Errno;
 use crate::sys::file::{self, Kind, Lock};
 use crate::sys::process::Pid;
 use crate::sys::{Sys, identity, time};

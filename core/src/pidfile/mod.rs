@@ -13,8 +13,8 @@ pub(crate) use held::{
     all_go_along, descriptors, none_goes_along, own_all, release_all, release_and_die, root_has_changed, write_all,
 };
 
-use crate::errno::Errno;
 use crate::error::{Error, Step, Subject};
+use crate::sys::Errno;
 use crate::sys::file::{self, Lock};
 use crate::sys::pidfd::Process;
 use crate::sys::process::Pid;

@@ -68,5 +68,5 @@ pub(crate) fn none_left() -> Sys<bool> {
 /// A Linux promise that cannot be kept elsewhere.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn forbid_new() -> Sys<()> {
-    Err(crate::errno::Errno::ENOSYS)
+    Err(super::Errno::ENOSYS)
 }

@@ -1,7 +1,7 @@
 //! Descriptors: owning, duplicating, closing, waiting.
 
+use super::Errno;
 use super::{Sys, check, check_size, uninterrupted};
-use crate::errno::Errno;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 /// Descriptors 0, 1 and 2.

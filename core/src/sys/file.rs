@@ -1,8 +1,8 @@
 //! Files and directories.
 
+use super::Errno;
 use super::fd::{above_standard, own};
 use super::{Sys, check, check_size, uninterrupted};
-use crate::errno::Errno;
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Who a process is: user, group, supplementary groups, and the databases that name them.
 
+use super::Errno;
 use super::{Sys, check, memory};
-use crate::errno::Errno;
 use std::ffi::CStr;
 
 pub(crate) type Uid = libc::uid_t;

@@ -1,8 +1,8 @@
 //! Memory that is asked for politely: an allocation that fails is `ENOMEM` for the caller, never an abort of the program
 //! this library is linked into. Nothing here may be called between a fork and the report.
 
+use super::Errno;
 use super::Sys;
-use crate::errno::Errno;
 
 /// Inserts `value` at `index`, which is taken as the end where it lies beyond it.
 pub(crate) fn insert<T>(list: &mut Vec<T>, index: usize, value: T) -> Sys<()> {

@@ -7,6 +7,7 @@
 
 pub(crate) mod capability;
 pub(crate) mod environment;
+mod errno;
 pub(crate) mod fd;
 pub(crate) mod file;
 pub(crate) mod identity;
@@ -18,7 +19,7 @@ pub(crate) mod socket;
 pub(crate) mod stdio;
 pub(crate) mod time;
 
-use crate::errno::Errno;
+pub(crate) use errno::Errno;
 
 /// What a system call gives back.
 pub(crate) type Sys<T> = Result<T, Errno>;

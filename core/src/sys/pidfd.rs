@@ -3,9 +3,9 @@
 //! Kernels before 5.3 and other systems have none. There a handle is just the number, with the window between a check and
 //! kill(2) that cannot be closed without one.
 
+use super::Errno;
 use super::process::{self, Pid};
 use super::{Sys, fd, time};
-use crate::errno::Errno;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 

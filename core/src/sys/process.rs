@@ -1,7 +1,7 @@
 //! Processes: fork, session, wait, limits.
 
+use super::Errno;
 use super::{Sys, check, uninterrupted};
-use crate::errno::Errno;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub(crate) type Pid = libc::pid_t;

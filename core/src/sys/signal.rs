@@ -1,7 +1,7 @@
 //! Signals: sets, masks, dispositions, and a descriptor to read them from.
 
+use super::Errno;
 use super::{Sys, check};
-use crate::errno::Errno;
 use std::os::fd::OwnedFd;
 
 /// A signal's number.

@@ -1,8 +1,8 @@
 //! Sockets: what standard input is, and datagrams to a service manager.
 
+use super::Errno;
 use super::fd::own;
 use super::{Sys, check, check_size};
-use crate::errno::Errno;
 use std::os::fd::{AsRawFd, RawFd};
 
 fn empty_address() -> libc::sockaddr_storage {

@@ -1,7 +1,7 @@
 //! The C library's own buffer of standard output.
 
+use super::Errno;
 use super::Sys;
-use crate::errno::Errno;
 
 unsafe extern "C" {
     #[cfg_attr(target_vendor = "apple", link_name = "__stdoutp")]

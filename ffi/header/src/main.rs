@@ -16,11 +16,12 @@ fn main() -> ExitCode {
 
 fn write(root: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let config = cbindgen::Config::from_file(root.join("ffi/cbindgen.toml"))?;
-    let mut builder = cbindgen::Builder::new().with_config(config);
-    for file in ["error", "options", "start", "pidfile", "notify", "mod"] {
-        builder = builder.with_src(root.join(format!("ffi/src/daemonctx/{file}.rs")));
-    }
-    let bindings = builder.generate()?;
-    bindings.write_to_file(root.join("include/daemonctx.h"));
+    let sources = root.join("ffi/src/daemonctx/mod.rs");
+    let bindings = cbindgen::Builder::new().with_config(config).with_src(sources).generate()?;
+    let mut header = Vec::new();
+    bindings.write(&mut header);
+    // The one comment of cbindgen's own that C89 does not know.
+    let header = String::from_utf8(header)?.replace("// __cplusplus", "/* __cplusplus */");
+    std::fs::write(root.join("include/daemonctx.h"), header)?;
     Ok(())
 }

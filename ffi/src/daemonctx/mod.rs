@@ -1,10 +1,15 @@
 //! The new API, `#include <daemonctx.h>`.
 
+// In the order in which the header tells it.
 pub mod error;
-pub mod notify;
+
 pub mod options;
-pub mod pidfile;
+
 pub mod start;
+
+pub mod notify;
+
+pub mod pidfile;
 
 use ::daemonctx::{Context, Daemon, Error, Starting};
 use error::{Record, daemonctx_status};

@@ -52,7 +52,7 @@ impl Errno {
 
     /// The calling thread's `errno`.
     pub(crate) fn last() -> Self {
-        Self(crate::sys::last_errno())
+        Self(super::last_errno())
     }
 
     pub(crate) const fn value(self) -> libc::c_int {
@@ -69,7 +69,7 @@ impl Errno {
     /// Appends `strerror (NUMBER NAME)`.
     pub(crate) fn describe(self, line: &mut Line) {
         let mut text = [0_u8; 128];
-        line.push(crate::sys::message(self, &mut text));
+        line.push(super::message(self, &mut text));
         line.push(b" (").push_number(i64::from(self.0)).push(b" ").push(self.name().as_bytes()).push(b")");
     }
 }

@@ -1,0 +1,65 @@
+//! Everything that can be set, with its defaults.
+
+use crate::descriptors::Keep;
+use crate::detach::Detach;
+use crate::error::{Error, Step};
+use crate::pidfile::PidFile;
+use crate::streams::Stream;
+use crate::sys::process;
+use crate::text::Text;
+use crate::{privileges, signals};
+use std::time::Duration;
+
+/// What a daemon is to be, as the program said it.
+#[derive(Debug)]
+pub(crate) struct Options {
+    pub(crate) program: Text,
+    pub(crate) working: Text,
+    pub(crate) root: Option<Text>,
+    pub(crate) umask: libc::mode_t,
+    pub(crate) prevent_core: bool,
+    pub(crate) detach: Detach,
+    pub(crate) keep: Keep,
+    pub(crate) streams: [Option<Stream>; 3],
+    pub(crate) signals: signals::Map,
+    pub(crate) pid_file: Option<PidFile>,
+    pub(crate) privileges: privileges::Request,
+    pub(crate) manual_ready: bool,
+    pub(crate) ready_timeout: Option<Duration>,
+    pub(crate) hooks: Hooks,
+}
+
+/// What a language binding has to run around the fork; see [`Daemon::fork_hooks`](crate::Daemon::fork_hooks).
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Hooks {
+    pub(crate) before: Option<fn()>,
+    pub(crate) in_starter: Option<fn()>,
+}
+
+fn text(step: Step, bytes: &[u8]) -> Result<Text, Error> {
+    Text::new(bytes).map_err(|errno| Error::about(step, bytes, errno))
+}
+
+impl Options {
+    /// The defaults of PEP 3143.
+    pub(crate) fn new() -> Result<Self, Error> {
+        const READY_TIMEOUT: Duration = Duration::from_secs(30);
+        let program = process::program_name().map_or(b"daemon".as_slice(), std::ffi::CStr::to_bytes);
+        Ok(Self {
+            program: text(Step::ProgramName, program)?,
+            working: text(Step::WorkingDirectory, b"/")?,
+            root: None,
+            umask: 0,
+            prevent_core: true,
+            detach: Detach::Auto,
+            keep: Keep::default(),
+            streams: [None, None, None],
+            signals: signals::Map::default(),
+            pid_file: None,
+            privileges: privileges::Request::default(),
+            manual_ready: false,
+            ready_timeout: Some(READY_TIMEOUT),
+            hooks: Hooks::default(),
+        })
+    }
+}
