@@ -9,7 +9,7 @@ use crate::sys::Errno;
 use crate::sys::pidfd::Process;
 use crate::sys::process::{self, Ended, Pid};
 use crate::sys::signal::{self, Signal};
-use crate::sys::time::Deadline;
+use crate::sys::time::{self, Deadline};
 use crate::sys::{Sys, fd};
 use crate::text::Text;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -17,6 +17,8 @@ use std::time::Duration;
 
 /// How long a daemon that is told to end may take.
 const GRACE: Duration = Duration::from_secs(5);
+/// How often to look where the system has nothing to wait on.
+const STEP: Duration = Duration::from_millis(10);
 
 /// What became of a start.
 #[allow(clippy::large_enum_variant, reason = "a box would have to be allocated between fork and report")]
@@ -118,8 +120,7 @@ impl Watch {
         let report = self.listener.as_ref().map_or(-1, Listener::as_raw_fd);
         let process = self.process.as_ref().map_or(-1, Process::as_poll_descriptor);
         if report < 0 && process < 0 {
-            // No pidfd to wait on; the pipe is closed, so the daemon is as good as dead. Waiting for it takes no time.
-            return News::DaemonEnded;
+            return self.look_at_daemon();
         }
         let off = called_off.map_or(-1, AsRawFd::as_raw_fd);
         let mut fds = [report, process, off].map(fd::readable);
@@ -134,6 +135,17 @@ impl Watch {
             }
             (_, _, true) => News::DaemonEnded,
             _ => News::Nothing,
+        }
+    }
+
+    /// Without a pidfd to wait on, when the pipe is closed: the daemon is as good as dead, or lives and has closed it.
+    fn look_at_daemon(&self) -> News {
+        match self.daemon.map(|daemon| process::peek(daemon, false)) {
+            Some(Ok(None)) => {
+                time::pause(STEP);
+                News::Nothing
+            }
+            _ => News::DaemonEnded,
         }
     }
 
@@ -169,7 +181,7 @@ impl Watch {
 
     /// How a child has ended. It stays a zombie, so its PID stays its own until all is cleared away.
     fn ended(&self, child: Pid) -> Ended {
-        process::peek(child).unwrap_or(Ended::Unknown)
+        process::peek(child, true).ok().flatten().unwrap_or(Ended::Unknown)
     }
 
     /// Ends what is left of a start that failed.
@@ -201,10 +213,17 @@ impl Watch {
     }
 
     fn ends_within(&self, daemon: Pid, time: Duration) -> bool {
-        match &self.process {
-            Some(process) => process.wait(Some(time)) == Ok(true),
-            None => process::wait(daemon, false).is_some(),
+        if let Some(process) = &self.process {
+            return process.wait(Some(time)) == Ok(true);
         }
+        let deadline = Deadline::after(Some(time));
+        while process::peek(daemon, false) == Ok(None) {
+            if deadline.passed() {
+                return false;
+            }
+            time::pause(STEP);
+        }
+        true
     }
 }
 

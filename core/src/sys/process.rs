@@ -129,20 +129,22 @@ pub(crate) fn wait(child: Pid, block: bool) -> Option<Ended> {
     }
 }
 
-/// Waits until a child has ended and says how, but leaves it to be waited for: its PID cannot be reused until then.
-pub(crate) fn peek(child: Pid) -> Sys<Ended> {
+/// How a child has ended, or `None` when it still runs and `block` is false. It is left to be waited for: its PID cannot be
+/// reused until then.
+pub(crate) fn peek(child: Pid, block: bool) -> Sys<Option<Ended>> {
     // SAFETY: `siginfo_t` is a C struct of integers and unions of them, for which all zeroes is a value.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
     let id = libc::id_t::try_from(child).map_err(|_| Errno::EINVAL)?;
+    let options = libc::WEXITED | libc::WNOWAIT | if block { 0 } else { libc::WNOHANG };
     // SAFETY: `info` is a valid place for the result.
-    uninterrupted(|| check(unsafe { libc::waitid(libc::P_PID, id, &raw mut info, libc::WEXITED | libc::WNOWAIT) }))?;
-    // SAFETY: waitid filled in the fields of a child's end.
-    let status = unsafe { info.si_status() };
-    Ok(match info.si_code {
+    uninterrupted(|| check(unsafe { libc::waitid(libc::P_PID, id, &raw mut info, options) }))?;
+    // SAFETY: waitid filled in the fields of a child's end, or left them zero.
+    let (who, status) = unsafe { (info.si_pid(), info.si_status()) };
+    Ok((who != 0).then_some(match info.si_code {
         libc::CLD_EXITED => Ended::Exited(status),
         libc::CLD_KILLED | libc::CLD_DUMPED => Ended::Killed(status),
         _ => Ended::Unknown,
-    })
+    }))
 }
 
 /// kill(2): a process, or a process group where `target` is negative. Signal 0 only asks.
