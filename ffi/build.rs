@@ -10,6 +10,9 @@ fn main() {
     // GNU ld drops the unwinding tables of code it drops; lld keeps every personality routine that any table names, and
     // with that routine all of the standard library's panic machinery: four times the size, none of it ever run.
     println!("cargo:rustc-cdylib-link-arg=-fuse-ld=bfd");
+    // The unwinder that nothing here calls is found in the static library first, and dropped with the code that names it;
+    // otherwise every program that links with this one would load libgcc_s.
+    println!("cargo:rustc-link-lib=dylib=gcc_eh");
     // Nothing is bound late: a lookup between a fork and the report would take the dynamic linker's lock.
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,now");
 }

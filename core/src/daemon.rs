@@ -11,7 +11,7 @@ use crate::privileges::{Groups, Name};
 use crate::signals::SignalAction;
 use crate::start::{self, Aside, Role};
 use crate::starting::Starting;
-use crate::streams::Stream;
+use crate::streams::{self, Stream};
 use crate::sys::Errno;
 use crate::text::Text;
 use std::ffi::OsStr;
@@ -205,26 +205,38 @@ impl Daemon {
     }
 
     /// Where standard input comes from.
-    pub fn stdin(&mut self, stream: Stream) -> &mut Self {
+    ///
+    /// # Errors
+    /// A path that is empty, too long or holds a NUL; a negative descriptor. Whether it can be opened is found by
+    /// [`open`](Self::open).
+    pub fn stdin(&mut self, stream: Stream) -> Result<&mut Self, Error> {
         self.stream(0, stream)
     }
 
     /// Where standard output goes.
-    pub fn stdout(&mut self, stream: Stream) -> &mut Self {
+    ///
+    /// # Errors
+    /// As for [`stdin`](Self::stdin).
+    pub fn stdout(&mut self, stream: Stream) -> Result<&mut Self, Error> {
         self.stream(1, stream)
     }
 
     /// Where standard error goes. With [`manual_ready`](Self::manual_ready) it goes there only when the daemon is ready; until
     /// then it is the starter's, so that what goes wrong is seen by whoever started the program.
-    pub fn stderr(&mut self, stream: Stream) -> &mut Self {
+    ///
+    /// # Errors
+    /// As for [`stdin`](Self::stdin).
+    pub fn stderr(&mut self, stream: Stream) -> Result<&mut Self, Error> {
         self.stream(2, stream)
     }
 
-    fn stream(&mut self, number: usize, stream: Stream) -> &mut Self {
-        if let Some(slot) = self.options.streams.get_mut(number) {
+    fn stream(&mut self, number: RawFd, stream: Stream) -> Result<&mut Self, Error> {
+        let stream = streams::checked(number, stream)?;
+        let slot = usize::try_from(number).ok().and_then(|number| self.options.streams.get_mut(number));
+        if let Some(slot) = slot {
             *slot = Some(stream);
         }
-        self
+        Ok(self)
     }
 
     /// What a signal is to do in the daemon. Signals that nothing is said about keep what the program has installed since it

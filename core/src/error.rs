@@ -203,8 +203,7 @@ impl Error {
 
     /// About a text that came from outside, which may hold a NUL: what is before it is shown.
     pub(crate) fn about(step: Step, bytes: &[u8], errno: Errno) -> Self {
-        let shown = bytes.split(|&byte| byte == 0).next().unwrap_or_default();
-        Self::os(step, Text::new(shown).map_or(Subject::Nothing, Subject::Text), errno)
+        Self::os(step, Subject::Text(Text::up_to_nul(bytes)), errno)
     }
 
     /// For language bindings: NULL where an argument is wanted.

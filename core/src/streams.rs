@@ -19,6 +19,8 @@ enum Target {
     Null,
     Inherit,
     File(Text),
+    /// A path that cannot be one, as far as it can be shown; said when it is known for which stream.
+    NoPath(Text, Errno),
     Descriptor(RawFd),
 }
 
@@ -40,15 +42,16 @@ impl Stream {
 
     /// A file: read from for standard input, else appended to, and created with mode 0640 (less the umask) where it does
     /// not exist. It is opened before the daemon changes its root, its working directory and its user.
-    ///
-    /// # Errors
-    /// A path that is empty, too long or holds a NUL.
-    pub fn file(path: impl AsRef<Path>) -> Result<Self, Error> {
-        let bytes = path.as_ref().as_os_str().as_bytes();
-        match Text::path(bytes) {
-            Ok(path) => Ok(Self(Target::File(path))),
-            Err(errno) => Err(Error::about(Step::Stdout, bytes, errno)),
-        }
+    #[must_use]
+    pub fn file(path: impl AsRef<Path>) -> Self {
+        Self::file_at(path.as_ref().as_os_str().as_bytes())
+    }
+
+    fn file_at(path: &[u8]) -> Self {
+        Self(match Text::path(path) {
+            Ok(path) => Target::File(path),
+            Err(errno) => Target::NoPath(Text::up_to_nul(path), errno),
+        })
     }
 
     /// A duplicate of an open descriptor. The descriptor itself is closed in the daemon unless it is kept.
@@ -63,6 +66,20 @@ pub(crate) struct Plan {
     connect: [Option<OwnedFd>; 3],
     /// Standard error's, when it is connected only at readiness.
     late: Option<OwnedFd>,
+}
+
+/// The program's wish for stream `number`, checked as far as that can be done without looking at the system.
+pub(crate) fn checked(number: RawFd, stream: Stream) -> Result<Stream, Error> {
+    let step = STEPS
+        .into_iter()
+        .zip(fd::STANDARD)
+        .find(|(_, standard)| *standard == number)
+        .map_or(Step::Stdin, |(step, _)| step);
+    match stream.0 {
+        Target::NoPath(path, errno) => Err(Error::os(step, Subject::Text(path), errno)),
+        Target::Descriptor(fd) if fd < 0 => Err(Error::os(step, Subject::Number(i64::from(fd)), Errno::EBADF)),
+        target => Ok(Stream(target)),
+    }
 }
 
 const STEPS: [Step; 3] = [Step::Stdin, Step::Stdout, Step::Stderr];
@@ -115,6 +132,7 @@ fn resolve(stream: &Stream, step: Step, number: RawFd) -> Result<Option<OwnedFd>
         Target::Descriptor(from) => {
             fd::duplicate(*from).map(Some).map_err(|errno| Error::os(step, Subject::Number(i64::from(*from)), errno))
         }
+        Target::NoPath(path, errno) => Err(Error::about(step, path.as_bytes(), *errno)),
         Target::File(path) => {
             open_file(path, number).map(Some).map_err(|errno| Error::about(step, path.as_bytes(), errno))
         }

@@ -31,6 +31,11 @@ impl Text {
         Ok(Self(text))
     }
 
+    /// As much as is before the first NUL, for a message; nothing without memory.
+    pub(crate) fn up_to_nul(bytes: &[u8]) -> Self {
+        Self::new(bytes.split(|&byte| byte == 0).next().unwrap_or_default()).unwrap_or_default()
+    }
+
     /// A path as the kernel may be given one: not empty, not too long, no NUL.
     pub(crate) fn path(bytes: &[u8]) -> Sys<Self> {
         match bytes.len() {

@@ -86,18 +86,15 @@ impl Builder {
     }
 
     fn stdin(&mut self, target: Target) -> PyResult<()> {
-        self.0.stdin(stream(target)?);
-        Ok(())
+        self.0.stdin(stream(target)).map(drop).map_err(raise)
     }
 
     fn stdout(&mut self, target: Target) -> PyResult<()> {
-        self.0.stdout(stream(target)?);
-        Ok(())
+        self.0.stdout(stream(target)).map(drop).map_err(raise)
     }
 
     fn stderr(&mut self, target: Target) -> PyResult<()> {
-        self.0.stderr(stream(target)?);
-        Ok(())
+        self.0.stderr(stream(target)).map(drop).map_err(raise)
     }
 
     fn signal_default(&mut self, signal: i32) -> PyResult<()> {
@@ -138,10 +135,10 @@ impl Builder {
     }
 }
 
-fn stream(target: Target) -> PyResult<Stream> {
+fn stream(target: Target) -> Stream {
     match target {
-        Target::Descriptor(fd) => Ok(Stream::descriptor(fd)),
-        Target::File(path) => Stream::file(path).map_err(raise),
+        Target::Descriptor(fd) => Stream::descriptor(fd),
+        Target::File(path) => Stream::file(path),
     }
 }
 

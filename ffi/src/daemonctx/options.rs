@@ -212,7 +212,7 @@ pub unsafe extern "C" fn daemonctx_set_stream_file(
     path: *const c_char,
 ) -> daemonctx_status {
     // SAFETY: the header asks for a handle and a string, or NULL.
-    unsafe { with(ctx, |ctx| set_stream(ctx, stream, Stream::file(string(path)?)?)) }
+    unsafe { with(ctx, |ctx| set_stream(ctx, stream, Stream::file(string(path)?))) }
 }
 
 /// Connects a standard stream (0, 1 or 2) to an open descriptor. That is duplicated; it stays the caller's, and is closed in
@@ -308,11 +308,11 @@ pub(super) fn duration(milliseconds: c_long) -> Option<Duration> {
 }
 
 fn set_stream(ctx: &mut daemonctx, stream: c_int, to: Stream) -> Result<(), Error> {
-    match stream {
+    let set = match stream {
         libc::STDIN_FILENO => ctx.daemon.stdin(to),
         libc::STDOUT_FILENO => ctx.daemon.stdout(to),
         libc::STDERR_FILENO => ctx.daemon.stderr(to),
         other => return Err(Error::bad_argument(other.into())),
     };
-    Ok(())
+    set.map(drop)
 }
