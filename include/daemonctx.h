@@ -306,7 +306,7 @@ daemonctx_status daemonctx_set_stream_file(daemonctx *ctx, int stream, const cha
  Connects a standard stream (0, 1 or 2) to an open descriptor. That is duplicated; it stays the caller's, and is closed in
  the daemon unless it is kept as well. Whether it is open is checked by daemonctx_open().
 
- Errors: EINVAL: no standard stream.
+ Errors: EINVAL: no standard stream. EBADF: negative.
  */
 daemonctx_status daemonctx_set_stream_descriptor(daemonctx *ctx, int stream, int fd);
 

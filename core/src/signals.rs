@@ -150,7 +150,8 @@ pub(crate) fn calls_off() -> Set {
 /// Ends this process by `signal`, as if it had arrived without anybody looking.
 pub(crate) fn die_by(signal: Signal) -> ! {
     let _: Sys<Disposition> = signal::set_disposition(signal, &Disposition::default());
-    signal::set_mask(&Set::empty());
+    // Only this one: another that is pending, SIGHUP of the terminal say, would be first.
+    signal::set_mask(&Set::all_but(signal));
     signal::raise(signal);
     crate::sys::process::exit_now(128 + signal)
 }

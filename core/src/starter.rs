@@ -181,7 +181,14 @@ impl Watch {
 
     /// How a child has ended. It stays a zombie, so its PID stays its own until all is cleared away.
     fn ended(&self, child: Pid) -> Ended {
+        self.adopt();
         process::peek(child, true).ok().flatten().unwrap_or(Ended::Unknown)
+    }
+
+    /// Until the session leader has ended, the daemon is its child and not ours to wait for. The leader has nothing left to do
+    /// but to end, so waiting for that takes no time.
+    fn adopt(&self) {
+        let _: Sys<Option<Ended>> = process::peek(self.leader, true);
     }
 
     /// Ends what is left of a start that failed.
@@ -189,6 +196,7 @@ impl Watch {
     /// The session leader is reaped last: until then its PID, which is also the number of the daemon's process group, cannot
     /// become anybody else's.
     fn clear_away(&self, outcome: Outcome) {
+        self.adopt();
         if let Some(daemon) = self.daemon {
             if matches!(outcome, Outcome::TimedOut | Outcome::CalledOff(_)) {
                 let _: Sys<()> = self.signal(daemon, libc::SIGTERM);

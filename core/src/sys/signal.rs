@@ -37,6 +37,13 @@ impl Set {
         set
     }
 
+    pub(crate) fn all_but(signal: Signal) -> Self {
+        let mut set = Self::full();
+        // SAFETY: `set` is an initialised set; a bad number is EINVAL.
+        unsafe { libc::sigdelset(&raw mut set.0, signal) };
+        set
+    }
+
     /// Adds a signal; a number that is none is left out.
     pub(crate) fn add(&mut self, signal: Signal) {
         // SAFETY: `self` is an initialised set; a bad number is EINVAL.

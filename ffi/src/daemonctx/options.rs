@@ -218,7 +218,7 @@ pub unsafe extern "C" fn daemonctx_set_stream_file(
 /// Connects a standard stream (0, 1 or 2) to an open descriptor. That is duplicated; it stays the caller's, and is closed in
 /// the daemon unless it is kept as well. Whether it is open is checked by daemonctx_open().
 ///
-/// Errors: EINVAL: no standard stream.
+/// Errors: EINVAL: no standard stream. EBADF: negative.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn daemonctx_set_stream_descriptor(
     ctx: *mut daemonctx,

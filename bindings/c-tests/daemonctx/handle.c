@@ -1,0 +1,141 @@
+/* What the programs of these tests do with a handle before they come to their point. */
+#define _GNU_SOURCE
+#include "handle.h"
+
+#include "test.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { BROKEN = 97 };
+
+void must(daemonctx_status status, const char *call)
+{
+    if (status != DAEMONCTX_OK) {
+        fprintf(stderr, "%s gives %d: %m\n", call, status);
+        _Exit(BROKEN);
+    }
+}
+
+static const char *after(const char *word, const char *name)
+{
+    size_t length = strlen(name);
+    return strncmp(word, name, length) == 0 && word[length] == '=' ? word + length + 1 : NULL;
+}
+
+static daemonctx_status stream(daemonctx *ctx, int number, const char *to)
+{
+    if (strncmp(to, "file:", 5) == 0)
+        return daemonctx_set_stream_file(ctx, number, to + 5);
+    if (strncmp(to, "fd:", 3) == 0)
+        return daemonctx_set_stream_descriptor(ctx, number, atoi(to + 3));
+    return strcmp(to, "null") == 0 ? daemonctx_set_stream_null(ctx, number) : daemonctx_set_stream_inherit(ctx, number);
+}
+
+static daemonctx_status set_paths_and_names(daemonctx *ctx, const char *word)
+{
+    static const struct {
+        const char *name;
+        daemonctx_status (*set)(daemonctx *ctx, const char *value);
+    } settings[] = {
+        {"pid_file", daemonctx_set_pid_file}, {"directory", daemonctx_set_working_directory},
+        {"chroot", daemonctx_set_chroot},     {"user", daemonctx_set_user},
+        {"group", daemonctx_set_group},       {"program", daemonctx_set_program_name},
+    };
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+        const char *value = after(word, settings[i].name);
+        if (value != NULL)
+            return settings[i].set(ctx, value);
+    }
+    return -1;
+}
+
+static daemonctx_status set_numbers(daemonctx *ctx, const char *word)
+{
+    static const struct {
+        const char *name;
+        daemonctx_status (*set)(daemonctx *ctx, int value);
+    } settings[] = {
+        {"groups", daemonctx_set_supplementary_groups}, {"no_new", daemonctx_set_no_new_privileges},
+        {"core", daemonctx_set_prevent_core},           {"detach", daemonctx_set_detach},
+        {"keep", daemonctx_keep_descriptor},            {"manual", daemonctx_set_manual_ready},
+    };
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+        const char *value = after(word, settings[i].name);
+        if (value != NULL)
+            return settings[i].set(ctx, atoi(value));
+    }
+    return -1;
+}
+
+static daemonctx_status set(daemonctx *ctx, const char *word)
+{
+    static const char *const streams[] = {"in", "out", "err"};
+    const char *value;
+    for (int number = 0; number < 3; number++)
+        if ((value = after(word, streams[number])) != NULL)
+            return stream(ctx, number, value);
+    if ((value = after(word, "umask")) != NULL)
+        return daemonctx_set_umask(ctx, (unsigned)strtoul(value, NULL, 8));
+    if ((value = after(word, "user_id")) != NULL)
+        return daemonctx_set_user_id(ctx, (uid_t)atoi(value));
+    if ((value = after(word, "group_id")) != NULL)
+        return daemonctx_set_group_id(ctx, (gid_t)atoi(value));
+    if ((value = after(word, "timeout")) != NULL)
+        return daemonctx_set_ready_timeout(ctx, atol(value));
+    if ((value = after(word, "signal")) != NULL)
+        return daemonctx_set_signal(ctx, atoi(value), atoi(strchr(value, ':') + 1));
+    daemonctx_status status = set_paths_and_names(ctx, word);
+    return status >= 0 ? status : set_numbers(ctx, word);
+}
+
+daemonctx *configured(int argc, char **argv)
+{
+    daemonctx *ctx = daemonctx_new();
+    if (ctx == NULL)
+        must(DAEMONCTX_ERROR_SYSTEM, "daemonctx_new()");
+    for (int i = 1; i < argc; i++)
+        must(set(ctx, argv[i]), argv[i]);
+    return ctx;
+}
+
+void open_or_leave(daemonctx *ctx)
+{
+    if (daemonctx_open(ctx) == DAEMONCTX_OK)
+        return;
+    const char *step;
+    const char *why;
+    int number;
+    int seen = errno;
+    daemonctx_status status = daemonctx_error(ctx, &step, &number, &why);
+    if (seen != number)
+        must(status, "errno is not what daemonctx_error() says");
+    fprintf(stderr, "refused %d %s %s: %s\n", status, strerrorname_np(number), step, why);
+    exit(daemonctx_exit_status(ctx));
+}
+
+const char *with_pid_file(void)
+{
+    return text("pid_file=%s", path("pid"));
+}
+
+/* A daemon that says its PID when it is one, and then is. */
+PROGRAM(daemon)
+{
+    daemonctx *ctx = configured(argc, argv);
+    open_or_leave(ctx);
+    say("%d", (int)getpid());
+    sleep_forever();
+}
+
+/* One that says nothing: for where it could not, in a chroot or without a descriptor to spare. */
+PROGRAM(quiet)
+{
+    daemonctx *ctx = configured(argc, argv);
+    open_or_leave(ctx);
+    sleep_forever();
+}

@@ -1,0 +1,356 @@
+/* Startup truth: the starter leaves when it knows, with a status and a line that say what became of the daemon. */
+#define _GNU_SOURCE
+#include "proc.h"
+#include "test.h"
+
+#include "handle.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* --- ready ---------------------------------------------------------------------------------------------------------- */
+
+PROGRAM(manual)
+{
+    daemonctx *ctx = configured(argc, argv);
+    MUST(daemonctx_set_manual_ready(ctx, 1));
+    open_or_leave(ctx);
+    errno = ENOENT;
+    perror("before");
+    say("%d", (int)getpid());
+    await_go();
+    MUST(daemonctx_ready(ctx));
+    fputs("after\n", stderr);
+    /* Again it does nothing. */
+    MUST(daemonctx_ready(ctx));
+    say("ready");
+    sleep_forever();
+}
+
+TEST("with manual readiness the starter waits, and standard error is its own until then")
+{
+    char *log = path("log");
+    pid_t starter = LAUNCH(NULL, "manual", with_pid_file(), text("err=file:%s", log));
+    pid_t daemon = (pid_t)hear_number();
+    CHECK(is_alive(starter));
+    CHECK_INT(pid_in("pid"), daemon);
+    CHECK_TEXT(errors_of(starter), "before: No such file or directory\n");
+    CHECK_TEXT(link_of(daemon, "fd/2"), link_of(starter, "fd/2"));
+    CHECK_TEXT(link_of(daemon, "fd/0"), "/dev/null");
+    CHECK_TEXT(link_of(daemon, "fd/1"), "/dev/null");
+    go();
+    struct outcome end = finish(starter);
+    HEAR("ready");
+    CHECK_INT(end.code, 0);
+    CHECK_TEXT(end.err, "before: No such file or directory\n");
+    CHECK_TEXT(link_of(daemon, "fd/2"), log);
+    CHECK_TEXT(content(log), "after\n");
+    /* The descriptor that waited for its turn is closed, and the line to the starter too. */
+    CHECK_TEXT(link_of(daemon, text("fd/%s", descriptors_of(daemon) + strlen("0 1 2 "))), path("pid"));
+    terminate(daemon);
+    CHECK(!exists("pid"));
+}
+
+TEST("without a file standard error goes to /dev/null at ready()")
+{
+    pid_t starter = LAUNCH(NULL, "manual");
+    pid_t daemon = (pid_t)hear_number();
+    go();
+    CHECK_TEXT(finish(starter).err, "before: No such file or directory\n");
+    HEAR("ready");
+    CHECK_TEXT(link_of(daemon, "fd/2"), "/dev/null");
+    CHECK_TEXT(descriptors_of(daemon), "0 1 2");
+    terminate(daemon);
+}
+
+PROGRAM(ready_at_once)
+{
+    daemonctx *ctx = configured(argc, argv);
+    open_or_leave(ctx);
+    MUST(daemonctx_ready(ctx));
+    int status = daemonctx_fail(ctx, 3, "too late");
+    say("%d %d", status, errno == EALREADY);
+    say("%d", (int)getpid());
+    sleep_forever();
+}
+
+TEST("ready() after an ordinary start does nothing, and fail() comes too late")
+{
+    CHECK_INT(START(NULL, "ready_at_once").code, 0);
+    HEAR(text("%d 1", DAEMONCTX_ERROR_START));
+    terminate((pid_t)hear_number());
+}
+
+/* --- not ready ------------------------------------------------------------------------------------------------------ */
+
+/* Arguments: how to end, then settings. */
+PROGRAM(unready)
+{
+    const char *how = argv[1];
+    daemonctx *ctx = configured(argc - 1, argv + 1);
+    MUST(daemonctx_set_manual_ready(ctx, 1));
+    if (strcmp(how, "deaf") == 0)
+        signal(SIGTERM, SIG_IGN);
+    open_or_leave(ctx);
+    say("%d", (int)getpid());
+    if (strncmp(how, "exit", 4) == 0)
+        exit(atoi(how + 4));
+    if (strncmp(how, "kill", 4) == 0)
+        raise(atoi(how + 4));
+    if (strcmp(how, "abort") == 0)
+        abort();
+    if (strcmp(how, "offspring") == 0 && fork() != 0)
+        exit(6);
+    sleep_forever();
+}
+
+/* Starts `unready`, and looks that it has left nothing: no process, no pid file, no lock. */
+static void fails(const char *how, int code, const char *line)
+{
+    struct outcome starter = START(NULL, "unready", how, with_pid_file(), "program=me", "core=1");
+    pid_t daemon = (pid_t)hear_number();
+    CHECK_TEXT(starter.err, text("me: start failed: PID %d: %s before it was ready\n", (int)daemon, line));
+    CHECK_INT(starter.code, code);
+    CHECK_INT(starter.signal, 0);
+    CHECK_TEXT(starter.out, "");
+    CHECK(!exists("pid"));
+    CHECK_TEXT(children_of(getpid()), "");
+}
+
+TEST("exit 3 before ready is the starter's 3")
+{
+    fails("exit3", 3, "exited with status 3");
+}
+
+TEST("exit 0 before ready becomes 1, and 255 stays")
+{
+    fails("exit0", 1, "exited with status 0");
+    fails("exit255", 255, "exited with status 255");
+}
+
+TEST("killed before ready is 128 + N, and the line names the signal")
+{
+    fails("kill11", 139, "killed by signal 11 (SIGSEGV)");
+    fails("kill9", 137, "killed by signal 9 (SIGKILL)");
+    fails("kill15", 143, "killed by signal 15 (SIGTERM)");
+    fails("abort", 134, "killed by signal 6 (SIGABRT)");
+}
+
+PROGRAM(hasty)
+{
+    daemonctx *ctx = configured(argc, argv);
+    MUST(daemonctx_set_manual_ready(ctx, 1));
+    open_or_leave(ctx);
+    _exit(5);
+}
+
+/* With the others that a loaded machine has. */
+static void share_one_processor(void)
+{
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(sched_getcpu(), &one);
+    NEED(sched_setaffinity(0, sizeof one, &one) == 0);
+}
+
+/* Before the session leader has ended, the daemon is not the starter's to wait for. */
+TEST_WITHIN(60, "five hundred daemons that exit at once: each one's status is told")
+{
+    for (int i = 0; i < 500; i++) {
+        struct outcome starter = START(i % 2 == 0 ? share_one_processor : NULL, "hasty", "program=me");
+        CHECK_HAS(starter.err, "exited with status 5 before it was ready");
+        CHECK_INT(starter.code, 5);
+    }
+}
+
+TEST("a child of the daemon that lives on hides nothing, and does not stay")
+{
+    struct outcome starter = START(NULL, "unready", "offspring", with_pid_file(), "program=me");
+    long first = hear_number();
+    CHECK_INT(starter.code, 6);
+    CHECK_TEXT(starter.err, text("me: start failed: PID %ld: exited with status 6 before it was ready\n", first));
+    CHECK(!exists("pid"));
+    for (struct outcome orphan; *children_of(getpid()) != '\0';) {
+        orphan = ended((pid_t)atoi(children_of(getpid())));
+        CHECK_INT(orphan.signal, SIGKILL);
+    }
+}
+
+TEST("a timeout is 124, and the daemon is gone")
+{
+    struct outcome starter = START(NULL, "unready", "never", with_pid_file(), "timeout=150", "program=me");
+    hear_number();
+    CHECK_INT(starter.code, 124);
+    CHECK_TEXT(starter.err, "me: ready failed: 0.150 s: Connection timed out (110 ETIMEDOUT)\n");
+    CHECK(!exists("pid"));
+    CHECK_TEXT(children_of(getpid()), "");
+}
+
+TEST("a daemon that does not end on SIGTERM is killed after five seconds")
+{
+    struct outcome starter = START(NULL, "unready", "deaf", with_pid_file(), "timeout=50");
+    hear_number();
+    CHECK_INT(starter.code, 124);
+    CHECK(!exists("pid"));
+    CHECK_TEXT(children_of(getpid()), "");
+}
+
+TEST("without a limit the starter waits")
+{
+    pid_t starter = LAUNCH(NULL, "manual", "timeout=-1");
+    pid_t daemon = (pid_t)hear_number();
+    CHECK(!readable_within(watch(starter), 100));
+    go();
+    CHECK_INT(finish(starter).code, 0);
+    HEAR("ready");
+    terminate(daemon);
+}
+
+static void called_off_by(int signum)
+{
+    pid_t starter = LAUNCH(NULL, "unready", "never", with_pid_file(), "program=me");
+    hear_number();
+    NEED(kill(starter, signum) == 0);
+    struct outcome end = finish(starter);
+    CHECK_INT(end.signal, signum);
+    CHECK_HAS(end.err, text("me: start failed: signal %d (", signum));
+    CHECK(!exists("pid"));
+    CHECK_TEXT(children_of(getpid()), "");
+}
+
+TEST("SIGINT, SIGTERM and SIGQUIT call the start off, and kill the starter as they would")
+{
+    called_off_by(SIGINT);
+    called_off_by(SIGTERM);
+    called_off_by(SIGQUIT);
+}
+
+PROGRAM(orphaned)
+{
+    daemonctx *ctx = configured(argc, argv);
+    MUST(daemonctx_set_manual_ready(ctx, 1));
+    open_or_leave(ctx);
+    say("%d", (int)getpid());
+    await_go();
+    int status = daemonctx_ready(ctx);
+    say("%d %d", status, errno == EPIPE);
+    exit(4);
+}
+
+TEST("the daemon of a starter that was killed learns it at ready()")
+{
+    pid_t starter = LAUNCH(NULL, "orphaned", with_pid_file());
+    pid_t daemon = (pid_t)hear_number();
+    kill_off(starter);
+    go();
+    HEAR(text("%d 1", DAEMONCTX_ERROR_SYSTEM));
+    /* SIGPIPE has not killed it on the way. */
+    CHECK_INT(ended(daemon).code, 4);
+    CHECK(!exists("pid"));
+}
+
+/* --- fail() --------------------------------------------------------------------------------------------------------- */
+
+/* Arguments: status, message, then settings. */
+PROGRAM(failing)
+{
+    daemonctx *ctx = configured(argc - 2, argv + 2);
+    MUST(daemonctx_set_manual_ready(ctx, 1));
+    open_or_leave(ctx);
+    MUST(daemonctx_fail(ctx, atoi(argv[1]), argv[2]));
+    exit(0);
+}
+
+TEST("fail() gives the starter its status and its line")
+{
+    struct outcome starter = START(NULL, "failing", "42", "port 80: in use", with_pid_file(), "program=me");
+    CHECK_INT(starter.code, 42);
+    CHECK_TEXT(starter.err, "me: start failed: port 80: in use\n");
+    CHECK(!exists("pid"));
+    CHECK_TEXT(children_of(getpid()), "");
+}
+
+TEST("a message of fail() stays one line, whatever is in it and however long")
+{
+    struct outcome starter = START(NULL, "failing", "1", "two\nlines\033[2J", "program=me");
+    CHECK_TEXT(starter.err, "me: start failed: two?lines?[2J\n");
+    char *long_message = malloc(5001);
+    NEED(long_message != NULL);
+    memset(long_message, 'x', 5000);
+    long_message[5000] = '\0';
+    starter = START(NULL, "failing", "9", long_message, "program=me");
+    CHECK_INT(starter.code, 9);
+    CHECK_HAS(starter.err, "me: start failed: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
+    CHECK(strchr(starter.err, '\n') == starter.err + strlen(starter.err) - 1);
+}
+
+PROGRAM(stubborn)
+{
+    daemonctx *ctx = configured(argc, argv);
+    MUST(daemonctx_set_manual_ready(ctx, 1));
+    open_or_leave(ctx);
+    say("%d %d", daemonctx_fail(ctx, 0, "zero"), errno == EINVAL);
+    say("%d %d", daemonctx_fail(ctx, 256, "more"), errno == EINVAL);
+    say("%d %d", daemonctx_fail(ctx, 3, NULL), errno == EINVAL);
+    MUST(daemonctx_fail(ctx, 5, "I stay"));
+    sleep_forever();
+}
+
+TEST("fail() refuses a status that is none, and a daemon that stays after it is killed")
+{
+    struct outcome starter = START(NULL, "stubborn", with_pid_file(), "program=me");
+    for (int i = 0; i < 3; i++)
+        HEAR(text("%d 1", DAEMONCTX_ERROR_USAGE));
+    CHECK_INT(starter.code, 5);
+    CHECK_TEXT(starter.err, "me: start failed: I stay\n");
+    CHECK(!exists("pid"));
+    CHECK_TEXT(children_of(getpid()), "");
+}
+
+PROGRAM(failing_here)
+{
+    daemonctx *ctx = configured(argc, argv);
+    MUST(daemonctx_set_detach(ctx, DAEMONCTX_DETACH_NO));
+    MUST(daemonctx_set_manual_ready(ctx, 1));
+    open_or_leave(ctx);
+    MUST(daemonctx_fail(ctx, 8, "no port"));
+    exit(8);
+}
+
+TEST("a process that did not detach prints the line of fail() itself")
+{
+    struct outcome starter = START(NULL, "failing_here", with_pid_file(), "program=me");
+    CHECK_INT(starter.code, 8);
+    CHECK_TEXT(starter.err, "me: start failed: no port\n");
+    CHECK(!exists("pid"));
+}
+
+/* --- a step that fails in the daemon -------------------------------------------------------------------------------- */
+
+static void be_nobody(void)
+{
+    NEED(setgid(65534) == 0);
+    NEED(setuid(65534) == 0);
+}
+
+TEST("a step that fails after the fork has the line, and nothing stays")
+{
+    need_root();
+    NEED(mkdir("root", 0755) == 0);
+    NEED(mkdir("open", 0777) == 0 && chmod("open", 0777) == 0);
+    char *file = path("open/pid");
+    struct outcome starter = START(be_nobody, "daemon", text("chroot=%s", path("root")), text("pid_file=%s", file),
+                                   "program=me");
+    CHECK_TEXT(starter.err, text("me: chroot failed: %s: Operation not permitted (1 EPERM)\n", path("root")));
+    CHECK_INT(starter.code, 1);
+    CHECK(!exists(file));
+    CHECK(is_silent());
+    CHECK_TEXT(children_of(getpid()), "");
+}

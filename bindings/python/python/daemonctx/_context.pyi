@@ -1,0 +1,79 @@
+from collections.abc import Callable, Iterable
+from os import PathLike
+from types import FrameType, TracebackType
+from typing import Any, Protocol, Union
+
+from typing_extensions import Self, TypeAlias
+
+class _HasFileno(Protocol):
+    def fileno(self) -> int: ...
+
+class _Acquirable(Protocol):
+    def acquire(self) -> object: ...
+    def release(self) -> object: ...
+
+class _Enterable(Protocol):
+    def __enter__(self) -> object: ...
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc_value: BaseException | None, exc_tb: TracebackType | None, /
+    ) -> object: ...
+
+_Path: TypeAlias = Union[str, PathLike[str]]
+_Descriptor: TypeAlias = Union[int, _HasFileno]
+_Stream: TypeAlias = Union[_Descriptor, _Path]
+_Handler: TypeAlias = Union[str, int, Callable[[int, FrameType | None], Any], None]
+
+class DaemonContext:
+    chroot_directory: _Path | None
+    umask: int
+    uid: int | str | None
+    gid: int | str | None
+    prevent_core: bool
+    detach_process: bool | None
+    files_preserve: Iterable[_Descriptor] | None
+    pidfile: _Acquirable | _Enterable | None
+    stdin: _Stream | None
+    stdout: _Stream | None
+    stderr: _Stream | None
+    signal_map: dict[int, _Handler]
+    initgroups: bool
+    manual_ready: bool
+    ready_timeout: float | None
+    preserve_logging: bool
+    def __init__(
+        self,
+        chroot_directory: _Path | None = None,
+        working_directory: _Path = "/",
+        umask: int = 0,
+        uid: int | str | None = None,
+        gid: int | str | None = None,
+        prevent_core: bool = True,
+        detach_process: bool | None = None,
+        files_preserve: Iterable[_Descriptor] | None = None,
+        pidfile: _Acquirable | _Enterable | None = None,
+        stdin: _Stream | None = None,
+        stdout: _Stream | None = None,
+        stderr: _Stream | None = None,
+        signal_map: dict[int, _Handler] | None = None,
+        *,
+        initgroups: bool = False,
+        manual_ready: bool = False,
+        ready_timeout: float | None = 30.0,
+        preserve_logging: bool = False,
+    ) -> None: ...
+    @property
+    def working_directory(self) -> _Path: ...
+    @working_directory.setter
+    def working_directory(self, value: _Path) -> None: ...
+    @property
+    def is_open(self) -> bool: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc_value: BaseException | None, exc_tb: TracebackType | None
+    ) -> None: ...
+    def open(self) -> None: ...
+    def ready(self) -> None: ...
+    def close(self) -> None: ...
+    def terminate(self, signal_number: int, stack_frame: FrameType | None) -> None: ...
+
+def default_signal_map() -> dict[int, _Handler]: ...

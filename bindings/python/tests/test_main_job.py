@@ -1,0 +1,503 @@
+"""The main job, whole: scripts that become daemons, run as a person runs them and looked at from outside."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import pathlib
+import select
+import signal
+import subprocess
+import sys
+import textwrap
+from typing import Iterator
+
+import pytest
+
+PR_SET_CHILD_SUBREAPER = 36
+LIMIT = 20  # seconds that anything may take
+
+
+class House:
+    """A folder of a test's own, the scripts in it, and the daemons that they become."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self.folder = folder
+        self.pid_path = folder / "test.pid"
+        self.report_read, self.report_write = os.pipe()
+
+    def run(self, body: str, *, head: str = "", **kwargs: object) -> subprocess.CompletedProcess[str]:
+        """Runs a script until its starter has left. `report(text)` in it tells this process something."""
+        script = self.folder / "script.py"
+        script.write_text(
+            "import os, sys, signal, atexit, threading\n"
+            f"FOLDER = {str(self.folder)!r}\nPID_FILE = {str(self.pid_path)!r}\nREPORT = {self.report_write}\n"
+            "def report(*words): os.write(REPORT, (' '.join(map(str, words)) + '\\n').encode())\n"
+            + head
+            + "from daemonctx import *\n"
+            + textwrap.dedent(body)
+        )
+        # Files, not pipes: a daemon that keeps one would keep communicate() waiting.
+        with open(self.folder / "out", "w+") as out, open(self.folder / "err", "w+") as err:
+            kwargs.setdefault("stdin", subprocess.DEVNULL)
+            starter = subprocess.Popen(
+                [sys.executable, str(script)],
+                stdout=out,
+                stderr=err,
+                pass_fds=[self.report_write],
+                **kwargs,  # type: ignore[call-overload]
+            )
+            status = starter.wait(LIMIT)
+            out.seek(0)
+            err.seek(0)
+            return subprocess.CompletedProcess(starter.args, status, out.read(), err.read())
+
+    def hear(self) -> str:
+        """The next thing that a script reports, a line."""
+        line = b""
+        while not line.endswith(b"\n"):
+            assert select.select([self.report_read], [], [], LIMIT)[0], f"nothing reported after {line!r}"
+            line += os.read(self.report_read, 1)
+        return line.decode().rstrip("\n")
+
+    def silent(self) -> bool:
+        return not select.select([self.report_read], [], [], 0)[0]
+
+    def pid(self) -> int:
+        return int(self.pid_path.read_text())
+
+    def end(self, pid: int, signum: int = signal.SIGTERM) -> int:
+        """Ends a daemon and gives its wait status: this process is the subreaper, so it is a child."""
+        os.kill(pid, signum)
+        return self.reap(pid)
+
+    def reap(self, pid: int) -> int:
+        fd = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else -1
+        if fd >= 0:
+            assert select.select([fd], [], [], LIMIT)[0], f"{pid} does not end"
+            os.close(fd)
+        return os.waitpid(pid, 0)[1]
+
+
+def children() -> set[int]:
+    tasks = pathlib.Path("/proc/self/task")
+    return {int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()}
+
+
+@pytest.fixture
+def house(tmp_path: pathlib.Path) -> Iterator[House]:
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    before = children()
+    house = House(tmp_path)
+    yield house
+    left = children() - before
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    os.close(house.report_read)
+    os.close(house.report_write)
+    assert not left, f"left behind: {left}"
+
+
+OPEN = """
+    context = DaemonContext(pidfile=PidFile(PID_FILE), files_preserve=[REPORT])
+    context.open()
+    report("open")
+    signal.pause()
+"""
+
+
+def test_the_daemon_is_one(house: House) -> None:
+    done = house.run(OPEN)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert house.hear() == "open"
+    pid = house.pid()
+    stat = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    session, terminal = int(stat[3]), int(stat[4])
+    assert session != pid and session != os.getsid(0) and terminal == 0
+    assert os.readlink(f"/proc/{pid}/cwd") == "/"
+    descriptors = {int(fd): os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
+    assert [descriptors.pop(fd) for fd in (0, 1, 2)] == ["/dev/null"] * 3
+    assert descriptors.pop(house.report_write).startswith("pipe:")
+    assert list(descriptors.values()) == [str(house.pid_path)]
+    assert house.pid_path.stat().st_mode & 0o777 == 0o644
+    # SIGTERM raises SystemExit with a text: status 1, and the file is gone.
+    assert os.WEXITSTATUS(house.end(pid)) == 1
+    assert not house.pid_path.exists()
+
+
+def test_a_second_start_is_refused_and_after_kill_9_works(house: House) -> None:
+    house.run(OPEN)
+    house.hear()
+    pid = house.pid()
+    refused = house.run(
+        """
+        try:
+            DaemonContext(pidfile=PidFile(PID_FILE)).open()
+        except AlreadyRunningError as error:
+            print(error.pid, error.errno, error.step, error.value)
+            raise
+        """
+    )
+    assert refused.returncode == 1
+    assert refused.stdout.split() == [str(pid), str(errno.EAGAIN), "pid", "file", str(house.pid_path)]
+    assert f"already running as PID {pid}" in refused.stderr
+    assert house.end(pid, signal.SIGKILL) == signal.SIGKILL
+    assert house.pid_path.exists()
+    assert house.run(OPEN).returncode == 0
+    assert house.hear() == "open"
+    house.end(house.pid())
+
+
+def test_finally_and_atexit_run_on_sigterm_and_only_in_the_daemon(house: House) -> None:
+    house.run(
+        """
+        atexit.register(lambda: report("atexit", os.getpid()))
+        with DaemonContext(pidfile=PidFile(PID_FILE), files_preserve=[REPORT]):
+            report("open")
+            try:
+                signal.pause()
+            finally:
+                report("finally", os.getpid())
+        """
+    )
+    assert house.hear() == "open"
+    pid = house.pid()
+    house.end(pid)
+    assert house.hear() == f"finally {pid}"
+    assert house.hear() == f"atexit {pid}"
+    assert house.silent()
+
+
+def test_buffered_text_appears_once(house: House) -> None:
+    done = house.run("print('before', end='')\n" + textwrap.dedent(OPEN))
+    assert done.stdout == "before"
+    house.hear()
+    house.end(house.pid())
+    assert (house.folder / "out").read_text() == "before"
+
+
+@pytest.mark.parametrize(
+    ("ending", "status", "said"),
+    [
+        ("raise RuntimeError('no port')", 1, "exited with status 1 before it was ready"),
+        ("sys.exit(7)", 7, "exited with status 7 before it was ready"),
+        ("os._exit(0)", 1, "exited with status 0 before it was ready"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", 137, "killed by signal 9 (SIGKILL) before it was ready"),
+    ],
+)
+def test_an_end_before_ready_is_the_starters(house: House, ending: str, status: int, said: str) -> None:
+    done = house.run(
+        f"""
+        with DaemonContext(pidfile=PidFile(PID_FILE), manual_ready=True):
+            {ending}
+        """
+    )
+    assert done.returncode == status
+    assert done.stderr.splitlines()[-1].endswith(said)
+    assert ("RuntimeError: no port" in done.stderr) == ("RuntimeError" in ending)
+    assert not house.pid_path.exists()
+
+
+def test_a_daemon_that_is_not_ready_in_time_is_ended(house: House) -> None:
+    done = house.run(
+        """
+        DaemonContext(pidfile=PidFile(PID_FILE), manual_ready=True, ready_timeout=0.3).open()
+        signal.pause()
+        """
+    )
+    assert done.returncode == 124
+    assert done.stderr.splitlines()[-1] == "script.py: ready failed: 0.300 s: Connection timed out (110 ETIMEDOUT)"
+    assert not house.pid_path.exists()
+
+
+def test_stderr_is_the_starters_until_ready(house: House) -> None:
+    done = house.run(
+        """
+        context = DaemonContext(pidfile=PidFile(PID_FILE), manual_ready=True, stderr=FOLDER + "/log",
+                                files_preserve=[REPORT])
+        context.open()
+        print("early", file=sys.stderr)
+        context.ready()
+        print("late", file=sys.stderr, flush=True)
+        report("ready")
+        signal.pause()
+        """
+    )
+    assert (done.returncode, done.stderr) == (0, "early\n")
+    house.hear()
+    assert (house.folder / "log").read_text() == "late\n"
+    house.end(house.pid())
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        ("RuntimeError('held')", 1, "script.py: start failed: RuntimeError: held"),
+        ("SystemExit(3)", 3, "script.py: start failed: SystemExit: 3"),
+        ("SystemExit('held')", 1, "script.py: start failed: SystemExit: held"),
+    ],
+)
+def test_an_exception_of_a_foreign_pidfile_reaches_the_starter(
+    house: House, error: str, status: int, line: str
+) -> None:
+    done = house.run(
+        f"""
+        class Held:
+            def acquire(self): raise {error}
+            def release(self): pass
+        DaemonContext(pidfile=Held()).open()
+        """
+    )
+    assert done.returncode == status
+    assert line in done.stderr.splitlines()
+
+
+@pytest.mark.parametrize(
+    "pidfile",
+    [
+        "class P:\n    def acquire(self): report('in')\n    def release(self): report('out')\nP = P()",
+        "class P:\n    def __enter__(self): report('in')\n    def __exit__(self, *e): report('out')\nP = P()",
+        "class P(PidFile):\n    def acquire(self): super().acquire(); report('in')\n"
+        "    def release(self): super().release(); report('out')\nP = P(PID_FILE)",
+    ],
+)
+def test_any_object_is_a_pidfile(house: House, pidfile: str) -> None:
+    body = (
+        pidfile
+        + """
+context = DaemonContext(pidfile=P, files_preserve=[REPORT])
+context.open()
+report(os.getpid())
+context.close()
+context.close()
+"""
+    )
+    assert house.run(body).returncode == 0
+    assert house.hear() == "in"
+    pid = int(house.hear())
+    assert house.hear() == "out"
+    house.reap(pid)
+    assert house.silent()
+
+
+def test_fork_hooks_run_once_and_threads_are_right(house: House) -> None:
+    done = house.run(
+        """
+        import warnings
+        log = os.open(FOLDER + "/hooks", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        def hook(name): return lambda: os.write(log, f"{name} {os.getpid()}\\n".encode())
+        os.register_at_fork(before=hook("before"), after_in_parent=hook("parent"), after_in_child=hook("child"))
+        stop = threading.Event()
+        threading.Thread(target=stop.wait, name="sleeper", daemon=True).start()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            starter = os.getpid()
+            DaemonContext(pidfile=PidFile(PID_FILE), files_preserve=[REPORT, log]).open()
+        worker = threading.Thread(target=lambda: report("worker"))
+        worker.start(); worker.join()
+        report(starter, caught[0].category.__name__, "sleeper" in str(caught[0].message),
+               threading.active_count(), threading.current_thread() is threading.main_thread())
+        signal.pause()
+        """
+    )
+    assert done.returncode == 0, done.stderr
+    assert house.hear() == "worker"
+    starter, warning, named, count, main = house.hear().split()
+    assert (warning, named, count, main) == ("DaemonWarning", "True", "1", "True")
+    pid = house.pid()
+    hooks = (house.folder / "hooks").read_text().splitlines()
+    assert sorted(hooks) == sorted([f"before {starter}", f"parent {starter}", f"child {pid}"])
+    house.end(pid)
+
+
+def test_signal_map_names_methods_and_subclasses_override(house: House) -> None:
+    house.run(
+        """
+        class Mine(DaemonContext):
+            def __init__(self, word):
+                super().__init__(pidfile=PidFile(PID_FILE))
+                self.word = word
+            def reload(self, signum, frame): report("reload", signum, self.word)
+            def terminate(self, signum, frame): report("terminate"); sys.exit(0)
+        mine = Mine("hello")
+        mine.files_preserve = [REPORT]
+        mine.signal_map.update({signal.SIGHUP: "reload", signal.SIGUSR1: None,
+                                signal.SIGUSR2: lambda signum, frame: report("usr2")})
+        mine.open()
+        report("open")
+        while True:
+            signal.pause()
+        """
+    )
+    assert house.hear() == "open"
+    pid = house.pid()
+    os.kill(pid, signal.SIGUSR1)
+    os.kill(pid, signal.SIGHUP)
+    assert house.hear() == f"reload {signal.SIGHUP} hello"
+    os.kill(pid, signal.SIGUSR2)
+    assert house.hear() == "usr2"
+    assert house.end(pid) == 0
+    assert house.hear() == "terminate"
+
+
+@pytest.mark.parametrize("stdin", ["sys.stdin = None", "import io; sys.stdin = io.StringIO('x')"])
+def test_odd_standard_streams(house: House, stdin: str) -> None:
+    assert house.run(stdin + "\n" + textwrap.dedent(OPEN)).returncode == 0
+    assert house.hear() == "open"
+    house.end(house.pid())
+
+
+BAD = {
+    "umask='x'": "umask",
+    "umask=-1": "umask",
+    "umask=0o1000": "umask",
+    "uid='nobody-at-all'": "user",
+    "uid=1.5": "uid",
+    "gid='nobody-at-all'": "group",
+    "working_directory='/nonexistent'": "working directory",
+    "working_directory='/a\\0b'": "working directory",
+    "working_directory=7": "working_directory",
+    "chroot_directory='/nonexistent'": "chroot",
+    "files_preserve=[987]": "keep descriptor",
+    "files_preserve=['x']": "files_preserve",
+    "files_preserve=7": "files_preserve",
+    "stdout=object()": "stdout",
+    "stdout=-1": "keep descriptor",
+    "stderr='/nonexistent/log'": "stderr",
+    "signal_map={0: None}": "signal map",
+    "signal_map={65: None}": "signal map",
+    "signal_map={9: None}": "signal map",
+    "signal_map={15: 'no_such_method'}": "signal_map",
+    "signal_map={15: 3.5}": "signal_map",
+    "signal_map={'x': None}": "signal_map",
+    "pidfile=object()": "pidfile",
+    "ready_timeout=0": "ready timeout",
+    "ready_timeout=-1": "ready_timeout",
+    "ready_timeout='x'": "ready_timeout",
+    "ready_timeout=float('nan')": "ready_timeout",
+}
+
+
+@pytest.mark.parametrize(("option", "named"), BAD.items())
+def test_bad_input_is_an_error_that_names_it_and_changes_nothing(house: House, option: str, named: str) -> None:
+    done = house.run(
+        f"""
+        def state():
+            fds = [fd for fd in range(200) if os.path.exists(f"/proc/self/fd/{{fd}}")]
+            status = [l for l in open("/proc/self/status") if l.startswith(("Sig", "Umask", "Uid", "Gid", "Groups"))]
+            return fds, status, os.getcwd(), os.getpid()
+        before = state()
+        try:
+            DaemonContext({option}).open()
+        except OptionError as error:
+            assert error.errno, error
+            assert isinstance(error, (DaemonError, OSError, ValueError))
+            print(error)
+        assert state() == before, (state(), before)
+        """
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{named} failed: "), done.stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="changing the user needs root")
+@pytest.mark.parametrize(("groups", "expected"), [("False", []), ("True", None)])
+def test_dropping_to_nobody(house: House, groups: str, expected: list[int] | None) -> None:
+    house.folder.chmod(0o700)  # nobody cannot remove the file there
+    done = house.run(
+        f"""
+        DaemonContext(pidfile=PidFile(PID_FILE), files_preserve=[REPORT], uid="nobody", initgroups={groups}).open()
+        report(*os.getresuid(), *os.getresgid(), "groups", *os.getgroups())
+        """
+    )
+    assert done.returncode == 0, done.stderr
+    ids, _, got = house.hear().partition(" groups")
+    import pwd
+
+    nobody = pwd.getpwnam("nobody")
+    assert ids.split() == [str(nobody.pw_uid)] * 3 + [str(nobody.pw_gid)] * 3
+    wanted = os.getgrouplist("nobody", nobody.pw_gid) if expected is None else expected
+    assert sorted(map(int, got.split())) == sorted(wanted)
+    os.waitpid(-1, 0)
+    assert house.pid_path.read_text() == ""  # emptied, as it could not be removed
+
+
+def test_open_in_a_running_loop_is_refused(house: House) -> None:
+    done = house.run(
+        """
+        import asyncio
+        async def main():
+            DaemonContext().open()
+        try:
+            asyncio.run(main())
+        except UsageError as error:
+            print(error)
+        """
+    )
+    assert "asyncio.run" in done.stdout
+
+
+def test_pid_file_queries(house: House) -> None:
+    house.run(OPEN)
+    house.hear()
+    from daemonctx import PidFile
+
+    file = PidFile(str(house.pid_path))
+    pid = house.pid()
+    assert (file.status(), file.read_pid(), file.is_running(), file.wait(0)) == ("running", pid, True, False)
+    file.signal(0)
+    assert file.stop(timeout=LIMIT) == "terminated"
+    os.waitpid(pid, 0)
+    assert (file.status(), file.read_pid(), file.stop()) == ("not running", None, "not running")
+
+
+def test_an_innocent_process_is_never_signalled(house: House) -> None:
+    from daemonctx import PidFile, PidFileError
+
+    innocent = subprocess.Popen(["sleep", "60"])
+    try:
+        house.pid_path.write_text(f"{innocent.pid}\n")
+        file = PidFile(str(house.pid_path))
+        with pytest.raises(PidFileError) as caught:
+            file.signal(signal.SIGTERM)
+        assert caught.value.errno == errno.ESRCH
+        assert file.stop() == "not running"
+        assert house.run(OPEN).returncode == 0
+        house.hear()
+        house.end(house.pid())
+        assert innocent.poll() is None
+    finally:
+        innocent.kill()
+        innocent.wait()
+
+
+@pytest.mark.parametrize("kind", ["symlink", "fifo", "directory"])
+def test_what_is_no_file_is_an_error_at_once(house: House, kind: str) -> None:
+    precious = house.folder / "precious"
+    precious.write_text("precious")
+    if kind == "symlink":
+        house.pid_path.symlink_to(precious)
+    elif kind == "fifo":
+        os.mkfifo(house.pid_path)
+    else:
+        house.pid_path.mkdir()
+    done = house.run(OPEN)
+    assert done.returncode == 1
+    assert f"pid file failed: {house.pid_path}" in done.stderr
+    assert precious.read_text() == "precious"
+
+
+def test_exceptions_pickle_and_the_module_lists_itself() -> None:
+    import pickle
+
+    import daemonctx
+
+    error = daemonctx.OptionError("umask failed", errno.EINVAL, "umask", "x")
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), again.errno, again.step) == (type(error), "umask failed", errno.EINVAL, "umask")
+    assert all(hasattr(daemonctx, name) for name in daemonctx.__all__)
+    assert set(dir(daemonctx)) == set(daemonctx.__all__)
+    with pytest.raises(AttributeError):
+        daemonctx.nonsense  # type: ignore[attr-defined]

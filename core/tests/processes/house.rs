@@ -1,0 +1,222 @@
+//! A test's own folder, the programs it starts, and the daemons they become.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Read;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// The environment variable that makes this binary a program under test.
+pub const PROGRAM: &str = "DAEMONCTX_PROGRAM";
+/// The descriptor on which a program under test reports.
+pub const REPORT: &str = "DAEMONCTX_REPORT";
+
+/// How long anything may take.
+const LIMIT: Duration = Duration::from_secs(60);
+
+pub struct House {
+    pub folder: PathBuf,
+    report: fs::File,
+    report_write: OwnedFd,
+    heard: Vec<u8>,
+}
+
+/// How a starter ended, and what it said on standard error.
+#[derive(Debug)]
+pub struct Left {
+    pub status: ExitStatus,
+    pub said: String,
+}
+
+impl Left {
+    pub fn code(&self) -> i32 {
+        self.status.code().unwrap_or_else(|| 1000 + self.status.signal().unwrap_or(0))
+    }
+
+    /// That it left with this status and these words in its last line.
+    pub fn is(&self, code: i32, words: &str) {
+        let last = self.said.lines().last().unwrap_or_default();
+        assert!(self.code() == code && last.contains(words), "{self:?} is not {code} with {words:?}");
+    }
+}
+
+/// Orphans of the programs under test become this process's children, so it can wait for them.
+pub fn adopt_orphans() {
+    // SAFETY: PR_SET_CHILD_SUBREAPER takes a number.
+    unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
+}
+
+/// Runs a test with a time limit; when it passes, the whole process ends, saying which test it was.
+pub fn within_limit<T>(name: &'static str, test: impl FnOnce() -> T) -> T {
+    let (done, wait) = std::sync::mpsc::channel::<()>();
+    let watch = std::thread::spawn(move || {
+        if wait.recv_timeout(LIMIT) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            println!("test {name} ... takes longer than {LIMIT:?}");
+            children().into_iter().for_each(kill);
+            std::process::exit(1);
+        }
+    });
+    let result = test();
+    drop(done);
+    watch.join().expect("the watch ends");
+    result
+}
+
+/// The children of all threads of this process.
+fn children() -> BTreeSet<i32> {
+    let tasks = fs::read_dir("/proc/self/task").expect("/proc");
+    let lists = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("children")).ok());
+    lists.flat_map(|list| list.split_whitespace().map(|pid| pid.parse().expect("a PID")).collect::<Vec<_>>()).collect()
+}
+
+fn kill(pid: i32) {
+    signal(pid, libc::SIGKILL);
+    wait(pid);
+}
+
+pub fn signal(pid: i32, signal: i32) {
+    // SAFETY: kill takes two numbers; the PID is that of a child, which cannot be reused before it is waited for.
+    assert_eq!(unsafe { libc::kill(pid, signal) }, 0, "{pid} takes signal {signal}");
+}
+
+/// Waits for a child, its own or adopted, and gives its wait status.
+pub fn wait(pid: i32) -> i32 {
+    let mut status = 0;
+    // SAFETY: `status` is a valid place for the result.
+    assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid, "{pid} is a child");
+    status
+}
+
+/// Reaps a child that has ended, as init does with orphans: a session leader whose starter was killed, say.
+fn has_ended(pid: i32) -> bool {
+    let mut status = 0;
+    // SAFETY: `status` is a valid place for the result.
+    unsafe { libc::waitpid(pid, &raw mut status, libc::WNOHANG) == pid }
+}
+
+impl House {
+    pub fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("daemonctx-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir(&folder).expect("a folder of our own");
+        let mut ends = [0; 2];
+        // SAFETY: `ends` has room for the two descriptors. Not close-on-exec: the programs inherit it.
+        assert_eq!(unsafe { libc::pipe2(ends.as_mut_ptr(), 0) }, 0);
+        // SAFETY: pipe2 made both just now.
+        let (read, write) = unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) };
+        Self { folder, report: read.into(), report_write: write, heard: Vec::new() }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    pub fn pid_file(&self) -> PathBuf {
+        self.path("pid")
+    }
+
+    pub fn pid(&self) -> i32 {
+        fs::read_to_string(self.pid_file()).expect("a pid file").trim().parse().expect("a PID")
+    }
+
+    /// A program under test: its name in `programs`, and its words.
+    pub fn program(&self, name: &str, words: &[&str]) -> Command {
+        let mut command = Command::new(std::env::current_exe().expect("this binary"));
+        command.arg(self.pid_file()).args(words).env(PROGRAM, name);
+        command.env(REPORT, self.report_write.as_raw_fd().to_string());
+        command.env_remove("NOTIFY_SOCKET").env_remove("LISTEN_PID").stdin(Stdio::null()).stdout(Stdio::null());
+        command
+    }
+
+    /// Runs a program until its starter has left.
+    pub fn start(&self, name: &str, words: &[&str]) -> Left {
+        self.finish(self.program(name, words))
+    }
+
+    /// What a starter says goes to a file: a daemon that keeps a pipe open would not let it end.
+    pub fn finish(&self, mut command: Command) -> Left {
+        let said = self.path("said");
+        command.stderr(fs::File::create(&said).expect("a file"));
+        let status = command.status().expect("the program runs");
+        Left { status, said: fs::read_to_string(said).expect("what was said") }
+    }
+
+    /// The next line that a program reports.
+    pub fn hear(&mut self) -> String {
+        loop {
+            if let Some(end) = self.heard.iter().position(|&byte| byte == b'\n') {
+                let line = self.heard.drain(..=end).collect::<Vec<_>>();
+                return String::from_utf8_lossy(&line).trim_end().to_owned();
+            }
+            let mut more = [0; 4096];
+            let got = self.report.read(&mut more).expect("a report");
+            self.heard.extend_from_slice(&more[..got]);
+        }
+    }
+
+    pub fn hear_number(&mut self) -> i32 {
+        self.hear().parse().expect("a number")
+    }
+
+    /// Ends a daemon by a signal and waits for it; gives its wait status.
+    pub fn end(&self, pid: i32, by: i32) -> i32 {
+        signal(pid, by);
+        wait(pid)
+    }
+
+    /// Ends what is left and removes the folder. What was left is given back: a test should leave nothing.
+    pub fn clear(&mut self) -> BTreeSet<i32> {
+        let left: BTreeSet<i32> = children().into_iter().filter(|&pid| !has_ended(pid)).collect();
+        left.iter().for_each(|&pid| kill(pid));
+        fs::remove_dir_all(&self.folder).expect("the folder can be removed");
+        left
+    }
+}
+
+/// A field of `/proc/PID/status`.
+pub fn field(pid: i32, name: &str) -> String {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    line.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The fields of `/proc/PID/stat` from the third on.
+pub fn stat(pid: i32) -> Vec<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process");
+    stat.rsplit_once(')').expect("a command").1.split_whitespace().map(str::to_owned).collect()
+}
+
+/// What a process has open.
+pub fn descriptors(pid: i32) -> Vec<(i32, String)> {
+    let listed = fs::read_dir(format!("/proc/{pid}/fd")).expect("a process");
+    let mut list: Vec<_> = listed
+        .filter_map(|entry| {
+            let path = entry.ok()?.path();
+            let target = fs::read_link(&path).ok()?.to_string_lossy().into_owned();
+            Some((path.file_name()?.to_str()?.parse().ok()?, target))
+        })
+        .collect();
+    list.sort();
+    list
+}
+
+pub fn exists(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+/// Runs `prepare` in the program between fork and exec.
+pub fn before_exec(command: &mut Command, prepare: impl FnMut() + Send + Sync + 'static) {
+    let mut prepare = prepare;
+    // SAFETY: what the tests do here are system calls only.
+    unsafe {
+        command.pre_exec(move || {
+            prepare();
+            Ok(())
+        })
+    };
+}

@@ -1,0 +1,60 @@
+//! Real processes: this binary runs itself as the programs that become daemons, and looks at them from outside.
+//!
+//! `processes [FILTER]` runs the tests; with `DAEMONCTX_PROGRAM` set it is a program under test instead.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails has to say so at once")]
+#![allow(unreachable_pub, reason = "modules of one binary")]
+
+mod allocation;
+mod bad_input;
+mod guard;
+mod house;
+mod pid_file;
+mod programs;
+mod returning;
+mod start;
+mod surroundings;
+mod truth;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+/// A test: its name and what it does in a house of its own.
+pub type Test = (&'static str, fn(&mut house::House));
+
+fn main() {
+    if let Some(name) = std::env::var_os(house::PROGRAM) {
+        programs::run(name.to_str().expect("a program's name"));
+    }
+    house::adopt_orphans();
+    let filter = std::env::args().nth(1).filter(|word| !word.starts_with('-')).unwrap_or_default();
+    let groups: [&[Test]; 7] = [
+        start::TESTS,
+        truth::TESTS,
+        surroundings::TESTS,
+        pid_file::TESTS,
+        returning::TESTS,
+        bad_input::TESTS,
+        allocation::TESTS,
+    ];
+    let chosen = groups.into_iter().flatten().filter(|(name, _)| name.contains(&filter));
+    let (mut passed, mut failed) = (0, 0);
+    for (name, test) in chosen {
+        let begun = Instant::now();
+        let ok = house::within_limit(name, || run(*test));
+        println!("test {name} ... {} ({} ms)", if ok { "ok" } else { "FAILED" }, begun.elapsed().as_millis());
+        if ok { passed += 1 } else { failed += 1 }
+    }
+    println!("\ntest result: {passed} passed; {failed} failed");
+    std::process::exit(i32::from(failed != 0));
+}
+
+/// Runs one test; what it left behind is ended, and is a failure too.
+fn run(test: fn(&mut house::House)) -> bool {
+    let mut house = house::House::new();
+    let ok = catch_unwind(AssertUnwindSafe(|| test(&mut house))).is_ok();
+    let left = house.clear();
+    if ok && !left.is_empty() {
+        println!("left behind: {left:?}");
+    }
+    ok && left.is_empty()
+}
