@@ -9,6 +9,7 @@ pub const TESTS: &[Test] = &[
     ("start: the daemon is one", the_daemon_is_one),
     ("start: what was asked for is so", what_was_asked_for_is_so),
     ("start: nobody, with nothing left of root", nobody_with_nothing_left_of_root),
+    ("start: a new root with the pid file in it", a_new_root_with_the_pid_file_in_it),
     ("start: leaked descriptors above a lowered limit are closed", leaked_descriptors_are_closed),
 ];
 
@@ -16,6 +17,7 @@ fn the_daemon_is_one(house: &mut House) {
     house.start("daemon", &[]).is(0, "");
     let pid = house.hear_number();
     assert_eq!(house.pid(), pid);
+    assert_eq!(field(pid, "PPid"), std::process::id().to_string(), "an orphan already, and this process adopts them");
     let stat = stat(pid);
     let (session, terminal) = (&stat[3], &stat[4]);
     assert_ne!(session, &pid.to_string(), "it does not lead its session");
@@ -52,11 +54,33 @@ fn what_was_asked_for_is_so(house: &mut House) {
     house.end(pid, libc::SIGTERM);
 }
 
+/// Needs root, for chroot(2).
+fn a_new_root_with_the_pid_file_in_it(house: &mut House) {
+    if !is_root() {
+        return;
+    }
+    fs::create_dir(house.path("inside")).unwrap();
+    let root = format!("chroot={}", house.folder.display());
+    house.start("daemon", &[&root, "directory=/inside"]).is(0, "");
+    let pid = house.hear_number();
+    assert_eq!(fs::read_link(format!("/proc/{pid}/root")).unwrap(), house.folder);
+    assert_eq!(fs::read_link(format!("/proc/{pid}/cwd")).unwrap(), house.path("inside"));
+    house.end(pid, libc::SIGTERM);
+    assert!(!house.pid_file().exists(), "removed by its name inside");
+}
+
+fn is_root() -> bool {
+    // SAFETY: geteuid takes nothing and cannot fail.
+    let root = unsafe { libc::geteuid() } == 0;
+    if !root {
+        println!("(needs root: skipped)");
+    }
+    root
+}
+
 /// Needs root, as `make check` has in CI; without it there is nothing to drop.
 fn nobody_with_nothing_left_of_root(house: &mut House) {
-    // SAFETY: geteuid takes nothing and cannot fail.
-    if unsafe { libc::geteuid() } != 0 {
-        println!("(needs root: skipped)");
+    if !is_root() {
         return;
     }
     fs::set_permissions(&house.folder, fs::Permissions::from_mode(0o700)).unwrap();
