@@ -40,6 +40,8 @@ class House:
         # Files, not pipes: a daemon that keeps one would keep communicate() waiting.
         with open(self.folder / "out", "w+") as out, open(self.folder / "err", "w+") as err:
             kwargs.setdefault("stdin", subprocess.DEVNULL)
+            # What is buffered is part of what is tested.
+            kwargs.setdefault("env", {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"})
             starter = subprocess.Popen(
                 [sys.executable, str(script)],
                 stdout=out,

@@ -55,6 +55,23 @@ def test_a_second_start_is_refused_and_after_kill_9_works(house: House) -> None:
     house.end(house.pid())
 
 
+def test_close_releases_the_pid_file_and_the_daemon_goes_on(house: House) -> None:
+    house.run(
+        """
+        context = DaemonContext(pidfile=PidFile(PID_FILE), files_preserve=[REPORT])
+        context.open()
+        report(os.getpid(), os.path.exists(PID_FILE), context.is_open)
+        context.close()
+        context.close()
+        report(os.path.exists(PID_FILE), context.is_open)
+        signal.pause()
+        """
+    )
+    pid, *before = house.hear().split()
+    assert (before, house.hear()) == (["True", "True"], "False False")
+    house.end(int(pid))
+
+
 def test_finally_and_atexit_run_on_sigterm_and_only_in_the_daemon(house: House) -> None:
     house.run(
         """
