@@ -19,14 +19,40 @@ pub(crate) fn number(bytes: &[u8]) -> Option<u64> {
     })
 }
 
-/// The PID in a pid file: digits, with white space around them at most. Anything that must not be signalled is none:
-/// nothing, words, 0 and 1, negative numbers (a process group to kill(2)), numbers that no process can have.
-pub(crate) fn parse(bytes: &[u8]) -> Option<Pid> {
-    if bytes.len() >= ROOM {
-        return None;
+/// What is in a pid file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// Something that may be signalled.
+    Pid(Pid),
+    /// Nothing: a start has not come so far, or a daemon that could not remove the file has emptied it.
+    Empty,
+    /// A number that must not be signalled: 0 and 1, negative ones (a process group to kill(2)), what no process can have.
+    NoPid,
+    /// Anything else.
+    Garbage,
+}
+
+impl Content {
+    pub(super) fn pid(self) -> Option<Pid> {
+        match self {
+            Self::Pid(pid) => Some(pid),
+            _ => None,
+        }
     }
-    let pid = number(bytes.trim_ascii()).filter(|pid| (2..=HIGHEST).contains(pid))?;
-    Pid::try_from(pid).ok()
+
+    /// Digits, with white space around them at most.
+    pub(super) fn of(bytes: &[u8]) -> Self {
+        let text = bytes.trim_ascii();
+        let digits = text.strip_prefix(b"-").unwrap_or(text);
+        if bytes.is_empty() {
+            return Self::Empty;
+        }
+        if bytes.len() >= ROOM || digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+            return Self::Garbage;
+        }
+        let pid = number(text).filter(|pid| (2..=HIGHEST).contains(pid)).and_then(|pid| Pid::try_from(pid).ok());
+        pid.map_or(Self::NoPid, Self::Pid)
+    }
 }
 
 /// A PID as it is written: digits and a newline.
@@ -38,22 +64,38 @@ pub(super) fn format(pid: Pid) -> crate::line::Line {
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::Content::{self, Empty, Garbage, NoPid, Pid};
 
     #[test]
     fn what_is_a_pid() {
         for (text, pid) in [("2\n", 2), ("4711", 4711), (" 123 \n", 123), ("4194304\n", 4_194_304)] {
-            assert_eq!(parse(text.as_bytes()), Some(pid), "{text:?}");
+            assert_eq!(Content::of(text.as_bytes()), Pid(pid), "{text:?}");
         }
     }
 
     #[test]
     fn what_is_none() {
         let long = "1".repeat(100);
-        for text in
-            ["", "\n", "0\n", "1\n", "-1\n", "-4711\n", "+7\n", "abc", "12 34", "0x10", "4194305\n", "7\0", "٣", &long]
-        {
-            assert_eq!(parse(text.as_bytes()), None, "{text:?}");
+        let none = [
+            ("", Empty),
+            ("0\n", NoPid),
+            ("1\n", NoPid),
+            ("-1\n", NoPid),
+            ("-4711\n", NoPid),
+            ("4194305\n", NoPid),
+            ("99999999999999999999999\n", NoPid),
+            ("\n", Garbage),
+            ("-\n", Garbage),
+            ("+7\n", Garbage),
+            ("abc", Garbage),
+            ("12 34", Garbage),
+            ("0x10", Garbage),
+            ("7\0", Garbage),
+            ("٣", Garbage),
+            (&long, Garbage),
+        ];
+        for (text, content) in none {
+            assert_eq!(Content::of(text.as_bytes()), content, "{text:?}");
         }
     }
 }

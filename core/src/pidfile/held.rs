@@ -8,10 +8,11 @@ use super::content;
 use crate::sys::Errno;
 use crate::sys::process;
 use crate::sys::signal::Signal;
+use crate::sys::file::Identity;
 use crate::sys::{Sys, fd, file, memory};
 use crate::text::Text;
-use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering};
 
 const FREE: RawFd = -1;
 /// Not to be given out: not filled in yet, being given up, or inherited from the process that holds the file.
@@ -20,6 +21,10 @@ const PLACES: usize = 32;
 
 struct Slot {
     descriptor: AtomicI32,
+    /// Which file it is open on. A program may close descriptors that it knows nothing of, and get the number again for a
+    /// file of its own: then the number is not ours any more.
+    device: AtomicU64,
+    inode: AtomicU64,
     /// The process whose exit removes the file.
     owner: AtomicI32,
     /// Both belong to the slot while the descriptor does.
@@ -32,6 +37,8 @@ struct Slot {
 static SLOTS: [Slot; PLACES] = [const {
     Slot {
         descriptor: AtomicI32::new(FREE),
+        device: AtomicU64::new(0),
+        inode: AtomicU64::new(0),
         owner: AtomicI32::new(0),
         path: AtomicPtr::new(std::ptr::null_mut()),
         path_inside: AtomicPtr::new(std::ptr::null_mut()),
@@ -53,6 +60,7 @@ impl Held {
     /// is what the file is called inside the root that the daemon is going to change to, if it can be seen from there.
     pub(super) fn new(descriptor: OwnedFd, path: Text, path_inside: Option<Text>) -> Sys<Self> {
         install_handlers()?;
+        let Identity { device, inode } = file::status_of(descriptor.as_raw_fd())?.identity;
         let path = Leaked::new(Some(path))?;
         let path_inside = Leaked::new(path_inside)?;
         let free =
@@ -62,6 +70,8 @@ impl Held {
         if let Some(slot) = held.slot() {
             slot.path.store(path.keep(), Ordering::Relaxed);
             slot.path_inside.store(path_inside.keep(), Ordering::Relaxed);
+            slot.device.store(device, Ordering::Relaxed);
+            slot.inode.store(inode, Ordering::Relaxed);
             slot.owner.store(process::id(), Ordering::Relaxed);
             slot.descriptor.store(descriptor.into_raw_fd(), Ordering::Release);
         }
@@ -114,8 +124,10 @@ impl Slot {
         (descriptor >= 0 && taken(descriptor)).then_some(descriptor)
     }
 
-    fn close(&self) -> bool {
-        self.take().inspect(|descriptor| fd::close(*descriptor)).is_some()
+    fn close(&self) {
+        if let Some(descriptor) = self.take().filter(|descriptor| self.is_open_as(*descriptor)) {
+            fd::close(descriptor);
+        }
     }
 
     fn release(&self) -> bool {
@@ -123,13 +135,39 @@ impl Slot {
             return false;
         }
         let Some(descriptor) = self.take() else { return false };
-        remove(descriptor, self.path());
-        fd::close(descriptor);
+        self.remove(descriptor);
         true
     }
 
+    /// Removes the file and gives up its lock.
+    ///
+    /// Only if it is still there under its name. Where that cannot be (the directory belongs to somebody else since
+    /// privileges were dropped, or lies outside the root), it is emptied, which every reader takes as "not running".
+    fn remove(&self, descriptor: RawFd) {
+        let open = self.is_open_as(descriptor);
+        let same = |path: &&Text| {
+            let named = file::status_at(path.as_c_str()).is_ok_and(|status| status.identity == self.identity());
+            named && (open || names_this_process(path))
+        };
+        let removed = self.path().filter(same).is_some_and(|path| file::unlink(path.as_c_str()).is_ok());
+        if open {
+            if !removed {
+                let _: Sys<()> = file::truncate(descriptor);
+            }
+            fd::close(descriptor);
+        }
+    }
+
+    fn identity(&self) -> Identity {
+        Identity { device: self.device.load(Ordering::Relaxed), inode: self.inode.load(Ordering::Relaxed) }
+    }
+
+    fn is_open_as(&self, descriptor: RawFd) -> bool {
+        file::status_of(descriptor).is_ok_and(|status| status.identity == self.identity())
+    }
+
     fn write(&self) -> Sys<()> {
-        let descriptor = self.descriptor().ok_or(Errno::EBADF)?;
+        let descriptor = self.descriptor().filter(|descriptor| self.is_open_as(*descriptor)).ok_or(Errno::EBADF)?;
         let pid = process::id();
         self.owner.store(pid, Ordering::Relaxed);
         let text = content::format(pid);
@@ -151,17 +189,11 @@ impl Slot {
     }
 }
 
-/// Removes the file, if it is still there under its name. Where that cannot be (the directory belongs to somebody else
-/// since privileges were dropped, or lies outside the root), it is emptied, which every reader takes as "not running".
-fn remove(descriptor: RawFd, path: Option<&Text>) {
-    let same = |path: &&Text| match (file::status_of(descriptor), file::status_at(path.as_c_str())) {
-        (Ok(open), Ok(named)) => open.identity == named.identity,
-        _ => false,
-    };
-    let removed = path.filter(same).is_some_and(|path| file::unlink(path.as_c_str()).is_ok());
-    if !removed {
-        let _: Sys<()> = file::truncate(descriptor);
-    }
+/// Whether the file at `path` holds this process's PID. Once the lock is lost, that is all there is to go by.
+fn names_this_process(path: &Text) -> bool {
+    let mut room = [0; content::ROOM];
+    let bytes = file::read_small(path.as_c_str(), &mut room);
+    bytes.is_ok_and(|bytes| content::Content::of(bytes) == content::Content::Pid(process::id()))
 }
 
 /// A path on the heap on its way into a slot.
@@ -187,7 +219,18 @@ impl Drop for Leaked {
 
 /// The locked descriptors.
 pub(crate) fn descriptors() -> impl Iterator<Item = RawFd> {
-    SLOTS.iter().filter_map(Slot::descriptor)
+    SLOTS.iter().filter_map(|slot| slot.descriptor().filter(|descriptor| slot.is_open_as(*descriptor)))
+}
+
+/// Releases the file at `path`, if this process holds it; false if not. For files that were left to the end of the process,
+/// where no [`Held`] is at hand.
+pub(crate) fn release_at(path: &Text) -> bool {
+    let place = SLOTS.iter().position(|slot| {
+        slot.descriptor().is_some()
+            && slot.owner.load(Ordering::Relaxed) == process::id()
+            && slot.path().is_some_and(|held| held == path)
+    });
+    place.map(|place| Held { place }.release()).is_some()
 }
 
 /// Writes this process's PID into every pid file that it has been handed. The daemon's step: does not allocate.

@@ -3,6 +3,17 @@
 use crate::sys::file::Status;
 use crate::sys::process::Pid;
 
+/// What proves that a pid file's daemon lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// The lock that it holds.
+    Lock,
+    /// Having begun before the file was written.
+    Age,
+    /// The lock; where there is none, its age.
+    Either,
+}
+
 /// What could be found out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {

@@ -1,11 +1,12 @@
 //! Taking a pid file: opened, judged, locked, and surely the one at that path.
 
-use super::content;
+use super::content::{self, Content};
 use super::held::Held;
+use super::holder::{self, Answer, Proof};
 use crate::error::{Cause, Error, ErrorKind, Step, Subject};
 use crate::sys::Errno;
 use crate::sys::file::{self, Kind, Lock};
-use crate::sys::process::Pid;
+use crate::sys::process::{self, Pid};
 use crate::sys::{Sys, identity, time};
 use crate::text::Text;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -19,12 +20,12 @@ const MODE: libc::mode_t = 0o644;
 const ROUNDS: u32 = 1000;
 
 /// Takes the pid file at `path`, which is absolute: afterwards this process holds it, empty. `root` is the one that the
-/// daemon is going to change to.
-pub(super) fn acquire(path: &Text, root: Option<&Text>) -> Result<Held, Error> {
+/// daemon is going to change to, `proof` what keeps a file that is there from being stale.
+pub(super) fn acquire(path: &Text, root: Option<&Text>, proof: Proof) -> Result<Held, Error> {
     for _ in 0..ROUNDS {
         let taken = match open(path)? {
             Opened::Fresh(file) => take_fresh(path, file)?,
-            Opened::Existing(file) => take_existing(path, file)?,
+            Opened::Existing(file) => take_existing(path, file, proof)?,
             Opened::Vanished => None,
         };
         if let Some(file) = taken {
@@ -107,15 +108,31 @@ fn take_fresh(path: &Text, file: OwnedFd) -> Result<Option<OwnedFd>, Error> {
 /// A file that was there and that nobody holds: stale. It is replaced by a new one, never written to, because its name
 /// may have been made a hard link to something precious. Whoever waits for its lock meanwhile finds it gone from the path
 /// and begins again.
-fn take_existing(path: &Text, file: OwnedFd) -> Result<Option<OwnedFd>, Error> {
+fn take_existing(path: &Text, file: OwnedFd, proof: Proof) -> Result<Option<OwnedFd>, Error> {
     lock(path, file.as_raw_fd())?;
     if !is_at(path, file.as_raw_fd()) {
         return Ok(None);
+    }
+    if proof != Proof::Lock {
+        refuse_living(path, file.as_raw_fd())?;
     }
     match file::unlink(path.as_c_str()) {
         Ok(()) | Err(Errno::ENOENT) => Ok(None),
         Err(errno) => reuse(path, file).map(Some).map_err(|_| failed(path, errno)),
     }
+}
+
+/// A file that names a living daemon of a program that does not lock is not stale, though its lock is free.
+fn refuse_living(path: &Text, file: RawFd) -> Result<(), Error> {
+    let status = file::status_of(file).map_err(|errno| failed(path, errno))?;
+    match read(file).pid() {
+        Some(pid) if holder::began_before(pid, &status) == Answer::Yes => Err(held_by(path, Some(pid))),
+        _ => Ok(()),
+    }
+}
+
+fn held_by(path: &Text, pid: Option<Pid>) -> Error {
+    Error::new(Step::PidFile, Subject::Text(path.clone()), Cause::Held(pid))
 }
 
 /// A stale file in a directory that this process cannot write to, as an administrator makes one for an unprivileged
@@ -140,24 +157,40 @@ pub(super) fn is_at(path: &Text, file: RawFd) -> bool {
 
 /// Locks for good, or says who else has.
 ///
-/// A shared lock in the way is somebody asking [`is_held`]: gone in a moment, and worth waiting for.
+/// Two locks in the way are gone in a moment, and worth waiting for: a shared one is somebody asking [`is_held`], one on a
+/// file that names a dead process somebody removing a stale file.
 fn lock(path: &Text, file: RawFd) -> Result<(), Error> {
     const TRIES: u32 = 1000;
+    /// A dead process's file may also be held for good: by a process of another PID namespace, say.
+    const TRIES_WHERE_HELD: u32 = 100;
     const PAUSE: Duration = Duration::from_millis(1);
     let lock = |kind| file::lock(file, kind).map_err(|errno| failed(path, errno));
     for round in 0..TRIES {
         if lock(Lock::Exclusive)? {
             return Ok(());
         }
-        if !lock(Lock::Shared)? {
-            return Err(Error::new(Step::PidFile, Subject::Text(path.clone()), Cause::Held(read(file))));
+        if lock(Lock::Shared)? {
+            file::unlock(file);
+        } else {
+            let content = read(file);
+            if round > TRIES_WHERE_HELD || !names_nobody(content) {
+                return Err(held_by(path, content.pid()));
+            }
         }
-        file::unlock(file);
-        if round > TRIES / 10 {
+        if round > TRIES_WHERE_HELD / 10 {
             time::pause(PAUSE);
         }
     }
     Err(failed(path, Errno::EAGAIN).note("somebody holds a shared lock"))
+}
+
+/// Whether a daemon that holds the file cannot have written this. Nothing at all is what a start has written so far.
+fn names_nobody(content: Content) -> bool {
+    match content {
+        Content::Pid(pid) => process::kill(pid, 0) == Err(Errno::ESRCH),
+        Content::Empty => false,
+        Content::NoPid | Content::Garbage => true,
+    }
 }
 
 /// Whether a daemon holds the file that is open as `file`. Asked with a shared lock that is given back at once: two who ask
@@ -170,9 +203,9 @@ pub(super) fn is_held(file: RawFd) -> Sys<bool> {
     Ok(!free)
 }
 
-/// The PID in an open pid file.
-pub(super) fn read(file: RawFd) -> Option<Pid> {
+/// What is in an open pid file; what cannot be read is garbage.
+pub(super) fn read(file: RawFd) -> Content {
     let mut room = [0; content::ROOM];
-    let length = file::read_start(file, &mut room).ok()?;
-    content::parse(room.get(..length)?)
+    let length = file::read_start(file, &mut room).ok();
+    length.and_then(|length| room.get(..length)).map_or(Content::Garbage, Content::of)
 }

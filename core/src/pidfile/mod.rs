@@ -12,6 +12,7 @@ pub(crate) use content::number;
 pub(crate) use held::{
     all_go_along, descriptors, none_goes_along, own_all, release_all, release_and_die, root_has_changed, write_all,
 };
+pub(crate) use holder::Proof;
 
 use crate::error::{Error, Step, Subject};
 use crate::sys::Errno;
@@ -21,6 +22,7 @@ use crate::sys::process::Pid;
 use crate::sys::signal::Signal;
 use crate::sys::{identity, signal};
 use crate::text::Text;
+use content::Content;
 use held::Held;
 use holder::Answer;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -47,7 +49,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PidFile {
     path: Text,
-    foreign: bool,
+    proof: Proof,
 }
 
 /// What a pid file says about its daemon.
@@ -131,7 +133,7 @@ impl PidFile {
     pub fn new(path: impl AsRef<Path>) -> Result<Self, Error> {
         let bytes = path.as_ref().as_os_str().as_bytes();
         let path = Text::absolute_path(bytes).map_err(|errno| Error::about(Step::PidFile, bytes, errno))?;
-        Ok(Self { path, foreign: false })
+        Ok(Self { path, proof: Proof::Lock })
     }
 
     /// A pid file of a program that does not lock it. Instead of the lock, the time since when the process runs tells
@@ -140,7 +142,17 @@ impl PidFile {
     /// # Errors
     /// As for [`new`](Self::new).
     pub fn foreign(path: impl AsRef<Path>) -> Result<Self, Error> {
-        Self::new(path).map(|file| Self { foreign: true, ..file })
+        Self::new(path).map(|file| Self { proof: Proof::Age, ..file })
+    }
+
+    /// A pid file of a program of either kind: locked by this library, or written by an older one that does not lock, such as
+    /// libdaemon 0.14. Where nobody holds the lock, the time since when the process runs tells, as for
+    /// [`foreign`](Self::foreign). Taking such a file is refused while an unlocked one names a living daemon.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new).
+    pub fn of_either_kind(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::new(path).map(|file| Self { proof: Proof::Either, ..file })
     }
 
     /// The file's absolute path.
@@ -165,7 +177,7 @@ impl PidFile {
 
     /// Takes the file, without a PID in it yet, for a daemon that is going to change its root to `root`.
     pub(crate) fn lock(&self, root: Option<&Text>) -> Result<PidFileLock, Error> {
-        lock::acquire(&self.path, root).map(|held| PidFileLock(Some(held)))
+        lock::acquire(&self.path, root, self.proof).map(|held| PidFileLock(Some(held)))
     }
 
     pub(crate) fn text(&self) -> &Text {
@@ -181,7 +193,15 @@ impl PidFile {
     /// # Errors
     /// The file is no regular file, or cannot be read.
     pub fn read_pid(&self) -> Result<Option<i32>, Error> {
-        Ok(self.open()?.and_then(|file| lock::read(file.as_raw_fd())))
+        Ok(self.open()?.and_then(|file| lock::read(file.as_raw_fd()).pid()))
+    }
+
+    /// Whether there is a file with something in it that is no number at all: words, two numbers, half a line.
+    ///
+    /// # Errors
+    /// As for [`read_pid`](Self::read_pid).
+    pub fn is_garbage(&self) -> Result<bool, Error> {
+        Ok(self.open()?.is_some_and(|file| lock::read(file.as_raw_fd()) == Content::Garbage))
     }
 
     /// What the file says about its daemon. The daemon is not disturbed, and neither is a start that goes on meanwhile.
@@ -197,7 +217,7 @@ impl PidFile {
         };
         match self.find(&file)? {
             Some(target) => Ok(Status::Running(target.pid)),
-            None if !self.foreign && self.is_held(&file)? => Ok(Status::Starting),
+            None if self.proof != Proof::Age && self.is_held(&file)? => Ok(Status::Starting),
             None => Ok(Status::Stale),
         }
     }
@@ -226,6 +246,18 @@ impl PidFile {
         self.send(&target, signal)
     }
 
+    /// Sends a signal to the daemon and waits until it has ended; false when `timeout` (`None`: any time) has passed first.
+    ///
+    /// # Errors
+    /// As for [`signal`](Self::signal).
+    pub fn signal_and_wait(&self, signal: i32, timeout: Option<Duration>) -> Result<bool, Error> {
+        let Some(target) = self.target()? else {
+            return Err(self.error(Step::Signal, Errno::ESRCH));
+        };
+        self.send(&target, signal)?;
+        target.process.wait(timeout).map_err(|errno| self.error(Step::Wait, errno))
+    }
+
     /// Ends the daemon: SIGTERM, `grace` to follow it, then SIGKILL. Returns when the process is gone, and its file with
     /// it. A daemon that does not run is no error.
     ///
@@ -233,7 +265,7 @@ impl PidFile {
     /// As for [`signal`](Self::signal).
     pub fn stop(&self, grace: Duration) -> Result<Stopped, Error> {
         let Some(target) = self.target()? else {
-            self.clean_up();
+            self.remove_stale();
             return Ok(Stopped::NotRunning);
         };
         let waited = |timeout| target.process.wait(timeout).map_err(|errno| self.error(Step::Wait, errno));
@@ -245,8 +277,24 @@ impl PidFile {
             waited(None)?;
             Stopped::Killed
         };
-        self.clean_up();
+        self.remove_stale();
         Ok(how)
+    }
+
+    /// Removes the file: this process's own, whose lock is given up with it, or a stale one.
+    ///
+    /// # Errors
+    /// ENOENT when there is none; EPERM when it is the file of a daemon that runs or starts; otherwise the system call that
+    /// failed.
+    pub fn remove(&self) -> Result<(), Error> {
+        if held::release_at(&self.path) {
+            return Ok(());
+        }
+        let Some(file) = self.open()? else { return Err(self.error(Step::PidFile, Errno::ENOENT)) };
+        if !self.unlink_stale(&file)? {
+            return Err(self.error(Step::PidFile, Errno::EPERM).note("another process's"));
+        }
+        Ok(())
     }
 
     /// Waits until the daemon has ended; false when `timeout` (`None`: any time) has passed first. Nothing is sent.
@@ -296,19 +344,18 @@ impl PidFile {
     /// First the pidfd, then the proof: a process that has the PID while the lock is held and the file still says so is the
     /// one that wrote it. Proving first and opening the pidfd afterwards would leave time for the PID to be reused.
     fn find(&self, file: &OwnedFd) -> Result<Option<Target>, Error> {
-        let Some(pid) = lock::read(file.as_raw_fd()) else { return Ok(None) };
+        let Some(pid) = lock::read(file.as_raw_fd()).pid() else { return Ok(None) };
         let process = match Process::open(pid) {
             Ok(process) => process,
             Err(Errno::ESRCH | Errno::EINVAL) => return Ok(None),
             Err(errno) => return Err(self.error(Step::Signal, errno)),
         };
         let status = file::status_of(file.as_raw_fd()).map_err(|errno| self.error(Step::PidFile, errno))?;
-        let meant = if self.foreign {
-            holder::began_before(pid, &status) == Answer::Yes
-        } else {
-            self.is_held(file)? && holder::holds(pid, &status) != Answer::No
+        let meant = match self.proof != Proof::Age && self.is_held(file)? {
+            true => holder::holds(pid, &status) != Answer::No,
+            false => self.proof != Proof::Lock && holder::began_before(pid, &status) == Answer::Yes,
         };
-        let same = lock::read(file.as_raw_fd()) == Some(pid) && lock::is_at(&self.path, file.as_raw_fd());
+        let same = lock::read(file.as_raw_fd()).pid() == Some(pid) && lock::is_at(&self.path, file.as_raw_fd());
         Ok((meant && same).then_some(Target { process, pid, named_by: status.owner }))
     }
 
@@ -330,14 +377,29 @@ impl PidFile {
         Err(self.error(Step::Signal, Errno::EPERM).note("the file's owner is neither root, nor you, nor the process's"))
     }
 
-    /// Removes the file that a killed daemon has left. Under its lock, so never another daemon's.
-    fn clean_up(&self) {
-        if self.foreign {
+    /// Removes the file that a killed daemon has left, where that can be. What another program wrote is that program's.
+    fn remove_stale(&self) {
+        if self.proof == Proof::Age {
             return;
         }
-        let Ok(Some(file)) = self.open() else { return };
-        if file::lock(file.as_raw_fd(), Lock::Exclusive) == Ok(true) && lock::is_at(&self.path, file.as_raw_fd()) {
-            let _: Result<(), Errno> = file::unlink(self.path.as_c_str());
+        if let Ok(Some(file)) = self.open() {
+            let _: Result<bool, Error> = self.unlink_stale(&file);
         }
+    }
+
+    /// Removes the file if no daemon runs that it could mean; false if one does, or starts. Under its lock, so never a file
+    /// that another start has taken meanwhile.
+    fn unlink_stale(&self, file: &OwnedFd) -> Result<bool, Error> {
+        let failed = |errno| self.error(Step::PidFile, errno);
+        if self.proof != Proof::Lock && self.find(file)?.is_some() {
+            return Ok(false);
+        }
+        if !file::lock(file.as_raw_fd(), Lock::Exclusive).map_err(failed)? {
+            return Ok(false);
+        }
+        if lock::is_at(&self.path, file.as_raw_fd()) {
+            file::unlink(self.path.as_c_str()).map_err(failed)?;
+        }
+        Ok(true)
     }
 }
