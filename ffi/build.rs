@@ -1,7 +1,41 @@
-//! Link arguments of the shared library. The C part that exports libdaemon's variadic functions will be compiled from here.
+//! Compiles the C files of libdaemon's interface, and sets the link arguments of the shared library.
+
+use std::path::Path;
+
+/// What C alone can define: functions with any number of arguments, and data objects.
+const C_FILES: [&str; 5] = ["dexec.c", "dfork.c", "dlog.c", "dpid.c", "dsignal.c"];
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    compile();
+    set_link_arguments();
+}
+
+fn compile() {
+    let sources = Path::new("src/libdaemon");
+    let headers = Path::new("../include");
+    for watched in [sources, headers] {
+        println!("cargo:rerun-if-changed={}", watched.display());
+    }
+    cc::Build::new()
+        .files(C_FILES.map(|file| sources.join(file)))
+        .include(headers)
+        .flag("-fvisibility=hidden")
+        .flag("-ffunction-sections")
+        .flag_if_supported("-fno-asynchronous-unwind-tables")
+        .define("_GNU_SOURCE", None)
+        .opt_level_str("s")
+        .extra_warnings(true)
+        .warnings_into_errors(true)
+        .cargo_metadata(false)
+        .compile("daemon_c");
+    let built = std::env::var("OUT_DIR").unwrap_or_default();
+    println!("cargo:rustc-link-search=native={built}");
+    // Exported, and with nobody in Rust calling most of it.
+    println!("cargo:rustc-link-lib=static:+export-symbols,+whole-archive=daemon_c");
+}
+
+fn set_link_arguments() {
     if std::env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("linux") {
         return;
     }
@@ -13,6 +47,8 @@ fn main() {
     // The unwinder that nothing here calls is found in the static library first, and dropped with the code that names it;
     // otherwise every program that links with this one would load libgcc_s.
     println!("cargo:rustc-link-lib=dylib=gcc_eh");
+    // Code and constants in one segment: a mapping less for each program that loads the library, and no padding between.
+    println!("cargo:rustc-cdylib-link-arg=-Wl,-z,noseparate-code");
     // Nothing is bound late: a lookup between a fork and the report would take the dynamic linker's lock.
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,now");
 }

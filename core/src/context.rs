@@ -107,8 +107,8 @@ impl Context {
                 told.map_err(|errno| Error::os(Step::Report, Subject::Word("starter"), errno))
             }
             None => {
-                let said = Cause::Said(Text::new(message).unwrap_or_default(), status);
-                Error::new(Step::Start, Subject::Nothing, said).print(self.program.as_bytes());
+                let words = Subject::Text(Text::new(message).unwrap_or_default());
+                Error::new(Step::Start, words, Cause::Said(status)).print(self.program.as_bytes());
                 Ok(())
             }
         }

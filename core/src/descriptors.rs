@@ -43,17 +43,50 @@ impl Keep {
         }
     }
 
+    /// Closes everything above the standard streams but `fd`.
+    pub(crate) fn only(fd: RawFd) -> Result<(), Failure> {
+        close_gaps(&[fd])
+    }
+
     /// The daemon's step: closes everything above the standard streams that is not kept.
     pub(crate) fn close_others(&self) -> Result<(), Failure> {
-        let mut first = fd::FIRST_OTHER;
-        for &kept in &self.0 {
-            if first < kept {
-                close_between(first, kept - 1)?;
-            }
-            first = kept.saturating_add(1);
-        }
-        close_between(first, RawFd::MAX)
+        close_gaps(&self.0)
     }
+}
+
+/// Closes every descriptor above the standard streams but those in `keep` and those that this library itself holds: the locks
+/// of pid files and the queue of signals. What is not open is not missed.
+///
+/// # Errors
+/// ENOMEM: nothing is closed.
+pub fn close_all_but(keep: impl IntoIterator<Item = RawFd>) -> Result<(), Error> {
+    let mut all = Keep::default();
+    let own = crate::pidfile::descriptors().chain(crate::parts::signal_queue::descriptors());
+    for fd in keep.into_iter().filter(|fd| *fd >= 0).chain(own) {
+        all.add(fd).map_err(|errno| Error::os(Step::KeepDescriptor, Subject::Number(i64::from(fd)), errno))?;
+    }
+    all.close_others().map_err(|failure| Error::os(failure.step, Subject::Nothing, failure.errno))
+}
+
+/// Puts `O_NONBLOCK` on the file that `fd` is open on, or takes it off.
+///
+/// # Errors
+/// fcntl(2).
+pub fn set_nonblocking(fd: RawFd, nonblocking: bool) -> Result<(), Error> {
+    let set = fd::set_nonblocking(fd, nonblocking);
+    set.map_err(|errno| Error::os(Step::SetNonblocking, Subject::Number(i64::from(fd)), errno))
+}
+
+/// Closes what is above the standard streams and not in `kept`, which is in ascending order.
+fn close_gaps(kept: &[RawFd]) -> Result<(), Failure> {
+    let mut first = fd::FIRST_OTHER;
+    for &kept in kept {
+        if first < kept {
+            close_between(first, kept - 1)?;
+        }
+        first = kept.saturating_add(1);
+    }
+    close_between(first, RawFd::MAX)
 }
 
 /// The sockets of `sd_listen_fds(3)`, when they are meant for this process: 3 and the following.

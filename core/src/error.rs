@@ -6,7 +6,7 @@
 use crate::line::Line;
 use crate::sys::Errno;
 use crate::sys::signal::{self, Signal};
-use crate::sys::{Sys, fd};
+use crate::sys::{Sys, fd, memory};
 use crate::text::Text;
 use std::fmt;
 use std::time::Duration;
@@ -23,6 +23,8 @@ macro_rules! steps {
             const ALL: &'static [Self] = &[$(Self::$name),*];
 
             /// The step's name as it stands in messages, for example `pid file`.
+            // Once, with its table, and not in each place that names a step.
+            #[inline(never)]
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $label),* }
@@ -106,6 +108,14 @@ steps! {
     VerifyPrivileges => "verify privileges", Privileges;
     /// Setting `no_new_privs`.
     NoNewPrivileges => "no_new_privs", Privileges;
+    /// Having a descriptor block, or not.
+    SetNonblocking => "fcntl", System;
+    /// Running another program.
+    Execute => "execve", System;
+    /// Reading what another program writes.
+    ReadOutput => "read output", System;
+    /// Waiting for another program to end.
+    WaitForProgram => "wait", System;
     /// Telling the starter that the daemon is ready.
     Report => "report", System;
     /// Telling the service manager.
@@ -164,7 +174,7 @@ pub(crate) enum Subject {
 }
 
 /// Why a step failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
     Os(Errno),
     /// `EAGAIN`, and who holds the file where that is known.
@@ -173,8 +183,8 @@ pub(crate) enum Cause {
     Killed(Signal),
     /// The daemon ended, and nobody could say how.
     Lost,
-    /// The program's own words and exit status.
-    Said(Text, i32),
+    /// The program said so, with this exit status; its words are the subject.
+    Said(i32),
 }
 
 /// A failed step: which, what it was about, and why.
@@ -184,19 +194,31 @@ pub(crate) enum Cause {
 /// ```text
 /// working directory failed: /nonexistent: No such file or directory (2 ENOENT)
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub struct Error {
     step: Step,
-    subject: Subject,
-    note: &'static str,
     cause: Cause,
+    /// Apart, because most functions can fail and few do: what they hand back stays small. Lost where there is no memory.
+    detail: Option<Detail>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Detail(Box<(Subject, &'static str)>);
+
+impl Detail {
+    fn new(subject: Subject, note: &'static str) -> Option<Self> {
+        memory::boxed((subject, note)).ok().map(Self)
+    }
 }
 
 impl Error {
+    #[inline(never)]
     pub(crate) fn new(step: Step, subject: Subject, cause: Cause) -> Self {
-        Self { step, subject, note: "", cause }
+        let detail = if matches!(subject, Subject::Nothing) { None } else { Detail::new(subject, "") };
+        Self { step, cause, detail }
     }
 
+    #[inline(never)]
     pub(crate) fn os(step: Step, subject: Subject, errno: Errno) -> Self {
         Self::new(step, subject, Cause::Os(errno))
     }
@@ -229,8 +251,12 @@ impl Error {
     }
 
     /// Adds a few words in parentheses behind the subject.
+    #[inline(never)]
     pub(crate) fn note(mut self, note: &'static str) -> Self {
-        self.note = note;
+        match &mut self.detail {
+            Some(Detail(detail)) => detail.1 = note,
+            None => self.detail = Detail::new(Subject::Nothing, note),
+        }
         self
     }
 
@@ -241,9 +267,10 @@ impl Error {
     }
 
     /// What sort of error it is.
+    #[inline(never)]
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
-        match (&self.cause, self.step) {
+        match (self.cause, self.step) {
             (Cause::Held(_), _) => ErrorKind::AlreadyRunning,
             (Cause::Os(Errno::ETIMEDOUT), Step::Ready) => ErrorKind::Timeout,
             _ => self.step.kind(),
@@ -285,7 +312,7 @@ impl Error {
         const TIMED_OUT: i32 = 124;
         const SIGNALLED: i32 = 128;
         match self.cause {
-            Cause::Exited(status) | Cause::Said(_, status) if (1..=255).contains(&status) => status,
+            Cause::Exited(status) | Cause::Said(status) if (1..=255).contains(&status) => status,
             Cause::Killed(signal) => SIGNALLED + signal,
             Cause::Os(_) if self.kind() == ErrorKind::Timeout => TIMED_OUT,
             _ => 1,
@@ -303,7 +330,9 @@ impl Error {
     /// there is nothing.
     pub fn with_subject<T>(&self, with: impl FnOnce(&[u8]) -> T) -> T {
         let mut line = Line::new();
-        self.subject.write(&mut line);
+        if !matches!(self.cause, Cause::Said(_)) {
+            self.subject().write(&mut line);
+        }
         with(line.as_bytes())
     }
 
@@ -320,7 +349,7 @@ impl Error {
     fn write(&self, line: &mut Line) {
         line.push(self.step.as_str().as_bytes()).push(b" failed: ");
         let before = line.as_bytes().len();
-        self.subject.write(line);
+        self.subject().write(line);
         match self.cause {
             Cause::Held(Some(pid)) => {
                 line.push(b" (already running as PID ").push_number(i64::from(pid)).push(b")");
@@ -328,15 +357,24 @@ impl Error {
             Cause::Held(None) => {
                 line.push(b" (another start is under way)");
             }
-            _ if !self.note.is_empty() => {
-                line.push(b" (").push(self.note.as_bytes()).push(b")");
+            _ if !self.words().is_empty() => {
+                line.push(b" (").push(self.words().as_bytes()).push(b")");
             }
             _ => {}
         }
-        if line.as_bytes().len() > before {
+        // A program's own words are all there is to say.
+        if line.as_bytes().len() > before && !matches!(self.cause, Cause::Said(_)) {
             line.push(b": ");
         }
         self.cause.write(line);
+    }
+
+    fn subject(&self) -> &Subject {
+        self.detail.as_ref().map_or(&Subject::Nothing, |Detail(detail)| &detail.0)
+    }
+
+    fn words(&self) -> &'static str {
+        self.detail.as_ref().map_or("", |Detail(detail)| detail.1)
     }
 }
 
@@ -381,9 +419,7 @@ impl Cause {
             Self::Lost => {
                 line.push(b"ended before it was ready");
             }
-            Self::Said(text, _) => {
-                line.push_printable(text.as_bytes());
-            }
+            Self::Said(_) => {}
         }
     }
 }
@@ -426,6 +462,21 @@ signal_names! {
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.with_message(|message| formatter.write_str(&String::from_utf8_lossy(message)))
+    }
+}
+
+impl Clone for Error {
+    fn clone(&self) -> Self {
+        let detail = self.detail.as_ref().and_then(|Detail(detail)| Detail::new(detail.0.clone(), detail.1));
+        Self { detail, ..*self }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = formatter.debug_struct("Error");
+        debug.field("step", &self.step).field("subject", self.subject()).field("note", &self.words());
+        debug.field("cause", &self.cause).finish()
     }
 }
 

@@ -32,6 +32,7 @@ mod error;
 mod line;
 mod notify;
 mod options;
+pub mod parts;
 mod pidfile;
 mod plan;
 mod privileges;

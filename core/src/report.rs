@@ -24,6 +24,8 @@ pub(crate) enum Record {
     Failed(Failure),
     /// The program gave up with a message of its own.
     Said(Said),
+    /// What a program that starts its daemon by itself has to say ([`Handshake`](crate::parts::Handshake)).
+    Value(i32),
     /// For a starter that is told by a helper: how the daemon ended.
     Ended(Ended),
     /// For a starter that is told by a helper: the daemon was not ready in time, and is gone now.
@@ -78,6 +80,7 @@ impl Frame {
             Record::Ended(Ended::Killed(signal)) => Self::new(5, signal),
             Record::Ended(Ended::Unknown) => Self::new(6, 0),
             Record::TimedOut => Self::new(7, 0),
+            Record::Value(value) => Self::new(8, value),
         }
     }
 
@@ -95,6 +98,7 @@ impl Frame {
             5 => Record::Ended(Ended::Killed(self.number)),
             6 => Record::Ended(Ended::Unknown),
             7 => Record::TimedOut,
+            8 => Record::Value(self.number),
             _ => return None,
         })
     }
@@ -206,6 +210,7 @@ mod tests {
             Record::Ended(Ended::Killed(9)),
             Record::Ended(Ended::Unknown),
             Record::TimedOut,
+            Record::Value(-3),
         ];
         for record in records {
             assert_eq!(reporter.send(&record), Ok(()));

@@ -4,7 +4,7 @@ use crate::error::{Error, Failure, Step, Subject};
 use crate::pidfile;
 use crate::sys::Errno;
 use crate::sys::signal::{self, Disposition, Set, Signal};
-use crate::sys::{Sys, memory};
+use crate::sys::{Sys, memory, process};
 
 /// What a signal is to do in the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +106,43 @@ impl Plan {
     }
 }
 
+/// Has signals from a terminal not stop this process, whatever they did.
+pub(crate) fn ignore_terminal_stops() -> Result<(), Failure> {
+    TERMINAL_STOPS.into_iter().try_for_each(|signal| {
+        let ignored = signal::set_disposition(signal, &Disposition::ignore());
+        ignored.map(drop).map_err(|errno| Failure { step: Step::Signals, errno, value: i64::from(signal) })
+    })
+}
+
+/// Gives every signal its default action. The C library keeps a few real-time signals for itself, and refuses.
+pub(crate) fn reset_all() {
+    reset_all_but(&[]);
+}
+
+/// Gives every signal its default action, whether it was handled or ignored, but those in `except`. Numbers that are no
+/// signal except nothing.
+pub fn reset_all_but(except: &[i32]) {
+    for signal in signal::all().filter(|signal| !except.contains(signal)) {
+        let _: Sys<Disposition> = signal::set_disposition(signal, &Disposition::default());
+    }
+}
+
+/// Makes `signals` the mask of this thread: these are blocked, all others not.
+///
+/// # Errors
+/// EINVAL for a number that is no signal; the mask is as it was.
+pub fn block_only(signals: &[i32]) -> Result<(), Error> {
+    let mut set = Set::empty();
+    for &signal in signals {
+        if !(1..=signal::LAST).contains(&signal) {
+            return Err(Error::os(Step::Signals, Subject::Signal(signal), Errno::EINVAL));
+        }
+        set.add(signal);
+    }
+    signal::set_mask(&set);
+    Ok(())
+}
+
 /// While this lives, no signal reaches this thread, and children that end can be waited for whatever was set for SIGCHLD.
 /// Afterwards everything is as it was.
 pub(crate) struct Quiet {
@@ -128,7 +165,13 @@ impl Quiet {
 impl Drop for Quiet {
     fn drop(&mut self) {
         if let Some(child) = &self.child {
+            // The end of the session leader has made SIGCHLD pending. Its default action discards that (sigaction(2)), and
+            // another child's with it.
+            let _: Sys<Disposition> = signal::set_disposition(libc::SIGCHLD, &Disposition::default());
             let _: Sys<Disposition> = signal::set_disposition(libc::SIGCHLD, child);
+            if child.is_handler() && process::has_ended_child() {
+                let _: Sys<()> = process::kill(process::id(), libc::SIGCHLD);
+            }
         }
         signal::set_mask(&self.mask);
     }

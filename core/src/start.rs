@@ -12,7 +12,7 @@ use crate::report::{self, Listener, Record, Reporter};
 use crate::signals::Quiet;
 use crate::starter::Watch;
 use crate::sys::Errno;
-use crate::sys::process::{self, Forked, Pid};
+use crate::sys::process::{self, Forked, Pid, SecondFork};
 
 /// Which process this is after a start.
 pub(crate) enum Role {
@@ -140,7 +140,7 @@ unsafe fn beget(plan: &mut Plan, (listener, reporter): (Listener, Reporter)) -> 
         Ok(Forked::Child) => {
             drop(listener);
             quiet.leave_as_it_is();
-            let reporter = lead_session(plan, reporter);
+            let reporter = lead_session(plan.second_fork, reporter);
             match become_daemon(plan) {
                 Ok(()) => Ok(Role::Daemon(Some(reporter))),
                 Err(failure) => give_up(&reporter, failure),
@@ -161,12 +161,12 @@ unsafe fn beget(plan: &mut Plan, (listener, reporter): (Listener, Reporter)) -> 
 
 /// The session leader's life: a session without a terminal, a child that does not lead it and so can never get one, and
 /// away. Only the child returns.
-fn lead_session(plan: &Plan, reporter: Reporter) -> Reporter {
+pub(crate) fn lead_session(second_fork: SecondFork, reporter: Reporter) -> Reporter {
     if let Err(errno) = process::new_session() {
         give_up(&reporter, Failure::new(Step::Session, errno));
     }
     // SAFETY: this is the only thread, and the first fork has put the C library's locks right.
-    match unsafe { plan.second_fork.fork() } {
+    match unsafe { second_fork.fork() } {
         Ok(Forked::Child) => reporter,
         Ok(Forked::Parent(daemon)) => {
             let _: Result<(), _> = reporter.send(&Record::Forked(daemon));
@@ -190,7 +190,7 @@ fn become_daemon(plan: &mut Plan) -> Result<(), Failure> {
 }
 
 /// Tells the starter which step failed, and is gone.
-fn give_up(reporter: &Reporter, failure: Failure) -> ! {
+pub(crate) fn give_up(reporter: &Reporter, failure: Failure) -> ! {
     pidfile::release_all();
     let _: Result<(), _> = reporter.send(&Record::Failed(failure));
     process::exit_now(1)

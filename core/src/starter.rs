@@ -252,7 +252,7 @@ impl Outcome {
             Self::Failed(failure) => Some(plan.explain(failure)),
             Self::Said(said) => {
                 let text = Text::new(said.text()).unwrap_or_default();
-                Some(Error::new(Step::Start, Subject::Nothing, Cause::Said(text, said.status)))
+                Some(Error::new(Step::Start, Subject::Text(text), Cause::Said(said.status)))
             }
             Self::Ended(Ended::Exited(status)) => ended(Cause::Exited(status)),
             Self::Ended(Ended::Killed(signal)) => ended(Cause::Killed(signal)),
@@ -280,7 +280,7 @@ impl Outcome {
     /// What a helper told, read back; none for what is no outcome.
     pub(crate) fn from_record(record: Record) -> Option<Self> {
         match record {
-            Record::Forked(_) => None,
+            Record::Forked(_) | Record::Value(_) => None,
             Record::Ready => Some(Self::Ready),
             Record::Failed(failure) => Some(Self::Failed(failure)),
             Record::Said(said) => Some(Self::Said(said)),

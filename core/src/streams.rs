@@ -146,7 +146,7 @@ fn open_file(path: &Text, number: RawFd) -> Sys<OwnedFd> {
     };
     // Without waiting: a FIFO that nobody reads is ENXIO at once. The flag must not stay, programs expect to block.
     let opened = file::open(path.as_c_str(), flags | libc::O_NONBLOCK, LOG_MODE)?;
-    fd::set_blocking(opened.as_raw_fd())?;
+    fd::set_nonblocking(opened.as_raw_fd(), false)?;
     match file::status_of(opened.as_raw_fd())?.kind {
         file::Kind::Directory => Err(Errno::EISDIR),
         _ => Ok(opened),

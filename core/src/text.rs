@@ -65,10 +65,12 @@ impl Text {
         Self::path(&room)
     }
 
+    #[inline(never)]
     pub(crate) fn as_c_str(&self) -> &CStr {
         CStr::from_bytes_with_nul(&self.0).unwrap_or(c"")
     }
 
+    #[inline(never)]
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.as_c_str().to_bytes()
     }

@@ -12,3 +12,6 @@
 )]
 
 pub mod daemonctx;
+mod errno;
+mod heap;
+mod libdaemon;

@@ -2,7 +2,7 @@
 
 use crate::sys::process::Pid;
 
-/// Room for any PID and what surrounds it; a file that is longer is no pid file.
+/// Room for any PID and what surrounds it; a first line that is longer holds none.
 pub(super) const ROOM: usize = 64;
 
 /// The highest PID that Linux ever gives (`PID_MAX_LIMIT`); proc(5) names it.
@@ -40,14 +40,15 @@ impl Content {
         }
     }
 
-    /// Digits, with white space around them at most.
+    /// Digits on the first line, with white space around them at most. Some programs write more lines below.
     pub(super) fn of(bytes: &[u8]) -> Self {
-        let text = bytes.trim_ascii();
-        let digits = text.strip_prefix(b"-").unwrap_or(text);
         if bytes.is_empty() {
             return Self::Empty;
         }
-        if bytes.len() >= ROOM || digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
+        let text = line.trim_ascii();
+        let digits = text.strip_prefix(b"-").unwrap_or(text);
+        if line.len() >= ROOM || digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
             return Self::Garbage;
         }
         let pid = number(text).filter(|pid| (2..=HIGHEST).contains(pid)).and_then(|pid| Pid::try_from(pid).ok());
@@ -68,7 +69,7 @@ mod tests {
 
     #[test]
     fn what_is_a_pid() {
-        for (text, pid) in [("2\n", 2), ("4711", 4711), (" 123 \n", 123), ("4194304\n", 4_194_304)] {
+        for (text, pid) in [("2\n", 2), ("4711", 4711), (" 123 \n", 123), ("4194304\n", 4_194_304), ("7\n/data\n", 7)] {
             assert_eq!(Content::of(text.as_bytes()), Pid(pid), "{text:?}");
         }
     }

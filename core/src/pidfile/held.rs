@@ -6,9 +6,9 @@
 
 use super::content;
 use crate::sys::Errno;
+use crate::sys::file::Identity;
 use crate::sys::process;
 use crate::sys::signal::Signal;
-use crate::sys::file::Identity;
 use crate::sys::{Sys, fd, file, memory};
 use crate::text::Text;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};

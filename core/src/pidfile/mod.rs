@@ -88,8 +88,8 @@ impl PidFileLock {
     /// Removes the file and gives up the lock.
     pub fn release(self) {}
 
-    /// Leaves the file to the end of the process.
-    pub(crate) fn keep(mut self) {
+    /// Leaves the file to the end of the process, or to [`PidFile::remove`].
+    pub fn keep(mut self) {
         self.0 = None;
     }
 

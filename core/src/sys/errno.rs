@@ -60,16 +60,16 @@ impl Errno {
     }
 
     /// The macro's name, such as `ENOENT`; `errno` for a number this table does not have.
-    pub(crate) fn name(self) -> &'static str {
+    fn name(self) -> &'static [u8] {
         let cell = NAMES.iter().find(|(value, _)| *value == self.0).map(|(_, cell)| cell.as_slice());
         let name = cell.and_then(|cell| cell.split(|&byte| byte == 0).next());
-        name.and_then(|name| std::str::from_utf8(name).ok()).unwrap_or("errno")
+        name.unwrap_or(b"errno")
     }
 
     /// Appends `strerror (NUMBER NAME)`.
     pub(crate) fn describe(self, line: &mut Line) {
         let mut text = [0_u8; 128];
         line.push(super::message(self, &mut text));
-        line.push(b" (").push_number(i64::from(self.0)).push(b" ").push(self.name().as_bytes()).push(b")");
+        line.push(b" (").push_number(i64::from(self.0)).push(b" ").push(self.name()).push(b")");
     }
 }

@@ -133,10 +133,14 @@ pub(crate) fn poll(fds: &mut [libc::pollfd], milliseconds: libc::c_int) -> Sys<b
     }
 }
 
-/// Takes `O_NONBLOCK` off an open file.
-pub(crate) fn set_blocking(fd: RawFd) -> Sys<()> {
+/// Puts `O_NONBLOCK` on an open file, or takes it off.
+pub(crate) fn set_nonblocking(fd: RawFd, nonblocking: bool) -> Sys<()> {
     // SAFETY: fcntl with F_GETFL takes a number.
-    let flags = check(unsafe { libc::fcntl(fd, libc::F_GETFL) })?;
+    let before = check(unsafe { libc::fcntl(fd, libc::F_GETFL) })?;
+    let after = if nonblocking { before | libc::O_NONBLOCK } else { before & !libc::O_NONBLOCK };
+    if after == before {
+        return Ok(());
+    }
     // SAFETY: fcntl with F_SETFL takes two numbers.
-    check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags & !libc::O_NONBLOCK) }).map(drop)
+    check(unsafe { libc::fcntl(fd, libc::F_SETFL, after) }).map(drop)
 }

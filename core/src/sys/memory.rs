@@ -36,6 +36,15 @@ pub(crate) fn extend<T: Copy>(list: &mut Vec<T>, values: &[T]) -> Sys<()> {
     Ok(())
 }
 
+/// Moves a part of `buffer` to its front, and says how long it is; a part beyond the end is empty.
+pub(crate) fn move_to_front(buffer: &mut [u8], part: std::ops::Range<usize>) -> usize {
+    let Some(part) = buffer.get(part) else { return 0 };
+    let (from, len) = (part.as_ptr(), part.len());
+    // SAFETY: both lie in `buffer`, the front being no longer than the part; they may overlap.
+    unsafe { std::ptr::copy(from, buffer.as_mut_ptr(), len) };
+    len
+}
+
 /// A list of `len` copies of `value`.
 pub(crate) fn filled<T: Copy>(value: T, len: usize) -> Sys<Vec<T>> {
     let mut list: Vec<T> = Vec::new();
@@ -47,6 +56,22 @@ pub(crate) fn filled<T: Copy>(value: T, len: usize) -> Sys<Vec<T>> {
     // SAFETY: all `len` elements were written above.
     unsafe { list.set_len(len) };
     Ok(list)
+}
+
+/// Puts `value` on the heap.
+pub(crate) fn boxed<T>(value: T) -> Sys<Box<T>> {
+    const { assert!(size_of::<T>() > 0) };
+    let layout = std::alloc::Layout::new::<T>();
+    // SAFETY: the size is not zero.
+    let place = unsafe { std::alloc::alloc(layout) }.cast::<T>();
+    if place.is_null() {
+        return Err(Errno::ENOMEM);
+    }
+    // SAFETY: the place is for one `T`, by the layout that a box has, and nobody else's.
+    unsafe {
+        place.write(value);
+        Ok(Box::from_raw(place))
+    }
 }
 
 /// Puts `value` on the heap for an atomic pointer to own.

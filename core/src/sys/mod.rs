@@ -25,11 +25,13 @@ pub(crate) use errno::Errno;
 pub(crate) type Sys<T> = Result<T, Errno>;
 
 /// Turns the C convention (-1 and `errno`) into a `Result`.
+#[inline(never)]
 fn check(result: libc::c_int) -> Sys<libc::c_int> {
     if result == -1 { Err(Errno::last()) } else { Ok(result) }
 }
 
 /// The same for calls that return a size.
+#[inline(never)]
 fn check_size(result: isize) -> Sys<usize> {
     usize::try_from(result).map_err(|_| Errno::last())
 }
@@ -44,18 +46,29 @@ fn uninterrupted<T>(mut call: impl FnMut() -> Sys<T>) -> Sys<T> {
     }
 }
 
-/// The calling thread's `errno`.
-pub(crate) fn last_errno() -> libc::c_int {
+/// Where the C library keeps the calling thread's `errno`.
+fn errno_place() -> *mut libc::c_int {
     #[cfg(any(target_os = "linux", target_os = "dragonfly"))]
-    // SAFETY: the C library keeps an errno for each thread.
-    let errno = unsafe { *libc::__errno_location() };
+    // SAFETY: takes nothing; the C library keeps an errno for each thread.
+    let place = unsafe { libc::__errno_location() };
     #[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
     // SAFETY: as above.
-    let errno = unsafe { *libc::__error() };
+    let place = unsafe { libc::__error() };
     #[cfg(any(target_os = "openbsd", target_os = "netbsd", target_os = "android"))]
     // SAFETY: as above.
-    let errno = unsafe { *libc::__errno() };
-    errno
+    let place = unsafe { libc::__errno() };
+    place
+}
+
+/// The calling thread's `errno`.
+pub(crate) fn last_errno() -> libc::c_int {
+    // SAFETY: the place stays valid as long as the thread.
+    unsafe { *errno_place() }
+}
+
+fn set_errno(errno: libc::c_int) {
+    // SAFETY: as above.
+    unsafe { *errno_place() = errno };
 }
 
 /// strerror(3) in the program's language. Not for use after a fork: it may read message catalogues.

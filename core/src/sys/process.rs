@@ -1,7 +1,10 @@
 //! Processes: fork, session, wait, limits.
 
 use super::Errno;
-use super::{Sys, check, uninterrupted};
+use super::{Sys, check, memory, uninterrupted};
+use crate::text::Text;
+use std::ffi::CStr;
+use std::marker::PhantomData;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub(crate) type Pid = libc::pid_t;
@@ -147,6 +150,42 @@ pub(crate) fn peek(child: Pid, block: bool) -> Sys<Option<Ended>> {
     }))
 }
 
+/// Whether there is a child that has ended and not been waited for.
+pub(crate) fn has_ended_child() -> bool {
+    // SAFETY: `siginfo_t` is a C struct of integers and unions of them, for which all zeroes is a value.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let options = libc::WEXITED | libc::WNOWAIT | libc::WNOHANG;
+    // SAFETY: `info` is a valid place for the result.
+    let asked = check(unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, options) });
+    // SAFETY: waitid filled the field in, or left it zero.
+    asked.is_ok() && unsafe { info.si_pid() } != 0
+}
+
+/// The arguments of a program as execve(2) wants them: pointers into texts, and NULL at the end.
+pub(crate) struct ArgumentList<'a> {
+    pointers: Vec<*const libc::c_char>,
+    texts: PhantomData<&'a [Text]>,
+}
+
+impl<'a> ArgumentList<'a> {
+    /// Allocates.
+    pub(crate) fn new(texts: &'a [Text]) -> Sys<Self> {
+        let mut pointers = Vec::new();
+        for text in texts {
+            memory::push(&mut pointers, text.as_c_str().as_ptr())?;
+        }
+        memory::push(&mut pointers, std::ptr::null())?;
+        Ok(Self { pointers, texts: PhantomData })
+    }
+}
+
+/// Becomes another program; comes back with the error when it cannot.
+pub(crate) fn execute(path: &CStr, arguments: &ArgumentList<'_>) -> Errno {
+    // SAFETY: `path` is NUL-terminated, and so are the texts that the list borrows; the list ends in NULL.
+    unsafe { libc::execv(path.as_ptr(), arguments.pointers.as_ptr()) };
+    Errno::last()
+}
+
 /// kill(2): a process, or a process group where `target` is negative. Signal 0 only asks.
 pub(crate) fn kill(target: Pid, signal: libc::c_int) -> Sys<()> {
     // SAFETY: kill takes two numbers.
@@ -203,20 +242,20 @@ unsafe extern "C" {
 
 /// The program's name as the C library knows it.
 #[cfg(target_os = "linux")]
-pub(crate) fn program_name() -> Option<&'static std::ffi::CStr> {
+pub(crate) fn program_name() -> Option<&'static CStr> {
     // SAFETY: glibc and musl keep a NUL-terminated string here for the life of the process.
     unsafe {
         let name = program_invocation_short_name;
-        (!name.is_null()).then(|| std::ffi::CStr::from_ptr(name))
+        (!name.is_null()).then(|| CStr::from_ptr(name))
     }
 }
 
 /// The program's name as the C library knows it.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn program_name() -> Option<&'static std::ffi::CStr> {
+pub(crate) fn program_name() -> Option<&'static CStr> {
     // SAFETY: getprogname returns a NUL-terminated string that stays for the life of the process, or NULL.
     unsafe {
         let name = libc::getprogname();
-        (!name.is_null()).then(|| std::ffi::CStr::from_ptr(name))
+        (!name.is_null()).then(|| CStr::from_ptr(name))
     }
 }

@@ -64,6 +64,21 @@ pub(crate) fn set_mask(set: &Set) -> Set {
     before
 }
 
+/// Takes a signal out of this thread's mask; a number that is no signal changes nothing.
+pub(crate) fn unblock(signal: Signal) {
+    let mut set = Set::empty();
+    set.add(signal);
+    // SAFETY: the set is initialised.
+    unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set.0, std::ptr::null_mut()) };
+}
+
+/// Runs `work` in a signal handler: the code that was interrupted finds its errno as it was.
+pub(crate) fn keeping_errno(work: impl FnOnce()) {
+    let errno = super::last_errno();
+    work();
+    super::set_errno(errno);
+}
+
 /// What happens when a signal arrives, whole, so that it can be put back.
 #[derive(Clone, Copy)]
 pub(crate) struct Disposition(libc::sigaction);
@@ -88,6 +103,15 @@ impl Disposition {
     /// A handler that runs once, with the signal's default action back in force and the signal itself not blocked.
     pub(crate) fn last_words(handler: extern "C" fn(Signal)) -> Self {
         Self::of(handler as *const () as libc::sighandler_t, libc::SA_RESETHAND | libc::SA_NODEFER)
+    }
+
+    /// A handler for which interrupted system calls are restarted.
+    pub(crate) fn handler(handler: extern "C" fn(Signal)) -> Self {
+        Self::of(handler as *const () as libc::sighandler_t, libc::SA_RESTART)
+    }
+
+    pub(crate) fn is_handler(&self) -> bool {
+        !self.is_ignore() && !self.is_default()
     }
 
     pub(crate) fn is_ignore(&self) -> bool {

@@ -1,6 +1,7 @@
 //! Statuses, and the error that a handle remembers.
 
 use super::daemonctx;
+use crate::errno::set_errno;
 use ::daemonctx::{Error, ErrorKind};
 use libc::{c_char, c_int};
 
@@ -102,19 +103,6 @@ impl Record {
         }
         self.status
     }
-}
-
-pub(super) fn set_errno(errno: c_int) {
-    #[cfg(target_os = "linux")]
-    // SAFETY: the C library keeps an errno for each thread.
-    unsafe {
-        *libc::__errno_location() = errno;
-    };
-    #[cfg(not(target_os = "linux"))]
-    // SAFETY: as above.
-    unsafe {
-        *libc::__error() = errno;
-    };
 }
 
 /// What a function does that is given NULL for a handle, and so has nowhere to remember the error.

@@ -28,29 +28,6 @@ pub struct daemonctx {
     error: Record,
 }
 
-/// Moves a value to the heap for C to own; NULL when there is no memory. `Box::new` would end the process instead.
-fn to_c<T>(value: T) -> *mut T {
-    let layout = std::alloc::Layout::new::<T>();
-    // SAFETY: the handles are not of size zero.
-    let place = unsafe { std::alloc::alloc(layout) }.cast::<T>();
-    if !place.is_null() {
-        // SAFETY: `place` was allocated for one `T` just now.
-        unsafe { place.write(value) };
-    }
-    place
-}
-
-/// Drops what [`to_c`] gave out; NULL is nothing.
-///
-/// # Safety
-/// `place` is NULL or came from `to_c`, and is not used again.
-unsafe fn from_c<T>(place: *mut T) {
-    if !place.is_null() {
-        // SAFETY: `to_c` allocated it by the layout that a box has, and gave ownership away.
-        drop(unsafe { Box::from_raw(place) });
-    }
-}
-
 /// A path or name from C; the error that NULL is where one is wanted.
 ///
 /// # Safety

@@ -1,6 +1,7 @@
 //! Messages to a service manager.
 
-use super::error::{DAEMONCTX_ERROR_SYSTEM, DAEMONCTX_ERROR_USAGE, DAEMONCTX_OK, daemonctx_status, set_errno};
+use super::error::{DAEMONCTX_ERROR_SYSTEM, DAEMONCTX_ERROR_USAGE, DAEMONCTX_OK, daemonctx_status};
+use crate::errno::set_errno;
 use libc::{c_char, c_int};
 use std::ffi::CStr;
 

@@ -1,7 +1,9 @@
 //! What a daemon is to be.
 
-use super::error::{self, Record, daemonctx_status};
-use super::{daemonctx, from_c, string, to_c, with};
+use super::error::{Record, daemonctx_status};
+use super::{daemonctx, string, with};
+use crate::errno::set_errno;
+use crate::heap::{from_c, to_c};
 use ::daemonctx::{Daemon, Detach, Error, Groups, SignalAction, Stream};
 use libc::{c_char, c_int, c_long, c_uint, gid_t, uid_t};
 use std::time::Duration;
@@ -37,7 +39,7 @@ pub extern "C" fn daemonctx_new() -> *mut daemonctx {
         Err(_) => std::ptr::null_mut(),
     };
     if handle.is_null() {
-        error::set_errno(libc::ENOMEM);
+        set_errno(libc::ENOMEM);
     }
     handle
 }
@@ -46,7 +48,7 @@ pub extern "C" fn daemonctx_new() -> *mut daemonctx {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn daemonctx_free(ctx: *mut daemonctx) {
     // SAFETY: the header asks for a handle that is not used again, or NULL.
-    unsafe { from_c(ctx) };
+    drop(unsafe { from_c(ctx) });
 }
 
 /// The name that begins the starter's line; the program's own (program_invocation_short_name) unless set.

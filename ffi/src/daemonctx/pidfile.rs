@@ -2,7 +2,9 @@
 
 use super::error::{self, Record, daemonctx_status};
 use super::options::duration;
-use super::{from_c, string, to_c};
+use super::string;
+use crate::errno::set_errno;
+use crate::heap::{from_c, to_c};
 use ::daemonctx::{Error, PidFile, PidFileLock, Status, Stopped};
 use libc::{c_char, c_int, c_long, pid_t};
 
@@ -78,12 +80,12 @@ fn handle(file: Result<PidFile, Error>) -> *mut daemonctx_pidfile {
     let handle = match file {
         Ok(file) => to_c(daemonctx_pidfile { file, lock: None, error: Record::new() }),
         Err(error) => {
-            error::set_errno(error.errno().unwrap_or(libc::EINVAL));
+            set_errno(error.errno().unwrap_or(libc::EINVAL));
             return std::ptr::null_mut();
         }
     };
     if handle.is_null() {
-        error::set_errno(libc::ENOMEM);
+        set_errno(libc::ENOMEM);
     }
     handle
 }
@@ -92,7 +94,7 @@ fn handle(file: Result<PidFile, Error>) -> *mut daemonctx_pidfile {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn daemonctx_pidfile_free(file: *mut daemonctx_pidfile) {
     // SAFETY: the header asks for a handle that is not used again, or NULL.
-    unsafe { from_c(file) };
+    drop(unsafe { from_c(file) });
 }
 
 /// Takes the file for this process and writes its PID, for programs that daemonctx_open() does not start. The end of the

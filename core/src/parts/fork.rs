@@ -1,0 +1,127 @@
+//! The two forks and little else: what daemon(3) should have been.
+#![allow(unsafe_code, reason = "the first fork; its contract is the caller's")]
+
+use crate::error::{Cause, Error, Failure, Step, Subject};
+use crate::report::{self, Listener, Record};
+use crate::signals::{self, Quiet};
+use crate::start::{give_up, lead_session};
+use crate::streams::{self, Stream};
+use crate::sys::process::{self, Ended, Pid, SecondFork};
+use crate::text::Text;
+use crate::{directories, sys::Errno};
+
+/// Which process this is after [`fork`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forked {
+    /// The program that called, with the daemon's PID.
+    Starter(i32),
+    /// The daemon.
+    Daemon,
+}
+
+/// Forks a daemon: in a session without a terminal, which it does not lead; in `/`; with this umask; standard streams on
+/// `/dev/null`; terminal stops (SIGTTIN, SIGTTOU, SIGTSTP) ignored. Everything else is as it was: other descriptors, signal
+/// mask, dispositions, pid files (those stay with the starter).
+///
+/// The starter goes on when the daemon has come so far, with no child more than before.
+///
+/// # Errors
+/// The step that failed, in whichever process; no process is left.
+///
+/// # Safety
+/// Where other threads are alive, they do not exist in the daemon, and what they held stays locked there for ever: until it
+/// runs another program the daemon may only call what is async-signal-safe, or what the C library has put right after the
+/// fork (`malloc`, stdio).
+pub unsafe fn fork(umask: u32) -> Result<Forked, Error> {
+    let mut daemon = Plan::new(umask)?;
+    let (listener, reporter) = report::channel().map_err(|errno| Error::os(Step::Pipe, Subject::Nothing, errno))?;
+    let quiet = Quiet::begin();
+    // SAFETY: the child allocates nothing and takes no lock until it has reported; the caller keeps the rest.
+    match unsafe { process::fork() } {
+        Ok(process::Forked::Child) => {
+            drop(listener);
+            let reporter = lead_session(daemon.second_fork, reporter);
+            if let Err(failure) = daemon.apply() {
+                give_up(&reporter, failure);
+            }
+            // A signal that has waited for this moment and ends the daemon does so before it is called one.
+            drop(quiet);
+            match reporter.send(&Record::Ready) {
+                Ok(()) => Ok(Forked::Daemon),
+                Err(errno) => give_up(&reporter, Failure::new(Step::Report, errno)),
+            }
+        }
+        Ok(process::Forked::Parent(leader)) => {
+            drop(reporter);
+            let heard = hear(&listener);
+            let ended = process::wait(leader, true).unwrap_or(Ended::Unknown);
+            match heard {
+                Heard::Ready(pid) => Ok(Forked::Starter(pid)),
+                Heard::Failed(failure) => Err(daemon.explain(failure)),
+                Heard::Nothing(None) => Err(Error::new(Step::Start, Subject::Word("session leader"), cause(ended))),
+                Heard::Nothing(Some(pid)) => Err(Error::new(Step::Start, Subject::Pid(i64::from(pid)), Cause::Lost)),
+            }
+        }
+        Err(errno) => Err(Error::os(Step::Fork, Subject::Nothing, errno)),
+    }
+}
+
+/// What the daemon's half needs, checked and opened before.
+struct Plan {
+    second_fork: SecondFork,
+    streams: streams::Plan,
+    directories: directories::Plan,
+}
+
+impl Plan {
+    fn new(umask: u32) -> Result<Self, Error> {
+        let umask = umask as libc::mode_t;
+        let root = Text::new(b"/").map_err(|errno| Error::os(Step::WorkingDirectory, Subject::Nothing, errno))?;
+        Ok(Self {
+            second_fork: SecondFork::find(),
+            streams: streams::Plan::new(&[None, None, None], &Stream::null(), false)?,
+            directories: directories::Plan::new(umask, None, &root)?,
+        })
+    }
+
+    fn apply(&mut self) -> Result<(), Failure> {
+        self.streams.apply()?;
+        self.directories.apply()?;
+        signals::ignore_terminal_stops()
+    }
+
+    fn explain(&self, failure: Failure) -> Error {
+        let subject = match failure.step {
+            Step::Signals => i32::try_from(failure.value).map_or(Subject::Nothing, Subject::Signal),
+            step => self.directories.subject(step),
+        };
+        Error::os(failure.step, subject, failure.errno)
+    }
+}
+
+enum Heard {
+    Ready(Pid),
+    Failed(Failure),
+    /// The end, with the daemon's PID if that had come before.
+    Nothing(Option<Pid>),
+}
+
+fn hear(listener: &Listener) -> Heard {
+    let mut daemon = None;
+    loop {
+        match (listener.receive(), daemon) {
+            (Some(Record::Forked(pid)), _) => daemon = Some(pid),
+            (Some(Record::Ready), Some(pid)) => return Heard::Ready(pid),
+            (Some(Record::Failed(failure)), _) => return Heard::Failed(failure),
+            (_, daemon) => return Heard::Nothing(daemon),
+        }
+    }
+}
+
+fn cause(ended: Ended) -> Cause {
+    match ended {
+        Ended::Killed(signal) => Cause::Killed(signal),
+        Ended::Exited(_) => Cause::Lost,
+        Ended::Unknown => Cause::Os(Errno::ECHILD),
+    }
+}

@@ -1,0 +1,16 @@
+//! What a start is made of, part by part, for programs that put it together themselves.
+//!
+//! [`Daemon`](crate::Daemon) is the whole, in the right order and with the truth at its end; begin there. The parts are for
+//! programs that fork first and do the rest in their own order, as those written for libdaemon do: its C interface is made of
+//! them.
+
+mod fork;
+mod handshake;
+mod program;
+pub mod signal_queue;
+
+pub use crate::descriptors::{close_all_but, set_nonblocking};
+pub use crate::signals::{block_only, reset_all_but};
+pub use fork::{Forked, fork};
+pub use handshake::Handshake;
+pub use program::{OutputLine, Program};

@@ -1,0 +1,200 @@
+//! Another program run to its end, with what it writes handed over line by line.
+#![allow(unsafe_code, reason = "the fork; its child runs another program and nothing else")]
+
+use crate::descriptors::Keep;
+use crate::error::{Error, Failure, Step, Subject};
+use crate::report::{self, Record, Reporter};
+use crate::signals;
+use crate::sys::process::{self, ArgumentList, Ended, Forked};
+use crate::sys::signal::{self, Set};
+use crate::sys::{Errno, Sys, fd, file, memory};
+use crate::text::Text;
+use std::convert::Infallible;
+use std::ffi::OsStr;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::ExitStatus;
+
+/// A program to run for a daemon: in surroundings as an administrator's shell has them (umask 022, default signals, nothing
+/// blocked), with standard input on `/dev/null` and no other descriptor of the daemon's.
+#[derive(Debug)]
+pub struct Program {
+    path: Text,
+    arguments: Vec<Text>,
+    directory: Option<Text>,
+}
+
+/// A line that a program has written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutputLine<'a> {
+    /// Without its end.
+    pub text: &'a [u8],
+    /// Whether it had one: the last line of all may have none.
+    pub is_ended: bool,
+}
+
+/// Longer lines are handed over in pieces.
+const LONGEST_LINE: usize = 32 * 1024;
+const UMASK: libc::mode_t = 0o022;
+
+impl Program {
+    /// The executable at `path`, without arguments. The environment is not searched.
+    ///
+    /// # Errors
+    /// A path that is empty, too long or holds a NUL.
+    pub fn new(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let bytes = path.as_ref().as_os_str().as_bytes();
+        let path = Text::path(bytes).map_err(|errno| Error::about(Step::Execute, bytes, errno))?;
+        Ok(Self { path, arguments: Vec::new(), directory: None })
+    }
+
+    /// Adds an argument; the first is what the program is to take for its name.
+    ///
+    /// # Errors
+    /// A NUL in it, or no memory.
+    pub fn argument(&mut self, argument: impl AsRef<OsStr>) -> Result<&mut Self, Error> {
+        let bytes = argument.as_ref().as_bytes();
+        let pushed = Text::new(bytes).and_then(|text| memory::push(&mut self.arguments, text));
+        pushed.map_err(|errno| Error::about(Step::Argument, bytes, errno))?;
+        Ok(self)
+    }
+
+    /// The directory that the program runs in; without it that of this process.
+    ///
+    /// # Errors
+    /// A path that is empty, too long or holds a NUL.
+    pub fn directory(&mut self, path: impl AsRef<Path>) -> Result<&mut Self, Error> {
+        let bytes = path.as_ref().as_os_str().as_bytes();
+        let path = Text::path(bytes).map_err(|errno| Error::about(Step::ChangeDirectory, bytes, errno))?;
+        self.directory = Some(path);
+        Ok(self)
+    }
+
+    /// Runs the program. What it writes to standard output and standard error is handed to `each_line`, without the line's
+    /// end; a last line that has none is handed over as well, empty ones are not. A carriage return or a NUL ends a line too.
+    ///
+    /// Comes back when the program has ended and everybody who has inherited its output has closed that. Signals that
+    /// arrive meanwhile are neither taken nor lost.
+    ///
+    /// # Errors
+    /// The step before or at execve(2) that failed: the program has not run. [`Step::WaitForProgram`] with ECHILD when somebody
+    /// else has taken its status: SIGCHLD is ignored, or a handler waits for every child.
+    pub fn run(&self, mut each_line: impl FnMut(OutputLine<'_>)) -> Result<ExitStatus, Error> {
+        let unprepared = |errno| self.failed(Step::Pipe, errno);
+        let child = Child::new(self).map_err(unprepared)?;
+        let mut buffer = memory::filled(0, LONGEST_LINE).map_err(unprepared)?;
+        let (listener, reporter) = report::channel().map_err(unprepared)?;
+        // No handler of this program runs in the child: it would act, or write to a queue, in the parent's name.
+        let mask = signal::set_mask(&Set::full());
+        // SAFETY: the child allocates nothing and takes no lock until it is another program.
+        let forked = unsafe { process::fork() };
+        if matches!(forked, Ok(Forked::Child)) {
+            let Err(failure) = child.become_program(&reporter);
+            let _: Sys<()> = reporter.send(&Record::Failed(failure));
+            process::exit_now(1);
+        }
+        signal::set_mask(&mask);
+        let pid = match forked {
+            Ok(Forked::Parent(pid)) => pid,
+            forked => return Err(Error::os(Step::Fork, Subject::Nothing, forked.err().unwrap_or(Errno::EAGAIN))),
+        };
+        drop(reporter);
+        let output = child.into_output();
+        let failed = listener.receive();
+        let read = split(&output, &mut buffer, &mut each_line);
+        drop(output);
+        let ended = process::wait(pid, true).unwrap_or(Ended::Unknown);
+        if let Some(Record::Failed(failure)) = failed {
+            return Err(self.explain(failure));
+        }
+        read.map_err(|errno| self.failed(Step::ReadOutput, errno))?;
+        match ended {
+            Ended::Exited(code) => Ok(ExitStatus::from_raw(code << 8)),
+            Ended::Killed(signal) => Ok(ExitStatus::from_raw(signal)),
+            Ended::Unknown => Err(self.failed(Step::WaitForProgram, Errno::ECHILD)),
+        }
+    }
+
+    fn failed(&self, step: Step, errno: Errno) -> Error {
+        Error::about(step, self.path.as_bytes(), errno)
+    }
+
+    fn explain(&self, failure: Failure) -> Error {
+        match (failure.step, &self.directory) {
+            (Step::ChangeDirectory, Some(directory)) => Error::about(failure.step, directory.as_bytes(), failure.errno),
+            (step, _) => self.failed(step, failure.errno),
+        }
+    }
+}
+
+/// What the child needs, made before the fork.
+struct Child<'a> {
+    program: &'a Program,
+    arguments: ArgumentList<'a>,
+    null: OwnedFd,
+    output: OwnedFd,
+    input: OwnedFd,
+}
+
+impl<'a> Child<'a> {
+    fn new(program: &'a Program) -> Sys<Self> {
+        let arguments = ArgumentList::new(&program.arguments)?;
+        let null = file::open(file::NULL_DEVICE, libc::O_RDONLY, 0)?;
+        let (output, input) = fd::pipe()?;
+        Ok(Self { program, arguments, null, output, input })
+    }
+
+    /// The end to read from; the other is closed.
+    fn into_output(self) -> OwnedFd {
+        self.output
+    }
+
+    /// Only comes back when it cannot.
+    fn become_program(&self, reporter: &Reporter) -> Result<Infallible, Failure> {
+        let connect =
+            |from: &OwnedFd, to, step| fd::connect(from.as_raw_fd(), to).map_err(|errno| Failure::new(step, errno));
+        connect(&self.null, 0, Step::Stdin)?;
+        connect(&self.input, 1, Step::Stdout)?;
+        connect(&self.input, 2, Step::Stderr)?;
+        Keep::only(reporter.as_raw_fd())?;
+        signals::reset_all();
+        signal::set_mask(&Set::empty());
+        file::set_umask(UMASK);
+        if let Some(directory) = &self.program.directory {
+            let changed = file::change_directory(directory.as_c_str());
+            changed.map_err(|errno| Failure::new(Step::ChangeDirectory, errno))?;
+        }
+        Err(Failure::new(Step::Execute, process::execute(self.program.path.as_c_str(), &self.arguments)))
+    }
+}
+
+/// Reads until nobody can write any more, and hands over what is between the ends of lines.
+fn split(output: &OwnedFd, buffer: &mut [u8], each_line: &mut impl FnMut(OutputLine<'_>)) -> Sys<()> {
+    let mut filled = 0;
+    loop {
+        let got = fd::read(output.as_raw_fd(), buffer.get_mut(filled..).unwrap_or_default())?;
+        let all = filled + got;
+        let text = buffer.get(..all).unwrap_or_default();
+        // The rest after the last end of a line waits for more, unless there is none to come or no room.
+        let whole = match text.iter().rposition(|byte| ends_line(*byte)) {
+            _ if got == 0 || all == buffer.len() => all,
+            Some(end) => end + 1,
+            None => 0,
+        };
+        for text in text.get(..whole).unwrap_or_default().split(|byte| ends_line(*byte)) {
+            if !text.is_empty() {
+                each_line(OutputLine { text, is_ended: got != 0 });
+            }
+        }
+        if got == 0 {
+            return Ok(());
+        }
+        filled = memory::move_to_front(buffer, whole..all);
+    }
+}
+
+fn ends_line(byte: u8) -> bool {
+    matches!(byte, b'\n' | b'\r' | 0)
+}

@@ -1,0 +1,26 @@
+//! The calling thread's `errno`, as C functions hand it out.
+
+use libc::c_int;
+
+fn place() -> *mut c_int {
+    #[cfg(target_os = "linux")]
+    // SAFETY: takes nothing; the C library keeps an errno for each thread.
+    let place = unsafe { libc::__errno_location() };
+    #[cfg(not(target_os = "linux"))]
+    // SAFETY: as above.
+    let place = unsafe { libc::__error() };
+    place
+}
+
+pub(crate) fn set_errno(errno: c_int) {
+    // SAFETY: the place stays valid as long as the thread.
+    unsafe { *place() = errno };
+}
+
+/// Runs `work` for a function that promises to leave errno as it is.
+pub(crate) fn keeping_errno(work: impl FnOnce()) {
+    // SAFETY: as above.
+    let errno = unsafe { *place() };
+    work();
+    set_errno(errno);
+}
