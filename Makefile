@@ -7,14 +7,20 @@ LIB := target/lib
 # What tests and builds of the Python package need; the package itself needs nothing.
 PYTHON_TOOLS := 'maturin>=1.8,<2' 'pytest>=7' pytest-timeout 'mypy>=1.10'
 
-.PHONY: help build library python demo check check-rust check-c check-python check-types check-library \
-        check-header check-format check-lints check-docs check-readme header ci clean
+# The original libdaemon, unpacked and not installed: what programs that exist were built with.
+DEBIAN := target/debian
+ORIGINAL := $(abspath $(DEBIAN))/root/usr
+ORIGINAL_LIB = $(ORIGINAL)/lib/$(shell $(CC) -print-multiarch)
+
+.PHONY: help build library original python demo check check-rust check-c check-original check-abi check-clients check-python \
+        check-types check-library check-header check-format check-lints check-docs check-readme bench-c header ci clean
 
 help:
 	@echo "make demo    build everything and show the main job"
 	@echo "make check   build everything and run all tests"
 	@echo "make build   the C library in $(LIB), the Python package in $(VENV)"
 	@echo "make ci      check, and everything else that guards the contract: formats, lints, header, docs"
+	@echo "make bench-c the C library measured beside the original libdaemon"
 	@echo "make header  write include/daemonctx.h again"
 	@echo "make clean   remove what was built"
 
@@ -30,6 +36,12 @@ library:
 	@cp target/release/libdaemon.a $(LIB)/libdaemon.a
 	@ln -sf libdaemon.so.0.6.0 $(LIB)/libdaemon.so.0
 	@ln -sf libdaemon.so.0 $(LIB)/libdaemon.so
+	@mkdir -p $(LIB)/pkgconfig
+	@sed -e 's|@PREFIX@|$(CURDIR)|' -e 's|@LIBDIR@|$(abspath $(LIB))|' -e 's|@INCLUDEDIR@|$(CURDIR)/include|' \
+		ffi/libdaemon.pc.in > $(LIB)/pkgconfig/libdaemon.pc
+
+original:
+	@bindings/c-tests/clients/fetch $(DEBIAN) libdaemon0 libdaemon-dev
 
 $(VENV)/.tools: Makefile
 	@echo "== making a virtual environment in $(VENV), with maturin, pytest and mypy"
@@ -48,7 +60,7 @@ demo: build
 
 # --- check -----------------------------------------------------------------------------------------------------------
 
-check: check-rust check-library check-c check-python check-types check-readme
+check: check-rust check-library check-c check-original check-abi check-clients check-python check-types check-readme
 	@echo "== all tests passed"
 
 check-rust:
@@ -58,6 +70,19 @@ check-rust:
 check-c: library
 	@echo "== C and C++: programs run against the library"
 	$(MAKE) -C bindings/c-tests check LIBDIR=$(abspath $(LIB))
+
+check-original: library original
+	@echo "== C: the tests of libdaemon's interface, on the original"
+	$(MAKE) -C bindings/c-tests check SUITES=libdaemon ORIGINAL=1 LIBDIR=$(ORIGINAL_LIB) INCLUDE=$(ORIGINAL)/include \
+		BUILD=$(abspath target/c-tests-original)
+
+check-abi: library original
+	@echo "== C: what the library exports, compared with the original"
+	@ffi/check-abi $(ORIGINAL_LIB)/libdaemon.so.0 $(LIB)/libdaemon.so.0.6.0
+
+check-clients: library $(VENV)/.tools
+	@echo "== C: Debian's programs that use libdaemon, unmodified"
+	cd bindings/c-tests/clients && LIBDAEMON_DIR=$(abspath $(LIB)) $(abspath $(VENV))/bin/python -m pytest -q
 
 check-python: python
 	@echo "== Python: real processes"
@@ -75,6 +100,14 @@ check-library: library
 check-readme:
 	@echo "== README: its programs are those of the examples"
 	@docs/tools/check-readme
+
+# --- measure ---------------------------------------------------------------------------------------------------------
+
+bench-c: library original
+	@echo "== C: beside the original libdaemon"
+	@ffi/check-library $(LIB)/libdaemon.so.0.6.0
+	@$(MAKE) --no-print-directory -C bench/c LIBDIR=$(abspath $(LIB)) ORIGINAL=$(ORIGINAL_LIB) \
+		BUILD=$(abspath target/bench-c)
 
 # --- guards ----------------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ mod allocation;
 mod bad_input;
 mod guard;
 mod house;
+mod parts;
 mod pid_file;
 mod programs;
 mod returning;
@@ -27,13 +28,14 @@ fn main() {
     }
     house::adopt_orphans();
     let filter = std::env::args().nth(1).filter(|word| !word.starts_with('-')).unwrap_or_default();
-    let groups: [&[Test]; 7] = [
+    let groups: [&[Test]; 8] = [
         start::TESTS,
         truth::TESTS,
         surroundings::TESTS,
         pid_file::TESTS,
         returning::TESTS,
         bad_input::TESTS,
+        parts::TESTS,
         allocation::TESTS,
     ];
     let chosen = groups.into_iter().flatten().filter(|(name, _)| name.contains(&filter));

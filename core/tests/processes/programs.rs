@@ -12,11 +12,11 @@ fn report_bytes(line: &[u8]) {
     unsafe { libc::write(fd, line.as_ptr().cast(), line.len()) };
 }
 
-fn report(line: impl std::fmt::Display) {
+pub fn report(line: impl std::fmt::Display) {
     report_bytes(format!("{line}\n").as_bytes());
 }
 
-fn descriptor() -> i32 {
+pub fn descriptor() -> i32 {
     std::env::var(REPORT).ok().and_then(|fd| fd.parse().ok()).expect("a descriptor to report on")
 }
 
@@ -67,14 +67,14 @@ fn open() -> Context {
     })
 }
 
-fn pause_for_ever() -> ! {
+pub fn pause_for_ever() -> ! {
     loop {
         // SAFETY: pause takes nothing.
         unsafe { libc::pause() };
     }
 }
 
-fn pid() -> i32 {
+pub fn pid() -> i32 {
     i32::try_from(std::process::id()).expect("a PID")
 }
 
@@ -110,7 +110,7 @@ pub fn run(name: &str) -> ! {
         }
         "forking" => forking(),
         "retrying" => retrying(),
-        other => panic!("no program {other}"),
+        other => crate::parts::run(other),
     }
 }
 

@@ -1,0 +1,341 @@
+//! The parts of a start, one by one: each test with the program that uses them.
+//!
+//! What they do for libdaemon's interface is tested in C; here is what C cannot see.
+
+use crate::Test;
+use crate::house::{House, field, wait};
+use crate::programs::{descriptor, pause_for_ever, pid, report};
+use daemonctx::parts::{self, Forked, Handshake, Program, signal_queue};
+use daemonctx::{ErrorKind, PidFile, Status, Step};
+use std::fs;
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+pub const TESTS: &[Test] = &[
+    ("parts: fork and handshake", fork_and_handshake),
+    ("parts: a daemon that ends without a word", without_a_word),
+    ("parts: nobody waits any more", nobody_waits),
+    ("parts: other children's ends are not lost", other_children),
+    ("parts: a queue smaller than the burst", small_queue),
+    ("parts: a program's lines", lines),
+    ("parts: a program that cannot run", cannot_run),
+    ("parts: a lock's number that became another file's", number_of_another_file),
+    ("parts: a pid file of either kind", either_kind),
+    ("parts: closing spares what the library needs", closing_spares),
+];
+
+pub fn run(name: &str) -> ! {
+    match name {
+        "parts" => forking(),
+        "abandoned" => abandoned(),
+        "parent" => parent(),
+        "burst" => burst(),
+        "lines" => running_lines(),
+        "cannot" => running_what_cannot(),
+        "reused" => reused_number(),
+        "closing" => closing(),
+        other => panic!("no program {other}"),
+    }
+    std::process::exit(0)
+}
+
+fn word() -> String {
+    std::env::args().nth(2).unwrap_or_default()
+}
+
+fn pid_file() -> PidFile {
+    PidFile::of_either_kind(std::env::args_os().nth(1).expect("a pid file")).expect("a path")
+}
+
+// --- fork and handshake ---------------------------------------------------------------------------------------------
+
+fn forking() {
+    let mut handshake = Handshake::new().expect("a pipe");
+    // SAFETY: this process has one thread.
+    match unsafe { parts::fork(0o027) }.expect("a daemon") {
+        Forked::Starter(daemon) => match handshake.wait(Some(daemon), Some(Duration::from_secs(10))) {
+            Ok(value) => report(format!("{value} from {daemon}")),
+            Err(error) => report(error),
+        },
+        Forked::Daemon => {
+            if word() == "silent" {
+                // The pipe's end lives on in a child: that the daemon is gone shows all the same.
+                // SAFETY: this process has one thread.
+                if unsafe { libc::fork() } == 0 {
+                    report(pid());
+                    pause_for_ever();
+                }
+                std::process::exit(3);
+            }
+            handshake.send(-40).expect("a starter");
+            pause_for_ever();
+        }
+    }
+}
+
+fn fork_and_handshake(house: &mut House) {
+    house.start("parts", &[]).is(0, "");
+    let said = house.hear();
+    let daemon: i32 = said.strip_prefix("-40 from ").expect("what the daemon has sent").parse().expect("its PID");
+    assert_eq!(field(daemon, "Umask"), "0027");
+    assert_eq!(field(daemon, "PPid"), std::process::id().to_string(), "it is an orphan, and ours as the subreaper");
+    house.end(daemon, libc::SIGTERM);
+}
+
+fn without_a_word(house: &mut House) {
+    house.start("parts", &["silent"]).is(0, "");
+    let mut heard = [house.hear(), house.hear()];
+    heard.sort_by_key(|line| line.len());
+    let [child, error] = heard;
+    assert!(error.starts_with("start failed: PID ") && error.ends_with(": ended before it was ready"), "{error}");
+    house.end(child.parse().expect("the child's PID"), libc::SIGKILL);
+}
+
+/// The daemon sends when its starter is gone, and lives.
+fn abandoned() {
+    let handshake = Handshake::new().expect("a pipe");
+    let mut ends = [0; 2];
+    // SAFETY: `ends` has room for the two descriptors.
+    assert_eq!(unsafe { libc::pipe(ends.as_mut_ptr()) }, 0);
+    // SAFETY: this process has one thread.
+    if unsafe { parts::fork(0) }.expect("a daemon") == Forked::Daemon {
+        // SAFETY: the descriptors are this program's; the read comes back when the starter is gone.
+        unsafe {
+            libc::close(ends[1]);
+            libc::read(ends[0], ends.as_mut_ptr().cast(), 1);
+        }
+        report(handshake.send(1).expect_err("nobody is there"));
+        report(pid());
+    }
+}
+
+fn nobody_waits(house: &mut House) {
+    house.start("abandoned", &[]).is(0, "");
+    assert_eq!(house.hear(), "report failed: 1: Broken pipe (32 EPIPE)");
+    assert_eq!(wait(house.hear_number()), 0);
+}
+
+/// Has a child that ends while SIGCHLD is blocked; starts a daemon; then counts the SIGCHLDs that have arrived.
+fn parent() {
+    signal_queue::catch(libc::SIGCHLD).expect("a signal");
+    parts::block_only(&[libc::SIGCHLD]).expect("a signal");
+    // SAFETY: this process has one thread.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        std::process::exit(0);
+    }
+    if word() == "reaped" {
+        let mut status = 0;
+        // SAFETY: `status` is a valid place for the result.
+        unsafe { libc::waitpid(child, &raw mut status, 0) };
+    } else {
+        // SAFETY: zeroes are a value, and the child is left to be waited for.
+        unsafe {
+            let mut info: libc::siginfo_t = std::mem::zeroed();
+            libc::waitid(libc::P_PID, child as u32, &raw mut info, libc::WEXITED | libc::WNOWAIT);
+        }
+    }
+    // SAFETY: as above.
+    if unsafe { parts::fork(0) }.expect("a daemon") == Forked::Daemon {
+        std::process::exit(0);
+    }
+    parts::block_only(&[]).expect("none");
+    let mut count = 0;
+    while signal_queue::next().expect("a queue").is_some() {
+        count += 1;
+    }
+    report(count);
+}
+
+fn other_children(house: &mut House) {
+    house.start("parent", &["left"]).is(0, "");
+    assert_eq!(house.hear(), "1", "the child's end is told");
+    house.start("parent", &["reaped"]).is(0, "");
+    assert_eq!(house.hear(), "0", "the session leader's is not");
+}
+
+// --- the queue of signals -------------------------------------------------------------------------------------------
+
+/// Sends itself 3,000 real-time signals of three kinds while the pipe has room for 1,024.
+fn burst() {
+    const EACH: usize = 1000;
+    let kinds = [0, 1, 2].map(|kind| libc::SIGRTMIN() + kind);
+    kinds.iter().for_each(|kind| signal_queue::catch(*kind).expect("a signal"));
+    let queue = signal_queue::descriptor().expect("a queue");
+    // SAFETY: fcntl with this command takes two numbers.
+    assert_eq!(unsafe { libc::fcntl(queue, libc::F_SETPIPE_SZ, 4096) }, 4096);
+    for _ in 0..EACH {
+        for kind in kinds {
+            // SAFETY: raise takes a number.
+            unsafe { libc::raise(kind) };
+        }
+    }
+    let mut counts = [0; 3];
+    let mut poll = libc::pollfd { fd: queue, events: libc::POLLIN, revents: 0 };
+    // SAFETY: `poll` is one entry.
+    while unsafe { libc::poll(&raw mut poll, 1, 0) } == 1 {
+        let signal = signal_queue::next().expect("a queue").expect("readable means that there is one");
+        counts[kinds.iter().position(|kind| *kind == signal).expect("one of ours")] += 1;
+    }
+    report(format!("{counts:?} {:?}", signal_queue::next()));
+}
+
+fn small_queue(house: &mut House) {
+    house.start("burst", &[]).is(0, "");
+    assert_eq!(house.hear(), "[1000, 1000, 1000] Ok(None)");
+}
+
+// --- running programs -----------------------------------------------------------------------------------------------
+
+fn running_lines() {
+    let mut program = Program::new("/bin/sh").expect("a path");
+    let script =
+        r#"printf 'one\r\ntwo\n\n\0three'; head -c 40000 /dev/zero | tr '\0' x; echo; umask; printf 'no end'; exit 7"#;
+    program
+        .argument("sh")
+        .and_then(|program| program.argument("-c"))
+        .and_then(|it| it.argument(script))
+        .expect("words");
+    program.directory("/usr").expect("a path");
+    let mut heard = Vec::new();
+    let status = program.run(|line| {
+        let text = String::from_utf8_lossy(line.text);
+        heard.push(format!("{}:{}:{}", text.len(), text.chars().take(7).collect::<String>(), line.is_ended));
+    });
+    report(format!("{heard:?} {:?}", status.expect("it runs").code()));
+}
+
+fn lines(house: &mut House) {
+    house.start("lines", &[]).is(0, "");
+    // 5 + 40,000 bytes in a line: 32 KiB and the rest.
+    assert_eq!(
+        house.hear(),
+        r#"["3:one:true", "3:two:true", "32768:threexx:true", "7237:xxxxxxx:true", "4:0022:true", "6:no end:false"] Some(7)"#
+    );
+}
+
+fn running_what_cannot() {
+    let nothing = |_: parts::OutputLine<'_>| panic!("nothing runs");
+    let error =
+        Program::new("/nonexistent/program").and_then(|program| program.run(nothing)).expect_err("no such file");
+    assert_eq!(error.step(), Step::Execute);
+    report(error);
+    let mut program = Program::new("/bin/true").expect("a path");
+    program.directory("/nonexistent").expect("a path");
+    report(program.run(nothing).expect_err("no such directory"));
+    // SAFETY: signal takes two numbers.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+    report(Program::new("/bin/true").and_then(|program| program.run(nothing)).expect_err("its status is lost"));
+}
+
+fn cannot_run(house: &mut House) {
+    house.start("cannot", &[]).is(0, "");
+    assert_eq!(house.hear(), "execve failed: /nonexistent/program: No such file or directory (2 ENOENT)");
+    assert_eq!(house.hear(), "chdir failed: /nonexistent: No such file or directory (2 ENOENT)");
+    assert_eq!(house.hear(), "wait failed: /bin/true: No child processes (10 ECHILD)");
+}
+
+// --- pid files ------------------------------------------------------------------------------------------------------
+
+/// Closes what it knows nothing of, the lock among that, and opens a file of its own under the same number.
+fn reused_number() {
+    pid_file().acquire().expect("the pid file").keep();
+    for fd in (3..64).filter(|fd| *fd != descriptor()) {
+        // SAFETY: close takes a number; nothing of this program is open there.
+        unsafe { libc::close(fd) };
+    }
+    let path = std::env::args().nth(1).expect("a pid file") + ".precious";
+    fs::write(&path, "precious").expect("a file");
+    let file = fs::File::options().write(true).open(path).expect("a file");
+    report(file.as_raw_fd());
+    // SAFETY: this process has one thread.
+    if unsafe { libc::fork() } == 0 {
+        // The child of a fork gives locks up, and must not close this.
+        report(file.metadata().is_ok());
+        std::process::exit(0);
+    }
+    // SAFETY: waits for that child.
+    unsafe { libc::wait(std::ptr::null_mut()) };
+    if word() == "taken" {
+        // Somebody has taken the file meanwhile: its lock was free.
+        fs::write(std::env::args().nth(1).expect("a pid file"), "1234567\n").expect("a file");
+    }
+    std::mem::forget(file);
+}
+
+fn number_of_another_file(house: &mut House) {
+    for (word, left) in [("", false), ("taken", true)] {
+        house.start("reused", &[word]).is(0, "");
+        assert_eq!(house.hear(), "3", "the number that the lock had");
+        assert_eq!(house.hear(), "true");
+        assert_eq!(fs::read_to_string(house.path("pid.precious")).expect("a file"), "precious");
+        assert_eq!(house.pid_file().exists(), left);
+    }
+}
+
+fn either_kind(house: &mut House) {
+    let file = PidFile::of_either_kind(house.pid_file()).expect("a path");
+    let mut other = std::process::Command::new("/bin/sleep").arg("60").spawn().expect("a process");
+    let other_pid = i32::try_from(other.id()).expect("a PID");
+    // As a program that does not lock leaves it, with more below.
+    fs::write(house.pid_file(), format!("{other_pid}\nmore\n")).expect("a file");
+    assert_eq!(file.status(), Ok(Status::Running(other_pid)));
+    let refused = file.acquire().expect_err("it runs");
+    assert_eq!((refused.kind(), refused.holder()), (ErrorKind::AlreadyRunning, Some(other_pid)));
+    assert_eq!(file.remove().expect_err("it runs").errno(), Some(libc::EPERM));
+    assert_eq!(PidFile::new(house.pid_file()).and_then(|file| file.status()), Ok(Status::Stale), "there is no lock");
+    assert_eq!(file.signal_and_wait(libc::SIGTERM, Some(Duration::from_secs(10))), Ok(true));
+    assert_eq!(file.status(), Ok(Status::Stale), "a zombie does not run");
+    other.wait().expect("its end");
+
+    // The PID of a process that is younger than the file.
+    let mut young = std::process::Command::new("/bin/sleep").arg("60").spawn().expect("a process");
+    fs::write(house.pid_file(), format!("{}\n", young.id())).expect("a file");
+    let hour_ago = std::time::SystemTime::now() - Duration::from_secs(3600);
+    fs::File::options().write(true).open(house.pid_file()).and_then(|it| it.set_modified(hour_ago)).expect("a file");
+    assert_eq!(file.status(), Ok(Status::Stale));
+    assert_eq!(file.signal(libc::SIGTERM).expect_err("an innocent").errno(), Some(libc::ESRCH));
+    file.acquire().expect("it is stale").release();
+    young.kill().expect("it still runs");
+    young.wait().expect("its end");
+
+    for (content, garbage) in [("", false), ("0\n", false), ("-7\n", false), ("seven\n", true)] {
+        fs::write(house.pid_file(), content).expect("a file");
+        assert_eq!((file.status(), file.is_garbage()), (Ok(Status::Stale), Ok(garbage)), "{content:?}");
+        file.remove().expect("it is stale");
+    }
+    assert_eq!(file.remove().expect_err("there is none").errno(), Some(libc::ENOENT));
+}
+
+/// Closes everything, and still has lock and queue.
+fn closing() {
+    pid_file().acquire().expect("the pid file").keep();
+    signal_queue::catch(libc::SIGUSR1).expect("a signal");
+    let mut handshake = Handshake::new().expect("a pipe");
+    let sender = handshake.sender();
+    // SAFETY: dup takes a number.
+    let copies = [0, 1, 2, 0].map(|fd| unsafe { libc::dup(fd) });
+    parts::close_all_but([descriptor(), -1, 5000].into_iter().chain(sender)).expect("memory");
+    assert!(copies.iter().all(|fd| fs::metadata(format!("/proc/self/fd/{fd}")).is_err()));
+    const STREAMS_LOCK_QUEUE_SENDER_REPORT_AND_LISTING: usize = 3 + 1 + 2 + 1 + 1 + 1;
+    assert_eq!(fs::read_dir("/proc/self/fd").expect("/proc").count(), STREAMS_LOCK_QUEUE_SENDER_REPORT_AND_LISTING);
+    // SAFETY: raise takes a number.
+    unsafe { libc::raise(libc::SIGUSR1) };
+    report(format!("{:?}", signal_queue::next()));
+    // Asked by another process: this one's own lock would not be in its way.
+    // SAFETY: this process has one thread.
+    if unsafe { libc::fork() } == 0 {
+        report(format!("{:?}", pid_file().status().map(|status| matches!(status, Status::Running(_)))));
+        std::process::exit(0);
+    }
+    // SAFETY: waits for that child.
+    unsafe { libc::wait(std::ptr::null_mut()) };
+    pid_file().remove().expect("it is ours");
+}
+
+fn closing_spares(house: &mut House) {
+    house.start("closing", &[]).is(0, "");
+    assert_eq!(house.hear(), format!("Ok(Some({}))", libc::SIGUSR1));
+    assert_eq!(house.hear(), "Ok(true)");
+    assert!(!house.pid_file().exists());
+}
