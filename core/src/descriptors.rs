@@ -3,6 +3,7 @@
 use crate::error::{Error, Failure, Step, Subject};
 use crate::sys::Errno;
 use crate::sys::{Sys, environment, fd, file, memory, process};
+use crate::text::c_text;
 use std::os::fd::RawFd;
 
 /// Descriptors to keep, in ascending order, each once.
@@ -91,10 +92,10 @@ fn close_gaps(kept: &[RawFd]) -> Result<(), Failure> {
 
 /// The sockets of `sd_listen_fds(3)`, when they are meant for this process: 3 and the following.
 fn activated() -> std::ops::Range<RawFd> {
-    let meant = environment::with(c"LISTEN_PID", crate::pidfile::number).flatten();
+    let meant = environment::with(c_text!("LISTEN_PID"), crate::pidfile::number).flatten();
     let count = match meant {
         Some(pid) if u64::try_from(process::id()) == Ok(pid) => {
-            environment::with(c"LISTEN_FDS", crate::pidfile::number).flatten().unwrap_or(0)
+            environment::with(c_text!("LISTEN_FDS"), crate::pidfile::number).flatten().unwrap_or(0)
         }
         _ => 0,
     };
@@ -116,7 +117,7 @@ fn close_between(first: RawFd, last: RawFd) -> Result<(), Failure> {
 /// Closes what `/proc/self/fd` lists. The kernel finds its place in that directory by number, so closing while reading
 /// skips nothing.
 fn close_listed(first: RawFd, last: RawFd) -> Sys<()> {
-    file::for_each_name(c"/proc/self/fd", |directory, name| {
+    file::for_each_name(c_text!("/proc/self/fd"), |directory, name| {
         let listed = crate::pidfile::number(name).and_then(|number| RawFd::try_from(number).ok());
         if let Some(fd) = listed.filter(|fd| (first..=last).contains(fd) && *fd != directory) {
             fd::close(fd);

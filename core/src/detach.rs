@@ -2,6 +2,7 @@
 
 use crate::sys::socket::{self, Address};
 use crate::sys::{environment, process};
+use crate::text::c_text;
 use std::ffi::CStr;
 
 /// Whether a start detaches: forks twice and leaves its starter, session and terminal behind.
@@ -64,9 +65,9 @@ fn stdin_is_service() -> bool {
 /// `LISTEN_PID` (`sd_listen_fds(3)`) names the process it is for. `NOTIFY_SOCKET` does not and is inherited by every child
 /// of a service, but systemd 248 and newer say beside it which process they started (`SYSTEMD_EXEC_PID`).
 fn has_service_manager() -> bool {
-    names_this_process(c"LISTEN_PID") == Some(true)
-        || environment::with(c"NOTIFY_SOCKET", |name| !name.is_empty()) == Some(true)
-            && names_this_process(c"SYSTEMD_EXEC_PID") != Some(false)
+    names_this_process(c_text!("LISTEN_PID")) == Some(true)
+        || environment::with(c_text!("NOTIFY_SOCKET"), |name| !name.is_empty()) == Some(true)
+            && names_this_process(c_text!("SYSTEMD_EXEC_PID")) != Some(false)
 }
 
 fn names_this_process(variable: &CStr) -> Option<bool> {

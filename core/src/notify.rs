@@ -4,6 +4,7 @@ use crate::error::{Error, Step};
 use crate::line::Line;
 use crate::sys::Errno;
 use crate::sys::{Sys, environment, process, socket};
+use crate::text::c_text;
 
 /// Sends assignments, one a line, such as `STATUS=reading the configuration`, to the service manager. Returns false where
 /// there is none: `NOTIFY_SOCKET` is not set.
@@ -19,7 +20,7 @@ pub fn notify(state: &str) -> Result<bool, Error> {
 /// # Errors
 /// As for [`notify`].
 pub fn notify_bytes(state: &[u8]) -> Result<bool, Error> {
-    let sent = environment::with(c"NOTIFY_SOCKET", |name| {
+    let sent = environment::with(c_text!("NOTIFY_SOCKET"), |name| {
         if name.is_empty() {
             None
         } else {
@@ -44,7 +45,7 @@ fn send(name: &[u8], state: &[u8]) -> Sys<()> {
 pub(crate) fn ready() {
     let mut line = Line::new();
     line.push(b"READY=1\nMAINPID=").push_number(i64::from(process::id()));
-    environment::with(c"NOTIFY_SOCKET", |name| {
+    environment::with(c_text!("NOTIFY_SOCKET"), |name| {
         let _: Sys<()> = send(name, line.as_bytes());
     });
 }

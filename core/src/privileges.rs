@@ -4,7 +4,7 @@ use crate::error::{Error, Failure, Step, Subject};
 use crate::sys::Errno;
 use crate::sys::identity::{self, Gid, Uid, User};
 use crate::sys::{Sys, capability, memory};
-use crate::text::Text;
+use crate::text::{Text, c_text};
 
 /// The supplementary groups of a daemon that changes its user. One that does not keeps what it has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -223,7 +223,7 @@ fn own_groups(user: &User, group: Option<Gid>) -> Result<Vec<Gid>, Error> {
     if user.name.is_empty() {
         return Ok(Vec::new());
     }
-    let name = std::ffi::CStr::from_bytes_with_nul(&user.name).unwrap_or(c"");
+    let name = std::ffi::CStr::from_bytes_with_nul(&user.name).unwrap_or(c_text!(""));
     let mut groups = Vec::new();
     for gid in identity::groups_of(name, group.unwrap_or(user.gid)).map_err(failed)? {
         if let Err(place) = groups.binary_search(&gid) {

@@ -76,18 +76,17 @@ impl Watch {
 
     /// Waits for the outcome and leaves, as a helper: everything is told to the program that wants to know.
     pub(crate) fn tell(mut self, teller: &Reporter) -> ! {
-        let outcome = self.await_daemon().unwrap_or_else(|| {
-            if let Some(daemon) = self.daemon {
-                let _: Sys<()> = teller.send(&Record::Forked(daemon));
-            }
-            self.watch()
-        });
+        let outcome = self.await_daemon();
+        if let Some(daemon) = self.daemon {
+            let _: Sys<()> = teller.send(&Record::Forked(daemon));
+        }
+        let outcome = outcome.unwrap_or_else(|| self.watch());
         let outcome = self.finish(outcome);
         let _: Sys<()> = teller.send(&outcome.as_record());
         process::exit_now(0)
     }
 
-    /// Waits for the first word, the daemon's PID; an outcome where that never comes.
+    /// Waits for the daemon's PID; an outcome where that never comes, or has come before.
     fn await_daemon(&mut self) -> Option<Outcome> {
         while self.daemon.is_none() {
             let outcome = self.hear();
@@ -153,17 +152,30 @@ impl Watch {
     fn hear(&mut self) -> Option<Outcome> {
         match self.listener.as_ref().and_then(Listener::receive) {
             Some(Record::Forked(daemon)) => {
-                self.daemon = Some(daemon);
-                self.process = Process::open(daemon).ok();
+                self.meet(daemon);
                 None
             }
-            Some(record) => Outcome::from_record(record),
+            Some(record) => {
+                // Session leader and daemon run side by side: the PID that the one tells may come after the other's word. It is
+                // on its way, or the pipe's end is.
+                if self.daemon.is_none() {
+                    if let Some(Record::Forked(daemon)) = self.listener.as_ref().and_then(Listener::receive) {
+                        self.meet(daemon);
+                    }
+                }
+                Outcome::from_record(record)
+            }
             None => {
                 self.listener = None;
                 // Without a daemon it was the session leader that ended.
                 self.daemon.is_none().then(|| Outcome::Ended(self.ended(self.leader)))
             }
         }
+    }
+
+    fn meet(&mut self, daemon: Pid) {
+        self.daemon = Some(daemon);
+        self.process = Process::open(daemon).ok();
     }
 
     /// The daemon has ended. What it wrote before is still in the pipe, also when a child of its own keeps that open.

@@ -36,7 +36,7 @@ const char *daemon_pid_file_proc_default(void);
  * of the system call: EACCES, ENOENT, ENOSPC and so on. */
 int daemon_pid_file_create(void);
 
-/* Removes the file: this process's own, or one that was left behind.
+/* Removes the file: this process's own, that of the process that this one was forked from, or one that was left behind.
  *
  * 0, or -1: ENOENT; EPERM when it belongs to another process that runs. */
 int daemon_pid_file_remove(void);

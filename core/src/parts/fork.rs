@@ -106,14 +106,19 @@ enum Heard {
     Nothing(Option<Pid>),
 }
 
+/// Session leader and daemon run side by side: the PID that the one tells may come after the other's word.
 fn hear(listener: &Listener) -> Heard {
     let mut daemon = None;
+    let mut ready = false;
     loop {
-        match (listener.receive(), daemon) {
-            (Some(Record::Forked(pid)), _) => daemon = Some(pid),
-            (Some(Record::Ready), Some(pid)) => return Heard::Ready(pid),
-            (Some(Record::Failed(failure)), _) => return Heard::Failed(failure),
-            (_, daemon) => return Heard::Nothing(daemon),
+        match listener.receive() {
+            Some(Record::Forked(pid)) => daemon = Some(pid),
+            Some(Record::Ready) => ready = true,
+            Some(Record::Failed(failure)) => return Heard::Failed(failure),
+            _ => return Heard::Nothing(daemon),
+        }
+        if let (Some(pid), true) = (daemon, ready) {
+            return Heard::Ready(pid);
         }
     }
 }

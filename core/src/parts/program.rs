@@ -179,8 +179,9 @@ fn split(output: &OwnedFd, buffer: &mut [u8], each_line: &mut impl FnMut(OutputL
         let text = buffer.get(..all).unwrap_or_default();
         // The rest after the last end of a line waits for more, unless there is none to come or no room.
         let whole = match text.iter().rposition(|byte| ends_line(*byte)) {
-            _ if got == 0 || all == buffer.len() => all,
+            _ if got == 0 => all,
             Some(end) => end + 1,
+            None if all == buffer.len() => all,
             None => 0,
         };
         for text in text.get(..whole).unwrap_or_default().split(|byte| ends_line(*byte)) {

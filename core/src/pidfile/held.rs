@@ -288,6 +288,18 @@ pub(crate) fn own_all() {
     }
 }
 
+/// Removes the file at `path`, if the process that this one was forked from holds it; false if not. Programs that have given
+/// up their privileges have a helper do that.
+pub(crate) fn remove_for_parent(path: &Text) -> Sys<bool> {
+    let inherited = SLOTS.iter().find(|slot| {
+        slot.descriptor.load(Ordering::Acquire) == TAKEN
+            && slot.owner.load(Ordering::Relaxed) != process::id()
+            && slot.path().is_some_and(|held| held == path)
+            && file::status_at(path.as_c_str()).is_ok_and(|status| status.identity == slot.identity())
+    });
+    inherited.map_or(Ok(false), |_| file::unlink(path.as_c_str()).map(|()| true))
+}
+
 fn install_handlers() -> Sys<()> {
     static INSTALLED: AtomicBool = AtomicBool::new(false);
     if INSTALLED.swap(true, Ordering::AcqRel) {

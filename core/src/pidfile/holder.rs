@@ -33,7 +33,7 @@ mod linux {
     use crate::pidfile::content::number;
     use crate::sys::Errno;
     use crate::sys::{Sys, file, time};
-    use crate::text::Text;
+    use crate::text::{Text, c_text};
     use std::time::Duration;
 
     fn below_proc(pid: Pid, rest: &[u8]) -> Sys<Text> {
@@ -71,7 +71,7 @@ mod linux {
     }
 
     fn proc_is_there() -> bool {
-        file::status_at(c"/proc/self").is_ok()
+        file::status_at(c_text!("/proc/self")).is_ok()
     }
 
     /// The inode that an `fdinfo` says this descriptor holds an exclusive flock on, from a line like

@@ -281,13 +281,17 @@ impl PidFile {
         Ok(how)
     }
 
-    /// Removes the file: this process's own, whose lock is given up with it, or a stale one.
+    /// Removes the file: this process's own, whose lock is given up with it; that of the process that this one was forked from;
+    /// or a stale one.
     ///
     /// # Errors
     /// ENOENT when there is none; EPERM when it is the file of a daemon that runs or starts; otherwise the system call that
     /// failed.
     pub fn remove(&self) -> Result<(), Error> {
         if held::release_at(&self.path) {
+            return Ok(());
+        }
+        if held::remove_for_parent(&self.path).map_err(|errno| self.error(Step::PidFile, errno))? {
             return Ok(());
         }
         let Some(file) = self.open()? else { return Err(self.error(Step::PidFile, Errno::ENOENT)) };

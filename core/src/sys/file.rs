@@ -3,11 +3,12 @@
 use super::Errno;
 use super::fd::{above_standard, own};
 use super::{Sys, check, check_size, uninterrupted};
+use crate::text::c_text;
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-pub(crate) const NULL_DEVICE: &CStr = c"/dev/null";
+pub(crate) const NULL_DEVICE: &CStr = c_text!("/dev/null");
 
 /// What stat(2) tells, as far as anybody here asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

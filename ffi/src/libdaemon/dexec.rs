@@ -84,5 +84,5 @@ fn run(mut program: Program, directory: Option<&OsStr>) -> Result<ExitStatus, Er
 
 fn log(line: OutputLine<'_>) {
     let priority = if line.is_ended { libc::LOG_INFO } else { libc::LOG_WARNING };
-    dlog::say(priority, c"client: ", line.text);
+    dlog::say(priority, b"client: ", line.text);
 }

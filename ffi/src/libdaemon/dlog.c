@@ -103,6 +103,12 @@ char *daemon_ident_from_argv0(char *argv0)
     return slash != NULL ? slash + 1 : argv0;
 }
 
+/* For what the library itself has to say: the text has no end of its own, and Rust has no printf. */
+void libdaemon_say(int prio, size_t prefix_length, const char *prefix, size_t length, const char *text)
+{
+    daemon_log(prio, "%.*s%.*s", (int)prefix_length, prefix, (int)length, text);
+}
+
 /* Before every descriptor is closed. The C library would go on using the number, which may be another file's by then: it
  * would write to that, fail, and close it. */
 void libdaemon_forget_syslog(void)

@@ -1,30 +1,28 @@
 //! What the library itself has to say.
 
 use ::daemonctx::Error;
-use libc::{c_char, c_int};
-use std::ffi::CStr;
+use libc::c_int;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 const SYSLOG: u32 = 1;
 const AUTO: u32 = 8;
 
 unsafe extern "C" {
-    fn daemon_log(prio: c_int, format: *const c_char, ...);
+    fn libdaemon_say(prio: c_int, prefix_length: usize, prefix: *const u8, length: usize, text: *const u8);
     fn libdaemon_forget_syslog();
     /// Shared with the program; an `enum` in C.
     static daemon_log_use: AtomicU32;
 }
 
 /// Logs `text` behind `prefix`.
-pub(super) fn say(priority: c_int, prefix: &CStr, text: &[u8]) {
-    let length = c_int::try_from(text.len()).unwrap_or(c_int::MAX);
-    // SAFETY: the format wants a string, a length and as many bytes.
-    unsafe { daemon_log(priority, c"%s%.*s".as_ptr(), prefix.as_ptr(), length, text.as_ptr()) };
+pub(super) fn say(priority: c_int, prefix: &[u8], text: &[u8]) {
+    // SAFETY: both are valid for reads of their lengths.
+    unsafe { libdaemon_say(priority, prefix.len(), prefix.as_ptr(), text.len(), text.as_ptr()) };
 }
 
 /// Logs an error, as it would be printed.
 pub(super) fn error(priority: c_int, error: &Error) {
-    error.with_message(|message| say(priority, c"", message));
+    error.with_message(|message| say(priority, b"", message));
 }
 
 /// In the daemon: with `DAEMON_LOG_AUTO`, syslog alone from now on.

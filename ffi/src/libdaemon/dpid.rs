@@ -48,7 +48,7 @@ fn find() -> Result<(PidFile, pid_t), c_int> {
         Status::Unknown => Err(file.is_running().err().map_or(libc::EACCES, |error| logged(libc::LOG_WARNING, &error))),
         Status::Stale => {
             let errno = if file.is_garbage() == Ok(true) { libc::EINVAL } else { libc::ESRCH };
-            dlog::say(libc::LOG_WARNING, c"removing the stale pid file ", file.path().as_os_str().as_bytes());
+            dlog::say(libc::LOG_WARNING, b"removing the stale pid file ", file.path().as_os_str().as_bytes());
             if let Err(error) = file.remove() {
                 dlog::error(libc::LOG_WARNING, &error);
             }
