@@ -134,10 +134,9 @@ pub fn reset_all_but(except: &[i32]) {
 pub fn block_only(signals: &[i32]) -> Result<(), Error> {
     let mut set = Set::empty();
     for &signal in signals {
-        if !(1..=signal::LAST).contains(&signal) {
+        if !set.add(signal) {
             return Err(Error::os(Step::Signals, Subject::Signal(signal), Errno::EINVAL));
         }
-        set.add(signal);
     }
     signal::set_mask(&set);
     Ok(())

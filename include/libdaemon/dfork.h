@@ -36,8 +36,8 @@ void daemon_retval_done(void);
 /* In the starter, once: waits for the daemon's number, so many seconds at the most, any time for 0 and less. A daemon that
  * ends without having sent one is noticed at once.
  *
- * Returns the number, or -1: ETIMEDOUT, after which it may be called again; EINVAL when the daemon is gone; EBADF without a
- * pipe. */
+ * Returns the number, or -1: ETIMEDOUT, or EINTR when a signal was handled, after which it may be called again; EINVAL
+ * when the daemon is gone; EBADF without a pipe. */
 int daemon_retval_wait(int timeout);
 
 /* In the daemon, once: sends a number to the starter. Not -1, which the starter could not tell from a failure.

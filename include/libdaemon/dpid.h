@@ -32,8 +32,8 @@ const char *daemon_pid_file_proc_default(void);
  * at the latest at exit(3). Of any number of programs that call this at once, one gets it. A file that was left behind is
  * replaced.
  *
- * 0, or -1: EEXIST when the daemon of that file runs; ELOOP, EISDIR, EINVAL for what is no regular file; otherwise the errno
- * of the system call: EACCES, ENOENT, ENOSPC and so on. */
+ * 0, or -1: EEXIST when the daemon of that file runs, or when what is there is no regular file or cannot be replaced; otherwise
+ * the errno of the system call: EACCES, ENOENT, ENOSPC and so on. */
 int daemon_pid_file_create(void);
 
 /* Removes the file: this process's own, that of the process that this one was forked from, or one that was left behind.

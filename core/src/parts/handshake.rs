@@ -38,7 +38,7 @@ impl Handshake {
     /// noticed at once even when a child of it lives on with the descriptor.
     ///
     /// # Errors
-    /// ETIMEDOUT: it may be waited again. EBADF in the daemon. Or, without an errno, that everybody is gone who could have sent.
+    /// ETIMEDOUT, or EINTR when a signal was handled: it may be waited again. EBADF in the daemon. Or, without an errno, that everybody is gone who could have sent.
     pub fn wait(&mut self, daemon: Option<i32>, timeout: Option<Duration>) -> Result<i32, Error> {
         // Otherwise the end of the pipe would never come: this process itself could still write.
         self.reporter = None;
@@ -62,9 +62,9 @@ impl Handshake {
                 return Err(lost(daemon));
             }
             gone = fds.iter().any(|fd| fd.revents != 0);
-            if !gone && deadline.passed() {
-                let timeout = Subject::Time(timeout.unwrap_or_default());
-                return Err(Error::os(Step::Ready, timeout, Errno::ETIMEDOUT));
+            if !gone {
+                let why = if deadline.passed() { Errno::ETIMEDOUT } else { Errno::EINTR };
+                return Err(Error::os(Step::Ready, Subject::Time(timeout.unwrap_or_default()), why));
             }
         }
     }

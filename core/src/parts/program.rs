@@ -73,7 +73,7 @@ impl Program {
     }
 
     /// Runs the program. What it writes to standard output and standard error is handed to `each_line`, without the line's
-    /// end; a last line that has none is handed over as well, empty ones are not. A carriage return or a NUL ends a line too.
+    /// end; a last line that has none is handed over as well, empty ones are not. A NUL ends a line too.
     ///
     /// Comes back when the program has ended and everybody who has inherited its output has closed that. Signals that
     /// arrive meanwhile are neither taken nor lost.
@@ -197,5 +197,5 @@ fn split(output: &OwnedFd, buffer: &mut [u8], each_line: &mut impl FnMut(OutputL
 }
 
 fn ends_line(byte: u8) -> bool {
-    matches!(byte, b'\n' | b'\r' | 0)
+    matches!(byte, b'\n' | 0)
 }

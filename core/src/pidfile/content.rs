@@ -6,7 +6,7 @@ use crate::sys::process::Pid;
 pub(super) const ROOM: usize = 64;
 
 /// The highest PID that Linux ever gives (`PID_MAX_LIMIT`); proc(5) names it.
-const HIGHEST: u64 = 1 << 22;
+const HIGHEST: Pid = 1 << 22;
 
 /// A decimal number and nothing else.
 pub(crate) fn number(bytes: &[u8]) -> Option<u64> {
@@ -26,7 +26,7 @@ pub(super) enum Content {
     Pid(Pid),
     /// Nothing: a start has not come so far, or a daemon that could not remove the file has emptied it.
     Empty,
-    /// A number that must not be signalled: 0 and 1, negative ones (a process group to kill(2)), what no process can have.
+    /// A number that must not be signalled: 0 and 1, negative ones (a process group to kill(2)), one that no process can have.
     NoPid,
     /// Anything else.
     Garbage,
@@ -51,8 +51,11 @@ impl Content {
         if line.len() >= ROOM || digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
             return Self::Garbage;
         }
-        let pid = number(text).filter(|pid| (2..=HIGHEST).contains(pid)).and_then(|pid| Pid::try_from(pid).ok());
-        pid.map_or(Self::NoPid, Self::Pid)
+        match number(digits).map(Pid::try_from) {
+            Some(Ok(pid)) if text == digits && (2..=HIGHEST).contains(&pid) => Self::Pid(pid),
+            Some(Ok(_)) => Self::NoPid,
+            _ => Self::Garbage,
+        }
     }
 }
 
@@ -84,7 +87,9 @@ mod tests {
             ("-1\n", NoPid),
             ("-4711\n", NoPid),
             ("4194305\n", NoPid),
-            ("99999999999999999999999\n", NoPid),
+            ("2147483647\n", NoPid),
+            ("2147483648\n", Garbage),
+            ("99999999999999999999999\n", Garbage),
             ("\n", Garbage),
             ("-\n", Garbage),
             ("+7\n", Garbage),

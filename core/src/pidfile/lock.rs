@@ -74,7 +74,16 @@ fn open(path: &Text) -> Result<Opened, Error> {
             Ok(Opened::Existing(file))
         }
         Err(Errno::ENOENT) => Ok(Opened::Vanished),
-        Err(errno) => Err(failed(path, errno)),
+        Err(errno) => Err(refuse_unwritable(path, errno)),
+    }
+}
+
+/// Why a file cannot be had that this process may not write to: mostly because somebody else has it.
+fn refuse_unwritable(path: &Text, errno: Errno) -> Error {
+    let readable = file::open(path.as_c_str(), libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK, 0);
+    match readable {
+        Ok(file) if is_held(file.as_raw_fd()) == Ok(true) => held_by(path, read(file.as_raw_fd()).pid()),
+        _ => failed(path, errno),
     }
 }
 

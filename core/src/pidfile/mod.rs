@@ -312,6 +312,12 @@ impl PidFile {
         }
     }
 
+    /// Whether there is anything at the path, be it a pid file or not.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        file::status_at(self.path.as_c_str()).is_ok()
+    }
+
     /// Opens the file to read it, without waiting and without following a link.
     fn open(&self) -> Result<Option<OwnedFd>, Error> {
         // Looked at before it is opened: opening a device can have effects.

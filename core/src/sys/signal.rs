@@ -44,10 +44,10 @@ impl Set {
         set
     }
 
-    /// Adds a signal; a number that is none is left out.
-    pub(crate) fn add(&mut self, signal: Signal) {
+    /// Adds a signal; false for a number that is none, or one that the C library keeps for itself.
+    pub(crate) fn add(&mut self, signal: Signal) -> bool {
         // SAFETY: `self` is an initialised set; a bad number is EINVAL.
-        unsafe { libc::sigaddset(&raw mut self.0, signal) };
+        unsafe { libc::sigaddset(&raw mut self.0, signal) == 0 }
     }
 
     pub(crate) fn contains(&self, signal: Signal) -> bool {
@@ -105,9 +105,12 @@ impl Disposition {
         Self::of(handler as *const () as libc::sighandler_t, libc::SA_RESETHAND | libc::SA_NODEFER)
     }
 
-    /// A handler for which interrupted system calls are restarted.
+    /// A handler for which interrupted system calls are restarted, and which no other signal interrupts: of several that are
+    /// pending the kernel would otherwise run the last one's first.
     pub(crate) fn handler(handler: extern "C" fn(Signal)) -> Self {
-        Self::of(handler as *const () as libc::sighandler_t, libc::SA_RESTART)
+        let mut action = Self::of(handler as *const () as libc::sighandler_t, libc::SA_RESTART);
+        action.0.sa_mask = Set::full().0;
+        action
     }
 
     pub(crate) fn is_handler(&self) -> bool {

@@ -190,7 +190,7 @@ fn small_queue(house: &mut House) {
 fn running_lines() {
     let mut program = Program::new("/bin/sh").expect("a path");
     let script =
-        r#"printf 'one\r\ntwo\n\n\0three'; head -c 40000 /dev/zero | tr '\0' x; echo; umask; printf 'no end'; exit 7"#;
+        r#"printf 'one\ntwo\n\n\0three'; head -c 40000 /dev/zero | tr '\0' x; echo; umask; printf 'no end'; exit 7"#;
     program
         .argument("sh")
         .and_then(|program| program.argument("-c"))

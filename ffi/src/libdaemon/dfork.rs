@@ -3,6 +3,7 @@
 use super::{dlog, fail, list, result};
 use crate::errno::keeping_errno;
 use crate::heap::{from_c, to_c};
+use ::daemonctx::Error;
 use ::daemonctx::parts::{self, Forked, Handshake};
 use libc::{c_int, pid_t};
 use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
@@ -71,8 +72,7 @@ extern "C" fn daemon_retval_wait(timeout: c_int) -> c_int {
     let daemon = DAEMON.load(Ordering::Relaxed);
     let timeout = u64::try_from(timeout).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs);
     let waited = handshake.wait((daemon != 0).then_some(daemon), timeout);
-    // After a timeout it may be waited again.
-    if matches!(&waited, Err(error) if error.errno() == Some(libc::ETIMEDOUT)) {
+    if matches!(waited.as_ref().map_err(Error::errno), Err(Some(libc::ETIMEDOUT | libc::EINTR))) {
         keep(handshake);
     }
     match waited {

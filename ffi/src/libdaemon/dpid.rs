@@ -1,7 +1,7 @@
 //! The pid file.
 
 use super::{dlog, fail, result};
-use ::daemonctx::{Error, ErrorKind, PidFile, PidFileLock, Status};
+use ::daemonctx::{Error, PidFile, PidFileLock, Status};
 use libc::{c_char, c_int, pid_t};
 use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
@@ -59,15 +59,15 @@ fn find() -> Result<(PidFile, pid_t), c_int> {
 
 #[unsafe(no_mangle)]
 extern "C" fn daemon_pid_file_create() -> c_int {
-    let acquired = match file() {
-        Ok(file) => file.acquire().map(PidFileLock::keep),
+    let file = match file() {
+        Ok(file) => file,
         Err(errno) => return fail(errno),
     };
-    let running = matches!(&acquired, Err(error) if error.kind() == ErrorKind::AlreadyRunning);
-    match result(acquired, libc::EIO) {
-        -1 if running => fail(libc::EEXIST),
-        result => result,
-    }
+    let acquired = file.acquire().map(PidFileLock::keep);
+    // A daemon's, or something that is no pid file: what open(2) with O_EXCL says of both.
+    let exists = acquired.is_err() && file.exists();
+    let result = result(acquired, libc::EIO);
+    if exists { fail(libc::EEXIST) } else { result }
 }
 
 #[unsafe(no_mangle)]
