@@ -10,6 +10,8 @@ PYTHON_TOOLS := 'maturin>=1.8,<2' 'pytest>=7' pytest-timeout 'mypy>=1.10'
 # The original libdaemon, unpacked and not installed: what programs that exist were built with.
 DEBIAN := target/debian
 ORIGINAL := $(abspath $(DEBIAN))/root/usr
+# The example that libdaemon-dev has.
+TESTD := $(ORIGINAL)/share/doc/libdaemon-dev/examples/testd.c.gz
 ORIGINAL_LIB = $(ORIGINAL)/lib/$(shell $(CC) -print-multiarch)
 
 .PHONY: help build library original python demo check check-rust check-c check-original check-abi check-clients check-python \
@@ -67,14 +69,22 @@ check-rust:
 	@echo "== Rust: unit tests, documentation examples, real processes"
 	$(CARGO) test -p daemonctx
 
-check-c: library
+check-c: library original
 	@echo "== C and C++: programs run against the library"
-	$(MAKE) -C bindings/c-tests check LIBDIR=$(abspath $(LIB))
+	$(MAKE) -C bindings/c-tests check SUITES=daemonctx LIBDIR=$(abspath $(LIB)) BUILD=$(abspath target/c-tests)
+	$(MAKE) -C bindings/c-tests check SUITES=libdaemon LIBDIR=$(abspath $(LIB)) TESTD=$(TESTD) \
+		BUILD=$(abspath target/c-tests-libdaemon)
+	@echo "== C: the same, built with the original's headers and library"
+	$(MAKE) -C bindings/c-tests check SUITES=libdaemon LIBDIR=$(abspath $(LIB)) TESTD=$(TESTD) \
+		INCLUDE=$(ORIGINAL)/include LINK_LIBDIR=$(ORIGINAL_LIB) BUILD=$(abspath target/c-tests-built-with-original)
 
 check-original: library original
 	@echo "== C: the tests of libdaemon's interface, on the original"
-	$(MAKE) -C bindings/c-tests check SUITES=libdaemon ORIGINAL=1 LIBDIR=$(ORIGINAL_LIB) INCLUDE=$(ORIGINAL)/include \
-		BUILD=$(abspath target/c-tests-original)
+	$(MAKE) -C bindings/c-tests check SUITES=libdaemon ORIGINAL=1 LIBDIR=$(ORIGINAL_LIB) TESTD=$(TESTD) \
+		INCLUDE=$(ORIGINAL)/include BUILD=$(abspath target/c-tests-original)
+	@echo "== C: the same, built with our headers and library"
+	$(MAKE) -C bindings/c-tests check SUITES=libdaemon ORIGINAL=1 LIBDIR=$(ORIGINAL_LIB) TESTD=$(TESTD) \
+		LINK_LIBDIR=$(abspath $(LIB)) BUILD=$(abspath target/c-tests-built-with-ours)
 
 check-abi: library original
 	@echo "== C: what the library exports, compared with the original"

@@ -2,7 +2,7 @@
 
 use crate::sys::process::Pid;
 
-/// Room for any PID and what surrounds it; a first line that is longer holds none.
+/// Room for any PID and what surrounds it; what is longer holds none.
 pub(super) const ROOM: usize = 64;
 
 /// The highest PID that Linux ever gives (`PID_MAX_LIMIT`); proc(5) names it.
@@ -40,21 +40,28 @@ impl Content {
         }
     }
 
-    /// Digits on the first line, with white space around them at most. Some programs write more lines below.
+    /// Digits, with white space around them at most.
     pub(super) fn of(bytes: &[u8]) -> Self {
         if bytes.is_empty() {
             return Self::Empty;
         }
-        let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
-        let text = line.trim_ascii();
+        let text = bytes.trim_ascii();
         let digits = text.strip_prefix(b"-").unwrap_or(text);
-        if line.len() >= ROOM || digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        if bytes.len() >= ROOM || digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
             return Self::Garbage;
         }
         match number(digits).map(Pid::try_from) {
             Some(Ok(pid)) if text == digits && (2..=HIGHEST).contains(&pid) => Self::Pid(pid),
             Some(Ok(_)) => Self::NoPid,
             _ => Self::Garbage,
+        }
+    }
+
+    /// The same on the first line: programs that are not ours may write more below.
+    pub(super) fn of_foreign(bytes: &[u8]) -> Self {
+        match bytes.split_inclusive(|&byte| byte == b'\n').next() {
+            Some(line) => Self::of(line),
+            None => Self::Empty,
         }
     }
 }
@@ -72,9 +79,11 @@ mod tests {
 
     #[test]
     fn what_is_a_pid() {
-        for (text, pid) in [("2\n", 2), ("4711", 4711), (" 123 \n", 123), ("4194304\n", 4_194_304), ("7\n/data\n", 7)] {
+        for (text, pid) in [("2\n", 2), ("4711", 4711), (" 123 \n", 123), ("4194304\n", 4_194_304)] {
             assert_eq!(Content::of(text.as_bytes()), Pid(pid), "{text:?}");
+            assert_eq!(Content::of_foreign(text.as_bytes()), Pid(pid), "{text:?}");
         }
+        assert_eq!((Content::of(b"7\n/data\n"), Content::of_foreign(b"7\n/data\n")), (Garbage, Pid(7)));
     }
 
     #[test]
@@ -102,6 +111,7 @@ mod tests {
         ];
         for (text, content) in none {
             assert_eq!(Content::of(text.as_bytes()), content, "{text:?}");
+            assert_eq!(Content::of_foreign(text.as_bytes()), content, "{text:?}");
         }
     }
 }

@@ -82,7 +82,7 @@ fn open(path: &Text) -> Result<Opened, Error> {
 fn refuse_unwritable(path: &Text, errno: Errno) -> Error {
     let readable = file::open(path.as_c_str(), libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK, 0);
     match readable {
-        Ok(file) if is_held(file.as_raw_fd()) == Ok(true) => held_by(path, read(file.as_raw_fd()).pid()),
+        Ok(file) if is_held(file.as_raw_fd()) == Ok(true) => held_by(path, read(file.as_raw_fd(), Proof::Lock).pid()),
         _ => failed(path, errno),
     }
 }
@@ -134,7 +134,7 @@ fn take_existing(path: &Text, file: OwnedFd, proof: Proof) -> Result<Option<Owne
 /// A file that names a living daemon of a program that does not lock is not stale, though its lock is free.
 fn refuse_living(path: &Text, file: RawFd) -> Result<(), Error> {
     let status = file::status_of(file).map_err(|errno| failed(path, errno))?;
-    match read(file).pid() {
+    match read(file, Proof::Either).pid() {
         Some(pid) if holder::began_before(pid, &status) == Answer::Yes => Err(held_by(path, Some(pid))),
         _ => Ok(()),
     }
@@ -181,7 +181,7 @@ fn lock(path: &Text, file: RawFd) -> Result<(), Error> {
         if lock(Lock::Shared)? {
             file::unlock(file);
         } else {
-            let content = read(file);
+            let content = read(file, Proof::Lock);
             if round > TRIES_WHERE_HELD || !names_nobody(content) {
                 return Err(held_by(path, content.pid()));
             }
@@ -213,8 +213,9 @@ pub(super) fn is_held(file: RawFd) -> Sys<bool> {
 }
 
 /// What is in an open pid file; what cannot be read is garbage.
-pub(super) fn read(file: RawFd) -> Content {
+pub(super) fn read(file: RawFd, proof: Proof) -> Content {
     let mut room = [0; content::ROOM];
     let length = file::read_start(file, &mut room).ok();
-    length.and_then(|length| room.get(..length)).map_or(Content::Garbage, Content::of)
+    let bytes = length.and_then(|length| room.get(..length));
+    bytes.map_or(Content::Garbage, if proof == Proof::Lock { Content::of } else { Content::of_foreign })
 }

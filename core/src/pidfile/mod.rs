@@ -193,7 +193,7 @@ impl PidFile {
     /// # Errors
     /// The file is no regular file, or cannot be read.
     pub fn read_pid(&self) -> Result<Option<i32>, Error> {
-        Ok(self.open()?.and_then(|file| lock::read(file.as_raw_fd()).pid()))
+        Ok(self.open()?.and_then(|file| lock::read(file.as_raw_fd(), self.proof).pid()))
     }
 
     /// Whether there is a file with something in it that is no number at all: words, two numbers, half a line.
@@ -201,7 +201,7 @@ impl PidFile {
     /// # Errors
     /// As for [`read_pid`](Self::read_pid).
     pub fn is_garbage(&self) -> Result<bool, Error> {
-        Ok(self.open()?.is_some_and(|file| lock::read(file.as_raw_fd()) == Content::Garbage))
+        Ok(self.open()?.is_some_and(|file| lock::read(file.as_raw_fd(), self.proof) == Content::Garbage))
     }
 
     /// What the file says about its daemon. The daemon is not disturbed, and neither is a start that goes on meanwhile.
@@ -354,7 +354,7 @@ impl PidFile {
     /// First the pidfd, then the proof: a process that has the PID while the lock is held and the file still says so is the
     /// one that wrote it. Proving first and opening the pidfd afterwards would leave time for the PID to be reused.
     fn find(&self, file: &OwnedFd) -> Result<Option<Target>, Error> {
-        let Some(pid) = lock::read(file.as_raw_fd()).pid() else { return Ok(None) };
+        let Some(pid) = lock::read(file.as_raw_fd(), self.proof).pid() else { return Ok(None) };
         let process = match Process::open(pid) {
             Ok(process) => process,
             Err(Errno::ESRCH | Errno::EINVAL) => return Ok(None),
@@ -365,7 +365,8 @@ impl PidFile {
             true => holder::holds(pid, &status) != Answer::No,
             false => self.proof != Proof::Lock && holder::began_before(pid, &status) == Answer::Yes,
         };
-        let same = lock::read(file.as_raw_fd()).pid() == Some(pid) && lock::is_at(&self.path, file.as_raw_fd());
+        let same =
+            lock::read(file.as_raw_fd(), self.proof).pid() == Some(pid) && lock::is_at(&self.path, file.as_raw_fd());
         Ok((meant && same).then_some(Target { process, pid, named_by: status.owner }))
     }
 

@@ -136,8 +136,9 @@ fn parent() {
         }
     }
     // SAFETY: as above.
-    if unsafe { parts::fork(0) }.expect("a daemon") == Forked::Daemon {
-        std::process::exit(0);
+    match unsafe { parts::fork(0) }.expect("a daemon") {
+        Forked::Starter(daemon) => report(daemon),
+        Forked::Daemon => std::process::exit(0),
     }
     parts::block_only(&[]).expect("none");
     let mut count = 0;
@@ -148,10 +149,12 @@ fn parent() {
 }
 
 fn other_children(house: &mut House) {
-    house.start("parent", &["left"]).is(0, "");
-    assert_eq!(house.hear(), "1", "the child's end is told");
-    house.start("parent", &["reaped"]).is(0, "");
-    assert_eq!(house.hear(), "0", "the session leader's is not");
+    // The child's end is told; the session leader's is not.
+    for (word, count) in [("left", "1"), ("reaped", "0")] {
+        house.start("parent", &[word]).is(0, "");
+        wait(house.hear_number());
+        assert_eq!(house.hear(), count);
+    }
 }
 
 // --- the queue of signals -------------------------------------------------------------------------------------------
