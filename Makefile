@@ -14,7 +14,7 @@ ORIGINAL := $(abspath $(DEBIAN))/root/usr
 TESTD := $(ORIGINAL)/share/doc/libdaemon-dev/examples/testd.c.gz
 ORIGINAL_LIB = $(ORIGINAL)/lib/$(shell $(CC) -print-multiarch)
 
-.PHONY: help build library original python demo check check-rust check-c check-original check-abi check-clients check-python \
+.PHONY: help build library original python demo check check-rust check-c check-original check-abi check-clients check-clients-original check-python \
         check-types check-library check-header check-format check-lints check-docs check-readme bench-c header ci clean
 
 help:
@@ -121,7 +121,13 @@ bench-c: library original
 
 # --- guards ----------------------------------------------------------------------------------------------------------
 
-ci: check-format check-lints check-header check-docs check
+ci: check-format check-lints check-header check-docs check check-clients-original
+
+# The tests of the clients are right where they pass on what Debian has.
+check-clients-original: original $(VENV)/.tools
+	@echo "== C: the same on the original"
+	cd bindings/c-tests/clients && LIBDAEMON_IS_ORIGINAL=1 LIBDAEMON_DIR=$(ORIGINAL_LIB) \
+		$(abspath $(VENV))/bin/python -m pytest -q
 
 check-format:
 	@echo "== format"
