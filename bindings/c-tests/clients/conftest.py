@@ -30,8 +30,9 @@ PACKAGES = """
     infinoted libinfinity-0.7-0 libxml2 libicu72 libglib2.0-0 libgsasl18 libidn12 libntlm0 libgssglue1
     mpdcron libmpdclient2
     shairport-sync dbus-daemon libapparmor1 libcap-ng0
-        libasound2 libconfig9 libjack-jackd2-0 libdb5.3 libmosquitto1 libpopt0 libpulse0 libasyncns0 libsndfile1 libflac12
-        libvorbis0a libvorbisenc2 libopus0 libogg0 libmpg123-0 libmp3lame0 libsoxr0 libgomp1 libssl3
+        libasound2 libconfig9 libjack-jackd2-0 libdb5.3 libmosquitto1 libpopt0 libpulse0 libasyncns0 libsndfile1
+        libflac12 libvorbis0a libvorbisenc2 libopus0 libogg0 libmpg123-0 libmp3lame0 libsoxr0 libgomp1 libssl3
+        libx11-6 libx11-xcb1 libxcb1 libxau6 libxdmcp6 libbsd0 libmd0
 """.split()
 
 
@@ -57,11 +58,12 @@ def traces() -> dict[str, Any]:
     names = ("avahi", "ifplugd", "team", "infinoted", "shairport", "mpdcron", "dbus", "log")
     found = {folder: sorted(name for name in os.listdir(folder) if name.startswith(names))
              for folder in ("/etc", "/run", "/var/run", "/var/lib", "/dev", "/tmp", os.path.expanduser("~"))}
+    mounts = pathlib.Path("/proc/self/mounts").read_text().splitlines()
     return {
         "files": found,
         "users": [pathlib.Path(path).read_bytes() for path in ("/etc/passwd", "/etc/group")],
-        "interfaces": [name for name in os.listdir("/sys/class/net") if name.startswith(("eth7", "plug7", "eth8", "plug8"))],
-        "mounts": [line for line in pathlib.Path("/proc/self/mounts").read_text().splitlines() if line.startswith("house ")],
+        "interfaces": [name for name in os.listdir("/sys/class/net") if name.startswith(("eth7", "plug", "eth8"))],
+        "mounts": [line for line in mounts if line.startswith("house ")],
     }
 
 

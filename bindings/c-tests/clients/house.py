@@ -60,7 +60,7 @@ def identity(path: pathlib.Path) -> tuple[int, int]:
 class Syslog:
     """/dev/log of a house. A thread empties it at once: ten datagrams fit in, then the daemon would wait."""
 
-    LINE = re.compile(r"<(?P<priority>\d+)>\w+ +\d+ [\d:]+ (?P<ident>[^\s\[\]:]+)(\[(?P<pid>\d+)\])?: (?P<text>.*)", re.S)
+    LINE = re.compile(r"<\d+>\w+ +\d+ [\d:]+ (?P<ident>[^\s\[\]:]+)\[(?P<pid>\d+)\]: (?P<text>.*)", re.S)
 
     def __init__(self, path: pathlib.Path) -> None:
         self.lines: list[str] = []
@@ -73,7 +73,10 @@ class Syslog:
         self._thread.start()
 
     def _listen(self) -> None:
-        while self._stop not in (ready := select.select([self._socket, self._stop], [], [])[0]) or len(ready) > 1:
+        while True:
+            ready = select.select([self._socket.fileno(), self._stop], [], [])[0]
+            if self._socket.fileno() not in ready:
+                return  # told to stop, and nothing is left to read
             line = self._socket.recv(65536).decode(errors="backslashreplace").rstrip("\0\n")
             with self._news:
                 self.lines.append(line)
@@ -331,7 +334,7 @@ class House:
         return process
 
     def signal(self, process: Process, number: int) -> None:
-        self.must("kill", f"-{int(number)}", str(process.pid))
+        self.must("sh", "-c", f"kill -{int(number)} {process.pid}")
 
     def dead_pid(self) -> int:
         """A PID that was a process's and is no more."""

@@ -69,8 +69,8 @@ def settings() -> None:
         "hosts": "127.0.0.1 localhost\n::1 localhost\n",
         "hostname": "house\n",
     }
-    for name, content in files.items():
-        pathlib.Path("/etc", name).write_text(content)
+    for name, text in files.items():
+        pathlib.Path("/etc", name).write_text(text)
     for name in ("avahi", "ifplugd"):
         shutil.copytree(f"{PACKAGES}/etc/{name}", f"/etc/{name}")
 

@@ -259,13 +259,12 @@ def test_starts_again_after_a_violent_death(house: House) -> None:
 def test_upgrade_while_it_runs(house: House, first: str) -> None:
     """Started with one library, asked and ended with the other: pid file and lock mean the same to both."""
     folder = f"usr/lib/{MULTIARCH}"
-    original = {"environment": {"LD_LIBRARY_PATH": f"{PACKAGES_INSIDE}/{folder}:{LIBRARY_PATH}"}}
-    tested: dict[str, dict[str, str]] = {}
-    starting, asking = (original, tested) if first == "original" else (tested, original)
-    house.must("avahi-daemon", "-D", **starting)
+    original = {"LD_LIBRARY_PATH": f"{PACKAGES_INSIDE}/{folder}:{LIBRARY_PATH}"}
+    starting, asking = (original, None) if first == "original" else (None, original)
+    house.must("avahi-daemon", "-D", environment=starting)
     daemon = house.daemon(PID_FILE, PACKAGES / folder / LIBRARY.name if starting else LIBRARY)
-    house.must("avahi-daemon", "-c", **asking)
-    result = house.run("avahi-daemon", "-D", **asking)
+    house.must("avahi-daemon", "-c", environment=asking)
+    result = house.run("avahi-daemon", "-D", environment=asking)
     assert f"already running on PID {daemon.pid}" in result.stderr, result
-    house.must("avahi-daemon", "-k", **asking)
+    house.must("avahi-daemon", "-k", environment=asking)
     assert not daemon.alive()

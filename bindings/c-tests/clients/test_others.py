@@ -103,9 +103,11 @@ def test_dnsconfd_script(avahi: House) -> None:
     assert [(number, re.sub(r":.*", "", target)) for number, target in descriptors] == [
         ("0", "/dev/null"), ("1", "pipe"), ("2", "pipe")]
     others = [line.replace("\t", " ") for line in lines if " -> " not in line and not line.startswith("total ")]
+    # What make and others start by posix_spawn(3) has the C library's own two signals ignored; nobody may change that.
+    others = [re.sub(r"(?<=SigIgn: )\w+", lambda ignored: f"{int(ignored[0], 16) & ~(3 << 31):016x}", line) for line in others]
     assert others[0].startswith("arguments + 192.0.2.53 ")
-    assert others[1:] == ["server 192.0.2.53", "umask 0022", "directory /", f"parent {daemon.pid}", "SigBlk: " + "0" * 16,
-                          "SigIgn: " + "0" * 16, "this is stderr", "last, without an end"]
+    assert others[1:] == ["server 192.0.2.53", "umask 0022", "directory /", f"parent {daemon.pid}",
+                          "SigBlk: " + "0" * 16, "SigIgn: " + "0" * 16, "this is stderr", "last, without an end"]
     stop_dnsconfd(avahi, daemon)
 
 
@@ -120,7 +122,10 @@ def test_dnsconfd_script_that_talks_much(avahi: House) -> None:
 @pytest.mark.ours_only  # the original ends the script, and the signal is lost
 def test_dnsconfd_hears_of_a_signal_after_its_script(avahi: House) -> None:
     os.mkfifo(avahi.path("/tmp/gate"))
-    daemon = start_dnsconfd(avahi, "[ -p /tmp/gate ] || exit 0; echo waiting; read line </tmp/gate; rm /tmp/gate; echo done")
+    daemon = start_dnsconfd(avahi, """
+        [ -p /tmp/gate ] || exit 0
+        echo waiting; read line </tmp/gate; rm /tmp/gate; echo done
+    """)
     avahi.log.wait("client: waiting")
     mark = avahi.log.mark()
     avahi.signal(daemon, signal.SIGHUP)
@@ -162,7 +167,8 @@ def test_autoipd(link: House) -> None:
     assert f"already running on PID {daemon.pid}" in result.stderr
     link.must("avahi-autoipd", "-k", "eth7")
     assert not daemon.alive()
-    assert not link.exists(AUTOIPD_PID_FILE)
+    # By its helper: the daemon itself may not any more.
+    until(lambda: not link.exists(AUTOIPD_PID_FILE), "the pid file is removed")
     assert link.run("avahi-autoipd", "-c", "eth7").returncode != 0
 
 
@@ -277,7 +283,7 @@ TEAMD = ("teamd", "-t", "team7", "-p", TEAMD_PID_FILE, "-c", '{"runner": {"name"
 
 
 def test_teamd_fails_to_start(house: House) -> None:
-    """Needs no kernel that can team: its starter is told by the daemon that there is no such runner, or no such device."""
+    """Needs no kernel that can team: the daemon tells its starter that there is no such runner, or no such device."""
     result = house.run(*TEAMD, "-d")
     assert result.returncode != 0
     assert "Daemon process failed" in result.stderr

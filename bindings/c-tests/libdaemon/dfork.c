@@ -72,6 +72,14 @@ static pid_t fork_by(pid_t parent)
     return (pid_t)atoi(hear_from("parent"));
 }
 
+/* The same, when daemon_fork has returned in the daemon too: its mask may be last. */
+static pid_t running_by(pid_t parent)
+{
+    pid_t daemon = fork_by(parent);
+    CHECK_INT(atoi(hear_from("daemon")), daemon);
+    return daemon;
+}
+
 static pid_t forked(surroundings *around)
 {
     return fork_by(LAUNCH(around, "forks_daemon"));
@@ -179,7 +187,7 @@ TEST("TTOU, TTIN and TSTP are ignored; other dispositions are the caller's, igno
 /* In parent and daemon alike. */
 static void keeps_signals(const char *word, const char *sigchld, uint64_t ignored, uint64_t handled)
 {
-    pid_t daemon = fork_by(LAUNCH(NULL, "forks_daemon", word));
+    pid_t daemon = running_by(LAUNCH(NULL, "forks_daemon", word));
     HEAR_FROM("signals", text("%s|", sigchld));
     HEAR_FROM("caught", "0");
     CHECK_SIGNALS(daemon, "SigIgn", stops() | ignored);
@@ -199,7 +207,7 @@ TEST("all signals blocked: they are in both, and it works")
 {
     block_all_signals();
     char *all = blocked();
-    pid_t daemon = fork_by(LAUNCH(NULL, "forks_daemon", "block", text("catch=%d", SIGCHLD)));
+    pid_t daemon = running_by(LAUNCH(NULL, "forks_daemon", "block", text("catch=%d", SIGCHLD)));
     HEAR_FROM("signals", text("handled|%s", all));
     CHECK_SIGNALS(daemon, "SigBlk", signals_of(getpid(), "SigBlk"));
     sigset_t none;
@@ -241,7 +249,7 @@ TEST("from a terminal, which closes afterwards")
 
 static void switches(int before, int in_daemon)
 {
-    pid_t daemon = (pid_t)fork_by(LAUNCH(NULL, "forks_daemon", text("use=%d", before)));
+    pid_t daemon = fork_by(LAUNCH(NULL, "forks_daemon", text("use=%d", before)));
     HEAR_FROM("daemon", text("%d %d", (int)daemon, in_daemon));
     terminate(daemon);
 }
