@@ -28,7 +28,8 @@ extern "C" {
  * last line without a newline with LOG_WARNING. Empty lines are left out; lines longer than 32 KiB are logged in pieces.
  *
  * The program has umask 022, default signals, none of them blocked, standard input on /dev/null and no other descriptor of
- * this process. Signals that arrive meanwhile stay queued for daemon_signal_next(), SIGCHLD among them.
+ * this process. Signals that arrive meanwhile stay queued for daemon_signal_next(), SIGCHLD among them. When SIGTERM, SIGINT or
+ * SIGQUIT comes and comes again, the program hangs, it seems, and is sent SIGTERM.
  *
  * 0, with what the program has exited with in *ret, if ret is not NULL; a program that could not be executed counts as one that
  * has exited with 1. -1: ECANCELED when a signal has killed it; ECHILD when its status was lost (SIGCHLD is ignored, or a

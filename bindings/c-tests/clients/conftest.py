@@ -55,12 +55,14 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
 
 def traces() -> dict[str, Any]:
     """What these clients would change on the machine if they got out of their house."""
-    names = ("avahi", "ifplugd", "team", "infinoted", "shairport", "mpdcron", "dbus", "log")
-    found = {folder: sorted(name for name in os.listdir(folder) if name.startswith(names))
-             for folder in ("/etc", "/run", "/var/run", "/var/lib", "/dev", "/tmp", os.path.expanduser("~"))}
+    names = ("avahi", "ifplugd", "teamd", "infinoted", "shairport", "mpdcron")
+    folders = ("/etc", "/run", "/var/run", "/var/lib", "/tmp", os.path.expanduser("~"))
+    found = {folder: sorted(name for name in os.listdir(folder) if name.lstrip(".").startswith(names))
+             for folder in folders}
     mounts = pathlib.Path("/proc/self/mounts").read_text().splitlines()
     return {
         "files": found,
+        "log": os.path.exists("/dev/log"),
         "users": [pathlib.Path(path).read_bytes() for path in ("/etc/passwd", "/etc/group")],
         "interfaces": [name for name in os.listdir("/sys/class/net") if name.startswith(("eth7", "plug", "eth8"))],
         "mounts": [line for line in mounts if line.startswith("house ")],

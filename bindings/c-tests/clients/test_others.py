@@ -137,6 +137,19 @@ def test_dnsconfd_hears_of_a_signal_after_its_script(avahi: House) -> None:
     avahi.must("avahi-daemon", "-k")
 
 
+def test_dnsconfd_ends_although_its_script_hangs(avahi: House) -> None:
+    """Asked to end once it may go on, as long as the script does; asked again it has to end."""
+    daemon = start_dnsconfd(avahi, "echo waiting $$; exec sleep 600")
+    script = Process(avahi, int(avahi.log.wait(r"client: waiting (\d+)")[1]))
+    for _ in range(2):
+        avahi.signal(daemon, signal.SIGTERM)
+        # Of a signal that is pending already the kernel takes no second.
+        until(lambda: not daemon.alive() or signal.SIGTERM not in daemon.signals("ShdPnd"), "it is delivered", 10)
+    script.gone()
+    daemon.gone()
+    avahi.must("avahi-daemon", "-k")
+
+
 # --- avahi-autoipd ---------------------------------------------------------------------------------------------------
 
 AUTOIPD_PID_FILE = "/run/avahi-autoipd.eth7.pid"

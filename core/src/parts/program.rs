@@ -3,9 +3,10 @@
 
 use crate::descriptors::Keep;
 use crate::error::{Error, Failure, Step, Subject};
+use crate::parts::signal_queue;
 use crate::report::{self, Record, Reporter};
 use crate::signals;
-use crate::sys::process::{self, ArgumentList, Ended, Forked};
+use crate::sys::process::{self, ArgumentList, Ended, Forked, Pid};
 use crate::sys::signal::{self, Set};
 use crate::sys::{Errno, Sys, fd, file, memory};
 use crate::text::Text;
@@ -76,7 +77,8 @@ impl Program {
     /// end; a last line that has none is handed over as well, empty ones are not. A NUL ends a line too.
     ///
     /// Comes back when the program has ended and everybody who has inherited its output has closed that. Signals that
-    /// arrive meanwhile are neither taken nor lost.
+    /// arrive meanwhile are neither taken nor lost. When this process is asked to end ([`signal_queue`](super::signal_queue) has
+    /// SIGTERM, SIGINT or SIGQUIT) and asked again, the program gets SIGTERM: it hangs, and is in the way.
     ///
     /// # Errors
     /// The step before or at execve(2) that failed: the program has not run. [`Step::WaitForProgram`] with ECHILD when somebody
@@ -95,7 +97,7 @@ impl Program {
             let _: Sys<()> = reporter.send(&Record::Failed(failure));
             process::exit_now(1);
         }
-        signal::set_mask(&mask);
+        let mut patience = Patience::new(mask);
         let pid = match forked {
             Ok(Forked::Parent(pid)) => pid,
             forked => return Err(Error::os(Step::Fork, Subject::Nothing, forked.err().unwrap_or(Errno::EAGAIN))),
@@ -103,8 +105,9 @@ impl Program {
         drop(reporter);
         let output = child.into_output();
         let failed = listener.receive();
-        let read = split(&output, &mut buffer, &mut each_line);
+        let read = split(&output, &mut buffer, &mut patience, pid, &mut each_line);
         drop(output);
+        drop(patience);
         let ended = process::wait(pid, true).unwrap_or(Ended::Unknown);
         if let Some(Record::Failed(failure)) = failed {
             return Err(self.explain(failure));
@@ -170,10 +173,54 @@ impl<'a> Child<'a> {
     }
 }
 
+/// While this lives, signals that ask this process to end arrive only where it waits, so that none is overlooked.
+struct Patience {
+    mask: Set,
+    endings: u32,
+}
+
+impl Patience {
+    /// With the mask to put back at the end.
+    fn new(mask: Set) -> Self {
+        let mut without_ends = mask;
+        for signal in signal_queue::ENDS {
+            without_ends.add(signal);
+        }
+        signal::set_mask(&without_ends);
+        Self { mask, endings: signal_queue::endings() }
+    }
+
+    /// Waits until there is something to read. Asked to end once the program may go on, asked again it has to end too.
+    fn wait(&mut self, output: &OwnedFd, program: Pid) -> Sys<()> {
+        const ONCE: u32 = 1;
+        while !fd::readable_unless_signalled(output.as_raw_fd(), &self.mask)? {
+            let asked = signal_queue::endings().wrapping_sub(self.endings);
+            if asked > ONCE {
+                self.endings = self.endings.wrapping_add(asked - ONCE);
+                process::kill(program, libc::SIGTERM)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Patience {
+    fn drop(&mut self) {
+        signal::set_mask(&self.mask);
+    }
+}
+
 /// Reads until nobody can write any more, and hands over what is between the ends of lines.
-fn split(output: &OwnedFd, buffer: &mut [u8], each_line: &mut impl FnMut(OutputLine<'_>)) -> Sys<()> {
+fn split(
+    output: &OwnedFd,
+    buffer: &mut [u8],
+    patience: &mut Patience,
+    program: Pid,
+    each_line: &mut impl FnMut(OutputLine<'_>),
+) -> Sys<()> {
     let mut filled = 0;
     loop {
+        patience.wait(output, program)?;
         let got = fd::read(output.as_raw_fd(), buffer.get_mut(filled..).unwrap_or_default())?;
         let all = filled + got;
         let text = buffer.get(..all).unwrap_or_default();

@@ -35,6 +35,11 @@ static WRITE: AtomicI32 = AtomicI32::new(NONE);
 /// What is not in the pipe yet, by signal, and all together.
 static WAITING: [AtomicU32; KINDS] = [const { AtomicU32::new(0) }; KINDS];
 static ALL_WAITING: AtomicU32 = AtomicU32::new(0);
+/// How many have come that ask a program to end.
+static ENDINGS: AtomicU32 = AtomicU32::new(0);
+
+/// The signals by which a person or a service manager asks a program to end.
+pub(crate) const ENDS: [Signal; 3] = [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
 
 /// Makes the queue, if there is none yet. [`catch`] does so by itself.
 ///
@@ -108,8 +113,16 @@ pub fn close() {
     }
 }
 
+/// How often this process has been asked to end since it began, as far as it queues these signals.
+pub(crate) fn endings() -> u32 {
+    ENDINGS.load(Ordering::Relaxed)
+}
+
 extern "C" fn caught(signal: Signal) {
     signal::keeping_errno(|| {
+        if ENDS.contains(&signal) {
+            ENDINGS.fetch_add(1, Ordering::Relaxed);
+        }
         if write(signal) == Err(Errno::EAGAIN) {
             add_waiting(signal);
             // The pipe may have been read empty just now: then nobody would look for what waits, unless there is something

@@ -133,6 +133,28 @@ pub(crate) fn poll(fds: &mut [libc::pollfd], milliseconds: libc::c_int) -> Sys<b
     }
 }
 
+/// Waits until `fd` is readable with `mask` as the signal mask meanwhile; false when a handler has run first. A signal that
+/// only `mask` lets through is never missed: it arrives in here or not at all (pselect(2)).
+pub(crate) fn readable_unless_signalled(fd: RawFd, mask: &super::signal::Set) -> Sys<bool> {
+    let mut fd = readable(fd);
+    #[cfg(not(target_vendor = "apple"))]
+    // SAFETY: one entry, no time limit, and an initialised set.
+    let ready = check(unsafe { libc::ppoll(&raw mut fd, 1, std::ptr::null(), mask.as_ptr()) });
+    #[cfg(target_vendor = "apple")]
+    let ready = {
+        // Without ppoll: what arrives between the two calls is seen at the next.
+        let before = super::signal::set_mask(mask);
+        // SAFETY: one entry.
+        let ready = check(unsafe { libc::poll(&raw mut fd, 1, -1) });
+        super::signal::set_mask(&before);
+        ready
+    };
+    match ready {
+        Err(Errno::EINTR) => Ok(false),
+        ready => ready.map(|ready| ready > 0),
+    }
+}
+
 /// Puts `O_NONBLOCK` on an open file, or takes it off.
 pub(crate) fn set_nonblocking(fd: RawFd, nonblocking: bool) -> Sys<()> {
     // SAFETY: fcntl with F_GETFL takes a number.

@@ -50,6 +50,10 @@ impl Set {
         unsafe { libc::sigaddset(&raw mut self.0, signal) == 0 }
     }
 
+    pub(super) fn as_ptr(&self) -> *const libc::sigset_t {
+        &raw const self.0
+    }
+
     pub(crate) fn contains(&self, signal: Signal) -> bool {
         // SAFETY: `self` is an initialised set; a bad number is EINVAL.
         unsafe { libc::sigismember(&raw const self.0, signal) == 1 }

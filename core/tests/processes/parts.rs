@@ -18,6 +18,7 @@ pub const TESTS: &[Test] = &[
     ("parts: other children's ends are not lost", other_children),
     ("parts: a queue smaller than the burst", small_queue),
     ("parts: a program's lines", lines),
+    ("parts: a program that hangs", hanging),
     ("parts: a program that cannot run", cannot_run),
     ("parts: a lock's number that became another file's", number_of_another_file),
     ("parts: a pid file of either kind", either_kind),
@@ -31,6 +32,7 @@ pub fn run(name: &str) -> ! {
         "parent" => parent(),
         "burst" => burst(),
         "lines" => running_lines(),
+        "hanging" => running_what_hangs(),
         "cannot" => running_what_cannot(),
         "reused" => reused_number(),
         "closing" => closing(),
@@ -215,6 +217,28 @@ fn lines(house: &mut House) {
         house.hear(),
         r#"["3:one:true", "3:two:true", "32768:threexx:true", "7237:xxxxxxx:true", "4:0022:true", "6:no end:false"] Some(7)"#
     );
+}
+
+/// Its program asks it to end once, and goes on; then it is asked again, and the program is ended.
+fn running_what_hangs() {
+    signal_queue::catch(libc::SIGTERM).and_then(|()| signal_queue::catch(libc::SIGUSR1)).expect("signals");
+    // Of a signal that is pending already the kernel takes no second.
+    let script = r#"
+        tell() { kill -$1 $PPID; while grep -q '^ShdPnd:.*[1-9a-f]' /proc/$PPID/status; do :; done; }
+        tell TERM; tell USR1; tell USR1; echo goes on; tell TERM; exec sleep 60
+    "#;
+    let mut program = Program::new("/bin/sh").expect("a path");
+    program.argument("sh").and_then(|it| it.argument("-c")).and_then(|it| it.argument(script)).expect("words");
+    let mut heard = Vec::new();
+    let status = program.run(|line| heard.push(String::from_utf8_lossy(line.text).into_owned())).expect("it runs");
+    let queued: Vec<_> = std::iter::from_fn(|| signal_queue::next().expect("a queue")).collect();
+    report(format!("{heard:?} {:?} {queued:?}", std::os::unix::process::ExitStatusExt::signal(&status)));
+}
+
+fn hanging(house: &mut House) {
+    house.start("hanging", &[]).is(0, "");
+    let (term, usr1) = (libc::SIGTERM, libc::SIGUSR1);
+    assert_eq!(house.hear(), format!("[\"goes on\"] Some({term}) {:?}", [term, usr1, usr1, term]));
 }
 
 fn running_what_cannot() {
