@@ -343,6 +343,14 @@ daemonctx_status daemonctx_set_signal(daemonctx *ctx, int signum, int action);
 daemonctx_status daemonctx_set_pid_file(daemonctx *ctx, const char *path);
 
 /*
+ A descriptor on which the daemon says that it is ready, beside all other ways: a newline is written to it, and it is closed.
+ That is how s6 and its like want it (notification-fd).
+
+ Errors: DAEMONCTX_ERROR_OPTION (EBADF): fd is negative; daemonctx_open() says so of one that is not open.
+ */
+daemonctx_status daemonctx_set_ready_descriptor(daemonctx *ctx, int fd);
+
+/*
  Whether (not 0) the daemon itself says when it is ready, by daemonctx_ready(), instead of being ready when
  daemonctx_open() is done. Until then standard error is the starter's.
  */
@@ -430,6 +438,49 @@ daemonctx_status daemonctx_close(daemonctx *ctx);
  Errors: DAEMONCTX_ERROR_SYSTEM with errno: the socket cannot be sent to. DAEMONCTX_ERROR_USAGE (EINVAL): state is NULL.
  */
 daemonctx_status daemonctx_notify(const char *state, int *sent);
+
+/*
+ The same, with copies of count descriptors (sd_pid_notify_with_fds(3)): "FDSTORE=1" has the manager keep them for the next
+ start, under the name that "FDNAME=..." on a line of its own gives.
+
+ Errors: as for daemonctx_notify(); DAEMONCTX_ERROR_SYSTEM with E2BIG for more than 253, with EBADF for one that is not open.
+ DAEMONCTX_ERROR_USAGE (EINVAL): state is NULL, or fds with a count that is not 0.
+ */
+daemonctx_status daemonctx_notify_descriptors(const char *state, const int *fds, size_t count, int *sent);
+
+/*
+ Says that the daemon is reading its configuration again ("RELOADING=1", with the time that Type=notify-reload wants);
+ daemonctx_notify() with "READY=1" says that it is done. *sent as for daemonctx_notify().
+
+ Errors: DAEMONCTX_ERROR_SYSTEM with errno.
+ */
+daemonctx_status daemonctx_notify_reloading(int *sent);
+
+/*
+ Waits until the service manager has dealt with all that was sent before (sd_notify_barrier(3)), for so many milliseconds at
+ the most, any time when negative: afterwards the process may end and nothing of it is lost. *sent as for daemonctx_notify().
+
+ Errors: DAEMONCTX_ERROR_SYSTEM with errno; ETIMEDOUT when the time passed first.
+ */
+daemonctx_status daemonctx_notify_barrier(long milliseconds, int *sent);
+
+/*
+ How often, in microseconds, the service manager wants to hear "WATCHDOG=1" at the least (sd_watchdog_enabled(3)); 0 where it
+ does not. Twice as often is well.
+ */
+unsigned long daemonctx_watchdog_interval(void);
+
+/*
+ Takes over the sockets that a service manager has opened for this process (sd_listen_fds_with_names(3)): numbers 3 and the
+ following, close-on-exec from now on; the variables are removed, so that no child takes them for its own. *count becomes how
+ many there are. May be called before daemonctx_open() or after it; the second time there are none.
+
+ With names, if names is not NULL, *names becomes an array of as many strings and NULL at its end, the units' names of the
+ sockets ("unknown" without one), in one piece for free(3).
+
+ Errors: DAEMONCTX_ERROR_SYSTEM with errno: EBADF when one is not open, ENOMEM.
+ */
+daemonctx_status daemonctx_listen_descriptors(int *count, char ***names);
 
 /*
  A pid file that its daemon locks, as this library's do. Nothing happens to the file system. A relative path is made

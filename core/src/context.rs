@@ -9,7 +9,7 @@ use crate::start;
 use crate::sys::Errno;
 use crate::sys::fd;
 use crate::text::Text;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 /// A daemon that has been opened: what [`Daemon::open`](crate::Daemon::open) gives back in it.
 ///
@@ -19,6 +19,7 @@ pub struct Context {
     program: Text,
     reporter: Option<Reporter>,
     late_stderr: Option<OwnedFd>,
+    ready_descriptor: Option<RawFd>,
     pid_file: Option<PidFileLock>,
     detached: bool,
     ready: bool,
@@ -34,6 +35,7 @@ impl Context {
             detached: reporter.is_some(),
             reporter,
             late_stderr: plan.streams.take_late(),
+            ready_descriptor: plan.ready_descriptor.take(),
             pid_file: plan.pid_file.take(),
             ready: false,
         };
@@ -41,8 +43,7 @@ impl Context {
             if let Some(reporter) = context.reporter.take() {
                 start::report_ready(&reporter);
             }
-            context.ready = true;
-            notify::ready();
+            context.tell_supervisors();
         }
         context
     }
@@ -78,9 +79,16 @@ impl Context {
             let told = reporter.send(&Record::Ready);
             told.map_err(|errno| Error::os(Step::Report, Subject::Word("starter"), errno))?;
         }
+        self.tell_supervisors();
+        Ok(())
+    }
+
+    fn tell_supervisors(&mut self) {
         self.ready = true;
         notify::ready();
-        Ok(())
+        if let Some(descriptor) = self.ready_descriptor.take() {
+            notify::newline(descriptor);
+        }
     }
 
     /// Says that the daemon cannot become ready, and why: the starter prints `message` behind the program's name and leaves

@@ -259,6 +259,19 @@ impl Daemon {
         Ok(self)
     }
 
+    /// A descriptor on which the daemon says that it is ready, beside all other ways: a newline is written to it, and it is
+    /// closed. That is how s6 and its like want it (`notification-fd`).
+    ///
+    /// # Errors
+    /// EBADF for a negative number.
+    pub fn ready_descriptor(&mut self, fd: RawFd) -> Result<&mut Self, Error> {
+        if fd < 0 {
+            return Err(Error::os(Step::ReadyDescriptor, Subject::Number(i64::from(fd)), Errno::EBADF));
+        }
+        self.options.ready_descriptor = Some(fd);
+        Ok(self)
+    }
+
     /// Whether the daemon itself says when it is ready, by [`Context::ready`], instead of being ready when `open` is done.
     pub fn manual_ready(&mut self, manual: bool) -> &mut Self {
         self.options.manual_ready = manual;

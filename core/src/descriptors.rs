@@ -1,8 +1,9 @@
 //! Descriptors: all above the standard streams are closed but those to keep.
 
+use crate::activation;
 use crate::error::{Error, Failure, Step, Subject};
 use crate::sys::Errno;
-use crate::sys::{Sys, environment, fd, file, memory, process};
+use crate::sys::{Sys, fd, file, memory};
 use crate::text::c_text;
 use std::os::fd::RawFd;
 
@@ -30,18 +31,11 @@ impl Keep {
             fd::flags(*fd).map_err(|errno| failed(fd, errno))?;
             checked.add(*fd).map_err(|errno| failed(fd, errno))?;
         }
-        for fd in activated() {
+        for fd in activation::range() {
             fd::flags(fd).map_err(|errno| failed(&fd, errno).note("LISTEN_FDS"))?;
             checked.add(fd).map_err(|errno| failed(&fd, errno))?;
         }
         Ok(checked)
-    }
-
-    /// Has programs that the daemon runs not inherit the service's sockets (`sd_listen_fds(3)`).
-    pub(crate) fn close_activated_on_exec() {
-        for fd in activated() {
-            let _: Sys<()> = fd::set_close_on_exec(fd);
-        }
     }
 
     /// Closes everything above the standard streams but `fd`.
@@ -88,19 +82,6 @@ fn close_gaps(kept: &[RawFd]) -> Result<(), Failure> {
         first = kept.saturating_add(1);
     }
     close_between(first, RawFd::MAX)
-}
-
-/// The sockets of `sd_listen_fds(3)`, when they are meant for this process: 3 and the following.
-fn activated() -> std::ops::Range<RawFd> {
-    let meant = environment::with(c_text!("LISTEN_PID"), crate::pidfile::number).flatten();
-    let count = match meant {
-        Some(pid) if u64::try_from(process::id()) == Ok(pid) => {
-            environment::with(c_text!("LISTEN_FDS"), crate::pidfile::number).flatten().unwrap_or(0)
-        }
-        _ => 0,
-    };
-    let end = RawFd::try_from(count).ok().and_then(|count| fd::FIRST_OTHER.checked_add(count));
-    fd::FIRST_OTHER..end.unwrap_or(fd::FIRST_OTHER)
 }
 
 /// Closes `first..=last` by the best way there is: one call, else what `/proc` lists, else every number there can be.

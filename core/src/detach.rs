@@ -1,9 +1,9 @@
 //! Whether to fork at all: what started this process may have detached it already.
 
+use crate::activation;
 use crate::sys::socket::{self, Address};
 use crate::sys::{environment, process};
 use crate::text::c_text;
-use std::ffi::CStr;
 
 /// Whether a start detaches: forks twice and leaves its starter, session and terminal behind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,12 +65,7 @@ fn stdin_is_service() -> bool {
 /// `LISTEN_PID` (`sd_listen_fds(3)`) names the process it is for. `NOTIFY_SOCKET` does not and is inherited by every child
 /// of a service, but systemd 248 and newer say beside it which process they started (`SYSTEMD_EXEC_PID`).
 fn has_service_manager() -> bool {
-    names_this_process(c_text!("LISTEN_PID")) == Some(true)
+    activation::is_meant(c_text!("LISTEN_PID")) == Some(true)
         || environment::with(c_text!("NOTIFY_SOCKET"), |name| !name.is_empty()) == Some(true)
-            && names_this_process(c_text!("SYSTEMD_EXEC_PID")) != Some(false)
-}
-
-fn names_this_process(variable: &CStr) -> Option<bool> {
-    let named = environment::with(variable, crate::pidfile::number)?;
-    Some(named == u64::try_from(process::id()).ok())
+            && activation::is_meant(c_text!("SYSTEMD_EXEC_PID")) != Some(false)
 }

@@ -6,7 +6,7 @@
 use crate::line::Line;
 use crate::sys::Errno;
 use crate::sys::signal::{self, Signal};
-use crate::sys::{Sys, fd, memory};
+use crate::sys::{Sys, memory};
 use crate::text::Text;
 use std::fmt;
 use std::time::Duration;
@@ -64,6 +64,8 @@ steps! {
     SignalMap => "signal map", Option;
     /// The time allowed until readiness.
     ReadyTimeout => "ready timeout", Option;
+    /// The descriptor to tell a supervisor on.
+    ReadyDescriptor => "ready descriptor", Option;
     /// Whether to detach.
     Detach => "detach", Option;
     /// Opening, locking, writing or reading the pid file.
@@ -343,7 +345,7 @@ impl Error {
         line.push_printable(program).push(b": ");
         self.write(&mut line);
         line.push(b"\n");
-        let _: Sys<usize> = signal::without_broken_pipe(|| fd::write(STDERR, line.as_bytes()));
+        let _: Sys<usize> = signal::write_without_broken_pipe(STDERR, line.as_bytes());
     }
 
     fn write(&self, line: &mut Line) {

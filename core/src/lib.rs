@@ -23,6 +23,7 @@
 
 #![deny(unsafe_code)]
 
+mod activation;
 mod context;
 mod daemon;
 mod descriptors;
@@ -45,11 +46,12 @@ mod streams;
 mod sys;
 mod text;
 
+pub use activation::{ListenDescriptor, take_listen_descriptors};
 pub use context::Context;
 pub use daemon::{Daemon, Fork};
 pub use detach::Detach;
 pub use error::{Error, ErrorKind, Step};
-pub use notify::{notify, notify_bytes};
+pub use notify::{notify, notify_barrier, notify_bytes, notify_reloading, notify_with_descriptors, watchdog_interval};
 pub use pidfile::{PidFile, PidFileLock, Status, Stopped};
 pub use privileges::Groups;
 pub use signals::SignalAction;

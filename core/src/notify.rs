@@ -1,13 +1,19 @@
 //! Telling a service manager: systemd's notify protocol (sd_notify(3)), without its library.
 
-use crate::error::{Error, Step};
+use crate::error::{Error, Step, Subject};
 use crate::line::Line;
 use crate::sys::Errno;
-use crate::sys::{Sys, environment, process, socket};
+use crate::sys::time::{self, Deadline};
+use crate::sys::{Sys, environment, fd, process, signal, socket};
 use crate::text::c_text;
+use std::os::fd::{AsRawFd, RawFd};
+use std::time::Duration;
 
 /// Sends assignments, one a line, such as `STATUS=reading the configuration`, to the service manager. Returns false where
 /// there is none: `NOTIFY_SOCKET` is not set.
+///
+/// Readiness is told by [`Context::ready`](crate::Context::ready) and need not be sent. Others that managers know are
+/// `STOPPING=1`, `STATUS=`, `ERRNO=`, `MAINPID=`, `EXTEND_TIMEOUT_USEC=`, `WATCHDOG_USEC=`.
 ///
 /// # Errors
 /// The socket that `NOTIFY_SOCKET` names cannot be sent to. A daemon need not care: nothing is left undone but the message.
@@ -20,11 +26,20 @@ pub fn notify(state: &str) -> Result<bool, Error> {
 /// # Errors
 /// As for [`notify`].
 pub fn notify_bytes(state: &[u8]) -> Result<bool, Error> {
+    notify_with_descriptors(state, &[])
+}
+
+/// The same, with copies of descriptors: `FDSTORE=1` has the manager keep them for the next start, under the name that
+/// `FDNAME=` gives.
+///
+/// # Errors
+/// As for [`notify`]; E2BIG for more than 253, EBADF for one that is not open.
+pub fn notify_with_descriptors(state: &[u8], descriptors: &[RawFd]) -> Result<bool, Error> {
     let sent = environment::with(c_text!("NOTIFY_SOCKET"), |name| {
         if name.is_empty() {
             None
         } else {
-            Some(send(name, state).map_err(|errno| Error::about(Step::Notify, name, errno)))
+            Some(send(name, state, descriptors).map_err(|errno| Error::about(Step::Notify, name, errno)))
         }
     });
     match sent.flatten() {
@@ -33,9 +48,58 @@ pub fn notify_bytes(state: &[u8]) -> Result<bool, Error> {
     }
 }
 
-fn send(name: &[u8], state: &[u8]) -> Sys<()> {
+/// Says that the daemon is reading its configuration again; [`notify`] with `READY=1` says that it is done. With the time that
+/// `Type=notify-reload` wants beside it.
+///
+/// # Errors
+/// As for [`notify`].
+pub fn notify_reloading() -> Result<bool, Error> {
+    let mut line = Line::new();
+    let now = i64::try_from(time::monotonic().as_micros()).unwrap_or(i64::MAX);
+    line.push(b"RELOADING=1\nMONOTONIC_USEC=").push_number(now);
+    notify_bytes(line.as_bytes())
+}
+
+/// Waits until the manager has dealt with all that was sent before: afterwards the process may end, or descriptors be closed,
+/// and nothing of it is lost. False where there is no manager.
+///
+/// # Errors
+/// As for [`notify`]; ETIMEDOUT when `timeout` (`None`: any time) has passed first, as it does with managers that do not know the
+/// message.
+pub fn notify_barrier(timeout: Option<Duration>) -> Result<bool, Error> {
+    let failed = |errno| Error::os(Step::Notify, Subject::Word("BARRIER=1"), errno);
+    let (ours, theirs) = fd::pipe().map_err(failed)?;
+    if !notify_with_descriptors(b"BARRIER=1", &[theirs.as_raw_fd()])? {
+        return Ok(false);
+    }
+    // Its copy is the last one then, and closing that is the answer.
+    drop(theirs);
+    let deadline = Deadline::after(timeout);
+    loop {
+        if fd::poll(&mut [fd::readable(ours.as_raw_fd())], deadline.poll_timeout()).map_err(failed)? {
+            return Ok(true);
+        }
+        if deadline.passed() {
+            return Err(failed(Errno::ETIMEDOUT));
+        }
+    }
+}
+
+/// How often the manager wants to hear `WATCHDOG=1` at the least, where it does: `WATCHDOG_USEC` is set, and `WATCHDOG_PID` is
+/// this process or not set. Twice as often is well.
+#[must_use]
+pub fn watchdog_interval() -> Option<Duration> {
+    let meant = environment::with(c_text!("WATCHDOG_PID"), crate::pidfile::number);
+    if meant.is_some_and(|pid| pid != u64::try_from(process::id()).ok()) {
+        return None;
+    }
+    let microseconds = environment::with(c_text!("WATCHDOG_USEC"), crate::pidfile::number).flatten();
+    microseconds.filter(|time| *time > 0).map(Duration::from_micros)
+}
+
+fn send(name: &[u8], state: &[u8], descriptors: &[RawFd]) -> Sys<()> {
     match name.first() {
-        Some(b'/' | b'@') => socket::send_to_unix(name, state),
+        Some(b'/' | b'@') => socket::send_to_unix(name, state, descriptors),
         _ => Err(Errno::EAFNOSUPPORT),
     }
 }
@@ -46,6 +110,12 @@ pub(crate) fn ready() {
     let mut line = Line::new();
     line.push(b"READY=1\nMAINPID=").push_number(i64::from(process::id()));
     environment::with(c_text!("NOTIFY_SOCKET"), |name| {
-        let _: Sys<()> = send(name, line.as_bytes());
+        let _: Sys<()> = send(name, line.as_bytes(), &[]);
     });
+}
+
+/// Says so to s6 and its like: a newline, and the descriptor is closed.
+pub(crate) fn newline(descriptor: RawFd) {
+    let _: Sys<usize> = signal::write_without_broken_pipe(descriptor, b"\n");
+    fd::close(descriptor);
 }

@@ -8,6 +8,7 @@ use crate::streams::Stream;
 use crate::sys::process;
 use crate::text::Text;
 use crate::{privileges, signals};
+use std::os::fd::RawFd;
 use std::time::Duration;
 
 /// What a daemon is to be, as the program said it.
@@ -25,6 +26,7 @@ pub(crate) struct Options {
     pub(crate) pid_file: Option<PidFile>,
     pub(crate) privileges: privileges::Request,
     pub(crate) manual_ready: bool,
+    pub(crate) ready_descriptor: Option<RawFd>,
     pub(crate) ready_timeout: Option<Duration>,
     pub(crate) hooks: Hooks,
 }
@@ -58,6 +60,7 @@ impl Options {
             pid_file: None,
             privileges: privileges::Request::default(),
             manual_ready: false,
+            ready_descriptor: None,
             ready_timeout: Some(READY_TIMEOUT),
             hooks: Hooks::default(),
         })

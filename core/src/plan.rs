@@ -9,10 +9,11 @@ use crate::options::{Hooks, Options};
 use crate::pidfile::{self, PidFileLock};
 use crate::streams::Stream;
 use crate::sys::Errno;
+use crate::sys::fd;
 use crate::sys::process::SecondFork;
 use crate::sys::stdio;
 use crate::text::Text;
-use crate::{descriptors, directories, privileges, signals, streams};
+use crate::{activation, descriptors, directories, privileges, signals, streams};
 use std::os::fd::RawFd;
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ pub(crate) struct Plan {
     pub(crate) pid_file_path: Option<Text>,
     pub(crate) privileges: privileges::Plan,
     pub(crate) manual_ready: bool,
+    pub(crate) ready_descriptor: Option<RawFd>,
     pub(crate) ready_timeout: Option<Duration>,
     pub(crate) hooks: Hooks,
 }
@@ -45,10 +47,15 @@ impl Plan {
 
         let root = directories.root();
         let pid_file = options.pid_file.as_ref().map(|file| file.lock(root)).transpose()?;
+        if let Some(fd) = options.ready_descriptor {
+            let open = fd::flags(fd).and_then(|_| keep.add(fd));
+            open.map_err(|errno| Error::os(Step::ReadyDescriptor, Subject::Number(i64::from(fd)), errno))?;
+        }
         for fd in streams.late_descriptor().into_iter().chain(pidfile::descriptors()) {
             keep_too(&mut keep, fd)?;
         }
-        descriptors::Keep::close_activated_on_exec();
+        activation::close_on_exec();
+        activation::prepare().map_err(|errno| Error::os(Step::KeepDescriptor, Subject::Word("LISTEN_PID"), errno))?;
         let signals = signals::Plan::new(&options.signals, pidfile::descriptors().next().is_some());
         Ok(Self {
             detach: surroundings.detaches(options.detach),
@@ -62,6 +69,7 @@ impl Plan {
             pid_file_path: options.pid_file.as_ref().map(|file| file.text().clone()),
             privileges,
             manual_ready: options.manual_ready,
+            ready_descriptor: options.ready_descriptor,
             ready_timeout: options.ready_timeout,
             hooks: options.hooks,
         })
@@ -73,6 +81,7 @@ impl Plan {
     }
 
     /// The error that a failure in the daemon is, with what the step was about.
+    #[inline(never)]
     pub(crate) fn explain(&self, failure: Failure) -> Error {
         let Failure { step, errno, value } = failure;
         let subject = match step {
@@ -86,6 +95,7 @@ impl Plan {
     }
 }
 
+#[inline(never)]
 fn keep_too(keep: &mut descriptors::Keep, fd: RawFd) -> Result<(), Error> {
     keep.add(fd).map_err(|errno: Errno| Error::os(Step::KeepDescriptor, Subject::Number(i64::from(fd)), errno))
 }

@@ -148,7 +148,7 @@ impl Reporter {
             *to = *from;
         }
         let bytes = bytes.get(..HEADER + text.len()).unwrap_or_default();
-        match signal::without_broken_pipe(|| fd::write(self.as_raw_fd(), bytes))? {
+        match signal::write_without_broken_pipe(self.as_raw_fd(), bytes)? {
             written if written == bytes.len() => Ok(()),
             _ => Err(Errno::EIO),
         }

@@ -5,6 +5,7 @@
 //! everything is prepared in [`Plan`].
 #![allow(unsafe_code, reason = "the two forks; their contract is Daemon::open's")]
 
+use crate::activation;
 use crate::error::{Error, Failure, Step};
 use crate::pidfile;
 use crate::plan::Plan;
@@ -131,6 +132,7 @@ fn open_line(plan: &mut Plan) -> Result<(Listener, Reporter), Error> {
 ///
 /// # Safety
 /// That of [`Daemon::open`](crate::Daemon::open).
+#[inline(never)]
 unsafe fn beget(plan: &mut Plan, (listener, reporter): (Listener, Reporter)) -> Result<Role, Failure> {
     let quiet = Quiet::begin();
     // The daemon is the session leader's child and an orphan in a moment: adopted, its end can be waited for like a child's.
@@ -161,6 +163,7 @@ unsafe fn beget(plan: &mut Plan, (listener, reporter): (Listener, Reporter)) -> 
 
 /// The session leader's life: a session without a terminal, a child that does not lead it and so can never get one, and
 /// away. Only the child returns.
+#[inline(never)]
 pub(crate) fn lead_session(second_fork: SecondFork, reporter: Reporter) -> Reporter {
     if let Err(errno) = process::new_session() {
         give_up(&reporter, Failure::new(Step::Session, errno));
@@ -181,6 +184,7 @@ fn become_daemon(plan: &mut Plan) -> Result<(), Failure> {
     plan.signals.apply()?;
     plan.streams.apply()?;
     plan.keep.close_others()?;
+    activation::hand_over();
     plan.directories.apply()?;
     if plan.prevent_core {
         process::forbid_core_files().map_err(|errno| Failure::new(Step::CoreLimit, errno))?;

@@ -64,6 +64,7 @@ impl Text {
     }
 
     /// A path made absolute from the present working directory, as it stays right after chdir.
+    #[inline(never)]
     pub(crate) fn absolute_path(bytes: &[u8]) -> Sys<Self> {
         if bytes.first() == Some(&b'/') || bytes.is_empty() {
             return Self::path(bytes);

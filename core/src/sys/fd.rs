@@ -26,12 +26,14 @@ pub(super) fn above_standard(fd: OwnedFd) -> Sys<OwnedFd> {
 }
 
 /// A close-on-exec duplicate above the standard streams.
+#[inline(never)]
 pub(crate) fn duplicate(fd: RawFd) -> Sys<OwnedFd> {
     // SAFETY: fcntl with F_DUPFD_CLOEXEC takes two numbers; a bad one is EBADF.
     own(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, FIRST_OTHER) })
 }
 
 /// Makes `to` the same open file as `from`, without close-on-exec.
+#[inline(never)]
 pub(crate) fn connect(from: RawFd, to: RawFd) -> Sys<()> {
     // SAFETY: dup2 takes two numbers. What `to` was before is closed: callers name only standard streams.
     uninterrupted(|| check(unsafe { libc::dup2(from, to) })).map(drop)
@@ -43,6 +45,7 @@ pub(crate) fn is_open(fd: RawFd) -> bool {
 }
 
 /// The descriptor flags; EBADF when it is not open.
+#[inline(never)]
 pub(crate) fn flags(fd: RawFd) -> Sys<libc::c_int> {
     // SAFETY: fcntl with F_GETFD takes a number.
     check(unsafe { libc::fcntl(fd, libc::F_GETFD) })
@@ -121,6 +124,7 @@ pub(crate) fn readable(fd: RawFd) -> libc::pollfd {
 
 /// Waits until one of `fds` is ready; false when `milliseconds` have passed (-1: never). A negative descriptor is skipped.
 /// May come back early with nothing ready after a signal handler ran.
+#[inline(never)]
 pub(crate) fn poll(fds: &mut [libc::pollfd], milliseconds: libc::c_int) -> Sys<bool> {
     // SAFETY: `fds` is a valid array of its length.
     match check(unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, milliseconds) }) {

@@ -16,6 +16,7 @@ pub(crate) struct Process {
 }
 
 #[cfg(target_os = "linux")]
+#[inline(never)]
 fn open(pid: Pid) -> Sys<OwnedFd> {
     // SAFETY: pidfd_open takes two numbers.
     let result = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };

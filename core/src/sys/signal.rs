@@ -61,6 +61,7 @@ impl Set {
 }
 
 /// Makes `set` this thread's signal mask and gives back what it was.
+#[inline(never)]
 pub(crate) fn set_mask(set: &Set) -> Set {
     let mut before = Set::empty();
     // SAFETY: both sets are initialised. With SIG_SETMASK and valid sets pthread_sigmask cannot fail.
@@ -139,6 +140,7 @@ pub(crate) fn disposition(signal: Signal) -> Sys<Disposition> {
 }
 
 /// Changes what a signal does and gives back what it did.
+#[inline(never)]
 pub(crate) fn set_disposition(signal: Signal, new: &Disposition) -> Sys<Disposition> {
     let mut before = Disposition::default();
     // SAFETY: both are valid. The handlers installed here are async-signal-safe functions of this crate, or what the
@@ -215,15 +217,15 @@ pub(crate) fn ignored_at_load(signal: Signal) -> bool {
     at_load::ignored(signal)
 }
 
-/// Runs `write` so that a broken pipe is EPIPE only: the SIGPIPE that comes with it is taken back (sigpipe belongs to the
+/// Writes once, so that a broken pipe is EPIPE only: the SIGPIPE that comes with it is taken back (sigpipe belongs to the
 /// thread that wrote, so blocking it here and waiting for it cannot take another thread's).
-pub(crate) fn without_broken_pipe<T>(write: impl FnOnce() -> Sys<T>) -> Sys<T> {
+pub(crate) fn write_without_broken_pipe(fd: std::os::fd::RawFd, bytes: &[u8]) -> Sys<usize> {
     let mut pipe = Set::empty();
     pipe.add(libc::SIGPIPE);
     let mut before = Set::empty();
     // SAFETY: both sets are initialised.
     unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const pipe.0, &raw mut before.0) };
-    let result = write();
+    let result = super::fd::write(fd, bytes);
     if matches!(result, Err(Errno::EPIPE)) && !before.contains(libc::SIGPIPE) {
         take_pending(&pipe);
     }

@@ -48,8 +48,12 @@ pub(crate) fn is_listening(fd: RawFd) -> bool {
     option(fd, libc::SO_ACCEPTCONN).is_ok_and(|value| value != 0)
 }
 
-/// Sends one datagram to a Unix socket, named by a path or, after a leading `@`, by an abstract name (Linux).
-pub(crate) fn send_to_unix(name: &[u8], message: &[u8]) -> Sys<()> {
+/// How many descriptors go along with one datagram: `SCM_MAX_FD` of Linux.
+pub(crate) const MOST_DESCRIPTORS: usize = 253;
+
+/// Sends one datagram to a Unix socket, named by a path or, after a leading `@`, by an abstract name (Linux), with copies of
+/// `descriptors`; E2BIG for too many of them.
+pub(crate) fn send_to_unix(name: &[u8], message: &[u8], descriptors: &[RawFd]) -> Sys<()> {
     #[cfg(target_os = "linux")]
     let flags = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
     #[cfg(not(target_os = "linux"))]
@@ -69,16 +73,48 @@ pub(crate) fn send_to_unix(name: &[u8], message: &[u8]) -> Sys<()> {
     let length = std::mem::offset_of!(libc::sockaddr_un, sun_path) + name.len();
     // SAFETY: socket takes three numbers.
     let socket = own(unsafe { libc::socket(libc::AF_UNIX, flags, 0) })?;
-    // SAFETY: message and address are valid for reads of the lengths given.
-    let sent = check_size(unsafe {
-        libc::sendto(
-            socket.as_raw_fd(),
-            message.as_ptr().cast(),
-            message.len(),
-            libc::MSG_NOSIGNAL,
-            (&raw const address).cast(),
-            length as libc::socklen_t,
-        )
-    })?;
+    let mut control = Control::new(descriptors)?;
+    let mut part = libc::iovec { iov_base: message.as_ptr().cast_mut().cast(), iov_len: message.len() };
+    // SAFETY: `msghdr` is a C struct of integers and nullable pointers, for which all zeroes is a value.
+    let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+    header.msg_name = (&raw mut address).cast();
+    header.msg_namelen = length as libc::socklen_t;
+    header.msg_iov = &raw mut part;
+    header.msg_iovlen = 1;
+    if !descriptors.is_empty() {
+        header.msg_control = (&raw mut control).cast();
+        header.msg_controllen = Control::length(descriptors.len()) as _;
+    }
+    // SAFETY: address, message and control data are valid for reads of the lengths given.
+    let sent = check_size(unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, libc::MSG_NOSIGNAL) })?;
     if sent == message.len() { Ok(()) } else { Err(Errno::EIO) }
+}
+
+/// One `SCM_RIGHTS` message (cmsg(3)): the header is followed by the descriptors without a gap on every system this runs on,
+/// as their alignment is less than its.
+#[repr(C)]
+struct Control {
+    header: libc::cmsghdr,
+    descriptors: [RawFd; MOST_DESCRIPTORS],
+}
+
+impl Control {
+    fn new(descriptors: &[RawFd]) -> Sys<Self> {
+        if descriptors.len() > MOST_DESCRIPTORS {
+            return Err(Errno::E2BIG);
+        }
+        // SAFETY: a struct of integers, for which all zeroes is a value.
+        let mut control: Self = unsafe { std::mem::zeroed() };
+        control.header.cmsg_level = libc::SOL_SOCKET;
+        control.header.cmsg_type = libc::SCM_RIGHTS;
+        control.header.cmsg_len = Self::length(descriptors.len()) as _;
+        for (to, from) in control.descriptors.iter_mut().zip(descriptors) {
+            *to = *from;
+        }
+        Ok(control)
+    }
+
+    fn length(count: usize) -> usize {
+        std::mem::offset_of!(Self, descriptors) + count * size_of::<RawFd>()
+    }
 }

@@ -13,6 +13,7 @@ mod pid_file;
 mod programs;
 mod returning;
 mod start;
+mod supervisors;
 mod surroundings;
 mod truth;
 
@@ -28,7 +29,7 @@ fn main() {
     }
     house::adopt_orphans();
     let filter = std::env::args().nth(1).filter(|word| !word.starts_with('-')).unwrap_or_default();
-    let groups: [&[Test]; 8] = [
+    let groups: [&[Test]; 9] = [
         start::TESTS,
         truth::TESTS,
         surroundings::TESTS,
@@ -36,6 +37,7 @@ fn main() {
         returning::TESTS,
         bad_input::TESTS,
         parts::TESTS,
+        supervisors::TESTS,
         allocation::TESTS,
     ];
     let chosen = groups.into_iter().flatten().filter(|(name, _)| name.contains(&filter));

@@ -21,7 +21,7 @@ pub fn descriptor() -> i32 {
 }
 
 /// A daemon as the program's words describe it: `user=nobody`, `manual`, `timeout=300` …
-fn described() -> Result<Daemon, Error> {
+pub fn described() -> Result<Daemon, Error> {
     let mut daemon = Daemon::new()?;
     let pid_file = std::env::args_os().nth(1).expect("a pid file");
     daemon.program_name("program")?.keep_descriptor(descriptor())?;
@@ -110,6 +110,7 @@ pub fn run(name: &str) -> ! {
         }
         "forking" => forking(),
         "retrying" => retrying(),
+        "activated" | "watched" | "talking" | "quiet" => crate::supervisors::run(name),
         other => crate::parts::run(other),
     }
 }

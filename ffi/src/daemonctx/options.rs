@@ -281,6 +281,16 @@ pub unsafe extern "C" fn daemonctx_set_pid_file(ctx: *mut daemonctx, path: *cons
     unsafe { with(ctx, |ctx| ctx.daemon.pid_file(string(path)?).map(drop)) }
 }
 
+/// A descriptor on which the daemon says that it is ready, beside all other ways: a newline is written to it, and it is closed.
+/// That is how s6 and its like want it (notification-fd).
+///
+/// Errors: DAEMONCTX_ERROR_OPTION (EBADF): fd is negative; daemonctx_open() says so of one that is not open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn daemonctx_set_ready_descriptor(ctx: *mut daemonctx, fd: c_int) -> daemonctx_status {
+    // SAFETY: the header asks for a handle or NULL.
+    unsafe { with(ctx, |ctx| ctx.daemon.ready_descriptor(fd).map(drop)) }
+}
+
 /// Whether (not 0) the daemon itself says when it is ready, by daemonctx_ready(), instead of being ready when
 /// daemonctx_open() is done. Until then standard error is the starter's.
 #[unsafe(no_mangle)]

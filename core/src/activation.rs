@@ -1,0 +1,97 @@
+//! Sockets that a service manager has opened for this process, and what it has said by PID (sd_listen_fds(3), sd_watchdog_enabled(3)).
+
+use crate::error::{Error, Step, Subject};
+use crate::sys::environment::{self, PidVariable};
+use crate::sys::{Sys, fd, memory, process};
+use crate::text::{Text, c_text};
+use std::ffi::CStr;
+use std::os::fd::RawFd;
+
+const LISTEN_PID: &CStr = c_text!("LISTEN_PID");
+const LISTEN_FDS: &CStr = c_text!("LISTEN_FDS");
+const LISTEN_FDNAMES: &CStr = c_text!("LISTEN_FDNAMES");
+
+/// What a manager has said for one process. A start makes that process another one.
+static PIDS: [PidVariable; 2] = [PidVariable::new("LISTEN_PID="), PidVariable::new("WATCHDOG_PID=")];
+
+/// A socket, FIFO or other file that was passed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenDescriptor {
+    fd: RawFd,
+    name: Text,
+}
+
+impl ListenDescriptor {
+    /// Its number; whoever uses it owns it from then on.
+    #[must_use]
+    pub fn descriptor(&self) -> RawFd {
+        self.fd
+    }
+
+    /// What the unit calls it (`FileDescriptorName=`); "unknown" where nothing was said.
+    #[must_use]
+    pub fn name(&self) -> &[u8] {
+        self.name.as_bytes()
+    }
+}
+
+/// Takes over what a service manager has opened for this process: descriptors 3 and the following, as `LISTEN_FDS` counts
+/// them. They are close-on-exec from now on, and the variables are gone, so that no child takes them for its own. Empty
+/// where nothing was passed on, and the second time.
+///
+/// They are kept through a start, and `LISTEN_PID` is corrected in the daemon, so this may be called before or after it.
+///
+/// # Errors
+/// EBADF for one that is not open; ENOMEM. The variables stay then.
+pub fn take_listen_descriptors() -> Result<Vec<ListenDescriptor>, Error> {
+    let mut taken = Vec::new();
+    for fd in range() {
+        let failed = |errno| Error::os(Step::KeepDescriptor, Subject::Number(i64::from(fd)), errno).note("LISTEN_FDS");
+        fd::set_close_on_exec(fd).map_err(failed)?;
+        let name = environment::with(LISTEN_FDNAMES, |names| nth_name(names, fd - fd::FIRST_OTHER)).flatten();
+        let name = name.map_or_else(|| Text::new(b"unknown"), Ok).map_err(failed)?;
+        memory::push(&mut taken, ListenDescriptor { fd, name }).map_err(failed)?;
+    }
+    [LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES].into_iter().for_each(environment::remove);
+    Ok(taken)
+}
+
+fn nth_name(names: &[u8], index: RawFd) -> Option<Text> {
+    let index = usize::try_from(index).ok()?;
+    let name = names.split(|&byte| byte == b':').nth(index).filter(|name| !name.is_empty())?;
+    Text::new(name).ok()
+}
+
+/// The descriptors passed on, when they are meant for this process.
+pub(crate) fn range() -> std::ops::Range<RawFd> {
+    let count = if is_meant(LISTEN_PID) == Some(true) {
+        environment::with(LISTEN_FDS, crate::pidfile::number).flatten().unwrap_or(0)
+    } else {
+        0
+    };
+    let end = RawFd::try_from(count).ok().and_then(|count| fd::FIRST_OTHER.checked_add(count));
+    fd::FIRST_OTHER..end.unwrap_or(fd::FIRST_OTHER)
+}
+
+/// Whether a variable has this process's PID; nothing when it is not set.
+pub(crate) fn is_meant(variable: &CStr) -> Option<bool> {
+    let named = environment::with(variable, crate::pidfile::number)?;
+    Some(named == u64::try_from(process::id()).ok())
+}
+
+/// Has programs that the daemon runs not inherit the sockets.
+pub(crate) fn close_on_exec() {
+    for fd in range() {
+        let _: Sys<()> = fd::set_close_on_exec(fd);
+    }
+}
+
+/// In the starter: makes room for the daemon's PID where its own stands.
+pub(crate) fn prepare() -> Sys<()> {
+    PIDS.iter().try_for_each(PidVariable::prepare)
+}
+
+/// The daemon's step: what was meant for the starter is meant for this process.
+pub(crate) fn hand_over() {
+    PIDS.iter().for_each(PidVariable::hand_over);
+}
