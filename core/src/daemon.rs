@@ -3,11 +3,11 @@
 
 use crate::context::Context;
 use crate::detach::Detach;
-use crate::error::{Error, Step, Subject};
+use crate::error::{Error, Failure, Step, Subject};
 use crate::options::{Hooks, Options};
 use crate::pidfile::PidFile;
 use crate::plan::Plan;
-use crate::privileges::{Groups, Name};
+use crate::privileges::{self, Groups, Name};
 use crate::signals::SignalAction;
 use crate::start::{self, Aside, Role};
 use crate::starting::Starting;
@@ -172,6 +172,17 @@ impl Daemon {
     pub fn no_new_privileges(&mut self, forbid: bool) -> &mut Self {
         self.options.privileges.no_new_privileges = forbid;
         self
+    }
+
+    /// Changes user, group and supplementary groups of this process now, as a start would: in all its threads, for good and
+    /// verified. Nothing else happens. For servers that bind their ports first, with privileges, and go on without.
+    ///
+    /// # Errors
+    /// What was asked for cannot be: nothing has changed. Or a step or the proof failed; the process is then neither what it was
+    /// nor what it should be, and must end.
+    pub fn change_owner(&self) -> Result<(), Error> {
+        let mut plan = privileges::Plan::new(&self.options.privileges)?;
+        plan.apply().map_err(|Failure { step, errno, value }| Error::os(step, plan.subject(step, value), errno))
     }
 
     /// Whether core files are forbidden (`RLIMIT_CORE` 0), as they may hold secrets; they are unless set.

@@ -22,6 +22,7 @@ pub const TESTS: &[Test] = &[
     ("parts: a program that cannot run", cannot_run),
     ("parts: a lock's number that became another file's", number_of_another_file),
     ("parts: a pid file of either kind", either_kind),
+    ("parts: another owner, in all threads", another_owner),
     ("parts: closing spares what the library needs", closing_spares),
 ];
 
@@ -36,6 +37,7 @@ pub fn run(name: &str) -> ! {
         "cannot" => running_what_cannot(),
         "reused" => reused_number(),
         "closing" => closing(),
+        "owner" => changing_owner(),
         other => panic!("no program {other}"),
     }
     std::process::exit(0)
@@ -332,6 +334,53 @@ fn either_kind(house: &mut House) {
         file.remove().expect("it is stale");
     }
     assert_eq!(file.remove().expect_err("there is none").errno(), Some(libc::ENOENT));
+}
+
+/// What the kernel says of each thread's ids and groups.
+fn owners() -> Vec<String> {
+    let tasks = fs::read_dir("/proc/self/task").expect("/proc").map(|task| task.expect("a thread").path());
+    let status = tasks.map(|task| fs::read_to_string(task.join("status")).expect("a thread"));
+    let lines = |status: String| {
+        let kept =
+            |line: &&str| ["Uid:", "Gid:", "Groups:", "CapEff:", "CapPrm:"].iter().any(|start| line.starts_with(start));
+        status
+            .lines()
+            .filter(kept)
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect::<Vec<_>>()
+    };
+    status.map(|status| lines(status).join(", ")).collect()
+}
+
+fn changing_owner() {
+    let mut wish = daemonctx::Daemon::new().expect("memory");
+    wish.user("nobody_of_that_name").expect("a name");
+    report(wish.change_owner().expect_err("there is no such user"));
+    let (begin, begun) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        begin.send(()).expect("somebody waits");
+        pause_for_ever()
+    });
+    begun.recv().expect("a thread");
+    wish.user_id(65534).and_then(|wish| wish.group_id(65534)).expect("numbers");
+    wish.supplementary_groups(daemonctx::Groups::None);
+    wish.change_owner().expect("we are root");
+    for owner in owners() {
+        report(owner);
+    }
+    wish.user_id(0).expect("a number");
+    report(wish.change_owner().expect_err("for good"));
+}
+
+fn another_owner(house: &mut House) {
+    house.start("owner", &[]).is(0, "");
+    assert_eq!(house.hear(), "user failed: nobody_of_that_name (no such user): No such file or directory (2 ENOENT)");
+    for _ in 0..2 {
+        let none = "0000000000000000";
+        let id = "65534 65534 65534 65534";
+        assert_eq!(house.hear(), format!("Uid: {id}, Gid: {id}, Groups:, CapPrm: {none}, CapEff: {none}"));
+    }
+    assert!(house.hear().ends_with("Operation not permitted (1 EPERM)"));
 }
 
 /// Closes everything, and still has lock and queue.
