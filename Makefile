@@ -14,13 +14,15 @@ ORIGINAL := $(abspath $(DEBIAN))/root/usr
 TESTD := $(ORIGINAL)/share/doc/libdaemon-dev/examples/testd.c.gz
 ORIGINAL_LIB = $(ORIGINAL)/lib/$(shell $(CC) -print-multiarch)
 
-.PHONY: help build library original python demo check check-rust check-c check-original check-abi check-clients check-clients-original check-python \
+.PHONY: help build library original python demo check check-rust check-c check-original check-abi check-clients \
+        check-clients-original check-python check-programs check-pythons check-all \
         check-types check-library check-header check-format check-lints check-docs check-readme bench-c header ci clean
 
 help:
 	@echo "make demo    build everything and show the main job"
 	@echo "make check   build everything and run all tests"
 	@echo "make build   the C library in $(LIB), the Python package in $(VENV)"
+	@echo "make check-all  ci, and what takes too long for every time"
 	@echo "make ci      check, and everything else that guards the contract: formats, lints, header, docs"
 	@echo "make bench-c the C library measured beside the original libdaemon"
 	@echo "make header  write include/daemonctx.h again"
@@ -94,9 +96,27 @@ check-clients: library $(VENV)/.tools
 	@echo "== C: Debian's programs that use libdaemon, unmodified"
 	cd bindings/c-tests/clients && LIBDAEMON_DIR=$(abspath $(LIB)) $(abspath $(VENV))/bin/python -m pytest -q
 
+# Of the real programs on our python-daemon one; all of them are in check-programs.
 check-python: python
 	@echo "== Python: real processes"
-	cd bindings/python && $(abspath $(VENV))/bin/python -m pytest -q
+	cd bindings/python && $(abspath $(VENV))/bin/python -m pytest -q --deselect tests/test_python_daemon_programs.py
+	@echo "== Python: a real program on our python-daemon"
+	cd bindings/python && $(abspath $(VENV))/bin/python -m pytest -q tests/test_python_daemon_programs.py -k luigi
+
+check-programs: python
+	@echo "== Python: real programs on our python-daemon"
+	cd bindings/python && $(abspath $(VENV))/bin/python -m pytest -q tests/test_python_daemon_programs.py
+
+# The wheel on the oldest and the newest CPython; on all of them in check-all.
+PYTHONS := 3.9 3.13
+check-pythons: $(VENV)/.tools
+	@echo "== Python: the wheel on other CPythons"
+	cd bindings/python && $(abspath $(VENV))/bin/python tests/peers/run_on.py $(PYTHONS) -- \
+		-k 'not test_cherrypy and not test_python_daemon_programs'
+
+# What takes too long for every time.
+check-all: ci check-programs
+	$(MAKE) check-pythons PYTHONS='3.9 3.10 3.11 3.12 3.13'
 
 check-types: python
 	@echo "== Python: stubs against the package, and their use"
@@ -121,7 +141,7 @@ bench-c: library original
 
 # --- guards ----------------------------------------------------------------------------------------------------------
 
-ci: check-format check-lints check-header check-docs check check-clients-original
+ci: check-format check-lints check-header check-docs check check-clients-original check-pythons
 
 # The tests of the clients are right where they pass on what Debian has.
 check-clients-original: original $(VENV)/.tools

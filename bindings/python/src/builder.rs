@@ -2,8 +2,9 @@
 
 use crate::context::Context;
 use crate::error::raise;
+use crate::fork::Starting;
 use crate::pidfile::seconds;
-use daemonctx::{Daemon, Detach, Groups, SignalAction, Stream};
+use daemonctx::{Daemon, Detach, Fork, Groups, SignalAction, Stream};
 use pyo3::prelude::*;
 use std::ffi::OsString;
 use std::os::fd::RawFd;
@@ -73,6 +74,11 @@ impl Builder {
         self.0.supplementary_groups(if own { Groups::Own } else { Groups::None });
     }
 
+    /// Changes user and groups of this process now, which stays what it is.
+    fn change_owner(&self) -> PyResult<()> {
+        self.0.change_owner().map_err(raise)
+    }
+
     fn prevent_core(&mut self, prevent: bool) {
         self.0.prevent_core(prevent);
     }
@@ -113,6 +119,10 @@ impl Builder {
         self.0.pid_file(path).map(drop).map_err(raise)
     }
 
+    fn ready_descriptor(&mut self, fd: RawFd) -> PyResult<()> {
+        self.0.ready_descriptor(fd).map(drop).map_err(raise)
+    }
+
     fn ready_timeout(&mut self, timeout: Option<f64>) -> PyResult<()> {
         let timeout = timeout.map(seconds).transpose()?;
         self.0.ready_timeout(timeout).map(drop).map_err(raise)
@@ -124,15 +134,29 @@ impl Builder {
         // objects own are the program's to list, as with every daemonizer for Python, and Python checks what it is told
         // to use.
         let context = unsafe { self.0.open_unflushed() }.map_err(raise)?;
-        if context.is_detached() {
-            // SAFETY: this is the child of the fork that `before_fork` prepared for, with the GIL held, and the first
-            // Python that runs in it.
-            unsafe { pyo3::ffi::PyOS_AfterFork_Child() };
-        }
-        // A callback of os.register_at_fork cannot raise, but a signal may have arrived.
-        py.check_signals()?;
-        Ok(Context::new(context))
+        in_daemon(py, context)
     }
+
+    /// Starts, and comes back in both: with a `Context` in the daemon, with a `Starting` in the starter.
+    fn fork(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        // SAFETY: as for `open`.
+        match unsafe { self.0.fork_unflushed() }.map_err(raise)? {
+            Fork::Daemon(context) => Ok(Py::new(py, in_daemon(py, context)?)?.into_any()),
+            Fork::Starter(starting) => Ok(Py::new(py, Starting::new(starting))?.into_any()),
+        }
+    }
+}
+
+/// What the interpreter has to do in the daemon, before anything else.
+fn in_daemon(py: Python<'_>, context: daemonctx::Context) -> PyResult<Context> {
+    if context.is_detached() {
+        // SAFETY: this is the child of the fork that `before_fork` prepared for, with the GIL held, and the first
+        // Python that runs in it.
+        unsafe { pyo3::ffi::PyOS_AfterFork_Child() };
+    }
+    // A callback of os.register_at_fork cannot raise, but a signal may have arrived.
+    py.check_signals()?;
+    Ok(Context::new(context))
 }
 
 fn stream(target: Target) -> Stream {
@@ -144,12 +168,12 @@ fn stream(target: Target) -> Stream {
 
 /// Takes the interpreter's locks and runs `os.register_at_fork(before=…)`.
 fn before_fork() {
-    // SAFETY: `Builder::open` holds the GIL.
+    // SAFETY: `Builder::open` and `fork` hold the GIL.
     unsafe { pyo3::ffi::PyOS_BeforeFork() };
 }
 
 /// Gives the interpreter's locks back and runs `os.register_at_fork(after_in_parent=…)`.
 fn after_fork_in_starter() {
-    // SAFETY: `Builder::open` holds the GIL, and `before_fork` has run.
+    // SAFETY: `Builder::open` and `fork` hold the GIL, and `before_fork` has run.
     unsafe { pyo3::ffi::PyOS_AfterFork_Parent() };
 }

@@ -3,8 +3,8 @@
 use crate::error::raise;
 use pyo3::prelude::*;
 
-/// An opened daemon.
-#[pyclass(module = "daemonctx._native", unsendable)]
+/// An opened daemon. Any thread may say that it is ready, or why not.
+#[pyclass(module = "daemonctx._native")]
 pub(crate) struct Context(daemonctx::Context);
 
 impl Context {
@@ -35,12 +35,6 @@ impl Context {
     fn close(&mut self) {
         self.0.close();
     }
-}
-
-/// Sends a message to the service manager; False where there is none.
-#[pyfunction]
-pub(crate) fn notify(state: &str) -> PyResult<bool> {
-    daemonctx::notify(state).map_err(raise)
 }
 
 /// How many threads this process has, those that Python does not know included; None where the system does not say.

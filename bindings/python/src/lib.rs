@@ -3,8 +3,12 @@
 
 mod builder;
 mod context;
+mod descriptors;
 mod error;
+mod fork;
 mod pidfile;
+mod signals;
+mod supervisor;
 
 use pyo3::prelude::*;
 
@@ -14,9 +18,17 @@ mod _native {
     #[pymodule_export]
     use crate::builder::Builder;
     #[pymodule_export]
-    use crate::context::{Context, notify, thread_count};
+    use crate::context::{Context, thread_count};
+    #[pymodule_export]
+    use crate::descriptors::close_on_exec;
+    #[pymodule_export]
+    use crate::fork::Starting;
     #[pymodule_export]
     use crate::pidfile::PidFile;
+    #[pymodule_export]
+    use crate::signals::SignalState;
+    #[pymodule_export]
+    use crate::supervisor::{notify, notify_barrier, notify_reloading, take_listen_descriptors, watchdog_interval};
 
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -17,10 +17,16 @@ pub(crate) struct PidFile {
 
 #[pymethods]
 impl PidFile {
+    /// Of a program that locks it, or of one of either kind.
     #[new]
-    fn new(path: PathBuf) -> PyResult<Self> {
-        let file = daemonctx::PidFile::new(path).map_err(raise)?;
-        Ok(Self { file, lock: None })
+    #[pyo3(signature = (path, kind = "locked"))]
+    fn new(path: PathBuf, kind: &str) -> PyResult<Self> {
+        let file = match kind {
+            "locked" => daemonctx::PidFile::new(path),
+            "either" => daemonctx::PidFile::of_either_kind(path),
+            kind => return Err(PyValueError::new_err(format!("no kind of pid file: {kind}"))),
+        };
+        Ok(Self { file: file.map_err(raise)?, lock: None })
     }
 
     #[getter]
@@ -36,6 +42,15 @@ impl PidFile {
 
     fn release(&mut self) {
         self.lock = None;
+    }
+
+    /// Takes the file, and leaves it to `remove` or the end of the process.
+    fn acquire_for_good(&self) -> PyResult<()> {
+        self.file.acquire().map(PidFileLock::keep).map_err(raise)
+    }
+
+    fn remove(&self) -> PyResult<()> {
+        self.file.remove().map_err(raise)
     }
 
     fn read_pid(&self) -> PyResult<Option<i32>> {

@@ -26,7 +26,9 @@ class House:
         self.pid_path = folder / "test.pid"
         self.report_read, self.report_write = os.pipe()
 
-    def run(self, body: str, *, head: str = "", **kwargs: object) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, body: str, *, head: str = "", use: str = "from daemonctx import *", python: str = sys.executable, **kwargs: object
+    ) -> subprocess.CompletedProcess[str]:
         """Runs a script until its starter has left. `report(text)` in it tells this process something."""
         script = self.folder / "script.py"
         script.write_text(
@@ -34,21 +36,19 @@ class House:
             f"FOLDER = {str(self.folder)!r}\nPID_FILE = {str(self.pid_path)!r}\nREPORT = {self.report_write}\n"
             "def report(*words): os.write(REPORT, (' '.join(map(str, words)) + '\\n').encode())\n"
             + head
-            + "from daemonctx import *\n"
+            + f"{use}\n"
             + textwrap.dedent(body)
         )
+        return self.start([python, str(script)], pass_fds=[self.report_write], **kwargs)
+
+    def start(self, command: list[str], **kwargs: object) -> subprocess.CompletedProcess[str]:
+        """Runs a program until it has left, with what it has written; what it has left behind as a daemon goes on."""
         # Files, not pipes: a daemon that keeps one would keep communicate() waiting.
         with open(self.folder / "out", "w+") as out, open(self.folder / "err", "w+") as err:
             kwargs.setdefault("stdin", subprocess.DEVNULL)
             # What is buffered is part of what is tested.
             kwargs.setdefault("env", {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"})
-            starter = subprocess.Popen(
-                [sys.executable, str(script)],
-                stdout=out,
-                stderr=err,
-                pass_fds=[self.report_write],
-                **kwargs,  # type: ignore[call-overload]
-            )
+            starter = subprocess.Popen(command, stdout=out, stderr=err, **kwargs)  # type: ignore[call-overload]
             status = starter.wait(LIMIT)
             out.seek(0)
             err.seek(0)

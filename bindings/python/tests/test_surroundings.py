@@ -101,11 +101,16 @@ def test_a_child_of_init_in_a_pid_namespace(house: House) -> None:
         "context.open()\n"
         f"os.write({house.report_write}, f'{{os.getpid()}} {{os.getsid(0)}}\\n'.encode())\n"
     )
-    init = f"{sys.executable} {script}; echo $? > {house.folder}/status"
+    # With its init all of a namespace ends, so that has to stay until the daemon has reported.
+    gate = house.folder / "gate"
+    os.mkfifo(gate)
+    init = f"{sys.executable} {script}; echo $? > {house.folder}/status; read line < {gate}"
     namespace = ["unshare", "--pid", "--fork", "--mount-proc", "sh", "-c", init]
-    subprocess.run(namespace, pass_fds=[house.report_write], timeout=LIMIT, check=True)
+    with subprocess.Popen(namespace, pass_fds=[house.report_write]) as running:
+        pid, session = house.hear().split()
+        gate.write_text("\n")
+        assert running.wait(LIMIT) == 0
     assert (house.folder / "status").read_text() == "0\n"
-    pid, session = house.hear().split()
     assert pid != session
 
 

@@ -10,7 +10,7 @@ step, the value and the error, exits with a status that says what happened, and 
 """
 
 from ._native import VERSION as __version__
-from ._native import notify
+from ._supervisor import listen_descriptors, listen_sockets, notify, notify_barrier, notify_reloading, watchdog_interval
 from ._context import DaemonContext
 from ._pidfile import PidFile
 
@@ -26,7 +26,12 @@ __all__ = [
     "StartError",
     "UsageError",
     "__version__",
+    "listen_descriptors",
+    "listen_sockets",
     "notify",
+    "notify_barrier",
+    "notify_reloading",
+    "watchdog_interval",
 ]
 
 

@@ -9,8 +9,13 @@ from ._errors import (
     StartError as StartError,
     UsageError as UsageError,
 )
-from ._native import notify as notify
 from ._pidfile import PidFile as PidFile
+from ._supervisor import listen_descriptors as listen_descriptors
+from ._supervisor import listen_sockets as listen_sockets
+from ._supervisor import notify as notify
+from ._supervisor import notify_barrier as notify_barrier
+from ._supervisor import notify_reloading as notify_reloading
+from ._supervisor import watchdog_interval as watchdog_interval
 
 __version__: str
 __all__ = [
@@ -25,7 +30,12 @@ __all__ = [
     "StartError",
     "UsageError",
     "__version__",
+    "listen_descriptors",
+    "listen_sockets",
     "notify",
+    "notify_barrier",
+    "notify_reloading",
+    "watchdog_interval",
 ]
 
 def __getattr__(name: str) -> object: ...

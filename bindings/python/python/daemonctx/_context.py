@@ -1,6 +1,7 @@
 """PEP 3143's DaemonContext."""
 
 import sys
+from os import environ, getpid
 
 from . import _native
 from ._pidfile import PidFile
@@ -77,6 +78,8 @@ class DaemonContext:
         self.manual_ready = manual_ready
         self.ready_timeout = ready_timeout
         self.preserve_logging = preserve_logging
+        self.ready_fd = None
+        """A descriptor to write a newline to, and close, when the daemon is ready: what s6 wants. Only as an attribute."""
         self._context = None
         self._leave_pidfile = None
 
@@ -121,7 +124,9 @@ class DaemonContext:
         if self.detach_process or self.detach_process is None:
             _warn_of_threads()
         _flush(sys.stdout, sys.stderr, self.stdout, self.stderr)
+        starter = getpid()
         context = start.open()
+        _correct_environment(starter)
         try:
             self._begin(handlers, pidfile)
             self._context = context
@@ -165,17 +170,23 @@ class DaemonContext:
             _set(start.chroot_directory, "chroot_directory", self.chroot_directory)
         _set(start.working_directory, "working_directory", self._working_directory_inside())
         _set(start.umask, "umask", self.umask)
+        self._prepare_owner(start)
+        start.prevent_core(bool(self.prevent_core))
+        if self.detach_process is not None:
+            start.detach_process(bool(self.detach_process))
+        _set(start.ready_timeout, "ready_timeout", self.ready_timeout)
+        if self.ready_fd is not None:
+            _set(start.ready_descriptor, "ready_fd", _fileno("ready_fd", self.ready_fd))
+        self._prepare_files(start)
+        self._prepare_logging(start)
+        return self._prepare_signals(start, self._signal_handlers())
+
+    def _prepare_owner(self, start):
         for option in ("uid", "gid"):
             value = getattr(self, option)
             if value is not None:
                 _set(getattr(start, option), option, value)
         start.initgroups(bool(self.initgroups))
-        start.prevent_core(bool(self.prevent_core))
-        if self.detach_process is not None:
-            start.detach_process(bool(self.detach_process))
-        _set(start.ready_timeout, "ready_timeout", self.ready_timeout)
-        self._prepare_files(start)
-        return self._prepare_signals(start)
 
     def _working_directory_inside(self):
         """The working directory as it is called inside the new root."""
@@ -197,25 +208,29 @@ class DaemonContext:
             _set(getattr(start, option), option, target)
         for item in () if self.files_preserve is None else _items("files_preserve", self.files_preserve):
             _set(start.keep, "files_preserve", _fileno("files_preserve", item), shown=item)
+
+    def _prepare_logging(self, start):
         if self.preserve_logging:
             for fd in _logging_descriptors():
                 start.keep(fd)
 
-    def _prepare_signals(self, start):
-        handlers = []
-        for signum, handler in _items("signal_map", self.signal_map, of="items"):
-            handler = self._signal_handler(signum, handler)
+    def _signal_handlers(self):
+        """What `signal.signal` takes for each signal of the map."""
+        items = _items("signal_map", self.signal_map, of="items")
+        return {signum: self._signal_handler(signum, handler) for signum, handler in items}
+
+    def _prepare_signals(self, start, handlers):
+        for signum, handler in handlers.items():
             if handler == _signal.SIG_IGN:
                 _set(start.signal_ignore, "signal_map", signum)
             elif handler == _signal.SIG_DFL:
                 _set(start.signal_default, "signal_map", signum)
             else:
                 _set(start.signal_keep, "signal_map", signum)
-            handlers.append((signum, handler))
         # The interpreter itself ignores these, whoever started it, and turns what they would say into exceptions.
         for name in ("SIGPIPE", "SIGXFSZ"):
             signum = getattr(_signal, name, None)
-            if signum is not None and signum not in self.signal_map:
+            if signum is not None and signum not in handlers:
                 start.signal_keep(signum)
         return handlers
 
@@ -231,7 +246,10 @@ class DaemonContext:
         return handler
 
     def _prepare_pidfile(self, start):
-        """Returns how to enter and leave the pid file in the daemon; None where the core does it."""
+        """Returns how to enter and leave the pid file in the daemon; None where the core does it.
+
+        What need not be left is left by the end of the process, or by the program.
+        """
         pidfile = self.pidfile
         if pidfile is None:
             return None
@@ -248,15 +266,17 @@ class DaemonContext:
     def _begin(self, handlers, pidfile):
         """Python's own part of the start, in the daemon."""
         _forget_wakeup_descriptor()
-        for signum, handler in handlers:
-            _signal.signal(signum, handler)
+        for signum, handler in handlers.items():
+            # The enumeration's SIG_IGN is equal to the number, but not taken for it.
+            _signal.signal(signum, handler if callable(handler) else int(handler))
         if pidfile is not None:
             enter, leave = pidfile
             enter()
             self._leave_pidfile = leave
-            import atexit
+            if leave is not None:
+                import atexit
 
-            atexit.register(self.close)
+                atexit.register(self.close)
 
 
 def default_signal_map():
@@ -374,7 +394,18 @@ def _warn_of_threads():
     threading = sys.modules.get("threading")
     names = [t.name for t in threading.enumerate() if t is not threading.current_thread()] if threading else []
     named = f" ({', '.join(names)})" if names else ""
-    warnings.warn(f"{count - 1} other threads{named} will not exist in the daemon", DaemonWarning, stacklevel=3)
+    # Where the program opens the context: this package's own lines, the stand-ins' among them, say nothing.
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals["__name__"].startswith(f"{__package__}."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(f"{count - 1} other threads{named} will not exist in the daemon", DaemonWarning, stacklevel=level)
+
+
+def _correct_environment(starter):
+    """What is meant for the starter is meant for the daemon: in Python's own copy of the environment, too."""
+    for name in ("LISTEN_PID", "WATCHDOG_PID"):
+        if environ.get(name) == str(starter):
+            environ[name] = str(getpid())
 
 
 def _forget_wakeup_descriptor():

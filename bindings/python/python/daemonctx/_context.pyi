@@ -40,6 +40,7 @@ class DaemonContext:
     manual_ready: bool
     ready_timeout: float | None
     preserve_logging: bool
+    ready_fd: _Descriptor | None
     def __init__(
         self,
         chroot_directory: _Path | None = None,

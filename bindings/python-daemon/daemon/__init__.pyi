@@ -1,0 +1,5 @@
+from . import daemon as daemon
+from . import pidfile as pidfile
+from .daemon import DaemonContext
+
+__all__ = ["DaemonContext"]

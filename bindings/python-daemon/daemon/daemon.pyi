@@ -1,0 +1,1 @@
+from daemonctx.compat.python_daemon.daemon import *

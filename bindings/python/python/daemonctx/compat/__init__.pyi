@@ -1,0 +1,5 @@
+from types import ModuleType
+
+__all__ = ["install"]
+
+def install(name: str) -> ModuleType: ...

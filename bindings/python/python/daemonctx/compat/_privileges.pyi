@@ -1,0 +1,3 @@
+__all__ = ["change_owner"]
+
+def change_owner(uid: int | None = None, gid: int | None = None) -> None: ...

@@ -1,0 +1,3 @@
+from os import PathLike
+
+def refuse_living(path: str | PathLike[str]) -> None: ...

@@ -1,0 +1,3 @@
+__all__: list[str] = []
+
+def daemote(pid_file: str, user: int | str | None, group: int | str | None) -> None: ...

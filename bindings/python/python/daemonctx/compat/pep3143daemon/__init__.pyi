@@ -1,0 +1,4 @@
+from .daemon import DaemonContext, DaemonError
+from .pidfile import PidFile
+
+__all__ = ["DaemonContext", "DaemonError", "PidFile"]
