@@ -242,7 +242,17 @@ def place_for_anybody() -> Iterator[pathlib.Path]:
     """A folder that every user can enter; pytest's are for one."""
     with tempfile.TemporaryDirectory(prefix="daemonctx-cherrypy-") as folder:
         os.chmod(folder, 0o755)
-        yield pathlib.Path(folder)
+        left = []
+        try:
+            yield pathlib.Path(folder)
+        finally:
+            # A daemon whose starter has failed the test is nobody's child that the house could find.
+            for process in pathlib.Path("/proc").glob("[0-9]*"):
+                with contextlib.suppress(OSError):
+                    if f"{folder}/app.py".encode() in (process / "cmdline").read_bytes():
+                        os.kill(int(process.name), signal.SIGKILL)
+                        left.append(process.name)
+        assert not left, f"left behind: {left}"
 
 
 def for_anybody(command: list[str], folder: pathlib.Path) -> list[str]:
@@ -577,7 +587,12 @@ def test_the_bus_can_stop_and_start_again(application: Application) -> None:
 
 @fetched
 def test_a_pid_file_that_was_there_before_the_daemon(application: Application) -> None:
-    done = application.start("pidfile.unsubscribe(); engine.subscribe('exit', pidfile.exit); engine.subscribe('start', pidfile.start, 10)")
+    done = application.start(
+        """
+        engine.unsubscribe("start", pidfile.start)
+        engine.subscribe("start", pidfile.start, 10)
+        """
+    )
     assert done.returncode == 0
     assert get(application.port).split()[0] == str(application.pid())
     application.stop()
@@ -825,6 +840,13 @@ def test_a_group_alone_leaves_no_others_either() -> None:
 def test_capabilities_that_another_thread_keeps_end_the_start() -> None:
     main, _ = drop("import ctypes; ctypes.CDLL(None).prctl(8, 1, 0, 0, 0)", "uid=54321, gid=54322")  # PR_SET_KEEPCAPS
     assert main == "PrivilegeError verify privileges failed: capabilities of a thread: Operation not permitted (1 EPERM)"
+
+
+@needs_root
+def test_capabilities_of_one_who_is_it_already_stay() -> None:
+    keep = "import ctypes; ctypes.CDLL(None).prctl(8, 1, 0, 0, 0); os.setresgid(4, 4, 4); os.setresuid(54321, 54321, 54321)"
+    main, _ = drop(keep, "uid=54321, gid=4")
+    assert main.startswith("(54321, 54321, 54321) (4, 4, 4)")
 
 
 @needs_root

@@ -20,6 +20,7 @@ def change_owner(uid=None, gid=None):
     :param gid: the group's number; None for no change, or for the user's own if the user changes.
     :raises DaemonError: a step failed, or the process is not what it should be afterwards. It must not go on then.
     """
+    gives_up = uid not in (None, 0) and {os.getuid(), os.geteuid()} != {uid}
     wish = _native.Builder()
     for option, value in (("uid", uid), ("gid", gid)):
         if value is not None:
@@ -28,7 +29,7 @@ def change_owner(uid=None, gid=None):
     if gid is not None and os.geteuid() == 0:
         os.setgroups([])  # Also where the user stays.
     wish.change_owner()
-    if uid not in (None, 0):
+    if gives_up:  # Who it is already may have been given capabilities, to bind its port say.
         _verify_threads()
 
 

@@ -1,8 +1,18 @@
-"""Pid files with the interface of lockfile, as python-daemon's ``daemon.pidfile``."""
+"""Pid files with the interface of lockfile, as python-daemon's ``daemon.pidfile``; and its exceptions, for programs that do
+without lockfile.
+"""
 
-from .._lockfile import PIDLockFile
+from .._lockfile import AlreadyLocked, LockFailed, LockTimeout, NotLocked, NotMyLock, PIDLockFile
 
-__all__ = ["PIDLockFile", "TimeoutPIDLockFile"]
+__all__ = [
+    "AlreadyLocked",
+    "LockFailed",
+    "LockTimeout",
+    "NotLocked",
+    "NotMyLock",
+    "PIDLockFile",
+    "TimeoutPIDLockFile",
+]
 
 
 class TimeoutPIDLockFile(PIDLockFile):

@@ -1,9 +1,17 @@
 from os import PathLike
 from typing import Any
 
-from .._lockfile import PIDLockFile
+from .._lockfile import AlreadyLocked, LockFailed, LockTimeout, NotLocked, NotMyLock, PIDLockFile
 
-__all__ = ["PIDLockFile", "TimeoutPIDLockFile"]
+__all__ = [
+    "AlreadyLocked",
+    "LockFailed",
+    "LockTimeout",
+    "NotLocked",
+    "NotMyLock",
+    "PIDLockFile",
+    "TimeoutPIDLockFile",
+]
 
 class TimeoutPIDLockFile(PIDLockFile):
     acquire_timeout: float | None
