@@ -82,8 +82,13 @@ class House:
 
 
 def children() -> set[int]:
-    tasks = pathlib.Path("/proc/self/task")
-    return {int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()}
+    found: set[int] = set()
+    for task in pathlib.Path("/proc/self/task").iterdir():
+        try:
+            found.update(map(int, (task / "children").read_text().split()))
+        except FileNotFoundError:
+            pass  # A thread that has ended meanwhile; its children are another's now.
+    return found
 
 
 def has_ended(pid: int) -> bool:
