@@ -6,10 +6,14 @@ use crate::sys::{Sys, fd, memory, process};
 use crate::text::{Text, c_text};
 use std::ffi::CStr;
 use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 const LISTEN_PID: &CStr = c_text!("LISTEN_PID");
 const LISTEN_FDS: &CStr = c_text!("LISTEN_FDS");
 const LISTEN_FDNAMES: &CStr = c_text!("LISTEN_FDNAMES");
+
+/// One behind the last descriptor that the program has taken over: a start keeps these as well.
+static TAKEN: AtomicI32 = AtomicI32::new(0);
 
 /// What a manager has said for one process. A start makes that process another one.
 static PIDS: [PidVariable; 2] = [PidVariable::new("LISTEN_PID="), PidVariable::new("WATCHDOG_PID=")];
@@ -52,6 +56,7 @@ pub fn take_listen_descriptors() -> Result<Vec<ListenDescriptor>, Error> {
         let name = name.map_or_else(|| Text::new(b"unknown"), Ok).map_err(failed)?;
         memory::push(&mut taken, ListenDescriptor { fd, name }).map_err(failed)?;
     }
+    TAKEN.fetch_max(range().end, Ordering::Relaxed);
     [LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES].into_iter().for_each(environment::remove);
     Ok(taken)
 }
@@ -71,6 +76,11 @@ pub(crate) fn range() -> std::ops::Range<RawFd> {
     };
     let end = RawFd::try_from(count).ok().and_then(|count| fd::FIRST_OTHER.checked_add(count));
     fd::FIRST_OTHER..end.unwrap_or(fd::FIRST_OTHER)
+}
+
+/// The descriptors that the program has taken over and not closed.
+pub(crate) fn taken() -> impl Iterator<Item = RawFd> {
+    (fd::FIRST_OTHER..TAKEN.load(Ordering::Relaxed)).filter(|fd| fd::is_open(*fd))
 }
 
 /// Whether a variable has this process's PID; nothing when it is not set.

@@ -35,6 +35,9 @@ impl Keep {
             fd::flags(fd).map_err(|errno| failed(&fd, errno).note("LISTEN_FDS"))?;
             checked.add(fd).map_err(|errno| failed(&fd, errno))?;
         }
+        for fd in activation::taken() {
+            checked.add(fd).map_err(|errno| failed(&fd, errno))?;
+        }
         Ok(checked)
     }
 

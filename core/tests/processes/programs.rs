@@ -110,7 +110,7 @@ pub fn run(name: &str) -> ! {
         }
         "forking" => forking(),
         "retrying" => retrying(),
-        "activated" | "watched" | "talking" | "quiet" => crate::supervisors::run(name),
+        "activated" | "early" | "watched" | "talking" | "quiet" => crate::supervisors::run(name),
         other => crate::parts::run(other),
     }
 }

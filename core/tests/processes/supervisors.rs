@@ -14,6 +14,7 @@ use std::time::Duration;
 
 pub const TESTS: &[Test] = &[
     ("supervisors: sockets passed on, through two forks", activated),
+    ("supervisors: sockets taken over before the start", taken_before),
     ("supervisors: sockets meant for somebody else", not_for_us),
     ("supervisors: the watchdog's interval", watchdog),
     ("supervisors: messages, descriptors, barrier", messages),
@@ -25,6 +26,7 @@ pub const TESTS: &[Test] = &[
 const LONG: Duration = Duration::from_secs(10);
 
 pub fn run(name: &str) -> ! {
+    let early = (name == "early").then(|| daemonctx::take_listen_descriptors().expect("open descriptors").len());
     let mut daemon = described().expect("words");
     if let Some(fd) = std::env::var("READY_FD").ok().and_then(|fd| fd.parse().ok()) {
         daemon.ready_descriptor(fd).expect("a number");
@@ -38,6 +40,10 @@ pub fn run(name: &str) -> ! {
     report(pid());
     match name {
         "activated" => say_activated(),
+        "early" => {
+            let open = [3, 4].map(|fd| fs::metadata(format!("/proc/self/fd/{fd}")).is_ok());
+            report(format!("{early:?} {open:?}"));
+        }
         "watched" => report(format!("{:?}", daemonctx::watchdog_interval())),
         "talking" => talk(),
         "quiet" => {}
@@ -103,6 +109,15 @@ fn activated(house: &mut House) {
         assert_eq!(house.hear(), format!("true {expected} [false, false, false] Ok([])"));
         house.end(daemon, libc::SIGTERM);
     }
+}
+
+fn taken_before(house: &mut House) {
+    let mut command = meant_for_it(house, "early", &["detach=yes", "anonymous"], "LISTEN_PID=$$ LISTEN_FDS=2");
+    pass_on(house, &mut command);
+    house.finish(command).is(0, "");
+    let daemon = house.hear_number();
+    assert_eq!(house.hear(), "Some(2) [true, true]");
+    house.end(daemon, libc::SIGTERM);
 }
 
 fn not_for_us(house: &mut House) {
