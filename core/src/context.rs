@@ -4,11 +4,11 @@ use crate::error::{Cause, Error, Step, Subject};
 use crate::notify;
 use crate::pidfile::PidFileLock;
 use crate::plan::Plan;
-use crate::report::{Record, Reporter, Said};
+use crate::report::{Record, Said};
 use crate::start;
-use crate::sys::Errno;
-use crate::sys::fd;
+use crate::sys::{Errno, Sys, fd};
 use crate::text::Text;
+use crate::tie::Tie;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 /// A daemon that has been opened: what [`Daemon::open`](crate::Daemon::open) gives back in it.
@@ -17,7 +17,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 #[derive(Debug)]
 pub struct Context {
     program: Text,
-    reporter: Option<Reporter>,
+    tie: Option<Tie>,
     late_stderr: Option<OwnedFd>,
     ready_descriptor: Option<RawFd>,
     pid_file: Option<PidFileLock>,
@@ -29,21 +29,18 @@ const STDERR: libc::c_int = 2;
 
 impl Context {
     /// Takes over what the daemon keeps of the plan. With automatic readiness this is the moment of the report.
-    pub(crate) fn new(plan: &mut Plan, reporter: Option<Reporter>, program: Text) -> Self {
+    pub(crate) fn new(plan: &mut Plan, tie: Option<Tie>, program: Text) -> Self {
         let mut context = Self {
             program,
-            detached: reporter.is_some(),
-            reporter,
+            detached: tie.is_some(),
+            tie,
             late_stderr: plan.streams.take_late(),
             ready_descriptor: plan.ready_descriptor.take(),
             pid_file: plan.pid_file.take(),
             ready: false,
         };
         if !plan.manual_ready {
-            if let Some(reporter) = context.reporter.take() {
-                start::report_ready(&reporter);
-            }
-            context.tell_supervisors();
+            context.tell_all().unwrap_or_else(|_| start::vanish());
         }
         context
     }
@@ -75,20 +72,20 @@ impl Context {
             let switched = fd::connect(late.as_raw_fd(), STDERR);
             switched.map_err(|errno| Error::os(Step::Stderr, Subject::Nothing, errno))?;
         }
-        if let Some(reporter) = self.reporter.take() {
-            let told = reporter.send(&Record::Ready);
-            told.map_err(|errno| Error::os(Step::Report, Subject::Word("starter"), errno))?;
-        }
-        self.tell_supervisors();
-        Ok(())
+        self.tell_all().map_err(|errno| Error::os(Step::Report, Subject::Word("starter"), errno))
     }
 
-    fn tell_supervisors(&mut self) {
+    /// Tells the starter first: one that was killed meanwhile has told its caller nothing good, and nobody else must be told
+    /// otherwise.
+    fn tell_all(&mut self) -> Sys<()> {
+        let starter = self.tie.take().map(Tie::report_ready).transpose()?;
         self.ready = true;
         notify::ready();
+        drop(starter);
         if let Some(descriptor) = self.ready_descriptor.take() {
             notify::newline(descriptor);
         }
+        Ok(())
     }
 
     /// Says that the daemon cannot become ready, and why: the starter prints `message` behind the program's name and leaves
@@ -109,9 +106,9 @@ impl Context {
         if self.ready {
             return Err(Error::os(Step::Start, Subject::Nothing, Errno::EALREADY));
         }
-        match self.reporter.take() {
-            Some(reporter) => {
-                let told = reporter.send(&Record::Said(Said::new(status, message)));
+        match self.tie.take() {
+            Some(tie) => {
+                let told = tie.send(&Record::Said(Said::new(status, message)));
                 told.map_err(|errno| Error::os(Step::Report, Subject::Word("starter"), errno))
             }
             None => {

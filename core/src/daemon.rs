@@ -4,12 +4,13 @@
 use crate::context::Context;
 use crate::detach::Detach;
 use crate::error::{Error, Failure, Step, Subject};
+use crate::notify;
 use crate::options::{Hooks, Options};
 use crate::pidfile::PidFile;
 use crate::plan::Plan;
 use crate::privileges::{self, Groups, Name};
 use crate::signals::SignalAction;
-use crate::start::{self, Aside, Role};
+use crate::start::{self, Aside, Program, Role};
 use crate::starting::Starting;
 use crate::streams::{self, Stream};
 use crate::sys::Errno;
@@ -343,18 +344,38 @@ impl Daemon {
     #[doc(hidden)]
     pub unsafe fn open_unflushed(&mut self) -> Result<Context, Error> {
         let plan = Self::prepare(&mut self.plan, &self.options)?;
+        if plan.detach && notify::is_wanted() {
+            // SAFETY: the caller keeps the contract.
+            return unsafe { self.open_with_helper() };
+        }
         // SAFETY: the caller keeps the contract.
         match unsafe { start::start(plan) } {
             Ok(Role::Starter(watch)) => watch.leave(plan, self.options.program.as_bytes()),
-            Ok(Role::Daemon(reporter)) => {
+            Ok(Role::Daemon(tie)) => {
                 // Nothing is allocated before the report, so the name is moved.
                 let program = std::mem::take(&mut self.options.program);
-                Ok(Context::new(plan, reporter, program))
+                Ok(Context::new(plan, tie, program))
             }
             Err(error) => {
                 self.plan = None;
                 Err(error)
             }
+        }
+    }
+
+    /// Below a service manager that wants to be told which process its service is: it has to hear that while the starter is
+    /// still there, and has to find the daemon among its own children then, and not among the starter's.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    ///
+    /// # Safety
+    /// As for [`open`](Self::open).
+    unsafe fn open_with_helper(&mut self) -> Result<Context, Error> {
+        // SAFETY: the caller keeps the contract.
+        match unsafe { self.begin(Program::Leaves) }? {
+            Fork::Daemon(context) => Ok(context),
+            Fork::Starter(starting) => starting.leave(self.options.program.as_bytes()),
         }
     }
 
@@ -381,17 +402,32 @@ impl Daemon {
     /// As for [`open`](Self::open).
     #[doc(hidden)]
     pub unsafe fn fork_unflushed(&mut self) -> Result<Fork, Error> {
-        let plan = Self::prepare(&mut self.plan, &self.options)?;
+        Self::prepare(&mut self.plan, &self.options)?;
         // SAFETY: the caller keeps the contract.
-        let begun = unsafe { start::start_aside(plan) };
-        match begun {
-            Ok(Aside::Daemon(reporter)) => {
+        match unsafe { self.begin(Program::Returns) }? {
+            Fork::Starter(starting) => starting.met().map(Fork::Starter),
+            daemon => Ok(daemon),
+        }
+    }
+
+    /// Starts what has been prepared, with a helper.
+    ///
+    /// # Errors
+    /// As for [`fork`](Self::fork).
+    ///
+    /// # Safety
+    /// As for [`open`](Self::open).
+    unsafe fn begin(&mut self, program: Program) -> Result<Fork, Error> {
+        let Some(plan) = &mut self.plan else { return Err(Error::bad_handle(false)) };
+        // SAFETY: the caller keeps the contract.
+        match unsafe { start::start_aside(plan, program) } {
+            Ok(Aside::Daemon(tie)) => {
                 let program = std::mem::take(&mut self.options.program);
-                Ok(Fork::Daemon(Context::new(plan, reporter, program)))
+                Ok(Fork::Daemon(Context::new(plan, tie, program)))
             }
             Ok(Aside::Starter(listener, helper)) => match self.plan.take() {
                 // The builder can be used again: this process has opened nothing.
-                Some(plan) => Starting::new(listener, helper, plan).map(Fork::Starter),
+                Some(plan) => Ok(Fork::Starter(Starting::new(listener, helper, plan))),
                 None => Err(Error::bad_handle(true)),
             },
             Err(error) => {

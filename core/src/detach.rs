@@ -1,9 +1,9 @@
 //! Whether to fork at all: what started this process may have detached it already.
 
-use crate::activation;
+use crate::sys::process;
 use crate::sys::socket::{self, Address};
-use crate::sys::{environment, process};
 use crate::text::c_text;
+use crate::{activation, notify};
 
 /// Whether a start detaches: forks twice and leaves its starter, session and terminal behind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,6 +66,5 @@ fn stdin_is_service() -> bool {
 /// of a service, but systemd 248 and newer say beside it which process they started (`SYSTEMD_EXEC_PID`).
 fn has_service_manager() -> bool {
     activation::is_meant(c_text!("LISTEN_PID")) == Some(true)
-        || environment::with(c_text!("NOTIFY_SOCKET"), |name| !name.is_empty()) == Some(true)
-            && activation::is_meant(c_text!("SYSTEMD_EXEC_PID")) != Some(false)
+        || notify::is_wanted() && activation::is_meant(c_text!("SYSTEMD_EXEC_PID")) != Some(false)
 }

@@ -45,6 +45,7 @@ mod starting;
 mod streams;
 mod sys;
 mod text;
+mod tie;
 
 pub use activation::{ListenDescriptor, take_listen_descriptors};
 pub use context::Context;

@@ -97,6 +97,11 @@ pub fn watchdog_interval() -> Option<Duration> {
     microseconds.filter(|time| *time > 0).map(Duration::from_micros)
 }
 
+/// Whether a service manager wants to be told.
+pub(crate) fn is_wanted() -> bool {
+    environment::with(c_text!("NOTIFY_SOCKET"), |name| !name.is_empty()) == Some(true)
+}
+
 fn send(name: &[u8], state: &[u8], descriptors: &[RawFd]) -> Sys<()> {
     match name.first() {
         Some(b'/' | b'@') => socket::send_to_unix(name, state, descriptors),

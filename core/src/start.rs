@@ -12,14 +12,15 @@ use crate::plan::Plan;
 use crate::report::{self, Listener, Record, Reporter};
 use crate::signals::Quiet;
 use crate::starter::Watch;
+use crate::tie::Tie;
 use crate::sys::Errno;
 use crate::sys::process::{self, Forked, Pid, SecondFork};
 
 /// Which process this is after a start.
 pub(crate) enum Role {
     Starter(Watch),
-    /// With the line to the starter, where there is one.
-    Daemon(Option<Reporter>),
+    /// With what ties it to the starter, where there is one.
+    Daemon(Option<Tie>),
 }
 
 /// Starts; the starter is to leave when it knows.
@@ -49,23 +50,35 @@ pub(crate) unsafe fn start(plan: &mut Plan) -> Result<Role, Error> {
 pub(crate) enum Aside {
     /// With what the helper tells.
     Starter(Listener, Pid),
-    Daemon(Option<Reporter>),
+    Daemon(Option<Tie>),
 }
 
-/// Starts from a program that goes on: a helper is forked to be the starter, which waits and tells. The daemon so becomes
-/// nobody's child, and the program's own children stay its own.
+/// What becomes of the program that a helper starts for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Program {
+    /// It goes on.
+    Returns,
+    /// It leaves when all is told.
+    Leaves,
+}
+
+/// Starts with a helper that is forked to be the starter, which waits and tells. So the daemon is nobody's child when it is
+/// ready, and the program's own children stay its own.
 ///
 /// # Errors
 /// As for [`start`].
 ///
 /// # Safety
 /// That of [`Daemon::open`](crate::Daemon::open).
-pub(crate) unsafe fn start_aside(plan: &mut Plan) -> Result<Aside, Error> {
+pub(crate) unsafe fn start_aside(plan: &mut Plan, program: Program) -> Result<Aside, Error> {
     if !plan.detach {
         return stay(plan).map(|_| Aside::Daemon(None));
     }
     let channel = open_line(plan)?;
     let (listener, teller) = report::channel().map_err(|errno| plan.explain(Failure::new(Step::Pipe, errno)))?;
+    if program == Program::Leaves {
+        plan.keep(teller.as_raw_fd())?;
+    }
     if let Some(lock) = &plan.pid_file {
         lock.goes_along();
     }
@@ -78,13 +91,12 @@ pub(crate) unsafe fn start_aside(plan: &mut Plan) -> Result<Aside, Error> {
             drop(listener);
             quiet.leave_as_it_is();
             pidfile::own_all();
+            let helper = process::id();
             // SAFETY: as above.
             match unsafe { beget(plan, channel) } {
-                Ok(Role::Daemon(reporter)) => {
-                    // Closed with all the others.
-                    std::mem::forget(teller);
+                Ok(Role::Daemon(tie)) => {
                     pidfile::none_goes_along();
-                    Ok(Aside::Daemon(reporter))
+                    Ok(Aside::Daemon(tie.map(|tie| tie.with_helper(helper, stays_with_daemon(teller, program)))))
                 }
                 Ok(Role::Starter(watch)) => watch.tell(&teller),
                 Err(failure) => give_up(&teller, failure),
@@ -92,7 +104,10 @@ pub(crate) unsafe fn start_aside(plan: &mut Plan) -> Result<Aside, Error> {
         }
         forked => {
             pidfile::none_goes_along();
-            drop(quiet);
+            match program {
+                Program::Returns => drop(quiet),
+                Program::Leaves => quiet.leave_as_it_is(),
+            }
             run(plan.hooks.in_starter);
             match forked {
                 Ok(Forked::Parent(helper)) => {
@@ -105,6 +120,15 @@ pub(crate) unsafe fn start_aside(plan: &mut Plan) -> Result<Aside, Error> {
             }
         }
     }
+}
+
+/// In the daemon: its end of the helper's line, where that has been kept. Else it was closed with all the others.
+fn stays_with_daemon(teller: Reporter, program: Program) -> Option<Reporter> {
+    if program == Program::Leaves {
+        return Some(teller);
+    }
+    std::mem::forget(teller);
+    None
 }
 
 fn run(hook: Option<fn()>) {
@@ -144,7 +168,7 @@ unsafe fn beget(plan: &mut Plan, (listener, reporter): (Listener, Reporter)) -> 
             quiet.leave_as_it_is();
             let reporter = lead_session(plan.second_fork, reporter);
             match become_daemon(plan) {
-                Ok(()) => Ok(Role::Daemon(Some(reporter))),
+                Ok(()) => Ok(Role::Daemon(Some(Tie::with_starter(reporter)))),
                 Err(failure) => give_up(&reporter, failure),
             }
         }
@@ -200,10 +224,8 @@ pub(crate) fn give_up(reporter: &Reporter, failure: Failure) -> ! {
     process::exit_now(1)
 }
 
-/// Tells the starter that the daemon is ready. A starter that was killed meanwhile has told its caller nothing good, so the
-/// daemon must not stay.
-pub(crate) fn report_ready(reporter: &Reporter) {
-    if let Err(errno) = reporter.send(&Record::Ready) {
-        give_up(reporter, Failure::new(Step::Report, errno));
-    }
+/// What a daemon does whose starter was killed meanwhile: that one has told its caller nothing good, so it must not stay.
+pub(crate) fn vanish() -> ! {
+    pidfile::release_all();
+    process::exit_now(1)
 }

@@ -3,11 +3,13 @@
 use crate::error::{Cause, Error, Step, Subject};
 use crate::plan::Plan;
 use crate::report::{Listener, Record};
+use crate::signals::{self, Quiet};
 use crate::starter::Outcome;
-use crate::sys::fd;
 use crate::sys::process::{self, Pid};
+use crate::sys::signal::{self, Signal};
 use crate::sys::time::Deadline;
-use std::os::fd::{AsFd, BorrowedFd};
+use crate::sys::{Sys, fd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 /// A daemon that is being started: what [`Daemon::fork`](crate::Daemon::fork) gives back in the program that goes on.
@@ -22,6 +24,9 @@ pub struct Starting {
     plan: Plan,
 }
 
+/// How long a starter waits, in milliseconds, for a daemon that is ready to have told everybody else.
+const TELLING: libc::c_int = 5_000;
+
 impl std::fmt::Debug for Starting {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Starting").field("daemon", &self.daemon).finish_non_exhaustive()
@@ -29,17 +34,19 @@ impl std::fmt::Debug for Starting {
 }
 
 impl Starting {
+    pub(crate) fn new(listener: Listener, helper: Pid, plan: Plan) -> Self {
+        Self { listener, helper, daemon: 0, outcome: None, plan }
+    }
+
     /// Waits for the daemon's PID, or for the error that came before there was one.
-    pub(crate) fn new(listener: Listener, helper: Pid, plan: Plan) -> Result<Self, Error> {
-        let mut starting = Self { listener, helper, daemon: 0, outcome: None, plan };
-        if let Some(Record::Forked(daemon)) = starting.listener.receive().map(|record| starting.note(record)) {
-            starting.daemon = daemon;
-            return Ok(starting);
+    pub(crate) fn met(mut self) -> Result<Self, Error> {
+        self.hear();
+        if self.daemon != 0 {
+            return Ok(self);
         }
-        starting.finish();
-        match starting.outcome.take().flatten() {
+        match self.outcome.take().flatten() {
             Some(error) => Err(error),
-            None => Err(starting.lost()),
+            None => Err(self.lost()),
         }
     }
 
@@ -58,37 +65,97 @@ impl Starting {
         let deadline = Deadline::after(timeout);
         while self.outcome.is_none() {
             if fd::poll(&mut [fd::readable(self.listener.as_raw_fd())], deadline.poll_timeout()) == Ok(true) {
-                match self.listener.receive() {
-                    Some(record) => drop(self.note(record)),
-                    None => self.outcome = Some(Some(self.lost())),
-                }
-                self.finish();
+                self.hear();
             } else if deadline.passed() {
                 return Ok(false);
             }
         }
-        match &self.outcome {
-            Some(Some(error)) => Err(error.clone()),
-            _ => Ok(true),
+        self.result().map(|()| true)
+    }
+
+    /// Waits until the daemon is ready, or until a person calls the start off: SIGINT, SIGQUIT and SIGTERM do, where they are not
+    /// ignored, and are taken. The daemon is ended then.
+    ///
+    /// # Errors
+    /// The start failed, or was called off ([`Error::signal`]); nothing is left of it.
+    pub fn wait_unless_called_off(&mut self) -> Result<(), Error> {
+        let quiet = Quiet::begin();
+        let called_off = self.watch();
+        drop(quiet);
+        match called_off {
+            Some(signal) => Err(Outcome::CalledOff(signal).explain(None, &self.plan).unwrap_or_else(|| self.lost())),
+            None => self.result(),
         }
     }
 
-    /// Keeps what a record says about the outcome.
-    fn note(&mut self, record: Record) -> Record {
-        if let Some(outcome) = Outcome::from_record(record) {
-            let daemon = (self.daemon != 0).then_some(self.daemon);
-            self.outcome = Some(outcome.explain(daemon, &self.plan));
+    /// What the starter does that leaves when it knows: with 0, and not before the daemon has told everybody, or with one line on
+    /// standard error and a status that says what happened. Signals are blocked.
+    pub(crate) fn leave(mut self, program: &[u8]) -> ! {
+        let called_off = self.watch();
+        let Err(error) = self.result() else {
+            // The daemon closes its end of the line when it has told.
+            fd::poll(&mut [fd::readable(self.listener.as_raw_fd())], TELLING).ok();
+            process::exit_now(0)
+        };
+        let off = called_off.and_then(|signal| Outcome::CalledOff(signal).explain(None, &self.plan));
+        off.as_ref().unwrap_or(&error).print(program);
+        match called_off {
+            Some(signal) => signals::die_by(signal),
+            None => process::exit_now(error.exit_status()),
         }
-        record
+    }
+
+    /// Waits for the outcome. The helper is passed on what calls the start off, and that is given back if the start has failed.
+    fn watch(&mut self) -> Option<Signal> {
+        let signals = signal::descriptor(&signals::calls_off()).ok();
+        let mut called_off = None;
+        while self.outcome.is_none() {
+            let off = signals.as_ref().map_or(-1, AsRawFd::as_raw_fd);
+            let mut fds = [self.listener.as_raw_fd(), off].map(fd::readable);
+            if fd::poll(&mut fds, -1) != Ok(true) {
+                continue;
+            }
+            let [heard, off] = fds.map(|fd| fd.revents != 0);
+            if off {
+                called_off = signals.as_ref().and_then(|fd| signal::next(fd.as_raw_fd()).ok()).or(called_off);
+                self.pass_on(called_off);
+            }
+            if heard {
+                self.hear();
+            }
+        }
+        called_off.filter(|_| self.result().is_err())
+    }
+
+    fn pass_on(&self, signal: Option<Signal>) {
+        if let Some(signal) = signal {
+            let _: Sys<()> = process::kill(self.helper, signal);
+        }
+    }
+
+    /// Takes the next record off the line, and keeps what it says.
+    fn hear(&mut self) {
+        match self.listener.receive() {
+            Some(Record::Forked(daemon)) => self.daemon = daemon,
+            record => {
+                let daemon = (self.daemon != 0).then_some(self.daemon);
+                let outcome = record.and_then(Outcome::from_record);
+                self.outcome = Some(outcome.map_or_else(|| Some(self.lost()), |it| it.explain(daemon, &self.plan)));
+                // The helper has said its last and leaves.
+                process::wait(self.helper, true);
+            }
+        }
+    }
+
+    fn result(&self) -> Result<(), Error> {
+        match &self.outcome {
+            Some(Some(error)) => Err(error.clone()),
+            _ => Ok(()),
+        }
     }
 
     fn lost(&self) -> Error {
         Error::new(Step::Start, Subject::Pid(i64::from(self.daemon)), Cause::Lost)
-    }
-
-    /// The helper has said its last and leaves.
-    fn finish(&mut self) {
-        process::wait(self.helper, true);
     }
 }
 

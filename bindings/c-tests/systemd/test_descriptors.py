@@ -11,8 +11,7 @@ from conftest import INTERPRETER, Door, Units
 from machine import Machine, Unit
 
 @pytest.fixture(params=[
-    pytest.param(["listen", "open"], id="taken-before-the-start",
-                 marks=pytest.mark.xfail(strict=True, reason="FINDINGS.md, 3: the start closes what was taken before it")),
+    pytest.param(["listen", "open"], id="taken-before-the-start"),
     pytest.param(["open", "listen"], id="taken-after-the-start"),
 ])
 def order(request: pytest.FixtureRequest) -> list[str]:
@@ -47,8 +46,6 @@ def of_sockets(units: Units, command: str, sockets: dict[str, str], **lines: obj
 @pytest.mark.parametrize("detach", [[], ["detach=yes"]], ids=["stays", "detaches"])
 def test_a_service_is_started_by_its_socket(request: pytest.FixtureRequest, units: Units, c: Door, order: list[str],
                                             detach: list[str]) -> None:
-    if detach:
-        request.node.add_marker(pytest.mark.xfail(strict=False, reason="FINDINGS.md, 2"))
     path = f"/run/{units.name()}.socket"
     listening, unit = of_sockets(units, c.command(*detach, *order, "serve"), {"ListenStream": path}, Type="notify", NotifyAccess="all")
     listening.must("start")

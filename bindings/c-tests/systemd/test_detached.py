@@ -12,16 +12,6 @@ import pytest
 from conftest import Door, Units
 from machine import Process, Unit
 
-# Which of the two it is, is a matter of luck.
-adopting = pytest.mark.usefixtures("finding_2")
-
-
-@pytest.fixture
-def finding_2(request: pytest.FixtureRequest) -> None:
-    """FINDINGS.md, 2: systemd is told too late, or while the daemon is still the starter's child."""
-    request.node.add_marker(pytest.mark.xfail(strict=False, reason="FINDINGS.md, 2"))
-
-
 def adopted(unit: Unit, door: Door) -> Process:
     process = unit.runs()
     assert not process.leads_session, "this is the starter"
@@ -30,7 +20,6 @@ def adopted(unit: Unit, door: Door) -> Process:
     return process
 
 
-@adopting
 @pytest.mark.parametrize("manual", [False, True])
 def test_life(units: Units, door: Door, manual: bool) -> None:
     words = ["manual", "open", "ready"] if manual else ["open"]
@@ -41,7 +30,6 @@ def test_life(units: Units, door: Door, manual: bool) -> None:
     unit.stop(process)
 
 
-@adopting
 def test_twenty_starts(units: Units, door: Door) -> None:
     """Whether the starter has left before systemd knows of the daemon is a matter of luck otherwise."""
     unit = units.service(door.command("detach=yes", "open", "serve"), Type="notify", NotifyAccess="all", unit={"StartLimitIntervalSec": 0})
@@ -50,7 +38,6 @@ def test_twenty_starts(units: Units, door: Door) -> None:
         unit.stop(adopted(unit, door))
 
 
-@adopting
 def test_while_the_starter_waits(units: Units, door: Door) -> None:
     meet = f"/run/{units.name()}.meet"
     unit = units.service(door.command("detach=yes", "manual", "open", "tell=STATUS=begins", f"meet={meet}", "ready", "serve"),
@@ -88,7 +75,6 @@ def test_the_managers_time_for_a_start_is_over(units: Units, door: Door) -> None
     unit.start_fails("a timeout was exceeded", "timeout", r"start operation timed out\. Terminating\.")
 
 
-@adopting
 def test_a_crash_after_it_was_ready(units: Units, door: Door) -> None:
     unit = units.service(door.command("detach=yes", "open", "serve", "USR1:", "kill=11"), Type="notify", NotifyAccess="all", LimitCORE=0)
     unit.must("start")
@@ -97,7 +83,6 @@ def test_a_crash_after_it_was_ready(units: Units, door: Door) -> None:
     unit.fails(process, "signal", "Main process exited, code=killed, status=11/SEGV", ExecMainPID=process.pid, ExecMainStatus=11)
 
 
-@adopting
 def test_the_watchdog_is_for_the_daemon(units: Units, door: Door) -> None:
     """WATCHDOG_PID named the starter; the service asks whether it is meant."""
     unit = units.service(door.command("detach=yes", "open", "watchdog", "serve", "USR2:", "silent"), Type="notify", NotifyAccess="all",

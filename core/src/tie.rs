@@ -1,0 +1,51 @@
+//! What ties a daemon to its starter until it is ready.
+
+use crate::notify;
+use crate::report::{Record, Reporter};
+use crate::sys::Sys;
+use crate::sys::pidfd::Process;
+use crate::sys::process::Pid;
+use std::time::Duration;
+
+/// The daemon's end of a start that is not over.
+#[derive(Debug)]
+pub(crate) struct Tie {
+    reporter: Reporter,
+    helper: Option<Pid>,
+    starter: Option<Reporter>,
+}
+
+/// Keeps the starter waiting as long as it lives, where the starter waits for that.
+#[derive(Debug)]
+pub(crate) struct Held(#[allow(dead_code, reason = "it is dropped, no more")] Option<Reporter>);
+
+impl Tie {
+    /// To the starter itself.
+    pub(crate) fn with_starter(reporter: Reporter) -> Self {
+        Self { reporter, helper: None, starter: None }
+    }
+
+    /// To a helper that watches for the starter. A `starter` that leaves as well does so when this end of what the helper tells on
+    /// is closed too.
+    pub(crate) fn with_helper(self, helper: Pid, starter: Option<Reporter>) -> Self {
+        Self { helper: Some(helper), starter, ..self }
+    }
+
+    pub(crate) fn send(&self, record: &Record) -> Sys<()> {
+        self.reporter.send(record)
+    }
+
+    /// Reports that the daemon is ready. The starter leaves when what comes back is dropped, at the latest.
+    ///
+    /// A service manager that is told of its main process looks whose child that is, once. The daemon is the helper's until that
+    /// has left, which it does on this report.
+    pub(crate) fn report_ready(self) -> Sys<Held> {
+        const PATIENCE: Duration = Duration::from_secs(5);
+        let helper = self.helper.filter(|_| notify::is_wanted()).and_then(|pid| Process::open(pid).ok());
+        self.reporter.send(&Record::Ready)?;
+        if let Some(helper) = helper {
+            let _: Sys<bool> = helper.wait(Some(PATIENCE));
+        }
+        Ok(Held(self.starter))
+    }
+}
