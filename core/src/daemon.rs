@@ -4,13 +4,14 @@
 use crate::context::Context;
 use crate::detach::Detach;
 use crate::error::{Error, Failure, Step, Subject};
+use crate::launch::{Executable, Target};
 use crate::notify;
 use crate::options::{Hooks, Options};
 use crate::pidfile::PidFile;
 use crate::plan::Plan;
 use crate::privileges::{self, Groups, Name};
 use crate::signals::SignalAction;
-use crate::start::{self, Aside, Program, Role};
+use crate::start::{self, Aside, Caller, Role};
 use crate::starting::Starting;
 use crate::streams::{self, Stream};
 use crate::sys::Errno;
@@ -373,7 +374,7 @@ impl Daemon {
     /// As for [`open`](Self::open).
     unsafe fn open_with_helper(&mut self) -> Result<Context, Error> {
         // SAFETY: the caller keeps the contract.
-        match unsafe { self.begin(Program::Leaves) }? {
+        match unsafe { self.begin(Caller::Leaves) }? {
             Fork::Daemon(context) => Ok(context),
             Fork::Starter(starting) => starting.leave(self.options.program.as_bytes()),
         }
@@ -393,6 +394,30 @@ impl Daemon {
         unsafe { self.fork_unflushed() }
     }
 
+    /// Starts another program as a daemon, from a program that goes on: what comes back tells when it is ready, and why not.
+    ///
+    /// Where nothing is to be detached, this process itself becomes the program, and this only comes back with an error.
+    ///
+    /// The pid file's lock goes along with the program and the children it makes. A program that closes what it does not know
+    /// gives it up: ask such a file by [`PidFile::of_either_kind`]. Nobody removes the file when the program ends; the next start
+    /// does, and [`PidFile::stop`]. Sockets that a service manager has passed on are passed on.
+    ///
+    /// # Errors
+    /// What was checked before the fork, or failed before the daemon had a PID: nothing has happened then.
+    pub fn launch(&mut self, executable: &Executable) -> Result<Starting, Error> {
+        flush_rust()?;
+        if self.plan.is_some() {
+            return Err(Error::bad_handle(true));
+        }
+        let target = |detach| executable.prepare(detach).map(|target| Some(target as Box<dyn Target>));
+        self.plan = Some(Plan::with_target(&self.options, target)?);
+        // SAFETY: what the daemon does before it is another program is system calls, and it does not come back here.
+        match unsafe { self.begin(Caller::Returns) }? {
+            Fork::Starter(starting) => starting.met(),
+            Fork::Daemon(_) => Err(Error::bad_handle(true)),
+        }
+    }
+
     /// The same without writing out Rust's own buffer of standard output, for programs in other languages.
     ///
     /// # Errors
@@ -404,7 +429,7 @@ impl Daemon {
     pub unsafe fn fork_unflushed(&mut self) -> Result<Fork, Error> {
         Self::prepare(&mut self.plan, &self.options)?;
         // SAFETY: the caller keeps the contract.
-        match unsafe { self.begin(Program::Returns) }? {
+        match unsafe { self.begin(Caller::Returns) }? {
             Fork::Starter(starting) => starting.met().map(Fork::Starter),
             daemon => Ok(daemon),
         }
@@ -417,10 +442,10 @@ impl Daemon {
     ///
     /// # Safety
     /// As for [`open`](Self::open).
-    unsafe fn begin(&mut self, program: Program) -> Result<Fork, Error> {
+    unsafe fn begin(&mut self, caller: Caller) -> Result<Fork, Error> {
         let Some(plan) = &mut self.plan else { return Err(Error::bad_handle(false)) };
         // SAFETY: the caller keeps the contract.
-        match unsafe { start::start_aside(plan, program) } {
+        match unsafe { start::start_aside(plan, caller) } {
             Ok(Aside::Daemon(tie)) => {
                 let program = std::mem::take(&mut self.options.program);
                 Ok(Fork::Daemon(Context::new(plan, tie, program)))

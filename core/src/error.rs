@@ -300,6 +300,15 @@ impl Error {
         }
     }
 
+    /// The signal by which a person called the start off.
+    #[must_use]
+    pub fn signal(&self) -> Option<i32> {
+        match (self.step, self.cause, self.subject()) {
+            (Step::Start, Cause::Os(Errno::EINTR), Subject::Signal(signal)) => Some(*signal),
+            _ => None,
+        }
+    }
+
     /// The status that the starter leaves with on this error.
     ///
     /// | what happened | status |

@@ -5,8 +5,10 @@
 
 use crate::detach::Surroundings;
 use crate::error::{Error, Failure, Step, Subject};
+use crate::launch::Target;
 use crate::options::{Hooks, Options};
 use crate::pidfile::{self, PidFileLock};
+use crate::readiness::Signs;
 use crate::streams::Stream;
 use crate::sys::Errno;
 use crate::sys::fd;
@@ -32,12 +34,26 @@ pub(crate) struct Plan {
     pub(crate) ready_descriptor: Option<RawFd>,
     pub(crate) ready_timeout: Option<Duration>,
     pub(crate) hooks: Hooks,
+    /// The program that the daemon becomes, where it becomes one.
+    pub(crate) target: Option<Box<dyn Target>>,
 }
 
 impl Plan {
     /// Checks everything. The pid file comes last: a start that cannot succeed does not lock others out.
     pub(crate) fn new(options: &Options) -> Result<Self, Error> {
+        Self::with_target(options, |_| Ok(None))
+    }
+
+    /// The same for a daemon that becomes another program. What that takes is prepared when the environment is, and before
+    /// anything is opened.
+    pub(crate) fn with_target(
+        options: &Options,
+        target: impl FnOnce(bool) -> Result<Option<Box<dyn Target>>, Error>,
+    ) -> Result<Self, Error> {
         let surroundings = Surroundings::look();
+        activation::prepare().map_err(|errno| Error::os(Step::KeepDescriptor, Subject::Word("LISTEN_PID"), errno))?;
+        let detach = surroundings.detaches(options.detach);
+        let target = target(detach)?;
         let privileges = privileges::Plan::new(&options.privileges)?;
         let directories = directories::Plan::new(options.umask, options.root.as_ref(), &options.working)?;
         let mut keep = options.keep.checked()?;
@@ -51,14 +67,16 @@ impl Plan {
             let open = fd::flags(fd).and_then(|_| keep.add(fd));
             open.map_err(|errno| Error::os(Step::ReadyDescriptor, Subject::Number(i64::from(fd)), errno))?;
         }
-        for fd in streams.late_descriptor().into_iter().chain(pidfile::descriptors()) {
+        let for_target = target.as_ref().and_then(|target| target.kept());
+        for fd in streams.late_descriptor().into_iter().chain(for_target).chain(pidfile::descriptors()) {
             keep_too(&mut keep, fd)?;
         }
-        activation::close_on_exec();
-        activation::prepare().map_err(|errno| Error::os(Step::KeepDescriptor, Subject::Word("LISTEN_PID"), errno))?;
+        if target.is_none() {
+            activation::close_on_exec();
+        }
         let signals = signals::Plan::new(&options.signals, pidfile::descriptors().next().is_some());
         Ok(Self {
-            detach: surroundings.detaches(options.detach),
+            detach,
             second_fork: SecondFork::find(),
             signals: signals.map_err(|errno| Error::os(Step::Signals, Subject::Nothing, errno))?,
             streams,
@@ -72,12 +90,26 @@ impl Plan {
             ready_descriptor: options.ready_descriptor,
             ready_timeout: options.ready_timeout,
             hooks: options.hooks,
+            target,
         })
     }
 
     /// Has the daemon keep one of our own descriptors as well.
     pub(crate) fn keep(&mut self, fd: RawFd) -> Result<(), Error> {
         keep_too(&mut self.keep, fd)
+    }
+
+    /// For whoever watches a daemon that becomes another program: how to find out whether that is ready.
+    pub(crate) fn signs(&mut self) -> Option<&mut dyn Signs> {
+        self.let_go();
+        self.target.as_mut().map(|target| target.signs())
+    }
+
+    /// After the fork, everywhere but in the daemon: what belongs to the program is closed.
+    pub(crate) fn let_go(&mut self) {
+        if let Some(target) = &mut self.target {
+            target.let_go();
+        }
     }
 
     /// The error that a failure in the daemon is, with what the step was about.
@@ -89,9 +121,14 @@ impl Plan {
             Step::SetUser | Step::SetGroup | Step::VerifyPrivileges => self.privileges.subject(step, value),
             Step::Signals => i32::try_from(value).map_or(Subject::Nothing, Subject::Signal),
             Step::PidFile => self.pid_file_path.clone().map_or(Subject::Nothing, Subject::Text),
+            Step::Execute => self.target.as_ref().map_or(Subject::Nothing, |target| target.subject()),
+            Step::Ready | Step::ReadyDescriptor => Subject::Number(value),
             _ => Subject::Nothing,
         };
-        Error::os(step, subject, errno)
+        match (step, errno) {
+            (Step::Ready, Errno::EPIPE) => Error::os(step, subject, errno).note("closed without a newline"),
+            _ => Error::os(step, subject, errno),
+        }
     }
 }
 

@@ -114,9 +114,11 @@ pub(crate) fn ignore_terminal_stops() -> Result<(), Failure> {
     })
 }
 
-/// Gives every signal its default action. The C library keeps a few real-time signals for itself, and refuses.
+/// Gives every signal its default action, those that the C library keeps for itself and refuses to touch as well. For a process
+/// that is about to execute a program.
 pub(crate) fn reset_all() {
     reset_all_but(&[]);
+    signal::reset_reserved();
 }
 
 /// Gives every signal its default action, whether it was handled or ignored, but those in `except`. Numbers that are no

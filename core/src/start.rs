@@ -12,9 +12,9 @@ use crate::plan::Plan;
 use crate::report::{self, Listener, Record, Reporter};
 use crate::signals::Quiet;
 use crate::starter::Watch;
-use crate::tie::Tie;
 use crate::sys::Errno;
 use crate::sys::process::{self, Forked, Pid, SecondFork};
+use crate::tie::Tie;
 
 /// Which process this is after a start.
 pub(crate) enum Role {
@@ -53,9 +53,9 @@ pub(crate) enum Aside {
     Daemon(Option<Tie>),
 }
 
-/// What becomes of the program that a helper starts for.
+/// What becomes of the process that a helper starts for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Program {
+pub(crate) enum Caller {
     /// It goes on.
     Returns,
     /// It leaves when all is told.
@@ -70,13 +70,13 @@ pub(crate) enum Program {
 ///
 /// # Safety
 /// That of [`Daemon::open`](crate::Daemon::open).
-pub(crate) unsafe fn start_aside(plan: &mut Plan, program: Program) -> Result<Aside, Error> {
+pub(crate) unsafe fn start_aside(plan: &mut Plan, caller: Caller) -> Result<Aside, Error> {
     if !plan.detach {
         return stay(plan).map(|_| Aside::Daemon(None));
     }
     let channel = open_line(plan)?;
     let (listener, teller) = report::channel().map_err(|errno| plan.explain(Failure::new(Step::Pipe, errno)))?;
-    if program == Program::Leaves {
+    if caller == Caller::Leaves {
         plan.keep(teller.as_raw_fd())?;
     }
     if let Some(lock) = &plan.pid_file {
@@ -96,18 +96,19 @@ pub(crate) unsafe fn start_aside(plan: &mut Plan, program: Program) -> Result<As
             match unsafe { beget(plan, channel) } {
                 Ok(Role::Daemon(tie)) => {
                     pidfile::none_goes_along();
-                    Ok(Aside::Daemon(tie.map(|tie| tie.with_helper(helper, stays_with_daemon(teller, program)))))
+                    Ok(Aside::Daemon(tie.map(|tie| tie.with_helper(helper, stays_with_daemon(teller, caller)))))
                 }
-                Ok(Role::Starter(watch)) => watch.tell(&teller),
+                Ok(Role::Starter(watch)) => watch.tell(&teller, plan.signs()),
                 Err(failure) => give_up(&teller, failure),
             }
         }
         forked => {
             pidfile::none_goes_along();
-            match program {
-                Program::Returns => drop(quiet),
-                Program::Leaves => quiet.leave_as_it_is(),
+            match caller {
+                Caller::Returns => drop(quiet),
+                Caller::Leaves => quiet.leave_as_it_is(),
             }
+            plan.let_go();
             run(plan.hooks.in_starter);
             match forked {
                 Ok(Forked::Parent(helper)) => {
@@ -123,8 +124,8 @@ pub(crate) unsafe fn start_aside(plan: &mut Plan, program: Program) -> Result<As
 }
 
 /// In the daemon: its end of the helper's line, where that has been kept. Else it was closed with all the others.
-fn stays_with_daemon(teller: Reporter, program: Program) -> Option<Reporter> {
-    if program == Program::Leaves {
+fn stays_with_daemon(teller: Reporter, caller: Caller) -> Option<Reporter> {
+    if caller == Caller::Leaves {
         return Some(teller);
     }
     std::mem::forget(teller);
@@ -214,7 +215,8 @@ fn become_daemon(plan: &mut Plan) -> Result<(), Failure> {
         process::forbid_core_files().map_err(|errno| Failure::new(Step::CoreLimit, errno))?;
     }
     pidfile::write_all().map_err(|errno| Failure::new(Step::PidFile, errno))?;
-    plan.privileges.apply()
+    plan.privileges.apply()?;
+    plan.target.as_ref().map_or(Ok(()), |target| Err(target.execute()))
 }
 
 /// Tells the starter which step failed, and is gone.

@@ -3,6 +3,7 @@
 use crate::error::{Cause, Error, Failure, Step, Subject};
 use crate::pidfile;
 use crate::plan::Plan;
+use crate::readiness::{Signs, Verdict};
 use crate::report::{Listener, Record, Reporter, Said};
 use crate::signals;
 use crate::sys::Errno;
@@ -12,7 +13,7 @@ use crate::sys::signal::{self, Signal};
 use crate::sys::time::{self, Deadline};
 use crate::sys::{Sys, fd};
 use crate::text::Text;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 /// How long a daemon that is told to end may take.
@@ -64,7 +65,7 @@ impl Watch {
     /// Waits for the outcome and leaves: with 0 if the daemon is ready, else with one line on stderr and a status that says
     /// what happened.
     pub(crate) fn leave(mut self, plan: &Plan, program: &[u8]) -> ! {
-        let outcome = self.watch();
+        let outcome = self.watch(None);
         let outcome = self.finish(outcome);
         let Some(error) = outcome.explain(self.daemon, plan) else { process::exit_now(0) };
         error.print(program);
@@ -75,12 +76,12 @@ impl Watch {
     }
 
     /// Waits for the outcome and leaves, as a helper: everything is told to the program that wants to know.
-    pub(crate) fn tell(mut self, teller: &Reporter) -> ! {
+    pub(crate) fn tell(mut self, teller: &Reporter, signs: Option<&mut dyn Signs>) -> ! {
         let outcome = self.await_daemon();
         if let Some(daemon) = self.daemon {
             let _: Sys<()> = teller.send(&Record::Forked(daemon));
         }
-        let outcome = outcome.unwrap_or_else(|| self.watch());
+        let outcome = outcome.unwrap_or_else(|| self.watch(signs));
         let outcome = self.finish(outcome);
         let _: Sys<()> = teller.send(&outcome.as_record());
         process::exit_now(0)
@@ -97,42 +98,56 @@ impl Watch {
         None
     }
 
-    fn watch(&mut self) -> Outcome {
-        let deadline = Deadline::after(self.timeout);
+    /// With `signs` it is not the daemon that reports but the program it becomes; of the daemon there comes nothing then but the
+    /// end of the line, when it has become it.
+    fn watch(&mut self, mut signs: Option<&mut dyn Signs>) -> Outcome {
+        let mut until = Until { ready: Deadline::after(None), failed: Deadline::after(self.timeout) };
         let called_off = signal::descriptor(&signals::calls_off()).ok();
         loop {
-            match self.wait_for_news(deadline, called_off.as_ref()) {
-                News::Report => {
-                    if let Some(outcome) = self.hear() {
-                        return outcome;
-                    }
-                }
-                News::DaemonEnded => return self.last_words(),
-                News::CalledOff(signal) => return Outcome::CalledOff(signal),
-                News::Nothing if deadline.passed() => return Outcome::TimedOut,
-                News::Nothing => {}
+            let sign = signs.as_ref().map_or(-1, |signs| signs.descriptor());
+            let found = match self.wait_for_news(until, called_off.as_ref(), sign) {
+                News::Report => match (self.hear(), &mut signs) {
+                    (Some(outcome), _) => Some(outcome),
+                    (None, Some(signs)) if self.has_become_program() => until.judge(signs.executed()),
+                    _ => None,
+                },
+                News::Sign => match (&mut signs, self.daemon) {
+                    (Some(signs), Some(daemon)) => until.judge(signs.look(daemon)),
+                    _ => None,
+                },
+                News::DaemonEnded => Some(self.last_words()),
+                News::CalledOff(signal) => Some(Outcome::CalledOff(signal)),
+                News::Nothing => until.look(),
+            };
+            if let Some(outcome) = found {
+                return outcome;
             }
         }
     }
 
-    fn wait_for_news(&self, deadline: Deadline, called_off: Option<&OwnedFd>) -> News {
+    /// The line is at its end, and the daemon is not.
+    fn has_become_program(&self) -> bool {
+        let process = self.process.as_ref().map_or(-1, Process::as_poll_descriptor);
+        self.listener.is_none() && self.daemon.is_some() && fd::poll(&mut [fd::readable(process)], 0) == Ok(false)
+    }
+
+    fn wait_for_news(&self, until: Until, called_off: Option<&OwnedFd>, sign: RawFd) -> News {
         let report = self.listener.as_ref().map_or(-1, Listener::as_raw_fd);
         let process = self.process.as_ref().map_or(-1, Process::as_poll_descriptor);
-        if report < 0 && process < 0 {
-            return self.look_at_daemon();
-        }
+        let blind = report < 0 && process < 0;
         let off = called_off.map_or(-1, AsRawFd::as_raw_fd);
-        let mut fds = [report, process, off].map(fd::readable);
-        if fd::poll(&mut fds, deadline.poll_timeout()) != Ok(true) {
-            return News::Nothing;
+        let mut fds = [report, off, process, sign].map(fd::readable);
+        if fd::poll(&mut fds, if blind { 0 } else { until.poll_timeout() }) != Ok(true) {
+            return if blind { self.look_at_daemon() } else { News::Nothing };
         }
-        let [report, process, off] = fds.map(|fd| fd.revents != 0);
-        match (report, off, process) {
-            (true, _, _) => News::Report,
-            (_, true, _) => {
+        let [report, off, process, sign] = fds.map(|fd| fd.revents != 0);
+        match (report, off, process, sign) {
+            (true, ..) => News::Report,
+            (_, true, ..) => {
                 called_off.and_then(|fd| signal::next(fd.as_raw_fd()).ok()).map_or(News::Nothing, News::CalledOff)
             }
-            (_, _, true) => News::DaemonEnded,
+            (_, _, true, _) => News::DaemonEnded,
+            (.., true) => News::Sign,
             _ => News::Nothing,
         }
     }
@@ -210,7 +225,7 @@ impl Watch {
     fn clear_away(&self, outcome: Outcome) {
         self.adopt();
         if let Some(daemon) = self.daemon {
-            if matches!(outcome, Outcome::TimedOut | Outcome::CalledOff(_)) {
+            if outcome.leaves_daemon() {
                 let _: Sys<()> = self.signal(daemon, libc::SIGTERM);
             }
             if !self.ends_within(daemon, GRACE) {
@@ -247,8 +262,47 @@ impl Watch {
     }
 }
 
+/// How long to wait, and what it means that the time has come.
+#[derive(Clone, Copy)]
+struct Until {
+    ready: Deadline,
+    failed: Deadline,
+}
+
+impl Until {
+    fn poll_timeout(self) -> libc::c_int {
+        match (self.ready.poll_timeout(), self.failed.poll_timeout()) {
+            (-1, time) | (time, -1) => time,
+            (ready, failed) => ready.min(failed),
+        }
+    }
+
+    fn look(self) -> Option<Outcome> {
+        if self.ready.passed() {
+            Some(Outcome::Ready)
+        } else if self.failed.passed() {
+            Some(Outcome::TimedOut)
+        } else {
+            None
+        }
+    }
+
+    fn judge(&mut self, verdict: Verdict) -> Option<Outcome> {
+        match verdict {
+            Verdict::NotYet => return None,
+            Verdict::ReadyAt(time) => self.ready = time,
+            Verdict::Extended(time) => self.failed = Deadline::after(Some(time)),
+            Verdict::Ready => return Some(Outcome::Ready),
+            Verdict::Failed(failure) => return Some(Outcome::Failed(failure)),
+        }
+        None
+    }
+}
+
 enum News {
     Report,
+    /// Something that may say whether the program is ready.
+    Sign,
     DaemonEnded,
     CalledOff(Signal),
     Nothing,
@@ -274,6 +328,15 @@ impl Outcome {
                 Some(Error::os(Step::Ready, Subject::Time(timeout), Errno::ETIMEDOUT))
             }
             Self::CalledOff(signal) => Some(Error::os(Step::Start, Subject::Signal(signal), Errno::EINTR)),
+        }
+    }
+
+    /// Whether the daemon may not know that it is over.
+    fn leaves_daemon(self) -> bool {
+        match self {
+            Self::TimedOut | Self::CalledOff(_) => true,
+            Self::Failed(failure) => failure.step == Step::Ready,
+            _ => false,
         }
     }
 

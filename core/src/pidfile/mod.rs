@@ -10,7 +10,8 @@ mod lock;
 
 pub(crate) use content::number;
 pub(crate) use held::{
-    all_go_along, descriptors, none_goes_along, own_all, release_all, release_and_die, root_has_changed, write_all,
+    all_go_along, descriptors, keep_on_exec, none_goes_along, own_all, release_all, release_and_die, root_has_changed,
+    write_all,
 };
 pub(crate) use holder::Proof;
 

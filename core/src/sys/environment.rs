@@ -24,6 +24,23 @@ pub(crate) fn remove(name: &CStr) {
     unsafe { libc::unsetenv(name.as_ptr()) };
 }
 
+unsafe extern "C" {
+    static environ: *const *const libc::c_char;
+}
+
+/// Calls `each` on every assignment, and on where that is. Threads as above.
+pub(crate) fn for_each(mut each: impl FnMut(&[u8], *const libc::c_char) -> Sys<()>) -> Sys<()> {
+    // SAFETY: the C library keeps NUL-terminated strings here, in a list that ends in NULL, or NULL for an empty one.
+    unsafe {
+        let mut place = environ;
+        while !place.is_null() && !(*place).is_null() {
+            each(CStr::from_ptr(*place).to_bytes(), *place)?;
+            place = place.add(1);
+        }
+    }
+    Ok(())
+}
+
 /// Room for a name, a PID and a NUL.
 const ROOM: usize = 32;
 

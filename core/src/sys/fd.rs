@@ -26,16 +26,22 @@ pub(super) fn above_standard(fd: OwnedFd) -> Sys<OwnedFd> {
 }
 
 /// A close-on-exec duplicate above the standard streams.
-#[inline(never)]
 pub(crate) fn duplicate(fd: RawFd) -> Sys<OwnedFd> {
-    // SAFETY: fcntl with F_DUPFD_CLOEXEC takes two numbers; a bad one is EBADF.
-    own(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, FIRST_OTHER) })
+    duplicate_from(fd, FIRST_OTHER)
+}
+
+/// A close-on-exec duplicate with the first free number from `least` on.
+#[inline(never)]
+pub(crate) fn duplicate_from(fd: RawFd, least: RawFd) -> Sys<OwnedFd> {
+    // SAFETY: fcntl with F_DUPFD_CLOEXEC takes two numbers; a bad one is EBADF or EINVAL.
+    own(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, least) })
 }
 
 /// Makes `to` the same open file as `from`, without close-on-exec.
 #[inline(never)]
 pub(crate) fn connect(from: RawFd, to: RawFd) -> Sys<()> {
-    // SAFETY: dup2 takes two numbers. What `to` was before is closed: callers name only standard streams.
+    // SAFETY: dup2 takes two numbers. What `to` was before is closed: callers name standard streams, and what a program that is
+    // about to be executed is to find there.
     uninterrupted(|| check(unsafe { libc::dup2(from, to) })).map(drop)
 }
 
@@ -103,6 +109,13 @@ pub(crate) fn set_close_on_exec(fd: RawFd) -> Sys<()> {
     let flags = flags(fd)?;
     // SAFETY: fcntl with F_SETFD takes two numbers.
     check(unsafe { libc::fcntl(fd, libc::F_SETFD, flags | libc::FD_CLOEXEC) }).map(drop)
+}
+
+/// Takes the mark off again.
+pub(crate) fn keep_on_exec(fd: RawFd) -> Sys<()> {
+    let flags = flags(fd)?;
+    // SAFETY: fcntl with F_SETFD takes two numbers.
+    check(unsafe { libc::fcntl(fd, libc::F_SETFD, flags & !libc::FD_CLOEXEC) }).map(drop)
 }
 
 /// Reads once, as much as there is.

@@ -88,6 +88,13 @@ pub(crate) fn leads_session() -> bool {
     unsafe { libc::getsid(0) == id() }
 }
 
+/// Whether two processes are of one session; not where one of them is gone.
+pub(crate) fn share_session(one: Pid, other: Pid) -> bool {
+    // SAFETY: getsid takes a number; a bad one is ESRCH.
+    let session = |pid| check(unsafe { libc::getsid(pid) });
+    session(one).is_ok_and(|it| session(other) == Ok(it))
+}
+
 /// How many threads this process has; each has a directory, and a directory counts as a link to the one above it.
 #[cfg(target_os = "linux")]
 pub(crate) fn thread_count() -> Option<u64> {
@@ -183,6 +190,39 @@ impl<'a> ArgumentList<'a> {
 pub(crate) fn execute(path: &CStr, arguments: &ArgumentList<'_>) -> Errno {
     // SAFETY: `path` is NUL-terminated, and so are the texts that the list borrows; the list ends in NULL.
     unsafe { libc::execv(path.as_ptr(), arguments.pointers.as_ptr()) };
+    Errno::last()
+}
+
+/// Strings of its own as execve(2) wants them, and others that stay for as long as they are needed.
+#[derive(Debug, Default)]
+pub(crate) struct StringList {
+    texts: Vec<Text>,
+    pointers: Vec<*const libc::c_char>,
+}
+
+impl StringList {
+    /// Adds a string. Allocates.
+    pub(crate) fn push(&mut self, text: Text) -> Sys<()> {
+        // A text is on the heap and stays where it is when the list grows.
+        memory::push(&mut self.pointers, text.as_c_str().as_ptr())?;
+        memory::push(&mut self.texts, text)
+    }
+
+    /// Adds a string that is not copied: nobody may change or free it before the list is used for the last time. Allocates.
+    pub(crate) fn push_borrowed(&mut self, text: *const libc::c_char) -> Sys<()> {
+        memory::push(&mut self.pointers, text)
+    }
+
+    /// Puts the end to the list. Allocates.
+    pub(crate) fn finish(&mut self) -> Sys<()> {
+        memory::push(&mut self.pointers, std::ptr::null())
+    }
+}
+
+/// Becomes another program in another environment; comes back with the error when it cannot. Both lists are finished.
+pub(crate) fn execute_with(path: &CStr, arguments: &StringList, environment: &StringList) -> Errno {
+    // SAFETY: `path` is NUL-terminated and both lists end in NULL; their texts are their own, or stay.
+    unsafe { libc::execve(path.as_ptr(), arguments.pointers.as_ptr(), environment.pointers.as_ptr()) };
     Errno::last()
 }
 

@@ -149,6 +149,25 @@ pub(crate) fn set_disposition(signal: Signal, new: &Disposition) -> Sys<Disposit
     Ok(before)
 }
 
+/// Gives the real-time signals that the C library keeps for its threads their default action, for a program that is about to be
+/// executed: its own library sets them up again.
+#[cfg(target_os = "linux")]
+pub(crate) fn reset_reserved() {
+    const RESERVED: std::ops::Range<libc::c_long> = 32..35;
+    /// The kernel's own struct, on every architecture not longer than this; all zeroes is the default action.
+    const DEFAULT: [usize; 8] = [0; 8];
+    const SET_SIZE: usize = 8;
+    for signal in RESERVED {
+        let unwanted = std::ptr::null_mut::<usize>();
+        // SAFETY: rt_sigaction reads one struct, and writes nothing where there is no place for it.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, DEFAULT.as_ptr(), unwanted, SET_SIZE) };
+    }
+}
+
+/// Other systems have none.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn reset_reserved() {}
+
 /// Sends a signal to the calling thread.
 pub(crate) fn raise(signal: Signal) {
     // SAFETY: raise takes a number.

@@ -2,8 +2,9 @@
 
 use super::Errno;
 use super::fd::own;
+use super::process::Pid;
 use super::{Sys, check, check_size};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 fn empty_address() -> libc::sockaddr_storage {
     // SAFETY: `sockaddr_storage` is a C struct of integers, for which all zeroes is a value.
@@ -116,5 +117,120 @@ impl Control {
 
     fn length(count: usize) -> usize {
         std::mem::offset_of!(Self, descriptors) + count * size_of::<RawFd>()
+    }
+}
+
+/// A socket that programs send messages to as to a service manager, by an abstract name that the kernel has given.
+#[derive(Debug)]
+pub(crate) struct Letterbox {
+    socket: OwnedFd,
+    name: [u8; Self::NAME],
+}
+
+#[cfg(target_os = "linux")]
+impl Letterbox {
+    /// `@` and five hexadecimal digits (unix(7), autobind).
+    const NAME: usize = 6;
+
+    pub(crate) fn new() -> Sys<Self> {
+        let flags = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+        // SAFETY: socket takes three numbers.
+        let socket = super::fd::above_standard(own(unsafe { libc::socket(libc::AF_UNIX, flags, 0) })?)?;
+        let yes: libc::c_int = 1;
+        let size = size_of::<libc::c_int>() as libc::socklen_t;
+        // SAFETY: `yes` is valid for reads of `size` bytes.
+        let wanted = unsafe {
+            libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_PASSCRED, (&raw const yes).cast(), size)
+        };
+        check(wanted)?;
+        let family = libc::AF_UNIX as libc::sa_family_t;
+        let length = size_of::<libc::sa_family_t>() as libc::socklen_t;
+        // SAFETY: an address that is its family alone asks for a name; every address begins with the family.
+        check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const family).cast(), length) })?;
+        let name = Self::name_of(&socket)?;
+        Ok(Self { socket, name })
+    }
+
+    fn name_of(socket: &OwnedFd) -> Sys<[u8; Self::NAME]> {
+        // SAFETY: `sockaddr_un` is a C struct of integers, for which all zeroes is a value.
+        let mut address: libc::sockaddr_un = unsafe { std::mem::zeroed() };
+        let mut length = size_of::<libc::sockaddr_un>() as libc::socklen_t;
+        // SAFETY: `address` is a valid place of `length` bytes.
+        check(unsafe { libc::getsockname(socket.as_raw_fd(), (&raw mut address).cast(), &raw mut length) })?;
+        let mut name = [b'@'; Self::NAME];
+        for (to, from) in name.iter_mut().zip(&address.sun_path).skip(1) {
+            *to = *from as u8;
+        }
+        Ok(name)
+    }
+
+    /// The next message and who has sent it; descriptors that come along are closed, which is all that a barrier wants.
+    pub(crate) fn receive<'a>(&self, room: &'a mut [u8]) -> Sys<(Pid, &'a [u8])> {
+        #[repr(C, align(8))]
+        struct Room([u8; 2048]);
+        let mut control = Room([0; 2048]);
+        let mut part = libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: room.len() };
+        // SAFETY: `msghdr` is a C struct of integers and nullable pointers, for which all zeroes is a value.
+        let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+        header.msg_iov = &raw mut part;
+        header.msg_iovlen = 1;
+        header.msg_control = (&raw mut control).cast();
+        header.msg_controllen = size_of::<Room>() as _;
+        // SAFETY: message and control data are valid for writes of the lengths given.
+        let got = unsafe { libc::recvmsg(self.socket.as_raw_fd(), &raw mut header, libc::MSG_CMSG_CLOEXEC) };
+        let got = check_size(got)?;
+        let sender = Self::sender(&header);
+        Ok((sender, room.get(..got).unwrap_or_default()))
+    }
+
+    fn sender(header: &libc::msghdr) -> Pid {
+        let mut sender = 0;
+        // SAFETY: the kernel has filled in the header and what it points to; the macros stay inside that.
+        unsafe {
+            let mut part = libc::CMSG_FIRSTHDR(header);
+            while let Some(message) = part.as_ref() {
+                let data = libc::CMSG_DATA(message);
+                #[allow(clippy::unnecessary_cast, reason = "musl has another type")]
+                let length = (message.cmsg_len as usize).saturating_sub(libc::CMSG_LEN(0) as usize);
+                match (message.cmsg_level, message.cmsg_type) {
+                    (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) => {
+                        sender = data.cast::<libc::ucred>().read_unaligned().pid
+                    }
+                    (libc::SOL_SOCKET, libc::SCM_RIGHTS) => {
+                        for index in 0..length / size_of::<RawFd>() {
+                            super::fd::close(data.cast::<RawFd>().add(index).read_unaligned());
+                        }
+                    }
+                    _ => {}
+                }
+                part = libc::CMSG_NXTHDR(header, message);
+            }
+        }
+        sender
+    }
+}
+
+/// Elsewhere there are no abstract names, and nobody says who has sent a message.
+#[cfg(not(target_os = "linux"))]
+impl Letterbox {
+    const NAME: usize = 6;
+
+    pub(crate) fn new() -> Sys<Self> {
+        Err(Errno::ENOSYS)
+    }
+
+    pub(crate) fn receive<'a>(&self, _room: &'a mut [u8]) -> Sys<(Pid, &'a [u8])> {
+        Err(Errno::ENOSYS)
+    }
+}
+
+impl Letterbox {
+    /// As `NOTIFY_SOCKET` has it.
+    pub(crate) fn name(&self) -> &[u8] {
+        &self.name
+    }
+
+    pub(crate) fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
     }
 }

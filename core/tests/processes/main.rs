@@ -8,6 +8,7 @@ mod allocation;
 mod bad_input;
 mod guard;
 mod house;
+mod launch;
 mod parts;
 mod pid_file;
 mod programs;
@@ -29,7 +30,7 @@ fn main() {
     }
     house::adopt_orphans();
     let filter = std::env::args().nth(1).filter(|word| !word.starts_with('-')).unwrap_or_default();
-    let groups: [&[Test]; 9] = [
+    let groups: [&[Test]; 10] = [
         start::TESTS,
         truth::TESTS,
         surroundings::TESTS,
@@ -38,6 +39,7 @@ fn main() {
         bad_input::TESTS,
         parts::TESTS,
         supervisors::TESTS,
+        launch::TESTS,
         allocation::TESTS,
     ];
     let chosen = groups.into_iter().flatten().filter(|(name, _)| name.contains(&filter));

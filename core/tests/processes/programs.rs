@@ -42,7 +42,7 @@ pub fn described() -> Result<Daemon, Error> {
                 daemon.ready_timeout(Some(Duration::from_millis(value.parse().expect("a number"))))?;
             }
             "detach" => drop(daemon.detach(if value == "no" { Detach::No } else { Detach::Yes })),
-            "anonymous" | "then" => {}
+            "anonymous" | "then" | "path" | "arg" | "env" | "clean" | "ready" => {}
             other => panic!("no word {other}"),
         }
     }
@@ -108,6 +108,7 @@ pub fn run(name: &str) -> ! {
             report(pid());
             std::process::exit(0);
         }
+        "launching" | "launched" => crate::launch::run(name),
         "forking" => forking(),
         "retrying" => retrying(),
         "activated" | "early" | "watched" | "talking" | "quiet" => crate::supervisors::run(name),

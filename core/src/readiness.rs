@@ -1,0 +1,180 @@
+//! When a program is ready that knows nothing of this library.
+
+use crate::error::{Failure, Step, Subject};
+use crate::sys::process::{self, Pid};
+use crate::sys::socket::Letterbox;
+use crate::sys::time::Deadline;
+use crate::sys::{Errno, Sys, fd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+/// When a program is ready that is started by [`Daemon::launch`](crate::Daemon::launch).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Readiness {
+    /// As soon as it runs: the daemon has become the program.
+    #[default]
+    Executed,
+    /// When it has run for so long. What is wrong with a program mostly shows at its start.
+    StillRunning(Duration),
+    /// When it writes a newline to this descriptor, as s6 and its like have it (`notification-fd`). Closing it without is a
+    /// failure.
+    Newline(RawFd),
+    /// When it sends `READY=1` to the socket that `NOTIFY_SOCKET` names (sd_notify(3)). It, or a process of its session, may ask
+    /// for more time (`EXTEND_TIMEOUT_USEC=`).
+    Notify,
+}
+
+impl Readiness {
+    /// What it is called in an error.
+    pub(crate) fn subject(self) -> Subject {
+        match self {
+            Self::Newline(fd) => Subject::Number(i64::from(fd)),
+            Self::Notify => Subject::Word("NOTIFY_SOCKET"),
+            _ => Subject::Nothing,
+        }
+    }
+}
+
+/// What is known of a program's readiness.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Verdict {
+    NotYet,
+    Ready,
+    /// Unless something happens until then.
+    ReadyAt(Deadline),
+    /// It has so much time from now.
+    Extended(Duration),
+    Failed(Failure),
+}
+
+/// Signs of readiness that the starter looks for, beside the report. Neither allocates: a helper may look.
+pub(crate) trait Signs {
+    /// Becomes readable when there is something to look at; -1 for never.
+    fn descriptor(&self) -> RawFd;
+
+    /// The daemon has become the program.
+    fn executed(&mut self) -> Verdict;
+
+    /// There is something to look at.
+    fn look(&mut self, daemon: Pid) -> Verdict;
+}
+
+/// The ends of whatever the program says that it is ready by.
+#[derive(Debug)]
+pub(crate) enum Plan {
+    Time(Duration),
+    Newline { listener: OwnedFd, speaker: Option<OwnedFd>, place: RawFd },
+    Notify(Letterbox),
+}
+
+impl Plan {
+    pub(crate) fn new(readiness: Readiness) -> Sys<Self> {
+        Ok(match readiness {
+            Readiness::Executed => Self::Time(Duration::ZERO),
+            Readiness::StillRunning(time) => Self::Time(time),
+            Readiness::Newline(place) => Self::newline(place)?,
+            Readiness::Notify => Self::Notify(Letterbox::new()?),
+        })
+    }
+
+    /// The program's end gets its number at once where that is free, so that nothing else which the start opens has it.
+    fn newline(place: RawFd) -> Sys<Self> {
+        let (listener, speaker) = fd::pipe()?;
+        let speaker = fd::duplicate_from(speaker.as_raw_fd(), place)?;
+        Ok(Self::Newline { listener, speaker: Some(speaker), place })
+    }
+
+    /// What the daemon keeps until it becomes the program.
+    pub(crate) fn kept(&self) -> Option<RawFd> {
+        match self {
+            Self::Newline { speaker, .. } => speaker.as_ref().map(AsRawFd::as_raw_fd),
+            _ => None,
+        }
+    }
+
+    /// The name of the socket that the program is to be told of.
+    pub(crate) fn socket_name(&self) -> Option<&[u8]> {
+        match self {
+            Self::Notify(letterbox) => Some(letterbox.name()),
+            _ => None,
+        }
+    }
+
+    /// The daemon's step, the last before it becomes the program.
+    pub(crate) fn apply(&self) -> Result<(), Failure> {
+        let Self::Newline { speaker: Some(speaker), place, .. } = self else { return Ok(()) };
+        let speaker = speaker.as_raw_fd();
+        let connected = if speaker == *place { fd::keep_on_exec(speaker) } else { fd::connect(speaker, *place) };
+        connected.map_err(|errno| Failure { step: Step::ReadyDescriptor, errno, value: i64::from(*place) })
+    }
+
+    /// For whoever watches: only the daemon speaks.
+    pub(crate) fn listen(&mut self) {
+        if let Self::Newline { speaker, .. } = self {
+            *speaker = None;
+        }
+    }
+}
+
+impl Signs for Plan {
+    fn descriptor(&self) -> RawFd {
+        match self {
+            Self::Time(_) => -1,
+            Self::Newline { listener, .. } => listener.as_raw_fd(),
+            Self::Notify(letterbox) => letterbox.as_raw_fd(),
+        }
+    }
+
+    fn executed(&mut self) -> Verdict {
+        match self {
+            Self::Time(Duration::ZERO) => Verdict::Ready,
+            Self::Time(time) => Verdict::ReadyAt(Deadline::after(Some(*time))),
+            _ => Verdict::NotYet,
+        }
+    }
+
+    fn look(&mut self, daemon: Pid) -> Verdict {
+        match self {
+            Self::Time(_) => Verdict::NotYet,
+            Self::Newline { listener, place, .. } => look_for_newline(listener, *place),
+            Self::Notify(letterbox) => look_for_message(letterbox, daemon),
+        }
+    }
+}
+
+fn look_for_newline(listener: &OwnedFd, place: RawFd) -> Verdict {
+    let mut bytes = [0; 256];
+    let failed = |errno| Verdict::Failed(Failure { step: Step::Ready, errno, value: i64::from(place) });
+    match fd::read(listener.as_raw_fd(), &mut bytes) {
+        Ok(0) => failed(Errno::EPIPE),
+        Ok(got) if bytes.iter().take(got).any(|byte| *byte == b'\n') => Verdict::Ready,
+        Ok(_) => Verdict::NotYet,
+        Err(errno) => failed(errno),
+    }
+}
+
+/// Anybody on the machine may send to an abstract socket. The daemon is believed, and its session: a script says it by
+/// systemd-notify(1).
+fn look_for_message(letterbox: &Letterbox, daemon: Pid) -> Verdict {
+    let mut room = [0; MESSAGE];
+    match letterbox.receive(&mut room) {
+        Ok((sender, text)) if process::share_session(sender, daemon) => read_message(text),
+        _ => Verdict::NotYet,
+    }
+}
+
+/// Longer messages are nobody's: systemd takes a page.
+const MESSAGE: usize = 4096;
+
+fn read_message(text: &[u8]) -> Verdict {
+    let mut verdict = Verdict::NotYet;
+    for line in text.split(|byte| *byte == b'\n') {
+        if line == b"READY=1" {
+            return Verdict::Ready;
+        }
+        let more = line.strip_prefix(b"EXTEND_TIMEOUT_USEC=").and_then(crate::pidfile::number);
+        verdict = more.map_or(verdict, |time| Verdict::Extended(Duration::from_micros(time)));
+    }
+    verdict
+}
