@@ -156,7 +156,7 @@ impl Executable {
 
 /// What a start ends in when the daemon is another program. Behind a trait, so that a library which launches nothing does not
 /// contain what it takes.
-pub(crate) trait Target: std::fmt::Debug {
+pub(crate) trait Target: std::fmt::Debug + Send + Sync {
     /// The daemon's last step: comes back with the failure when it cannot.
     fn execute(&self) -> Failure;
 

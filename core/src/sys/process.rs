@@ -200,6 +200,12 @@ pub(crate) struct StringList {
     pointers: Vec<*const libc::c_char>,
 }
 
+// SAFETY: the pointers are never followed but by `execute_with`, which only reads what they point to; what that must be holds in
+// any thread.
+unsafe impl Send for StringList {}
+// SAFETY: as above.
+unsafe impl Sync for StringList {}
+
 impl StringList {
     /// Adds a string. Allocates.
     pub(crate) fn push(&mut self, text: Text) -> Sys<()> {
