@@ -410,7 +410,8 @@ impl Daemon {
             return Err(Error::bad_handle(true));
         }
         let target = |detach| executable.prepare(detach).map(|target| Some(target as Box<dyn Target>));
-        self.plan = Some(Plan::with_target(&self.options, target)?);
+        let plan = Plan::with_target(&self.options, target)?;
+        self.plan = Some(Plan { keeper: executable.keeper(), ..plan });
         // SAFETY: what the daemon does before it is another program is system calls, and it does not come back here.
         match unsafe { self.begin(Caller::Returns) }? {
             Fork::Starter(starting) => starting.met(),

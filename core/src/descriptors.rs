@@ -41,6 +41,10 @@ impl Keep {
         Ok(checked)
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = RawFd> {
+        self.0.iter().copied()
+    }
+
     /// Closes everything above the standard streams but `fd`.
     pub(crate) fn only(fd: RawFd) -> Result<(), Failure> {
         close_gaps(&[fd])

@@ -1,10 +1,11 @@
 //! A program that is made a daemon without knowing of it: the last step of its start is execve(2).
 
 use crate::error::{Error, Failure, Step, Subject};
+use crate::keeper::{self, Respawn};
 use crate::pidfile;
 use crate::readiness::{self, Readiness, Signs};
 use crate::signals;
-use crate::sys::process::{self, StringList};
+use crate::sys::process::{self, Pid, StringList};
 use crate::sys::{Errno, Sys, environment, memory};
 use crate::text::Text;
 use std::ffi::OsStr;
@@ -24,6 +25,8 @@ pub struct Executable {
     inherits: bool,
     variables: Vec<Variable>,
     readiness: Readiness,
+    keeps: bool,
+    respawn: Option<Respawn>,
 }
 
 #[derive(Clone, Debug)]
@@ -62,7 +65,8 @@ impl Executable {
         let bytes = path.as_ref().as_os_str().as_bytes();
         let path = Text::path(bytes).map_err(|errno| Error::about(Step::Execute, bytes, errno))?;
         let readiness = Readiness::default();
-        Ok(Self { path, arguments: Vec::new(), inherits: true, variables: Vec::new(), readiness })
+        let (arguments, variables) = (Vec::new(), Vec::new());
+        Ok(Self { path, arguments, inherits: true, variables, readiness, keeps: false, respawn: None })
     }
 
     /// Adds an argument; the first is what the program is called.
@@ -112,6 +116,25 @@ impl Executable {
         self
     }
 
+    /// Whether a process stays that keeps the daemon's together: every process that the program leaves behind is its descendant,
+    /// whatever session that is in, and it leaves when there is none. It holds the pid file, too, and removes it then.
+    pub fn keep_together(&mut self, keep: bool) -> &mut Self {
+        self.keeps = keep;
+        self
+    }
+
+    /// Has the program started again when it fails, by a process that stays for that and does what
+    /// [`keep_together`](Self::keep_together) says. SIGTERM to that process ends it.
+    pub fn respawn(&mut self, respawn: Option<Respawn>) -> &mut Self {
+        self.respawn = respawn;
+        self
+    }
+
+    /// What the start's helper goes on to be.
+    pub(crate) fn keeper(&self) -> Option<fn(&mut crate::plan::Plan, Pid) -> !> {
+        (self.keeps || self.respawn.is_some()).then_some(keeper::stay)
+    }
+
     /// Everything that is needed after the fork. Where there is none, nobody waits for readiness; a service manager that does
     /// is told by the program itself.
     pub(crate) fn prepare(&self, fork: bool) -> Result<Box<Plan>, Error> {
@@ -119,7 +142,8 @@ impl Executable {
         let failed = |errno| Error::os(Step::ReadyDescriptor, readiness.subject(), errno);
         let readiness = readiness::Plan::new(readiness).map_err(failed)?;
         let plan = self.lists(&readiness).and_then(|(arguments, environment)| {
-            memory::boxed(Plan { path: self.path.clone(), arguments, environment, readiness })
+            let respawn = self.respawn;
+            memory::boxed(Plan { path: self.path.clone(), arguments, environment, readiness, respawn })
         });
         plan.map_err(|errno| Error::about(Step::Execute, self.path.as_bytes(), errno))
     }
@@ -170,6 +194,8 @@ pub(crate) trait Target: std::fmt::Debug + Send + Sync {
     fn let_go(&mut self);
 
     fn subject(&self) -> Subject;
+
+    fn respawn(&self) -> Option<Respawn>;
 }
 
 #[derive(Debug)]
@@ -178,6 +204,7 @@ pub(crate) struct Plan {
     arguments: StringList,
     environment: StringList,
     readiness: readiness::Plan,
+    respawn: Option<Respawn>,
 }
 
 impl Target for Plan {
@@ -204,5 +231,9 @@ impl Target for Plan {
 
     fn subject(&self) -> Subject {
         Subject::Text(self.path.clone())
+    }
+
+    fn respawn(&self) -> Option<Respawn> {
+        self.respawn
     }
 }

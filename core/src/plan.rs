@@ -5,6 +5,7 @@
 
 use crate::detach::Surroundings;
 use crate::error::{Error, Failure, Step, Subject};
+use crate::keeper::Respawn;
 use crate::launch::Target;
 use crate::options::{Hooks, Options};
 use crate::pidfile::{self, PidFileLock};
@@ -12,7 +13,7 @@ use crate::readiness::Signs;
 use crate::streams::Stream;
 use crate::sys::Errno;
 use crate::sys::fd;
-use crate::sys::process::SecondFork;
+use crate::sys::process::{Pid, SecondFork};
 use crate::sys::stdio;
 use crate::text::Text;
 use crate::{activation, descriptors, directories, privileges, signals, streams};
@@ -36,6 +37,9 @@ pub(crate) struct Plan {
     pub(crate) hooks: Hooks,
     /// The program that the daemon becomes, where it becomes one.
     pub(crate) target: Option<Box<dyn Target>>,
+    /// What the helper goes on to be when the daemon is ready, where it does not leave.
+    pub(crate) keeper: Option<fn(&mut Self, Pid) -> !>,
+    pub(crate) respawn: Option<Respawn>,
 }
 
 impl Plan {
@@ -90,8 +94,15 @@ impl Plan {
             ready_descriptor: options.ready_descriptor,
             ready_timeout: options.ready_timeout,
             hooks: options.hooks,
+            keeper: None,
+            respawn: target.as_ref().and_then(|target| target.respawn()),
             target,
         })
+    }
+
+    /// What a start takes out of this process.
+    pub(crate) fn descriptors(&self) -> impl Iterator<Item = RawFd> {
+        self.keep.iter().chain(self.streams.descriptors())
     }
 
     /// Has the daemon keep one of our own descriptors as well.

@@ -4,8 +4,8 @@ use crate::error::{Failure, Step, Subject};
 use crate::sys::process::{self, Pid};
 use crate::sys::socket::Letterbox;
 use crate::sys::time::Deadline;
-use crate::sys::{Errno, Sys, fd};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use crate::sys::{Errno, Sys, fd, file};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 /// When a program is ready that is started by [`Daemon::launch`](crate::Daemon::launch).
@@ -103,9 +103,13 @@ impl Plan {
 
     /// The daemon's step, the last before it becomes the program.
     pub(crate) fn apply(&self) -> Result<(), Failure> {
-        let Self::Newline { speaker: Some(speaker), place, .. } = self else { return Ok(()) };
-        let speaker = speaker.as_raw_fd();
-        let connected = if speaker == *place { fd::keep_on_exec(speaker) } else { fd::connect(speaker, *place) };
+        let Self::Newline { speaker, place, .. } = self else { return Ok(()) };
+        let connected = match speaker.as_ref().map(AsRawFd::as_raw_fd) {
+            Some(speaker) if speaker == *place => fd::keep_on_exec(speaker),
+            Some(speaker) => fd::connect(speaker, *place),
+            // Started again: nobody listens any more.
+            None => file::open(file::NULL_DEVICE, libc::O_WRONLY, 0).and_then(|null| connect_owned(null, *place)),
+        };
         connected.map_err(|errno| Failure { step: Step::ReadyDescriptor, errno, value: i64::from(*place) })
     }
 
@@ -115,6 +119,13 @@ impl Plan {
             *speaker = None;
         }
     }
+}
+
+fn connect_owned(from: OwnedFd, to: RawFd) -> Sys<()> {
+    if from.as_raw_fd() == to {
+        return fd::keep_on_exec(from.into_raw_fd());
+    }
+    fd::connect(from.as_raw_fd(), to)
 }
 
 impl Signs for Plan {

@@ -191,8 +191,9 @@ pub(crate) fn calls_off() -> Set {
     set
 }
 
-/// Ends this process by `signal`, as if it had arrived without anybody looking.
-pub(crate) fn die_by(signal: Signal) -> ! {
+/// Ends this process by `signal`, as if it had arrived without anybody looking: whoever waits for it sees that, and a shell ends its
+/// script, too. Where the signal does not end a process, it leaves with 128 + `signal`.
+pub fn die_by(signal: Signal) -> ! {
     let _: Sys<Disposition> = signal::set_disposition(signal, &Disposition::default());
     // Only this one: another that is pending, SIGHUP of the terminal say, would be first.
     signal::set_mask(&Set::all_but(signal));

@@ -92,13 +92,24 @@ pub(crate) unsafe fn start_aside(plan: &mut Plan, caller: Caller) -> Result<Asid
             quiet.leave_as_it_is();
             pidfile::own_all();
             let helper = process::id();
+            if plan.keeper.is_some() {
+                // What stays must not be the terminal's. A group's leader cannot be asked for more, and this is none.
+                let _: Result<(), _> = process::new_session();
+            }
             // SAFETY: as above.
             match unsafe { beget(plan, channel) } {
                 Ok(Role::Daemon(tie)) => {
                     pidfile::none_goes_along();
                     Ok(Aside::Daemon(tie.map(|tie| tie.with_helper(helper, stays_with_daemon(teller, caller)))))
                 }
-                Ok(Role::Starter(watch)) => watch.tell(&teller, plan.signs()),
+                Ok(Role::Starter(watch)) => {
+                    let ready = watch.tell(&teller, plan.signs());
+                    drop(teller);
+                    match (plan.keeper, ready) {
+                        (Some(stay), Some(daemon)) => stay(plan, daemon),
+                        _ => process::exit_now(0),
+                    }
+                }
                 Err(failure) => give_up(&teller, failure),
             }
         }
@@ -158,7 +169,7 @@ fn open_line(plan: &mut Plan) -> Result<(Listener, Reporter), Error> {
 /// # Safety
 /// That of [`Daemon::open`](crate::Daemon::open).
 #[inline(never)]
-unsafe fn beget(plan: &mut Plan, (listener, reporter): (Listener, Reporter)) -> Result<Role, Failure> {
+pub(crate) unsafe fn beget(plan: &mut Plan, (listener, reporter): (Listener, Reporter)) -> Result<Role, Failure> {
     let quiet = Quiet::begin();
     // The daemon is the session leader's child and an orphan in a moment: adopted, its end can be waited for like a child's.
     let adopted_before = process::adopt_orphans(true);

@@ -75,8 +75,8 @@ impl Watch {
         }
     }
 
-    /// Waits for the outcome and leaves, as a helper: everything is told to the program that wants to know.
-    pub(crate) fn tell(mut self, teller: &Reporter, signs: Option<&mut dyn Signs>) -> ! {
+    /// Waits for the outcome as a helper: everything is told to the program that wants to know. The daemon's PID, if it is ready.
+    pub(crate) fn tell(mut self, teller: &Reporter, signs: Option<&mut dyn Signs>) -> Option<Pid> {
         let outcome = self.await_daemon();
         if let Some(daemon) = self.daemon {
             let _: Sys<()> = teller.send(&Record::Forked(daemon));
@@ -84,7 +84,21 @@ impl Watch {
         let outcome = outcome.unwrap_or_else(|| self.watch(signs));
         let outcome = self.finish(outcome);
         let _: Sys<()> = teller.send(&outcome.as_record());
-        process::exit_now(0)
+        self.daemon.filter(|_| matches!(outcome, Outcome::Ready))
+    }
+
+    /// Waits for the outcome and keeps the pid file in any case: the daemon's PID, if it is ready.
+    pub(crate) fn outcome(mut self, signs: &mut dyn Signs) -> Option<Pid> {
+        match self.await_daemon().unwrap_or_else(|| self.watch(Some(signs))) {
+            Outcome::Ready => {
+                process::wait(self.leader, true);
+                self.daemon
+            }
+            outcome => {
+                self.clear_away(outcome);
+                None
+            }
+        }
     }
 
     /// Waits for the daemon's PID; an outcome where that never comes, or has come before.

@@ -109,6 +109,11 @@ impl Plan {
         Ok(())
     }
 
+    /// What is going to be connected.
+    pub(crate) fn descriptors(&self) -> impl Iterator<Item = RawFd> {
+        self.connect.iter().flatten().map(AsRawFd::as_raw_fd)
+    }
+
     /// What standard error is to become at readiness, if it is late.
     pub(crate) fn take_late(&mut self) -> Option<OwnedFd> {
         self.late.take()

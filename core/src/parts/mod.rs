@@ -6,11 +6,13 @@
 
 mod fork;
 mod handshake;
+mod process;
 mod program;
 pub mod signal_queue;
 
 pub use crate::descriptors::{close_all_but, set_nonblocking};
-pub use crate::signals::{block_only, reset_all_but};
+pub use crate::signals::{block_only, die_by, reset_all_but};
 pub use fork::{Forked, fork};
 pub use handshake::Handshake;
+pub use process::Process;
 pub use program::{OutputLine, Program};

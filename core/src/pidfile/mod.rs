@@ -7,6 +7,7 @@ mod content;
 mod held;
 mod holder;
 mod lock;
+mod running;
 
 pub(crate) use content::number;
 pub(crate) use held::{
@@ -15,17 +16,15 @@ pub(crate) use held::{
 };
 pub(crate) use holder::Proof;
 
-use crate::error::{Error, Step, Subject};
+use crate::error::{Error, Step};
 use crate::sys::Errno;
 use crate::sys::file::{self, Lock};
 use crate::sys::pidfd::Process;
-use crate::sys::process::Pid;
-use crate::sys::signal::Signal;
-use crate::sys::{identity, signal};
 use crate::text::Text;
 use content::Content;
 use held::Held;
 use holder::Answer;
+pub use running::Running;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -115,14 +114,6 @@ impl Drop for PidFileLock {
             held.release();
         }
     }
-}
-
-/// A process that a pid file was found to mean.
-struct Target {
-    process: Process,
-    pid: Pid,
-    /// Who owns the file that names it.
-    named_by: identity::Uid,
 }
 
 impl PidFile {
@@ -217,7 +208,7 @@ impl PidFile {
             Err(error) => return Err(error),
         };
         match self.find(&file)? {
-            Some(target) => Ok(Status::Running(target.pid)),
+            Some(target) => Ok(Status::Running(target.pid())),
             None if self.proof != Proof::Age && self.is_held(&file)? => Ok(Status::Starting),
             None => Ok(Status::Stale),
         }
@@ -241,10 +232,7 @@ impl PidFile {
     /// # Errors
     /// ESRCH when the daemon does not run; EPERM when it may not be signalled; EINVAL for a number that is no signal.
     pub fn signal(&self, signal: i32) -> Result<(), Error> {
-        let Some(target) = self.target()? else {
-            return Err(self.error(Step::Signal, Errno::ESRCH));
-        };
-        self.send(&target, signal)
+        self.target()?.signal(signal)
     }
 
     /// Sends a signal to the daemon and waits until it has ended; false when `timeout` (`None`: any time) has passed first.
@@ -252,11 +240,9 @@ impl PidFile {
     /// # Errors
     /// As for [`signal`](Self::signal).
     pub fn signal_and_wait(&self, signal: i32, timeout: Option<Duration>) -> Result<bool, Error> {
-        let Some(target) = self.target()? else {
-            return Err(self.error(Step::Signal, Errno::ESRCH));
-        };
-        self.send(&target, signal)?;
-        target.process.wait(timeout).map_err(|errno| self.error(Step::Wait, errno))
+        let target = self.target()?;
+        target.signal(signal)?;
+        target.wait(timeout)
     }
 
     /// Ends the daemon: SIGTERM, `grace` to follow it, then SIGKILL. Returns when the process is gone, and its file with
@@ -265,17 +251,16 @@ impl PidFile {
     /// # Errors
     /// As for [`signal`](Self::signal).
     pub fn stop(&self, grace: Duration) -> Result<Stopped, Error> {
-        let Some(target) = self.target()? else {
+        let Some(target) = self.running()? else {
             self.remove_stale();
             return Ok(Stopped::NotRunning);
         };
-        let waited = |timeout| target.process.wait(timeout).map_err(|errno| self.error(Step::Wait, errno));
-        self.send(&target, libc::SIGTERM)?;
-        let how = if waited(Some(grace))? {
+        target.signal(libc::SIGTERM)?;
+        let how = if target.wait(Some(grace))? {
             Stopped::Terminated
         } else {
-            self.send(&target, libc::SIGKILL)?;
-            waited(None)?;
+            target.signal(libc::SIGKILL)?;
+            target.wait(None)?;
             Stopped::Killed
         };
         self.remove_stale();
@@ -307,10 +292,7 @@ impl PidFile {
     /// # Errors
     /// As for [`status`](Self::status).
     pub fn wait(&self, timeout: Option<Duration>) -> Result<bool, Error> {
-        match self.target()? {
-            Some(target) => target.process.wait(timeout).map_err(|errno| self.error(Step::Wait, errno)),
-            None => Ok(true),
-        }
+        self.running()?.map_or(Ok(true), |target| target.wait(timeout))
     }
 
     /// Whether there is anything at the path, be it a pid file or not.
@@ -343,18 +325,26 @@ impl PidFile {
         lock::is_held(file.as_raw_fd()).map_err(|errno| self.error(Step::PidFile, errno))
     }
 
-    fn target(&self) -> Result<Option<Target>, Error> {
+    /// The daemon, held fast: what is asked of it later is asked of the same process, whatever becomes of the file.
+    ///
+    /// # Errors
+    /// As for [`read_pid`](Self::read_pid).
+    pub fn running(&self) -> Result<Option<Running>, Error> {
         match self.open()? {
             Some(file) => self.find(&file),
             None => Ok(None),
         }
     }
 
+    fn target(&self) -> Result<Running, Error> {
+        self.running()?.ok_or_else(|| self.error(Step::Signal, Errno::ESRCH))
+    }
+
     /// The process that the file means, held fast.
     ///
     /// First the pidfd, then the proof: a process that has the PID while the lock is held and the file still says so is the
     /// one that wrote it. Proving first and opening the pidfd afterwards would leave time for the PID to be reused.
-    fn find(&self, file: &OwnedFd) -> Result<Option<Target>, Error> {
+    fn find(&self, file: &OwnedFd) -> Result<Option<Running>, Error> {
         let Some(pid) = lock::read(file.as_raw_fd(), self.proof).pid() else { return Ok(None) };
         let process = match Process::open(pid) {
             Ok(process) => process,
@@ -362,31 +352,13 @@ impl PidFile {
             Err(errno) => return Err(self.error(Step::Signal, errno)),
         };
         let status = file::status_of(file.as_raw_fd()).map_err(|errno| self.error(Step::PidFile, errno))?;
-        let meant = match self.proof != Proof::Age && self.is_held(file)? {
-            true => holder::holds(pid, &status) != Answer::No,
-            false => self.proof != Proof::Lock && holder::began_before(pid, &status) == Answer::Yes,
-        };
+        let held = self.proof != Proof::Age && self.is_held(file)?;
+        // A program that was launched may have closed the lock, and its children may still have it.
+        let meant = held && holder::holds(pid, &status) != Answer::No
+            || self.proof != Proof::Lock && holder::began_before(pid, &status) == Answer::Yes;
         let same =
             lock::read(file.as_raw_fd(), self.proof).pid() == Some(pid) && lock::is_at(&self.path, file.as_raw_fd());
-        Ok((meant && same).then_some(Target { process, pid, named_by: status.owner }))
-    }
-
-    fn send(&self, target: &Target, signal: Signal) -> Result<(), Error> {
-        if signal != 0 && signal::disposition(signal).is_err() {
-            return Err(Error::os(Step::Signal, Subject::Signal(signal), Errno::EINVAL));
-        }
-        self.check_owner(target)?;
-        target.process.signal(signal).map_err(|errno| self.error(Step::Signal, errno))
-    }
-
-    /// Whoever owns the file chooses whom it names. So the file of somebody else is obeyed only as far as that somebody
-    /// could have sent the signal himself: it must be root's, this user's, or belong to the user the process runs as.
-    fn check_owner(&self, target: &Target) -> Result<(), Error> {
-        let owner = target.named_by;
-        if owner == 0 || owner == identity::effective_user() || holder::runs_as(target.pid, owner) == Answer::Yes {
-            return Ok(());
-        }
-        Err(self.error(Step::Signal, Errno::EPERM).note("the file's owner is neither root, nor you, nor the process's"))
+        Ok((meant && same).then(|| Running::new(process, pid, status.owner, self.path.clone())))
     }
 
     /// Removes the file that a killed daemon has left, where that can be. What another program wrote is that program's.

@@ -168,6 +168,28 @@ pub(crate) fn has_ended_child() -> bool {
     asked.is_ok() && unsafe { info.si_pid() } != 0
 }
 
+/// Waits for any child that has ended, and takes its status; none where all run, or there is none.
+pub(crate) fn wait_any() -> Option<(Pid, Ended)> {
+    let mut status = 0;
+    // SAFETY: `status` is a valid place for the result.
+    let child = uninterrupted(|| check(unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) }));
+    let ended = match status {
+        status if libc::WIFEXITED(status) => Ended::Exited(libc::WEXITSTATUS(status)),
+        status if libc::WIFSIGNALED(status) => Ended::Killed(libc::WTERMSIG(status)),
+        _ => Ended::Unknown,
+    };
+    child.ok().filter(|child| *child > 0).map(|child| (child, ended))
+}
+
+/// Whether there is a child at all.
+pub(crate) fn has_children() -> bool {
+    // SAFETY: `siginfo_t` is a C struct of integers and unions of them, for which all zeroes is a value.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let options = libc::WEXITED | libc::WNOWAIT | libc::WNOHANG;
+    // SAFETY: `info` is a valid place for the result.
+    uninterrupted(|| check(unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, options) })).is_ok()
+}
+
 /// The arguments of a program as execve(2) wants them: pointers into texts, and NULL at the end.
 pub(crate) struct ArgumentList<'a> {
     pointers: Vec<*const libc::c_char>,
@@ -231,6 +253,17 @@ pub(crate) fn execute_with(path: &CStr, arguments: &StringList, environment: &St
     unsafe { libc::execve(path.as_ptr(), arguments.pointers.as_ptr(), environment.pointers.as_ptr()) };
     Errno::last()
 }
+
+/// What ps(1) and top(1) call this process; 15 bytes are shown.
+#[cfg(target_os = "linux")]
+pub(crate) fn rename(name: &CStr) {
+    // SAFETY: PR_SET_NAME reads a NUL-terminated string.
+    unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
+}
+
+/// Elsewhere it keeps its name.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn rename(_name: &CStr) {}
 
 /// kill(2): a process, or a process group where `target` is negative. Signal 0 only asks.
 pub(crate) fn kill(target: Pid, signal: libc::c_int) -> Sys<()> {

@@ -83,6 +83,12 @@ pub fn signal(pid: i32, signal: i32) {
     assert_eq!(unsafe { libc::kill(pid, signal) }, 0, "{pid} takes signal {signal}");
 }
 
+/// The same for a process that is somebody else's child; the test knows that it is there.
+pub fn signal_any(pid: i32, signal: i32) {
+    // SAFETY: kill takes two numbers.
+    assert_eq!(unsafe { libc::kill(pid, signal) }, 0, "{pid} takes signal {signal}");
+}
+
 /// Waits for a child, its own or adopted, and gives its wait status.
 pub fn wait(pid: i32) -> i32 {
     let mut status = 0;
@@ -167,6 +173,20 @@ impl House {
         }
     }
 
+    /// The next line that begins so, without its beginning. Others that come from somebody else meanwhile wait for their turn.
+    pub fn hear_from(&mut self, start: &str) -> String {
+        let mut others = Vec::new();
+        loop {
+            let line = self.hear();
+            if let Some(rest) = line.strip_prefix(start) {
+                self.heard.splice(..0, others);
+                return rest.to_owned();
+            }
+            others.extend(line.into_bytes());
+            others.push(b'\n');
+        }
+    }
+
     pub fn hear_number(&mut self) -> i32 {
         self.hear().parse().expect("a number")
     }
@@ -175,6 +195,13 @@ impl House {
     pub fn end(&self, pid: i32, by: i32) -> i32 {
         signal(pid, by);
         wait(pid)
+    }
+
+    /// Waits until every process that was left has ended.
+    pub fn wait_for_all(&self) {
+        for pid in children() {
+            wait(pid);
+        }
     }
 
     /// Ends what is left and removes the folder. What was left is given back: a test should leave nothing.

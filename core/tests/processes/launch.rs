@@ -3,7 +3,8 @@
 use crate::Test;
 use crate::house::{House, PROGRAM, descriptors, field, signal, stat};
 use crate::programs::{described, pause_for_ever, pid, report};
-use daemonctx::{Executable, PidFile, Readiness, Status};
+use daemonctx::{Executable, PidFile, Readiness, Respawn, Status};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::os::fd::FromRawFd;
@@ -28,6 +29,10 @@ pub const TESTS: &[Test] = &[
     ("launch: not ready in time", not_in_time),
     ("launch: called off", called_off),
     ("launch: in this very process", in_place),
+    ("launch: a process that keeps the tree together", keeper),
+    ("launch: started again when it fails", respawned),
+    ("launch: started again no more", respawned_no_more),
+    ("launch: the one that starts again is told to stop", keeper_told_to_stop),
 ];
 
 pub fn run(name: &str) -> ! {
@@ -58,6 +63,13 @@ fn launching() -> ! {
     executable.inherit_environment(!words("clean").iter().any(String::is_empty));
     executable.variable(PROGRAM, "launched").expect("a variable");
     executable.readiness(readiness());
+    executable.keep_together(words("together").iter().any(String::is_empty));
+    let delay = |time: String| Duration::from_millis(time.parse().expect("a time"));
+    executable.respawn(words("respawn=").pop().map(|time| Respawn {
+        delay: delay(time),
+        limit: Some(2),
+        ..Respawn::default()
+    }));
     let launched = described().and_then(|mut daemon| daemon.launch(&executable));
     let launched = launched.and_then(|mut starting| {
         report(format!("pid {}", starting.pid()));
@@ -117,14 +129,13 @@ fn child(word: &str) {
 fn launch(house: &mut House, words: &[&str]) -> i32 {
     let words: Vec<_> = words.iter().copied().chain([]).collect();
     house.start("launching", &words).is(0, "");
-    let line = house.hear();
-    line.strip_prefix("pid ").and_then(|pid| pid.parse().ok()).unwrap_or_else(|| panic!("{line}"))
+    house.hear_from("pid ").parse().unwrap()
 }
 
 /// The same, until it is ready.
 fn launch_ready(house: &mut House, words: &[&str]) -> i32 {
     let daemon = launch(house, words);
-    assert_eq!(house.hear(), "ready");
+    house.hear_from("ready");
     daemon
 }
 
@@ -204,7 +215,7 @@ fn fresh_signals(house: &mut House) {
         }
     });
     house.finish(command).is(0, "");
-    let daemon: i32 = house.hear().strip_prefix("pid ").unwrap().parse().unwrap();
+    let daemon: i32 = house.hear_from("pid ").parse().unwrap();
     assert_eq!(house.hear(), "ready");
     for set in ["SigBlk", "SigIgn", "SigCgt"] {
         assert_eq!(field(daemon, set), "0000000000000000", "{set}");
@@ -226,7 +237,7 @@ fn newline_in_use(house: &mut House) {
     // SAFETY: dup2 takes two numbers.
     crate::house::before_exec(&mut command, move || assert_eq!(unsafe { libc::dup2(0, place) }, place));
     house.finish(command).is(0, "");
-    let daemon = house.hear().strip_prefix("pid ").unwrap().parse().unwrap();
+    let daemon = house.hear_from("pid ").parse().unwrap();
     assert_eq!(house.hear(), "ready");
     house.end(daemon, libc::SIGTERM);
 }
@@ -255,7 +266,7 @@ fn foreign_message(house: &mut House) {
         ["ready=notify", "timeout=20000", "arg=x", "arg=variable:NOTIFY_SOCKET", "arg=child:x", "arg=sleep:300"];
     let words: Vec<_> = words.into_iter().chain(["arg=say:now", "arg=notify:READY=1"]).collect();
     let mut starter = house.program("launching", &words).spawn().unwrap();
-    let daemon: i32 = house.hear().strip_prefix("pid ").unwrap().parse().unwrap();
+    let daemon: i32 = house.hear_from("pid ").parse().unwrap();
     let line = house.hear();
     let name = line.split('"').nth(1).unwrap_or_else(|| panic!("{line}"));
     // SAFETY: the variable is changed while no other thread of this process looks at it.
@@ -313,7 +324,7 @@ fn not_in_time(house: &mut House) {
 
 fn called_off(house: &mut House) {
     let mut starter = house.program("launching", &["ready=notify", "arg=x", "arg=say:waits"]).spawn().unwrap();
-    let daemon: i32 = house.hear().strip_prefix("pid ").unwrap().parse().unwrap();
+    let daemon: i32 = house.hear_from("pid ").parse().unwrap();
     assert_eq!(house.hear(), "waits");
     signal(i32::try_from(starter.id()).unwrap(), libc::SIGTERM);
     assert_eq!(house.hear(), "1 Some(15) start failed: signal 15 (SIGTERM): Interrupted system call (4 EINTR)");
@@ -330,4 +341,94 @@ fn in_place(house: &mut House) {
     assert_eq!(house.hear(), house.pid().to_string());
     assert_eq!(house.hear(), "NOTIFY_SOCKET None");
     assert_eq!(PidFile::new(house.pid_file()).unwrap().status().unwrap(), Status::Stale);
+}
+
+/// The process that stays, which is the daemon's parent.
+fn keeper_of(daemon: i32) -> i32 {
+    field(daemon, "PPid").parse().unwrap()
+}
+
+fn keeper(house: &mut House) {
+    let script =
+        "arg=setsid sh -c 'echo $$ > orphan; kill -USR1 $0; exec sleep 1000' $$ & trap : USR1; wait; exec sleep 1000";
+    let daemon =
+        launch_ready(house, &["together", "path=/bin/sh", "arg=sh", "arg=-c", script, &at(house), "ready=running:200"]);
+    let keeper = keeper_of(daemon);
+    let orphan: i32 = fs::read_to_string(house.path("orphan")).unwrap().trim().parse().unwrap();
+    assert_eq!(fs::read_to_string(format!("/proc/{keeper}/comm")).unwrap(), "daemonctx-keep\n");
+    assert_eq!(stat(keeper)[3], keeper.to_string(), "a session of its own");
+    let open: Vec<_> =
+        descriptors(keeper).into_iter().map(|(_, path)| path).filter(|path| path != "/dev/null").collect();
+    let expected = ["anon_inode:[signalfd]".to_owned(), house.pid_file().to_str().unwrap().to_owned()];
+    assert_eq!(BTreeSet::from_iter(open), BTreeSet::from(expected));
+    assert_eq!(fs::read_link(format!("/proc/{keeper}/cwd")).unwrap(), std::path::Path::new("/"));
+    signal(keeper, libc::SIGTERM);
+    crate::house::signal_any(daemon, libc::SIGTERM);
+    while field(orphan, "PPid") != keeper.to_string() {
+        std::thread::yield_now();
+    }
+    assert!(house.pid_file().exists(), "as long as there is a process");
+    crate::house::signal_any(orphan, libc::SIGTERM);
+    assert_eq!(crate::house::wait(keeper), 0);
+    assert!(!house.pid_file().exists());
+}
+
+/// Fails as often as its argument says, counting its lives; then goes on.
+const FAILING: &str =
+    "arg=echo >> lives; test $(wc -l < lives) -gt $0 || { sleep 0.1; exit 1; }; echo >> lives; exec sleep 1000";
+
+fn respawned(house: &mut House) {
+    let words = ["respawn=10", "path=/bin/sh", "arg=sh", "arg=-c", FAILING, "arg=2", &at(house)];
+    let first = launch_ready(house, &words);
+    let keeper = keeper_of(first);
+    let daemon = loop {
+        match fs::read_to_string(house.path("lives")).unwrap_or_default().len() {
+            4 => break house.pid(),
+            _ => std::thread::yield_now(),
+        }
+    };
+    assert_ne!(daemon, first);
+    assert_eq!(PidFile::of_either_kind(house.pid_file()).unwrap().status().unwrap(), Status::Running(daemon));
+    // Ended in good order it is not started again.
+    signal(keeper, libc::SIGTERM);
+    crate::house::signal_any(daemon, libc::SIGTERM);
+    assert_eq!(crate::house::wait(keeper), 0);
+    assert!(!house.pid_file().exists());
+}
+
+fn respawned_no_more(house: &mut House) {
+    let daemon = launch(
+        house,
+        &["respawn=10", "path=/bin/sh", "arg=sh", "arg=-c", FAILING, "arg=9", &at(house), "ready=running:20000"],
+    );
+    let line = house.hear();
+    assert!(
+        line.contains(&format!("PID {daemon}: exited with status 1 before it was ready")),
+        "the first must succeed: {line}"
+    );
+    fs::remove_file(house.path("lives")).unwrap();
+    let script = "arg=echo >> lives; sleep 0.1; exit 1";
+    launch_ready(house, &["respawn=10", "path=/bin/sh", "arg=sh", "arg=-c", script, &at(house)]);
+    // The process that stays leaves when the limit of two is reached.
+    house.wait_for_all();
+    assert_eq!(fs::read_to_string(house.path("lives")).unwrap().len(), 3);
+    assert!(!house.pid_file().exists());
+}
+
+fn keeper_told_to_stop(house: &mut House) {
+    let script = "arg=echo >> lives; exec sleep 1000";
+    let daemon = launch_ready(house, &["respawn=60000", "path=/bin/sh", "arg=sh", "arg=-c", script, &at(house)]);
+    let keeper = keeper_of(daemon);
+    while !house.path("lives").exists() {
+        std::thread::yield_now();
+    }
+    crate::house::signal_any(daemon, libc::SIGKILL);
+    while fs::metadata(format!("/proc/{daemon}")).is_ok() {
+        std::thread::yield_now();
+    }
+    // It waits for its minute.
+    signal(keeper, libc::SIGTERM);
+    assert_eq!(crate::house::wait(keeper), 0);
+    assert_eq!(fs::read_to_string(house.path("lives")).unwrap_or_default().len(), 1);
+    assert!(!house.pid_file().exists());
 }

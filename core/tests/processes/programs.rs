@@ -42,7 +42,7 @@ pub fn described() -> Result<Daemon, Error> {
                 daemon.ready_timeout(Some(Duration::from_millis(value.parse().expect("a number"))))?;
             }
             "detach" => drop(daemon.detach(if value == "no" { Detach::No } else { Detach::Yes })),
-            "anonymous" | "then" | "path" | "arg" | "env" | "clean" | "ready" => {}
+            "anonymous" | "then" | "path" | "arg" | "env" | "clean" | "ready" | "together" | "respawn" => {}
             other => panic!("no word {other}"),
         }
     }

@@ -1,0 +1,52 @@
+//! A process that is meant and no other.
+
+use crate::error::{Error, Step, Subject};
+use crate::sys::{Errno, pidfd};
+use std::time::Duration;
+
+/// A process, held fast by a pidfd where the system has them: signals never reach another one that has got its PID.
+#[derive(Debug)]
+pub struct Process {
+    process: pidfd::Process,
+    pid: i32,
+}
+
+impl Process {
+    /// Takes hold of the process that has this PID now; none where there is none.
+    ///
+    /// # Errors
+    /// EMFILE and its like.
+    pub fn open(pid: i32) -> Result<Option<Self>, Error> {
+        match pidfd::Process::open(pid) {
+            Ok(process) => Ok(Some(Self { process, pid })),
+            Err(Errno::ESRCH | Errno::EINVAL) => Ok(None),
+            Err(errno) => Err(Error::os(Step::Wait, Subject::Pid(i64::from(pid)), errno)),
+        }
+    }
+
+    /// Its PID, which is another process's when this one has ended.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Sends a signal to it.
+    ///
+    /// # Errors
+    /// ESRCH when it has ended; EPERM; EINVAL for a number that is no signal.
+    pub fn signal(&self, signal: i32) -> Result<(), Error> {
+        self.process.signal(signal).map_err(|errno| self.error(Step::Signal, errno))
+    }
+
+    /// Waits until it has ended; false when `timeout` (`None`: any time) has passed first.
+    ///
+    /// # Errors
+    /// The system does not let this process wait.
+    pub fn wait(&self, timeout: Option<Duration>) -> Result<bool, Error> {
+        self.process.wait(timeout).map_err(|errno| self.error(Step::Wait, errno))
+    }
+
+    fn error(&self, step: Step, errno: Errno) -> Error {
+        Error::os(step, Subject::Pid(i64::from(self.pid)), errno)
+    }
+}
