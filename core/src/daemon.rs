@@ -395,6 +395,7 @@ impl Daemon {
     }
 
     /// Starts another program as a daemon, from a program that goes on: what comes back tells when it is ready, and why not.
+    /// Dropping that before it has told, or this program's end, calls the start off.
     ///
     /// Where nothing is to be detached, this process itself becomes the program, and this only comes back with an error.
     ///
@@ -413,7 +414,7 @@ impl Daemon {
         let plan = Plan::with_target(&self.options, target)?;
         self.plan = Some(Plan { keeper: executable.keeper(), ..plan });
         // SAFETY: what the daemon does before it is another program is system calls, and it does not come back here.
-        match unsafe { self.begin(Caller::Returns) }? {
+        match unsafe { self.begin(Caller::Waits) }? {
             Fork::Starter(starting) => starting.met(),
             Fork::Daemon(_) => Err(Error::bad_handle(true)),
         }

@@ -56,8 +56,10 @@ pub(crate) enum Aside {
 /// What becomes of the process that a helper starts for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Caller {
-    /// It goes on.
+    /// It goes on, and so does the start when it does not.
     Returns,
+    /// It goes on, and the start is off when it has gone before it knows.
+    Waits,
     /// It leaves when all is told.
     Leaves,
 }
@@ -103,7 +105,7 @@ pub(crate) unsafe fn start_aside(plan: &mut Plan, caller: Caller) -> Result<Asid
                     Ok(Aside::Daemon(tie.map(|tie| tie.with_helper(helper, stays_with_daemon(teller, caller)))))
                 }
                 Ok(Role::Starter(watch)) => {
-                    let ready = watch.tell(&teller, plan.signs());
+                    let ready = watch.tell(&teller, plan.signs(), caller != Caller::Returns);
                     drop(teller);
                     match (plan.keeper, ready) {
                         (Some(stay), Some(daemon)) => stay(plan, daemon),
@@ -116,7 +118,7 @@ pub(crate) unsafe fn start_aside(plan: &mut Plan, caller: Caller) -> Result<Asid
         forked => {
             pidfile::none_goes_along();
             match caller {
-                Caller::Returns => drop(quiet),
+                Caller::Returns | Caller::Waits => drop(quiet),
                 Caller::Leaves => quiet.leave_as_it_is(),
             }
             plan.let_go();

@@ -42,11 +42,13 @@ pub(crate) struct Watch {
     daemon: Option<Pid>,
     process: Option<Process>,
     timeout: Option<Duration>,
+    /// The line to the program that a helper watches for, where the start is off when that program is gone.
+    caller: RawFd,
 }
 
 impl Watch {
     pub(crate) fn new(listener: Listener, leader: Pid, timeout: Option<Duration>) -> Self {
-        Self { listener: Some(listener), leader, daemon: None, process: None, timeout }
+        Self { listener: Some(listener), leader, daemon: None, process: None, timeout, caller: -1 }
     }
 
     /// After any outcome but [`Outcome::Ready`] nothing of the start is left: no process, no pid file.
@@ -76,7 +78,10 @@ impl Watch {
     }
 
     /// Waits for the outcome as a helper: everything is told to the program that wants to know. The daemon's PID, if it is ready.
-    pub(crate) fn tell(mut self, teller: &Reporter, signs: Option<&mut dyn Signs>) -> Option<Pid> {
+    ///
+    /// Where it `must_know`, the start is off when it is gone.
+    pub(crate) fn tell(mut self, teller: &Reporter, signs: Option<&mut dyn Signs>, must_know: bool) -> Option<Pid> {
+        self.caller = if must_know { teller.as_raw_fd() } else { -1 };
         let outcome = self.await_daemon();
         if let Some(daemon) = self.daemon {
             let _: Sys<()> = teller.send(&Record::Forked(daemon));
@@ -150,12 +155,13 @@ impl Watch {
         let process = self.process.as_ref().map_or(-1, Process::as_poll_descriptor);
         let blind = report < 0 && process < 0;
         let off = called_off.map_or(-1, AsRawFd::as_raw_fd);
-        let mut fds = [report, off, process, sign].map(fd::readable);
+        let mut fds = [report, off, process, sign, self.caller].map(fd::readable);
         if fd::poll(&mut fds, if blind { 0 } else { until.poll_timeout() }) != Ok(true) {
             return if blind { self.look_at_daemon() } else { News::Nothing };
         }
-        let [report, off, process, sign] = fds.map(|fd| fd.revents != 0);
+        let [report, off, process, sign, caller] = fds.map(|fd| fd.revents != 0);
         match (report, off, process, sign) {
+            _ if caller => News::CalledOff(libc::SIGPIPE),
             (true, ..) => News::Report,
             (_, true, ..) => {
                 called_off.and_then(|fd| signal::next(fd.as_raw_fd()).ok()).map_or(News::Nothing, News::CalledOff)

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// A daemon that is being started: what [`Daemon::fork`](crate::Daemon::fork) gives back in the program that goes on.
 ///
-/// Dropping it does not end the start. The helper process that watches it stays a child of this program until it is waited
+/// Dropping it does not end the start, unless that is a program's ([`Daemon::launch`](crate::Daemon::launch)). The helper process that watches it stays a child of this program until it is waited
 /// for, here or by wait(2).
 pub struct Starting {
     listener: Listener,

@@ -240,6 +240,13 @@ pub fn descriptors(pid: i32) -> Vec<(i32, String)> {
     list
 }
 
+/// Waits for what comes by itself in a moment and nobody tells; the time limit is the test's.
+pub fn until(mut is: impl FnMut() -> bool) {
+    while !is() {
+        std::thread::yield_now();
+    }
+}
+
 pub fn exists(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }

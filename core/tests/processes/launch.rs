@@ -1,7 +1,7 @@
 //! Programs that are made daemons without knowing of it.
 
 use crate::Test;
-use crate::house::{House, PROGRAM, descriptors, field, signal, stat};
+use crate::house::{House, PROGRAM, descriptors, field, signal, stat, until};
 use crate::programs::{described, pause_for_ever, pid, report};
 use daemonctx::{Executable, PidFile, Readiness, Respawn, Status};
 use std::collections::BTreeSet;
@@ -28,6 +28,7 @@ pub const TESTS: &[Test] = &[
     ("launch: ends before it is ready", ends_early),
     ("launch: not ready in time", not_in_time),
     ("launch: called off", called_off),
+    ("launch: the one who wants to know is killed", caller_killed),
     ("launch: in this very process", in_place),
     ("launch: a process that keeps the tree together", keeper),
     ("launch: started again when it fails", respawned),
@@ -70,6 +71,8 @@ fn launching() -> ! {
         limit: Some(2),
         ..Respawn::default()
     }));
+    // What comes between start and wait waits.
+    daemonctx::parts::block_only(&[libc::SIGTERM]).expect("a signal");
     let launched = described().and_then(|mut daemon| daemon.launch(&executable));
     let launched = launched.and_then(|mut starting| {
         report(format!("pid {}", starting.pid()));
@@ -145,12 +148,18 @@ fn a_program(house: &mut House) {
     assert_eq!(house.pid(), daemon);
     let (session, group, terminal) = (&stat(daemon)[3], &stat(daemon)[2], &stat(daemon)[4]);
     assert!(*session != daemon.to_string() && session == group && terminal == "0", "a session without a terminal");
-    let open: Vec<_> = descriptors(daemon).into_iter().filter(|(_, path)| !path.starts_with("pipe:")).collect();
     let pid_file = house.pid_file().to_str().unwrap().to_owned();
     let null = || "/dev/null".to_owned();
-    assert_eq!(open.iter().map(|(_, path)| path.clone()).collect::<Vec<_>>(), [null(), null(), null(), pid_file]);
+    let expected = [null(), null(), null(), pid_file];
+    // Its loader is at work at first; the pipe is what programs under test report on.
+    until(|| paths(daemon).iter().filter(|path| !path.starts_with("pipe:")).eq(&expected));
     assert_eq!(PidFile::new(house.pid_file()).unwrap().status().unwrap(), Status::Running(daemon));
     house.end(daemon, libc::SIGTERM);
+}
+
+/// What a process has open, by number.
+fn paths(pid: i32) -> Vec<String> {
+    descriptors(pid).into_iter().map(|(_, path)| path).collect()
 }
 
 fn arguments_and_environment(house: &mut House) {
@@ -257,7 +266,8 @@ fn message(house: &mut House) {
 }
 
 fn message_of_a_child(house: &mut House) {
-    let daemon = launch_ready(house, &["ready=notify", "arg=x", "arg=child:notify:READY=1"]);
+    let daemon = launch_ready(house, &["ready=notify", "arg=x", "arg=child:notify:READY=1", "arg=say:done"]);
+    assert_eq!(house.hear(), "done", "the child has ended");
     house.end(daemon, libc::SIGTERM);
 }
 
@@ -332,6 +342,15 @@ fn called_off(house: &mut House) {
     assert!(!house.pid_file().exists() && fs::metadata(format!("/proc/{daemon}")).is_err());
 }
 
+fn caller_killed(house: &mut House) {
+    let mut starter = house.program("launching", &["ready=notify", "arg=x", "arg=say:waits"]).spawn().unwrap();
+    let daemon: i32 = house.hear_from("pid ").parse().unwrap();
+    assert_eq!(house.hear(), "waits");
+    starter.kill().and_then(|()| starter.wait()).unwrap();
+    until(|| !house.pid_file().exists() && fs::metadata(format!("/proc/{daemon}")).is_err());
+    house.wait_for_all();
+}
+
 fn in_place(house: &mut House) {
     let command = house.program(
         "launching",
@@ -355,18 +374,16 @@ fn keeper(house: &mut House) {
         launch_ready(house, &["together", "path=/bin/sh", "arg=sh", "arg=-c", script, &at(house), "ready=running:200"]);
     let keeper = keeper_of(daemon);
     let orphan: i32 = fs::read_to_string(house.path("orphan")).unwrap().trim().parse().unwrap();
-    assert_eq!(fs::read_to_string(format!("/proc/{keeper}/comm")).unwrap(), "daemonctx-keep\n");
     assert_eq!(stat(keeper)[3], keeper.to_string(), "a session of its own");
-    let open: Vec<_> =
-        descriptors(keeper).into_iter().map(|(_, path)| path).filter(|path| path != "/dev/null").collect();
-    let expected = ["anon_inode:[signalfd]".to_owned(), house.pid_file().to_str().unwrap().to_owned()];
-    assert_eq!(BTreeSet::from_iter(open), BTreeSet::from(expected));
+    let null = || "/dev/null".to_owned();
+    let pid_file = house.pid_file().to_str().unwrap().to_owned();
+    let expected = BTreeSet::from([null(), "anon_inode:[signalfd]".to_owned(), pid_file]);
+    until(|| BTreeSet::from_iter(paths(keeper)) == expected);
+    assert_eq!(fs::read_to_string(format!("/proc/{keeper}/comm")).unwrap(), "daemonctx-keep\n");
     assert_eq!(fs::read_link(format!("/proc/{keeper}/cwd")).unwrap(), std::path::Path::new("/"));
     signal(keeper, libc::SIGTERM);
     crate::house::signal_any(daemon, libc::SIGTERM);
-    while field(orphan, "PPid") != keeper.to_string() {
-        std::thread::yield_now();
-    }
+    until(|| field(orphan, "PPid") == keeper.to_string());
     assert!(house.pid_file().exists(), "as long as there is a process");
     crate::house::signal_any(orphan, libc::SIGTERM);
     assert_eq!(crate::house::wait(keeper), 0);
@@ -419,13 +436,9 @@ fn keeper_told_to_stop(house: &mut House) {
     let script = "arg=echo >> lives; exec sleep 1000";
     let daemon = launch_ready(house, &["respawn=60000", "path=/bin/sh", "arg=sh", "arg=-c", script, &at(house)]);
     let keeper = keeper_of(daemon);
-    while !house.path("lives").exists() {
-        std::thread::yield_now();
-    }
+    until(|| fs::read(house.path("lives")).is_ok_and(|lives| !lives.is_empty()));
     crate::house::signal_any(daemon, libc::SIGKILL);
-    while fs::metadata(format!("/proc/{daemon}")).is_ok() {
-        std::thread::yield_now();
-    }
+    until(|| fs::metadata(format!("/proc/{daemon}")).is_err());
     // It waits for its minute.
     signal(keeper, libc::SIGTERM);
     assert_eq!(crate::house::wait(keeper), 0);
