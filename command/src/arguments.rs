@@ -84,7 +84,7 @@ impl Arguments {
         let Some(value) = self.get(long) else { return Ok(None) };
         match value.to_str().and_then(read) {
             Some(value) => Ok(Some(value)),
-            None => Err(self.misused(&format!("--{long} {}: not understood", value.display()))),
+            None => Err(self.misused(&format!("--{long} {}: not understood", value.to_string_lossy()))),
         }
     }
 }
@@ -98,7 +98,7 @@ fn read_command(parser: &mut Parser) -> Result<&'static Word, Failure> {
         Some(Arg::Value(name)) => COMMANDS
             .iter()
             .find(|word| name == word.name)
-            .ok_or_else(|| misused(format!("{}: no such command", name.display()))),
+            .ok_or_else(|| misused(format!("{}: no such command", name.to_string_lossy()))),
         Some(other) => Err(misused(other.unexpected().to_string())),
     }
 }

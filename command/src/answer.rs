@@ -1,0 +1,130 @@
+//! What a command says at its end: a text for people or JSON for programs, and the exit code.
+
+use daemonctx::{Error, ErrorKind};
+use serde_json::{Map, Value, json};
+use std::io::Write;
+
+/// Exit codes of an init script (LSB 5.0, "Init Script Actions"). `status` has its own, see `status`; a start that fails leaves with
+/// the daemon's status.
+pub(crate) mod code {
+    pub(crate) const SUCCESS: u8 = 0;
+    pub(crate) const FAILED: u8 = 1;
+    pub(crate) const MISUSED: u8 = 2;
+    pub(crate) const NOT_PERMITTED: u8 = 4;
+    pub(crate) const NOT_INSTALLED: u8 = 5;
+    pub(crate) const NOT_CONFIGURED: u8 = 6;
+    pub(crate) const NOT_RUNNING: u8 = 7;
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    text: String,
+    json: Value,
+    code: u8,
+}
+
+impl Answer {
+    pub(crate) fn new(text: impl Into<String>, json: Value) -> Self {
+        Self { text: text.into(), json, code: code::SUCCESS }
+    }
+
+    /// The same as JSON: `{"text": …}`.
+    pub(crate) fn text(text: impl Into<String>) -> Self {
+        let text = text.into();
+        let json = json!({ "text": text });
+        Self::new(text, json)
+    }
+
+    pub(crate) fn with_code(self, code: u8) -> Self {
+        Self { code, ..self }
+    }
+
+    /// Prints it on standard output, and gives the exit code: another one when that cannot be.
+    pub(crate) fn print(&self, json: bool, quiet: bool) -> u8 {
+        if quiet && !json {
+            return self.code;
+        }
+        match say(if json { self.json.to_string() } else { self.text.clone() }) {
+            Ok(()) => self.code,
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => self.code,
+            Err(error) => Failure::new(code::FAILED, format!("standard output: {error}")).print(false),
+        }
+    }
+}
+
+fn say(mut text: String) -> std::io::Result<()> {
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
+}
+
+/// Why it could not be.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: u8,
+    program: String,
+    message: String,
+    json: Map<String, Value>,
+    /// The signal by which a person called it off.
+    signal: Option<i32>,
+}
+
+impl Failure {
+    pub(crate) fn new(code: u8, message: impl Into<String>) -> Self {
+        Self { code, program: "daemonctx".to_owned(), message: message.into(), json: Map::new(), signal: None }
+    }
+
+    pub(crate) fn misused(message: impl Into<String>) -> Self {
+        Self::new(code::MISUSED, message)
+    }
+
+    /// The line begins with the daemon's name, as a starter's does.
+    pub(crate) fn of(self, program: &str) -> Self {
+        Self { program: program.to_owned(), ..self }
+    }
+
+    /// Another exit code for the same.
+    pub(crate) fn with_code(self, code: u8) -> Self {
+        Self { code, ..self }
+    }
+
+    /// Prints one line on standard error, and with `json` an object on standard output; gives the exit code. Where a person called
+    /// the command off by a signal, the process ends by that.
+    pub(crate) fn print(&self, json: bool) -> u8 {
+        if json {
+            let mut error = Map::new();
+            error.insert("message".into(), self.message.as_str().into());
+            error.extend(self.json.clone());
+            error.insert("status".into(), self.code.into());
+            // Who cannot be told has the status still.
+            let _ = say(json!({ "result": "failed", "error": error }).to_string());
+        }
+        let _ = writeln!(std::io::stderr(), "{}: {}", self.program, self.message);
+        if let Some(signal) = self.signal {
+            daemonctx::parts::die_by(signal);
+        }
+        self.code
+    }
+}
+
+/// A failed step of the library's, and the code that an init script has for it.
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let code = match (error.kind(), error.errno()) {
+            (ErrorKind::Start | ErrorKind::Timeout, _) => u8::try_from(error.exit_status()).unwrap_or(code::FAILED),
+            (_, Some(libc::EPERM | libc::EACCES)) => code::NOT_PERMITTED,
+            (ErrorKind::Usage, _) => code::MISUSED,
+            (ErrorKind::Option, _) => code::NOT_CONFIGURED,
+            _ => code::FAILED,
+        };
+        let mut json = Map::new();
+        json.insert("step".into(), error.step().as_str().into());
+        let value = error.with_subject(|subject| String::from_utf8_lossy(subject).into_owned());
+        json.insert("value".into(), value.into());
+        json.insert("errno".into(), error.errno().into());
+        Self { json, signal: error.signal(), ..Self::new(code, error.to_string()) }
+    }
+}
