@@ -81,14 +81,18 @@ impl Failure {
         Self::new(code::MISUSED, message)
     }
 
+    /// A system call that the library does not make.
+    pub(crate) fn of_system(what: String, error: &std::io::Error) -> Self {
+        let code = match error.kind() {
+            std::io::ErrorKind::PermissionDenied => code::NOT_PERMITTED,
+            _ => code::FAILED,
+        };
+        Self::new(code, format!("{what}: {error}"))
+    }
+
     /// The line begins with the daemon's name, as a starter's does.
     pub(crate) fn of(self, program: &str) -> Self {
         Self { program: program.to_owned(), ..self }
-    }
-
-    /// Another exit code for the same.
-    pub(crate) fn with_code(self, code: u8) -> Self {
-        Self { code, ..self }
     }
 
     /// Prints one line on standard error, and with `json` an object on standard output; gives the exit code. Where a person called

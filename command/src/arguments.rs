@@ -79,6 +79,11 @@ impl Arguments {
         self.flags.iter().filter(move |(flag, _)| flag.long == long).map(|(_, value)| value.as_os_str())
     }
 
+    /// All options that were given, with their values.
+    pub(crate) fn said(&self) -> impl Iterator<Item = (&'static str, &OsStr)> {
+        self.flags.iter().map(|(flag, value)| (flag.long, value.as_os_str()))
+    }
+
     /// A value that is read as something; nothing where the option is not given.
     pub(crate) fn read_as<T>(&self, long: &str, read: impl Fn(&str) -> Option<T>) -> Result<Option<T>, Failure> {
         let Some(value) = self.get(long) else { return Ok(None) };

@@ -5,8 +5,8 @@
 //! # The files
 //!
 //! `options` is the table of everything that can be said, `arguments` reads a command line by it, `help` and `completions` show it.
-//! `start`, `stop`, `reload` and `status` are the commands, `described` makes a daemon of the options, `schedule` is `--retry`,
-//! `place` where pid files are. `tree` and `cgroup` find what belongs to a daemon, `process` and `logged` what there is to see of it.
+//! `start`, `stop`, `reload` and `status` are the commands, `described` makes a daemon of the options, `program` finds
+//! what is executed, `schedule` is `--retry`, `priority` the nice value, `place` where pid files are. `tree` and `cgroup` find what belongs to a daemon, `process` and `logged` what there is to see of it.
 //! `answer` is what a command says at its end: text, JSON, exit code. `sys` has the few system calls.
 
 #![deny(unsafe_code)]
@@ -20,7 +20,9 @@ mod help;
 mod logged;
 mod options;
 mod place;
+mod priority;
 mod process;
+mod program;
 mod reload;
 mod schedule;
 mod start;
@@ -29,7 +31,7 @@ mod stop;
 mod sys;
 mod tree;
 
-use answer::{Answer, Code, Failure};
+use answer::{Answer, Failure};
 use arguments::Arguments;
 use options::Command;
 use std::ffi::OsString;

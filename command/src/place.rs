@@ -23,11 +23,7 @@ impl Place {
             Some(name) => name,
             None => Path::new(program).file_name().ok_or_else(|| arguments.misused("needs a PROGRAM"))?,
         };
-        let pid_file = if arguments.has("no-pidfile") {
-            None
-        } else {
-            Some(pid_file(arguments, Some(name))?)
-        };
+        let pid_file = if arguments.has("no-pidfile") { None } else { Some(pid_file(arguments, Some(name))?) };
         Ok(Self { name: name.to_string_lossy().into_owned(), pid_file })
     }
 

@@ -1,1 +1,27 @@
-//! To come.
+//! `reload`: a signal to the daemon, and to nobody else.
+
+use crate::answer::{Answer, Failure, code};
+use crate::arguments::Arguments;
+use crate::place::Place;
+use crate::schedule;
+use serde_json::json;
+
+pub(crate) fn reload(arguments: &Arguments) -> Result<Answer, Failure> {
+    let (place, file) = Place::of_daemon(arguments)?;
+    let name = &place.name;
+    let signal = arguments.read_as("signal", schedule::signal)?.unwrap_or(libc::SIGHUP);
+    let Some(daemon) = file.running()? else {
+        return Err(Failure::new(code::NOT_RUNNING, "does not run").of(name));
+    };
+    let dry = arguments.has("dry-run");
+    daemon.signal(if dry { 0 } else { signal })?;
+    let (called, pid) = (schedule::name(signal), daemon.pid());
+    let text = if dry {
+        format!("{name}: would send {called} to PID {pid}")
+    } else {
+        format!("{name}: sent {called} to PID {pid}")
+    };
+    let result = if dry { "would_signal" } else { "signalled" };
+    let json = json!({ "result": result, "dry_run": dry, "name": name, "pid": pid, "signal": called });
+    Ok(Answer::new(text, json))
+}

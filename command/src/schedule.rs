@@ -125,7 +125,9 @@ mod tests {
         assert_eq!(steps("0.5"), Some(vec![(15, Some(0.5)), (9, Some(0.5))]));
         assert_eq!(steps("-QUIT/forever"), Some(vec![(3, None)]));
         assert_eq!(steps("2/1/9"), Some(vec![(2, Some(1.0)), (9, Some(0.0))]));
-        for wrong in ["", "/", "TERM/", "TERM/x", "NONE/1", "1e9", "inf", "nan", "-1/1/x/2", "99/1", "TERM/30/", "TERM//KILL"] {
+        for wrong in
+            ["", "/", "TERM/", "TERM/x", "NONE/1", "1e9", "inf", "nan", "-1/1/x/2", "99/1", "TERM/30/", "TERM//KILL"]
+        {
             assert_eq!(steps(wrong), None, "{wrong}");
         }
     }

@@ -3,6 +3,7 @@
 
 use crate::context::Context;
 use crate::detach::Detach;
+use crate::directories;
 use crate::error::{Error, Failure, Step, Subject};
 use crate::launch::{Executable, Target};
 use crate::notify;
@@ -272,6 +273,12 @@ impl Daemon {
         Ok(self)
     }
 
+    /// The same for a file that is known already, of whichever kind.
+    pub fn pid_file_from(&mut self, file: &PidFile) -> &mut Self {
+        self.options.pid_file = Some(file.clone());
+        self
+    }
+
     /// A descriptor on which the daemon says that it is ready, beside all other ways: a newline is written to it, and it is
     /// closed. That is how s6 and its like want it (`notification-fd`).
     ///
@@ -302,6 +309,19 @@ impl Daemon {
         }
         self.options.ready_timeout = timeout;
         Ok(self)
+    }
+
+    /// Checks what can be without leaving a trace: users and groups, directories, descriptors to keep, and that nobody holds the pid
+    /// file. Nothing is opened or made, so a start may fail all the same.
+    ///
+    /// # Errors
+    /// As those of [`open`](Self::open) before anything happens.
+    pub fn check(&self) -> Result<(), Error> {
+        let options = &self.options;
+        privileges::Plan::new(&options.privileges)?;
+        directories::Plan::new(options.umask, options.root.as_ref(), &options.working)?;
+        options.keep.checked()?;
+        options.pid_file.as_ref().map_or(Ok(()), PidFile::check_free)
     }
 
     /// For language bindings: functions to run directly before the first fork, when everything has been checked, and directly

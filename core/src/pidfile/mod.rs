@@ -16,7 +16,7 @@ pub(crate) use held::{
 };
 pub(crate) use holder::Proof;
 
-use crate::error::{Error, Step};
+use crate::error::{Cause, Error, Step, Subject};
 use crate::sys::Errno;
 use crate::sys::file::{self, Lock};
 use crate::sys::pidfd::Process;
@@ -170,6 +170,17 @@ impl PidFile {
     /// Takes the file, without a PID in it yet, for a daemon that is going to change its root to `root`.
     pub(crate) fn lock(&self, root: Option<&Text>) -> Result<PidFileLock, Error> {
         lock::acquire(&self.path, root, self.proof).map(|held| PidFileLock(Some(held)))
+    }
+
+    /// That no daemon holds the file.
+    pub(crate) fn check_free(&self) -> Result<(), Error> {
+        let held = |pid| Err(Error::new(Step::PidFile, Subject::Text(self.path.clone()), Cause::Held(pid)));
+        match self.status()? {
+            Status::Running(pid) => held(Some(pid)),
+            Status::Starting => held(None),
+            Status::Unknown => Err(self.error(Step::PidFile, Errno::EACCES)),
+            Status::Stale | Status::NotRunning => Ok(()),
+        }
     }
 
     pub(crate) fn text(&self) -> &Text {

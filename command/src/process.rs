@@ -1,0 +1,1 @@
+//! A stub, to be replaced.
