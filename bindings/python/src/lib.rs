@@ -2,6 +2,7 @@
 //! Python (`python/daemonctx`); this module has no public names.
 
 mod builder;
+mod command;
 mod context;
 mod descriptors;
 mod error;
@@ -17,6 +18,8 @@ use pyo3::prelude::*;
 mod _native {
     #[pymodule_export]
     use crate::builder::Builder;
+    #[pymodule_export]
+    use crate::command::command;
     #[pymodule_export]
     use crate::context::{Context, thread_count};
     #[pymodule_export]

@@ -1,4 +1,5 @@
 from os import PathLike
+from collections.abc import Sequence
 from typing import Literal, Union, final
 
 from typing_extensions import TypeAlias
@@ -13,6 +14,7 @@ __all__ = [
     "Starting",
     "VERSION",
     "close_on_exec",
+    "command",
     "notify",
     "notify_barrier",
     "notify_reloading",
@@ -95,3 +97,5 @@ def notify_barrier(timeout: float | None) -> bool: ...
 def watchdog_interval() -> float | None: ...
 def take_listen_descriptors() -> list[tuple[str, int]]: ...
 def thread_count() -> int | None: ...
+
+def command(arguments: Sequence[str]) -> int: ...
