@@ -4,6 +4,7 @@ PYTHON ?= python3
 CARGO ?= cargo
 VENV ?= .venv
 LIB := target/lib
+BIN := target/release
 # What tests and builds of the Python package need; the package itself needs nothing.
 PYTHON_TOOLS := 'maturin>=1.8,<2' 'pytest>=7' pytest-timeout 'mypy>=1.10'
 
@@ -14,21 +15,21 @@ ORIGINAL := $(abspath $(DEBIAN))/root/usr
 TESTD := $(ORIGINAL)/share/doc/libdaemon-dev/examples/testd.c.gz
 ORIGINAL_LIB = $(ORIGINAL)/lib/$(shell $(CC) -print-multiarch)
 
-.PHONY: help build library original python demo check check-rust check-c check-original check-abi check-clients \
-        check-clients-original check-systemd check-python check-programs check-pythons check-all \
+.PHONY: help build library command original python demo check check-rust check-c check-original check-abi check-clients \
+        check-clients-original check-systemd check-command check-python check-programs check-pythons check-all \
         check-types check-library check-header check-format check-lints check-docs check-readme bench-c header ci clean
 
 help:
 	@echo "make demo    build everything and show the main job"
 	@echo "make check   build everything and run all tests"
-	@echo "make build   the C library in $(LIB), the Python package in $(VENV)"
+	@echo "make build   the C library in $(LIB), the command in $(BIN), the Python package in $(VENV)"
 	@echo "make check-all  ci, and what takes too long for every time"
 	@echo "make ci      check, and everything else that guards the contract: formats, lints, header, docs"
 	@echo "make bench-c the C library measured beside the original libdaemon"
 	@echo "make header  write include/daemonctx.h again"
 	@echo "make clean   remove what was built"
 
-build: library python
+build: library command python
 
 # --- build -----------------------------------------------------------------------------------------------------------
 
@@ -43,6 +44,10 @@ library:
 	@mkdir -p $(LIB)/pkgconfig
 	@sed -e 's|@PREFIX@|$(CURDIR)|' -e 's|@LIBDIR@|$(abspath $(LIB))|' -e 's|@INCLUDEDIR@|$(CURDIR)/include|' \
 		ffi/libdaemon.pc.in > $(LIB)/pkgconfig/libdaemon.pc
+
+command:
+	@echo "== building the command, $(BIN)/daemonctx"
+	$(CARGO) build --release -p daemonctx-command
 
 original:
 	@bindings/c-tests/clients/fetch $(DEBIAN) libdaemon0 libdaemon-dev
@@ -64,12 +69,13 @@ demo: build
 
 # --- check -----------------------------------------------------------------------------------------------------------
 
-check: check-rust check-library check-c check-original check-abi check-clients check-python check-types check-readme
+check: check-rust check-library check-c check-original check-abi check-clients check-command check-systemd check-python \
+       check-types check-readme
 	@echo "== all tests passed"
 
 check-rust:
 	@echo "== Rust: unit tests, documentation examples, real processes"
-	$(CARGO) test -p daemonctx
+	$(CARGO) test -p daemonctx -p daemonctx-command
 
 check-c: library original
 	@echo "== C and C++: programs run against the library"
@@ -96,10 +102,14 @@ check-clients: library $(VENV)/.tools
 	@echo "== C: Debian's programs that use libdaemon, unmodified"
 	cd bindings/c-tests/clients && LIBDAEMON_DIR=$(abspath $(LIB)) $(abspath $(VENV))/bin/python -m pytest -q
 
-# Services of a real systemd, in a container; issue 6 is not done: see FINDINGS.md there.
+# Services of a real systemd, in a container.
 check-systemd: library python
 	@echo "== below a real systemd"
 	cd bindings/c-tests/systemd && LIBDAEMON_DIR=$(abspath $(LIB)) $(abspath $(VENV))/bin/python -m pytest -q
+
+check-command: command $(VENV)/.tools
+	@echo "== the command daemonctx"
+	cd command/tests && DAEMONCTX=$(abspath $(BIN)/daemonctx) $(abspath $(VENV))/bin/python -m pytest -q
 
 # Of the real programs on our python-daemon one; all of them are in check-programs.
 check-python: python
