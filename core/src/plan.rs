@@ -6,6 +6,7 @@
 use crate::detach::Surroundings;
 use crate::error::{Error, Failure, Step, Subject};
 use crate::options::{Hooks, Options};
+use crate::parts::signal_stream;
 use crate::pidfile::{self, PidFileLock};
 use crate::streams::Stream;
 use crate::sys::Errno;
@@ -53,6 +54,9 @@ impl Plan {
         }
         for fd in streams.late_descriptor().into_iter().chain(pidfile::descriptors()) {
             keep_too(&mut keep, fd)?;
+        }
+        for end in signal_stream::ends() {
+            keep_too(&mut keep, end)?;
         }
         activation::close_on_exec();
         activation::prepare().map_err(|errno| Error::os(Step::KeepDescriptor, Subject::Word("LISTEN_PID"), errno))?;

@@ -8,9 +8,11 @@ mod fork;
 mod handshake;
 mod program;
 pub mod signal_queue;
+pub(crate) mod signal_stream;
 
 pub use crate::descriptors::{close_all_but, set_nonblocking};
 pub use crate::signals::{block_only, reset_all_but};
 pub use fork::{Forked, fork};
 pub use handshake::Handshake;
 pub use program::{OutputLine, Program};
+pub use signal_stream::SignalStream;
