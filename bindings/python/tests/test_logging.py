@@ -185,6 +185,29 @@ def test_a_signal_in_the_middle_of_a_record(house: House) -> None:
     ]
 
 
+def test_a_signal_in_the_middle_of_reopening(house: House) -> None:
+    said = run(
+        house,
+        """
+        class Handler(ReopeningFileHandler):
+            def _open(self):
+                stream = super()._open()
+                if rotations:
+                    os.rename(PATH, PATH + rotations.pop())
+                    hup()
+                return stream
+        rotations = []
+        handler = Handler(PATH, signal=signal.SIGHUP)
+        for reopen in (hup, handler.reopen):
+            rotations += [".2", ".1"]
+            reopen()
+            print(logs())
+        """,
+        head=HEAD,
+    )
+    assert said == ["['log']"] * 2
+
+
 def test_a_signal_while_another_thread_writes(house: House) -> None:
     said = run(
         house,
@@ -296,11 +319,18 @@ def test_what_cannot_be_opened_leaves_the_old_file(house: House) -> None:
     done = house.run(
         """
         import daemonctx._logging as part, time
-        handler = ReopeningFileHandler(PATH, signal=signal.SIGHUP)
+        class Handler(ReopeningFileHandler):
+            tries = 0
+            def _open(self):
+                self.tries += 1
+                return super()._open()
+        handler = Handler(PATH, signal=signal.SIGHUP)
         log.addHandler(handler)
         os.rename(PATH, PATH + ".1"); os.mkdir(PATH)
+        part._RETRY = 3600
         hup()
         log.info("one"); log.info("two")
+        print(handler.tries)
         part._RETRY = 0
         log.info("three")
         try:
@@ -313,7 +343,7 @@ def test_what_cannot_be_opened_leaves_the_old_file(house: House) -> None:
         """,
         head=HEAD,
     )
-    assert done.stdout.splitlines() == ["raised", "['one', 'two', 'three'] ['four'] ['log']"]
+    assert done.stdout.splitlines() == ["2", "raised", "['one', 'two', 'three'] ['four'] ['log']"]
     assert done.stderr.count("--- Logging error ---") == 1
     assert f"IsADirectoryError: [Errno 21] Is a directory: '{house.folder}/log'" in done.stderr
     assert "cannot be opened anew; the old file is written to" in done.stderr

@@ -98,11 +98,12 @@ def test_it_asks_whether_the_daemon_is_alive(house: House, manager: socket.socke
         asyncio.run(main())
         ended = len(asked)
         time.sleep(0.25)
-        print(len(asked) - ended, min(b - a for a, b in zip(asked, asked[1:])) > 0.09)
+        gaps = sorted(b - a for a, b in zip(asked, asked[1:]))
+        print(len(asked) - ended, gaps[0] > 0.09, gaps[len(gaps) // 2] < 0.17)
         """
     said = run(house, body)
     where = "daemonctx watchdog" if enter == "with" else "Watchdog: alive() failed"
-    assert said == [f"{where} broken", "0 True"]
+    assert said == [f"{where} broken", "0 True True"]
     assert pings(manager) == 3
 
 
@@ -110,11 +111,8 @@ def test_a_manager_that_is_away_for_a_moment(house: House, manager: socket.socke
     house.run(
         """
         DaemonContext(detach_process=True, files_preserve=[REPORT]).open()
-        asked = threading.Event()
-        def alive():
-            asked.set()
-            return True
-        with Watchdog(alive=alive):
+        threading.excepthook = lambda args: report(args.exc_value)
+        with Watchdog(alive=lambda: True):
             report(os.getpid())
             signal.pause()
         """
@@ -128,6 +126,7 @@ def test_a_manager_that_is_away_for_a_moment(house: House, manager: socket.socke
         again.bind(str(house.folder / "notify"))
         again.settimeout(LIMIT)
         assert again.recv(100) == b"WATCHDOG=1"
+    assert house.silent()
     assert house.end(daemon) == 0
 
 

@@ -27,8 +27,14 @@ async def in_thread(call):
         except RuntimeError:
             pass  # The loop was closed: nobody waits any more.
 
-    threading.Thread(target=run, name="daemonctx ready", daemon=True).start()
-    return await done
+    thread = threading.Thread(target=run, name="daemonctx ready", daemon=True)
+    thread.start()
+    try:
+        return await done
+    finally:
+        # It has no more to do than to end: whoever forks next has no thread left to be warned of.
+        if done.done() and not done.cancelled():
+            thread.join()
 
 
 def _settle(future, result, error):
