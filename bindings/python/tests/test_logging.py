@@ -349,6 +349,31 @@ def test_what_cannot_be_opened_leaves_the_old_file(house: House) -> None:
     assert "cannot be opened anew; the old file is written to" in done.stderr
 
 
+def test_what_cannot_be_told_is_told_later(house: House) -> None:
+    """A signal in the middle of a write to standard error, whose buffer is not for two."""
+    said = run(
+        house,
+        """
+        import daemonctx._logging as part
+        part._RETRY = 0
+        class Handler(ReopeningFileHandler):
+            told = 0
+            def handleError(self, record):
+                self.told += 1
+                if self.told == 1:
+                    raise RuntimeError("reentrant call")
+        handler = Handler(PATH, signal=signal.SIGHUP)
+        log.addHandler(handler)
+        os.rename(PATH, PATH + ".1"); os.mkdir(PATH)
+        hup()
+        log.info("one"); log.info("two")
+        print(handler.told, text("log.1"))
+        """,
+        head=HEAD,
+    )
+    assert said == ["2 ['one', 'two']"]
+
+
 def test_modes(house: House) -> None:
     said = run(
         house,

@@ -54,8 +54,9 @@ class ReopeningFileHandler(logging.FileHandler):
         self._owner = _number(user, "user"), _number(group, "group")
         self._due = False
         self._failed_at = None
-        super().__init__(filename, mode, encoding, delay, errors)
+        self._told = False
         self._signal = None
+        super().__init__(filename, mode, encoding, delay, errors)
         if signal is not None:
             try:
                 _Reopening.add(signal, self)
@@ -77,7 +78,7 @@ class ReopeningFileHandler(logging.FileHandler):
         with self.lock:
             self._due = False
             self._exchange()
-            self._failed_at = None
+            self._failed_at, self._told = None, False
 
     def emit(self, record):
         """Write a record."""
@@ -90,7 +91,7 @@ class ReopeningFileHandler(logging.FileHandler):
 
     def close(self):
         """Close the file, and leave the signal alone from now on."""
-        signum, self._signal = self.__dict__.get("_signal"), None
+        signum, self._signal = self._signal, None
         if signum is not None:
             _Reopening.remove(signum, self)
         super().close()
@@ -115,12 +116,18 @@ class ReopeningFileHandler(logging.FileHandler):
     def _try(self):
         try:
             self._exchange()
-            self._failed_at = None
+            self._failed_at, self._told = None, False
         except OSError:
-            first = self._failed_at is None
             self._failed_at = time.monotonic()
-            if first:
-                self.handleError(self._record_of_failure())
+            if not self._told:
+                self._tell()
+
+    def _tell(self):
+        try:
+            self.handleError(self._record_of_failure())
+            self._told = True
+        except RuntimeError:
+            pass  # The signal came in the middle of a write to standard error, which is not for two. The next try tells it.
 
     def _exchange(self):
         """Open first, then close: what cannot be opened changes nothing."""
