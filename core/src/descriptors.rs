@@ -2,6 +2,7 @@
 
 use crate::activation;
 use crate::error::{Error, Failure, Step, Subject};
+use crate::parts::{signal_queue, signal_stream};
 use crate::sys::Errno;
 use crate::sys::{Sys, fd, file, memory};
 use crate::text::c_text;
@@ -57,16 +58,18 @@ impl Keep {
 }
 
 /// Closes every descriptor above the standard streams but those in `keep` and those that this library itself holds: the locks
-/// of pid files and the queue of signals. What is not open is not missed.
+/// of pid files, the queue and the streams of signals. What is not open is not missed.
 ///
 /// # Errors
 /// ENOMEM: nothing is closed.
 pub fn close_all_but(keep: impl IntoIterator<Item = RawFd>) -> Result<(), Error> {
     let mut all = Keep::default();
-    let own = crate::pidfile::descriptors().chain(crate::parts::signal_queue::descriptors());
+    let own = crate::pidfile::descriptors().chain(signal_queue::descriptors());
     for fd in keep.into_iter().filter(|fd| *fd >= 0).chain(own) {
         all.add(fd).map_err(|errno| Error::os(Step::KeepDescriptor, Subject::Number(i64::from(fd)), errno))?;
     }
+    let ends = signal_stream::ends().try_for_each(|fd| all.add(fd));
+    ends.map_err(|errno| Error::os(Step::KeepDescriptor, Subject::Nothing, errno))?;
     all.close_others().map_err(|failure| Error::os(failure.step, Subject::Nothing, failure.errno))
 }
 

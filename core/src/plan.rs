@@ -8,6 +8,7 @@ use crate::error::{Error, Failure, Step, Subject};
 use crate::keeper::Respawn;
 use crate::launch::Target;
 use crate::options::{Hooks, Options};
+use crate::parts::signal_stream;
 use crate::pidfile::{self, PidFileLock};
 use crate::readiness::Signs;
 use crate::streams::Stream;
@@ -74,6 +75,9 @@ impl Plan {
         let for_target = target.as_ref().and_then(|target| target.kept());
         for fd in streams.late_descriptor().into_iter().chain(for_target).chain(pidfile::descriptors()) {
             keep_too(&mut keep, fd)?;
+        }
+        for end in signal_stream::ends() {
+            keep_too(&mut keep, end)?;
         }
         if target.is_none() {
             activation::close_on_exec();

@@ -7,6 +7,7 @@
 
 use crate::activation;
 use crate::error::{Error, Failure, Step};
+use crate::parts::signal_stream;
 use crate::pidfile;
 use crate::plan::Plan;
 use crate::report::{self, Listener, Record, Reporter};
@@ -36,10 +37,12 @@ pub(crate) unsafe fn start(plan: &mut Plan) -> Result<Role, Error> {
     }
     let channel = open_line(plan)?;
     pidfile::all_go_along();
+    signal_stream::all_go_along();
     run(plan.hooks.before);
     // SAFETY: the caller keeps the contract.
     let role = unsafe { beget(plan, channel) };
     pidfile::none_goes_along();
+    signal_stream::stay();
     if !matches!(role, Ok(Role::Daemon(_))) {
         run(plan.hooks.in_starter);
     }
@@ -219,6 +222,7 @@ pub(crate) fn lead_session(second_fork: SecondFork, reporter: Reporter) -> Repor
 
 /// What makes a process a daemon, in this order. Each step is in the file that is called like it.
 fn become_daemon(plan: &mut Plan) -> Result<(), Failure> {
+    signal_stream::stay();
     plan.signals.apply()?;
     plan.streams.apply()?;
     plan.keep.close_others()?;

@@ -84,8 +84,8 @@ def test_what_default_termination_is(units: Units, c: Door) -> None:
     assert not unit.machine.path(f"/run/{unit.stem}.pid").exists()
 
 
-@pytest.mark.xfail(strict=True, reason="FINDINGS.md, 1: SystemExit with a text is status 1")
 def test_what_default_termination_is_in_python(units: Units) -> None:
+    """`DaemonContext.terminate` raises SystemExit with the status 0: a text there would make it 1, a failure."""
     door = Door("python")
     unit = units.service(door.command("open", "serve", "TERM:").replace(' "TERM:"', ""), Type="notify")
     process = unit.start()

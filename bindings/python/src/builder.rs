@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::error::raise;
 use crate::fork::Starting;
 use crate::pidfile::seconds;
+use daemonctx::parts::SignalStream;
 use daemonctx::{Daemon, Detach, Fork, Groups, SignalAction, Stream};
 use pyo3::prelude::*;
 use std::ffi::OsString;
@@ -104,15 +105,15 @@ impl Builder {
     }
 
     fn signal_default(&mut self, signal: i32) -> PyResult<()> {
-        self.0.signal(signal, SignalAction::Default).map(drop).map_err(raise)
+        self.signal(signal, SignalAction::Default)
     }
 
     fn signal_ignore(&mut self, signal: i32) -> PyResult<()> {
-        self.0.signal(signal, SignalAction::Ignore).map(drop).map_err(raise)
+        self.signal(signal, SignalAction::Ignore)
     }
 
     fn signal_keep(&mut self, signal: i32) -> PyResult<()> {
-        self.0.signal(signal, SignalAction::Keep).map(drop).map_err(raise)
+        self.signal(signal, SignalAction::Keep)
     }
 
     fn pidfile(&mut self, path: PathBuf) -> PyResult<()> {
@@ -144,6 +145,14 @@ impl Builder {
             Fork::Daemon(context) => Ok(Py::new(py, in_daemon(py, context)?)?.into_any()),
             Fork::Starter(starting) => Ok(Py::new(py, Starting::new(starting))?.into_any()),
         }
+    }
+}
+
+impl Builder {
+    /// What a queue of signals has stays its own: Python's part of the start sets what is to be done after it.
+    fn signal(&mut self, signal: i32, action: SignalAction) -> PyResult<()> {
+        let action = if SignalStream::has(signal) { SignalAction::Keep } else { action };
+        self.0.signal(signal, action).map(drop).map_err(raise)
     }
 }
 

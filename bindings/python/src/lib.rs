@@ -29,7 +29,7 @@ mod _native {
     #[pymodule_export]
     use crate::pidfile::PidFile;
     #[pymodule_export]
-    use crate::signals::SignalState;
+    use crate::signals::{SignalQueue, SignalState, is_queued, queue_again};
     #[pymodule_export]
     use crate::supervisor::{notify, notify_barrier, notify_reloading, take_listen_descriptors, watchdog_interval};
 

@@ -7,8 +7,8 @@ use std::os::fd::RawFd;
 
 /// Sends assignments, with copies of descriptors.
 #[pyfunction]
-pub(crate) fn notify(state: &str, descriptors: Vec<RawFd>) -> PyResult<bool> {
-    daemonctx::notify_with_descriptors(state.as_bytes(), &descriptors).map_err(raise)
+pub(crate) fn notify(py: Python<'_>, state: &str, descriptors: Vec<RawFd>) -> PyResult<bool> {
+    py.detach(|| daemonctx::notify_with_descriptors(state.as_bytes(), &descriptors)).map_err(raise)
 }
 
 #[pyfunction]

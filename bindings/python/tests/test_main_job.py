@@ -27,8 +27,7 @@ def test_the_daemon_is_one(house: House) -> None:
     assert descriptors.pop(house.report_write).startswith("pipe:")
     assert list(descriptors.values()) == [str(house.pid_path)]
     assert house.pid_path.stat().st_mode & 0o777 == 0o644
-    # SIGTERM raises SystemExit with a text: status 1, and the file is gone.
-    assert os.WEXITSTATUS(house.end(pid)) == 1
+    assert house.end(pid) == 0
     assert not house.pid_path.exists()
 
 
@@ -80,16 +79,46 @@ def test_finally_and_atexit_run_on_sigterm_and_only_in_the_daemon(house: House) 
             report("open")
             try:
                 signal.pause()
+            except SystemExit as end:
+                report(end, end.args, end.code)
+                raise
             finally:
                 report("finally", os.getpid())
-        """
+        """,
+        head="import atexit, os\natexit.register(lambda: report('pid file', os.path.exists(PID_FILE)))\n",
     )
     assert house.hear() == "open"
     pid = house.pid()
-    house.end(pid)
-    assert house.hear() == f"finally {pid}"
-    assert house.hear() == f"atexit {pid}"
+    # Being told to end is no failure, and systemd goes by that.
+    assert house.end(pid) == 0
+    said = [house.hear() for _ in range(4)]
+    text = "Terminating on signal 15"
+    assert said == [f"{text} {(text,)} 0", f"finally {pid}", f"atexit {pid}", "pid file False"]
     assert house.silent()
+
+
+@pytest.mark.parametrize(
+    ("when", "line"),
+    [
+        ("ready", "start failed: PID {pid}: exited with status 0 before it was ready"),
+        ("pidfile", "start failed: SystemExit: Terminating on signal 15"),
+    ],
+)
+def test_being_told_to_end_before_ready_is_a_failed_start(house: House, when: str, line: str) -> None:
+    done = house.run(
+        f"""
+        class Held:
+            def acquire(self):
+                report(os.getpid())
+                if {when!r} == "pidfile":
+                    os.kill(os.getpid(), signal.SIGTERM)
+            def release(self): pass
+        DaemonContext(pidfile=Held(), manual_ready=True, files_preserve=[REPORT]).open()
+        os.kill(os.getpid(), signal.SIGTERM)
+        """
+    )
+    expected = "script.py: " + line.format(pid=house.hear())
+    assert (done.returncode, expected in done.stderr.splitlines()) == (1, True), done.stderr
 
 
 def test_buffered_text_appears_once(house: House) -> None:
@@ -308,7 +337,9 @@ def test_bad_input_is_an_error_that_names_it_and_changes_nothing(house: House, o
         f"""
         def state():
             fds = [fd for fd in range(200) if os.path.exists(f"/proc/self/fd/{{fd}}")]
-            status = [l for l in open("/proc/self/status") if l.startswith(("Sig", "Umask", "Uid", "Gid", "Groups"))]
+            # Not SigQ, which counts what is queued for all of the user's processes.
+            kept = ("SigPnd", "SigBlk", "SigIgn", "SigCgt", "Umask", "Uid", "Gid", "Groups")
+            status = [l for l in open("/proc/self/status") if l.startswith(kept)]
             return fds, status, os.getcwd(), os.getpid()
         before = state()
         try:
@@ -358,7 +389,10 @@ def test_open_in_a_running_loop_is_refused(house: House) -> None:
             print(error)
         """
     )
-    assert "asyncio.run" in done.stdout
+    assert done.stdout.splitlines() == [
+        "open failed: asyncio loop is running: its descriptors would be closed; "
+        "open the context before asyncio.run, and await ready_async() in it"
+    ]
 
 
 def test_pid_file_queries(house: House) -> None:

@@ -9,6 +9,7 @@ mod handshake;
 mod process;
 mod program;
 pub mod signal_queue;
+pub(crate) mod signal_stream;
 
 pub use crate::descriptors::{close_all_but, set_nonblocking};
 pub use crate::signals::{block_only, die_by, reset_all_but};
@@ -16,3 +17,4 @@ pub use fork::{Forked, fork};
 pub use handshake::Handshake;
 pub use process::Process;
 pub use program::{OutputLine, Program};
+pub use signal_stream::SignalStream;

@@ -27,14 +27,20 @@ use crate::sys::{Sys, fd};
 use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
-const NONE: RawFd = -1;
-const KINDS: usize = signal::LAST as usize + 1;
+/// Pipes are made above the standard streams. All zeroes cost a library nothing.
+const NONE: RawFd = 0;
+pub(super) const KINDS: usize = signal::LAST as usize + 1;
 
-static READ: AtomicI32 = AtomicI32::new(NONE);
-static WRITE: AtomicI32 = AtomicI32::new(NONE);
-/// What is not in the pipe yet, by signal, and all together.
-static WAITING: [AtomicU32; KINDS] = [const { AtomicU32::new(0) }; KINDS];
-static ALL_WAITING: AtomicU32 = AtomicU32::new(0);
+/// A pipe, and what finds no room in it.
+pub(super) struct Queue {
+    read: AtomicI32,
+    write: AtomicI32,
+    /// What is not in the pipe yet, by signal, and all together.
+    waiting: [AtomicU32; KINDS],
+    all_waiting: AtomicU32,
+}
+
+static SHARED: Queue = Queue::new();
 /// How many have come that ask a program to end.
 static ENDINGS: AtomicU32 = AtomicU32::new(0);
 
@@ -46,19 +52,7 @@ pub(crate) const ENDS: [Signal; 3] = [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM
 /// # Errors
 /// pipe(2).
 pub fn open() -> Result<(), Error> {
-    if descriptor().is_some() {
-        return Ok(());
-    }
-    let made = fd::pipe().and_then(|(read, write)| {
-        fd::set_nonblocking(read.as_raw_fd(), true)?;
-        fd::set_nonblocking(write.as_raw_fd(), true)?;
-        Ok((read, write))
-    });
-    let (read, write) = made.map_err(|errno| Error::os(Step::Pipe, Subject::Nothing, errno))?;
-    WAITING.iter().chain([&ALL_WAITING]).for_each(|count| count.store(0, Ordering::Relaxed));
-    READ.store(read.into_raw_fd(), Ordering::Relaxed);
-    WRITE.store(write.into_raw_fd(), Ordering::Release);
-    Ok(())
+    SHARED.open()
 }
 
 /// Queues `signal` from now on, and unblocks it in this thread. System calls that it interrupts are restarted (`SA_RESTART`).
@@ -78,39 +72,23 @@ pub fn catch(signal: i32) -> Result<(), Error> {
 /// # Errors
 /// EBADF without a queue.
 pub fn next() -> Result<Option<i32>, Error> {
-    let failed = |errno| Error::os(Step::Signals, Subject::Nothing, errno);
-    let descriptor = descriptor().ok_or_else(|| failed(Errno::EBADF))?;
-    let mut number = [0; size_of::<Signal>()];
-    match fd::read(descriptor, &mut number) {
-        Ok(read) if read == number.len() => {
-            while ALL_WAITING.load(Ordering::Acquire) > 0 && move_one_up() {}
-            Ok(Some(Signal::from_ne_bytes(number)))
-        }
-        Ok(_) => Err(failed(Errno::EIO)),
-        Err(Errno::EAGAIN) => Ok(take_waiting()),
-        Err(errno) => Err(failed(errno)),
-    }
+    SHARED.next()
 }
 
 /// Becomes readable when there is a signal to take; `None` without a queue.
 #[must_use]
 pub fn descriptor() -> Option<RawFd> {
-    Some(READ.load(Ordering::Acquire)).filter(|fd| *fd != NONE)
+    SHARED.descriptor()
 }
 
 /// The descriptors that must stay open for the queue to work.
 pub(crate) fn descriptors() -> impl Iterator<Item = RawFd> {
-    [&READ, &WRITE].into_iter().map(|fd| fd.load(Ordering::Acquire)).filter(|fd| *fd != NONE)
+    SHARED.descriptors()
 }
 
 /// Gives the queue up, with all that is in it. Signals that were caught do nothing from now on, until they are caught again.
 pub fn close() {
-    for end in [&WRITE, &READ] {
-        let descriptor = end.swap(NONE, Ordering::AcqRel);
-        if descriptor != NONE {
-            fd::close(descriptor);
-        }
-    }
+    SHARED.close();
 }
 
 /// How often this process has been asked to end since it began, as far as it queues these signals.
@@ -123,47 +101,113 @@ extern "C" fn caught(signal: Signal) {
         if ENDS.contains(&signal) {
             ENDINGS.fetch_add(1, Ordering::Relaxed);
         }
-        if write(signal) == Err(Errno::EAGAIN) {
-            add_waiting(signal);
-            // The pipe may have been read empty just now: then nobody would look for what waits, unless there is something
-            // to read again.
-            move_one_up();
-        }
+        SHARED.put(signal);
     });
 }
 
-fn write(signal: Signal) -> Sys<()> {
-    match WRITE.load(Ordering::Acquire) {
-        NONE => Err(Errno::EBADF),
-        descriptor => fd::write(descriptor, &signal.to_ne_bytes()).map(drop),
+impl Queue {
+    pub(super) const fn new() -> Self {
+        Self {
+            read: AtomicI32::new(NONE),
+            write: AtomicI32::new(NONE),
+            waiting: [const { AtomicU32::new(0) }; KINDS],
+            all_waiting: AtomicU32::new(0),
+        }
     }
-}
 
-fn add_waiting(signal: Signal) {
-    if let Some(count) = usize::try_from(signal).ok().and_then(|signal| WAITING.get(signal)) {
-        count.fetch_add(1, Ordering::Relaxed);
-        ALL_WAITING.fetch_add(1, Ordering::Release);
+    pub(super) fn open(&self) -> Result<(), Error> {
+        if self.descriptor().is_some() {
+            return Ok(());
+        }
+        let made = fd::pipe().and_then(|(read, write)| {
+            fd::set_nonblocking(read.as_raw_fd(), true)?;
+            fd::set_nonblocking(write.as_raw_fd(), true)?;
+            Ok((read, write))
+        });
+        let (read, write) = made.map_err(|errno| Error::os(Step::Pipe, Subject::Nothing, errno))?;
+        self.waiting.iter().chain([&self.all_waiting]).for_each(|count| count.store(0, Ordering::Relaxed));
+        self.read.store(read.into_raw_fd(), Ordering::Relaxed);
+        self.write.store(write.into_raw_fd(), Ordering::Release);
+        Ok(())
     }
-}
 
-fn take_waiting() -> Option<Signal> {
-    if ALL_WAITING.load(Ordering::Acquire) == 0 {
-        return None;
+    pub(super) fn next(&self) -> Result<Option<i32>, Error> {
+        let failed = |errno| Error::os(Step::Signals, Subject::Nothing, errno);
+        let descriptor = self.descriptor().ok_or_else(|| failed(Errno::EBADF))?;
+        let mut number = [0; size_of::<Signal>()];
+        match fd::read(descriptor, &mut number) {
+            Ok(read) if read == number.len() => {
+                while self.all_waiting.load(Ordering::Acquire) > 0 && self.move_one_up() {}
+                Ok(Some(Signal::from_ne_bytes(number)))
+            }
+            Ok(_) => Err(failed(Errno::EIO)),
+            Err(Errno::EAGAIN) => Ok(self.take_waiting()),
+            Err(errno) => Err(failed(errno)),
+        }
     }
-    let one_less = |count: &AtomicU32| {
-        count.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |count| count.checked_sub(1)).is_ok()
-    };
-    let signal = WAITING.iter().position(one_less)?;
-    ALL_WAITING.fetch_sub(1, Ordering::AcqRel);
-    Signal::try_from(signal).ok()
-}
 
-/// Moves one signal from those that wait to the pipe; false when there is none or no room.
-fn move_one_up() -> bool {
-    let Some(signal) = take_waiting() else { return false };
-    let moved = write(signal).is_ok();
-    if !moved {
-        add_waiting(signal);
+    pub(super) fn descriptor(&self) -> Option<RawFd> {
+        Some(self.read.load(Ordering::Acquire)).filter(|fd| *fd != NONE)
     }
-    moved
+
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = RawFd> {
+        [&self.read, &self.write].into_iter().map(|fd| fd.load(Ordering::Acquire)).filter(|fd| *fd != NONE)
+    }
+
+    pub(super) fn close(&self) {
+        [&self.write, &self.read].into_iter().for_each(Self::close_end);
+    }
+
+    fn close_end(end: &AtomicI32) {
+        let descriptor = end.swap(NONE, Ordering::AcqRel);
+        if descriptor != NONE {
+            fd::close(descriptor);
+        }
+    }
+
+    /// The handler's part.
+    pub(super) fn put(&self, signal: Signal) {
+        if self.send(signal) == Err(Errno::EAGAIN) {
+            self.add_waiting(signal);
+            // The pipe may have been read empty just now: then nobody would look for what waits, unless there is something
+            // to read again.
+            self.move_one_up();
+        }
+    }
+
+    fn send(&self, signal: Signal) -> Sys<()> {
+        match self.write.load(Ordering::Acquire) {
+            NONE => Err(Errno::EBADF),
+            descriptor => fd::write(descriptor, &signal.to_ne_bytes()).map(drop),
+        }
+    }
+
+    fn add_waiting(&self, signal: Signal) {
+        if let Some(count) = usize::try_from(signal).ok().and_then(|signal| self.waiting.get(signal)) {
+            count.fetch_add(1, Ordering::Relaxed);
+            self.all_waiting.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    fn take_waiting(&self) -> Option<Signal> {
+        if self.all_waiting.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        let one_less = |count: &AtomicU32| {
+            count.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |count| count.checked_sub(1)).is_ok()
+        };
+        let signal = self.waiting.iter().position(one_less)?;
+        self.all_waiting.fetch_sub(1, Ordering::AcqRel);
+        Signal::try_from(signal).ok()
+    }
+
+    /// Moves one signal from those that wait to the pipe; false when there is none or no room.
+    fn move_one_up(&self) -> bool {
+        let Some(signal) = self.take_waiting() else { return false };
+        let moved = self.send(signal).is_ok();
+        if !moved {
+            self.add_waiting(signal);
+        }
+        moved
+    }
 }

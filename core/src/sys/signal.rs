@@ -118,6 +118,10 @@ impl Disposition {
         action
     }
 
+    pub(crate) fn is_of(&self, handler: extern "C" fn(Signal)) -> bool {
+        self.0.sa_sigaction == handler as *const () as libc::sighandler_t
+    }
+
     pub(crate) fn is_handler(&self) -> bool {
         !self.is_ignore() && !self.is_default()
     }

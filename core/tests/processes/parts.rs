@@ -5,7 +5,7 @@
 use crate::Test;
 use crate::house::{House, field, wait};
 use crate::programs::{descriptor, pause_for_ever, pid, report};
-use daemonctx::parts::{self, Forked, Handshake, Program, signal_queue};
+use daemonctx::parts::{self, Forked, Handshake, Program, SignalStream, signal_queue};
 use daemonctx::{ErrorKind, PidFile, Status, Step};
 use std::fs;
 use std::os::fd::AsRawFd;
@@ -17,6 +17,7 @@ pub const TESTS: &[Test] = &[
     ("parts: nobody waits any more", nobody_waits),
     ("parts: other children's ends are not lost", other_children),
     ("parts: a queue smaller than the burst", small_queue),
+    ("parts: streams of signals", streams_of_signals),
     ("parts: a program's lines", lines),
     ("parts: a program that hangs", hanging),
     ("parts: a program that cannot run", cannot_run),
@@ -32,6 +33,7 @@ pub fn run(name: &str) -> ! {
         "abandoned" => abandoned(),
         "parent" => parent(),
         "burst" => burst(),
+        "streams" => streams(),
         "lines" => running_lines(),
         "hanging" => running_what_hangs(),
         "cannot" => running_what_cannot(),
@@ -190,6 +192,79 @@ fn burst() {
 fn small_queue(house: &mut House) {
     house.start("burst", &[]).is(0, "");
     assert_eq!(house.hear(), "[1000, 1000, 1000] Ok(None)");
+}
+
+fn raise_signal(signal: i32) {
+    // SAFETY: raise takes a number.
+    unsafe { libc::raise(signal) };
+}
+
+fn ignores(signal: i32) -> bool {
+    // SAFETY: zeroes are a value, and nothing is changed.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, std::ptr::null(), &raw mut action);
+        action.sa_sigaction == libc::SIG_IGN
+    }
+}
+
+/// Two at once, one of them full; a child that is without; a daemon that has them.
+fn streams() {
+    let (one, two, real) = (libc::SIGUSR1, libc::SIGUSR2, libc::SIGRTMIN());
+    // SAFETY: signal takes two numbers.
+    unsafe { libc::signal(one, libc::SIG_IGN) };
+    let first = SignalStream::new(&[one, real, one]).expect("signals");
+    let second = SignalStream::new(&[two]).expect("a signal");
+    // SAFETY: fcntl with this command takes two numbers.
+    unsafe { libc::fcntl(first.descriptor().expect("a pipe"), libc::F_SETPIPE_SZ, 4096) };
+    raise_signal(one);
+    (0..1500).for_each(|_| raise_signal(real));
+    raise_signal(two);
+    let all: Vec<_> = std::iter::from_fn(|| first.next().expect("a stream")).collect();
+    report(format!("{:?} {:?} {}", first.next(), second.next(), all == [vec![one], vec![real; 1500]].concat()));
+    report(SignalStream::new(&[libc::SIGHUP, two]).expect_err("it is the other's"));
+    report(SignalStream::new(&[libc::SIGKILL]).expect_err("it cannot be caught"));
+    report(SignalStream::has(libc::SIGHUP) || SignalStream::has(libc::SIGKILL));
+    // SAFETY: this process has one thread.
+    if unsafe { libc::fork() } == 0 {
+        raise_signal(one);
+        let third = SignalStream::new(&[two]).expect("a signal");
+        drop((first, second));
+        raise_signal(two);
+        report(format!("{} {} {:?}", ignores(one), SignalStream::has(two), third.next()));
+        std::process::exit(0);
+    }
+    // SAFETY: waits for that child.
+    unsafe { libc::wait(std::ptr::null_mut()) };
+    report(format!("{:?} {:?}", first.next(), second.next()));
+    let mut daemon = daemonctx::Daemon::new().expect("memory");
+    daemon.keep_descriptor(descriptor()).expect("a number").detach(daemonctx::Detach::Yes);
+    // SAFETY: this process has one thread.
+    let _context = unsafe { daemon.open() }.expect("a daemon");
+    raise_signal(one);
+    raise_signal(two);
+    report(format!("{:?} {:?}", first.next(), second.next()));
+    drop(first);
+    report(format!("{} {}", ignores(one), pid()));
+}
+
+fn streams_of_signals(house: &mut House) {
+    house.start("streams", &[]).is(0, "");
+    let (one, two) = (libc::SIGUSR1, libc::SIGUSR2);
+    assert_eq!(house.hear(), format!("Ok(None) Ok(Some({two})) true"));
+    assert_eq!(
+        house.hear(),
+        format!("signals failed: signal {two} (SIGUSR2) (another stream has it): Device or resource busy (16 EBUSY)")
+    );
+    assert_eq!(house.hear(), "signals failed: signal 9 (SIGKILL): Invalid argument (22 EINVAL)");
+    assert_eq!(house.hear(), "false");
+    assert_eq!(house.hear(), format!("true true Ok(Some({two}))"));
+    assert_eq!(house.hear(), "Ok(None) Ok(None)");
+    assert_eq!(house.hear(), format!("Ok(Some({one})) Ok(Some({two}))"));
+    let ended = house.hear();
+    let (ignored, daemon) = ended.split_once(' ').expect("two words");
+    assert_eq!(ignored, "true");
+    wait(daemon.parse().expect("a PID"));
 }
 
 // --- running programs -----------------------------------------------------------------------------------------------

@@ -23,24 +23,35 @@ __all__ = [
     "PidFile",
     "PidFileError",
     "PrivilegeError",
+    "ReopeningFileHandler",
+    "SignalStream",
     "StartError",
     "UsageError",
+    "Watchdog",
     "__version__",
     "listen_descriptors",
     "listen_sockets",
     "notify",
     "notify_barrier",
     "notify_reloading",
+    "signals",
     "watchdog_interval",
 ]
 
 
-def __getattr__(name):
-    # The exceptions are needed only by those who name them, and when something fails.
-    if name in __all__:
-        from . import _errors
+# Where what is not imported with the package is: parts that only those need who name them. All else is an exception.
+_LATER = {
+    "ReopeningFileHandler": "_logging",
+    "SignalStream": "_signals",
+    "Watchdog": "_watchdog",
+    "signals": "_signals",
+}
 
-        value = globals()[name] = getattr(_errors, name)
+
+def __getattr__(name):
+    if name in __all__:
+        module = __import__(f"{__name__}.{_LATER.get(name, '_errors')}", fromlist=(name,))
+        value = globals()[name] = getattr(module, name)
         return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -9,13 +9,17 @@ from ._errors import (
     StartError as StartError,
     UsageError as UsageError,
 )
+from ._logging import ReopeningFileHandler as ReopeningFileHandler
 from ._pidfile import PidFile as PidFile
+from ._signals import SignalStream as SignalStream
+from ._signals import signals as signals
 from ._supervisor import listen_descriptors as listen_descriptors
 from ._supervisor import listen_sockets as listen_sockets
 from ._supervisor import notify as notify
 from ._supervisor import notify_barrier as notify_barrier
 from ._supervisor import notify_reloading as notify_reloading
 from ._supervisor import watchdog_interval as watchdog_interval
+from ._watchdog import Watchdog as Watchdog
 
 __version__: str
 __all__ = [
@@ -27,14 +31,18 @@ __all__ = [
     "PidFile",
     "PidFileError",
     "PrivilegeError",
+    "ReopeningFileHandler",
+    "SignalStream",
     "StartError",
     "UsageError",
+    "Watchdog",
     "__version__",
     "listen_descriptors",
     "listen_sockets",
     "notify",
     "notify_barrier",
     "notify_reloading",
+    "signals",
     "watchdog_interval",
 ]
 

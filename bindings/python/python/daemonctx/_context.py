@@ -148,6 +148,16 @@ class DaemonContext:
         _flush(sys.stderr)
         self._context.ready()
 
+    async def ready_async(self):
+        """The same as `ready`, for coroutines: the loop goes on while it is said.
+
+        The context is opened before the loop runs (``asyncio.run``), with `manual_ready`. When the await is cancelled, it is
+        said all the same.
+        """
+        from ._asynchronous import in_thread
+
+        await in_thread(self.ready)
+
     def close(self):
         """Release the pid file. Does nothing if this is not open; the process stays a daemon."""
         if self._context is None:
@@ -159,8 +169,15 @@ class DaemonContext:
         context.close()
 
     def terminate(self, signal_number, stack_frame):
-        """Handle a signal by raising SystemExit, so that ``finally`` blocks and `atexit` functions run."""
-        raise SystemExit(f"Terminating on signal {signal_number}")
+        """Handle a signal by raising SystemExit, so that ``finally`` blocks and `atexit` functions run.
+
+        Being told to end is no failure: the daemon ends with status 0, unless it was not ready yet. The exception's text says
+        which signal it was.
+        """
+        end = SystemExit(f"Terminating on signal {signal_number}")
+        # What the interpreter goes by. With a text here it would print that and leave with 1.
+        end.code = 0
+        raise end
 
     def _prepare(self, start):
         """Hand every option to the start. Returns the Python signal handlers to install in the daemon."""
@@ -268,7 +285,7 @@ class DaemonContext:
         _forget_wakeup_descriptor()
         for signum, handler in handlers.items():
             # The enumeration's SIG_IGN is equal to the number, but not taken for it.
-            _signal.signal(signum, handler if callable(handler) else int(handler))
+            _set_handler(signum, handler if callable(handler) else int(handler))
         if pidfile is not None:
             enter, leave = pidfile
             enter()
@@ -380,7 +397,10 @@ def _logging_descriptors():
 def _refuse_running_loop():
     asyncio = sys.modules.get("asyncio")
     if asyncio is not None and asyncio._get_running_loop() is not None:
-        message = "open failed: asyncio loop is running: its descriptors would be closed; open the context before asyncio.run"
+        message = (
+            "open failed: asyncio loop is running: its descriptors would be closed; "
+            "open the context before asyncio.run, and await ready_async() in it"
+        )
         raise _error("UsageError", message, step="open", value="asyncio")
 
 
@@ -406,6 +426,19 @@ def _correct_environment(starter):
     for name in ("LISTEN_PID", "WATCHDOG_PID"):
         if environ.get(name) == str(starter):
             environ[name] = str(getpid())
+
+
+def _set_handler(signum, handler):
+    """Like `signal.signal`; what a `SignalStream` has it keeps, and the handler is for afterwards."""
+    if not _native.is_queued(signum):
+        _signal.signal(signum, handler)
+        return
+    mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, [signum])
+    try:
+        _signal.signal(signum, handler)
+        _native.queue_again(signum)
+    finally:
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
 
 
 def _forget_wakeup_descriptor():

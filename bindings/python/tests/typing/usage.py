@@ -1,11 +1,13 @@
 """How programs use the package, for mypy --strict: never run."""
 
+import logging
 import signal
 import socket
+import threading
 from types import FrameType
 from typing import Optional
 
-from daemonctx import AlreadyRunningError, DaemonContext, DaemonError, PidFile, notify
+from daemonctx import AlreadyRunningError, DaemonContext, DaemonError, PidFile, ReopeningFileHandler, Watchdog, notify, signals
 
 
 class Service(DaemonContext):
@@ -14,6 +16,24 @@ class Service(DaemonContext):
 
     def terminate(self, signal_number: int, stack_frame: Optional[FrameType]) -> None:
         raise SystemExit(0)
+
+
+async def serve(context: DaemonContext) -> None:
+    async with Watchdog(), signals(signal.SIGTERM, 1) as stream:
+        await context.ready_async()
+        async for number in stream:
+            if number is signal.SIGTERM:
+                stream.close()
+    print([number.name for number in signals(signal.SIGHUP)], stream.closed, stream.fileno())
+
+
+def watch(worker: threading.Thread) -> None:
+    handler = ReopeningFileHandler("/tmp/log", "a", "utf-8", signal=signal.SIGHUP, file_mode=0o640, user="nobody", group=0)
+    logging.getLogger().addHandler(handler)
+    with Watchdog(alive=worker.is_alive), signals(signal.SIGTERM) as stream:
+        taken: Optional[signal.Signals] = stream.take()
+        if taken is None:
+            handler.reopen()
 
 
 def main() -> int:

@@ -110,6 +110,10 @@ class DaemonContext(_Core):
     def close(self):
         """Does nothing: the end of the process releases what there is to release."""
 
+    def terminate(self, signal_number, stack_frame):
+        """Handle a signal by raising SystemExit with a text, which the interpreter prints before it leaves with status 1."""
+        raise SystemExit(f"Terminating on signal {signal_number}")
+
     # --- how the core is told ---------------------------------------------------------------------------------------
 
     def _prepare_owner(self, start):
