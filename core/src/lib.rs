@@ -31,6 +31,7 @@ mod detach;
 mod directories;
 mod error;
 mod line;
+mod lines;
 mod notify;
 mod options;
 pub mod parts;
