@@ -10,7 +10,7 @@
 //! |---|---|
 //! | starter | checks everything, takes the pid file, forks, waits for the truth |
 //! | session leader | leaves the terminal (`setsid`), forks, is gone |
-//! | daemon | signals, streams, descriptors, umask, root and directory, core limit, pid file, privileges, report |
+//! | daemon | signals, streams, descriptors, umask, root and directory, core limit, pid file, privileges, logger, report |
 //!
 //! Between the first fork and the report nothing is allocated and no lock is taken, so it works with other threads alive.
 //!
@@ -57,7 +57,7 @@ pub use pidfile::{PidFile, PidFileLock, Status, Stopped};
 pub use privileges::Groups;
 pub use signals::SignalAction;
 pub use starting::Starting;
-pub use streams::Stream;
+pub use streams::{Facility, LogFile, Severity, Stream, Syslog};
 
 /// How many threads this process has; `None` where the system does not say (no `/proc`).
 ///

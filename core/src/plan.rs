@@ -42,7 +42,8 @@ impl Plan {
         let directories = directories::Plan::new(options.umask, options.root.as_ref(), &options.working)?;
         let mut keep = options.keep.checked()?;
         let default = if surroundings.below_inetd { Stream::inherit() } else { Stream::null() };
-        let streams = streams::Plan::new(&options.streams, &default, options.manual_ready)?;
+        let seen = streams::Surroundings { program: options.program.as_bytes(), root: directories.root() };
+        let streams = streams::Plan::new(&options.streams, &default, options.manual_ready, &seen)?;
         stdio::flush_output().map_err(|errno| Error::os(Step::Flush, Subject::Nothing, errno))?;
 
         let root = directories.root();
@@ -51,7 +52,7 @@ impl Plan {
             let open = fd::flags(fd).and_then(|_| keep.add(fd));
             open.map_err(|errno| Error::os(Step::ReadyDescriptor, Subject::Number(i64::from(fd)), errno))?;
         }
-        for fd in streams.late_descriptor().into_iter().chain(pidfile::descriptors()) {
+        for fd in streams.descriptors().chain(pidfile::descriptors()) {
             keep_too(&mut keep, fd)?;
         }
         activation::close_on_exec();

@@ -13,6 +13,7 @@ pub(crate) use held::{
     all_go_along, descriptors, none_goes_along, own_all, release_all, release_and_die, root_has_changed, write_all,
 };
 pub(crate) use holder::Proof;
+pub(crate) use lock::is_at;
 
 use crate::error::{Error, Step, Subject};
 use crate::sys::Errno;
