@@ -13,8 +13,10 @@ mod pid_file;
 mod programs;
 mod returning;
 mod start;
+mod streams;
 mod supervisors;
 mod surroundings;
+mod syslog;
 mod truth;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -29,7 +31,7 @@ fn main() {
     }
     house::adopt_orphans();
     let filter = std::env::args().nth(1).filter(|word| !word.starts_with('-')).unwrap_or_default();
-    let groups: [&[Test]; 9] = [
+    let groups: [&[Test]; 11] = [
         start::TESTS,
         truth::TESTS,
         surroundings::TESTS,
@@ -38,6 +40,8 @@ fn main() {
         bad_input::TESTS,
         parts::TESTS,
         supervisors::TESTS,
+        streams::TESTS,
+        syslog::TESTS,
         allocation::TESTS,
     ];
     let chosen = groups.into_iter().flatten().filter(|(name, _)| name.contains(&filter));
