@@ -247,19 +247,21 @@ impl Place {
 
 /// Opens without waiting: a FIFO that nobody reads is ENXIO at once. The flag must not stay, programs expect to block.
 fn open_to_block(path: &Text, flags: libc::c_int) -> Sys<OwnedFd> {
-    let opened = file::open(path.as_c_str(), flags | libc::O_NONBLOCK, 0)?;
+    let opened = file::open(path.as_c_str(), flags | libc::O_NONBLOCK, MODE as libc::mode_t)?;
     fd::set_nonblocking(opened.as_raw_fd(), false)?;
     Ok(opened)
 }
 
+/// Opens a file that was there a moment ago. In a directory that everybody may write to, the kernel keeps others' files from those
+/// who want to create one (`fs.protected_regular`), so that is what is said here too; but nothing is created through a link.
 fn open_existing(path: &Text, truncate: bool) -> Sys<OwnedFd> {
     let flags = libc::O_WRONLY | libc::O_APPEND;
-    if !truncate {
-        return open_to_block(path, flags);
-    }
-    let opened = open_to_block(path, flags | libc::O_NOFOLLOW)?;
+    let opened = match open_to_block(path, flags | libc::O_CREAT | libc::O_NOFOLLOW) {
+        Err(Errno::ELOOP) if !truncate => open_to_block(path, flags)?,
+        opened => opened?,
+    };
     match file::status_of(opened.as_raw_fd())? {
-        Status { kind: Kind::Regular, links: 2.., .. } => Err(Errno::EMLINK),
+        Status { kind: Kind::Regular, links: 2.., .. } if truncate => Err(Errno::EMLINK),
         _ => Ok(opened),
     }
 }

@@ -157,8 +157,8 @@ struct Log {
 
 impl Log {
     fn write(&mut self, head: &[u8], text: &[u8]) {
-        let patience = if self.lost == 0 { PATIENCE } else { Duration::ZERO };
-        if !self.confess(head) || !self.deliver(head, text, patience) {
+        // The first line that cannot be delivered is waited for; those after it are lost before it comes to that.
+        if !self.confess(head) || !self.deliver(head, text, PATIENCE) {
             self.lost += 1;
         }
     }
@@ -188,8 +188,7 @@ impl Log {
     }
 }
 
-/// Sends a message; false if `patience` was not enough. Only one line has to wait for a syslogd that is in trouble, so the
-/// daemon is not held up for longer.
+/// Sends a message; false if `patience` was not enough.
 fn send(message: &[u8], patience: Duration) -> bool {
     let deadline = Deadline::after(Some(patience));
     let mut rest = message;

@@ -229,6 +229,9 @@ fn forking() -> ! {
                 Err(error) => report(format!("{} {error}", error.exit_status())),
             }
             report(format!("own {:?}", own.read_pid().expect("our own pid file") == Some(pid())));
+            if std::env::args().any(|word| word == "then=stay") {
+                pause_for_ever();
+            }
         }
         Err(error) => report(error),
     }

@@ -15,8 +15,10 @@ pub const TESTS: &[Test] = &[
     ("streams: a log file that exists stays as it is", existing_stays),
     ("streams: a log file is emptied where that is asked for", emptied),
     ("streams: links and other files", links_and_others),
+    ("streams: somebody else's file where everybody may write", somebody_elses),
     ("streams: what a log file cannot be", refused),
     ("streams: moved away and opened again", moved_away),
+    ("streams: moved away, and made again as it was", moved_away_as_it_was),
     ("streams: what cannot be opened again goes on", goes_on),
     ("streams: opened again in a new root", in_a_new_root),
     ("streams: opened again by another user", by_another_user),
@@ -243,6 +245,21 @@ fn links_and_others(house: &mut House) {
     assert_ne!(mode(Path::new("/dev/null")), 0o600);
 }
 
+/// As the kernel has it for who would create a file there (`fs.protected_regular`).
+fn somebody_elses(house: &mut House) {
+    let protected = fs::read_to_string("/proc/sys/fs/protected_regular").is_ok_and(|level| level.trim() != "0");
+    if !is_root() || !protected {
+        println!("(needs fs.protected_regular: skipped)");
+        return;
+    }
+    let (sticky, log) = (house.path("sticky"), house.path("sticky/log"));
+    fs::create_dir(&sticky).unwrap();
+    fs::set_permissions(&sticky, fs::Permissions::from_mode(0o1777)).unwrap();
+    fs::write(&log, "").unwrap();
+    std::os::unix::fs::chown(&log, Some(65534), Some(65534)).unwrap();
+    house.start("daemon", &[&word("stdout", &log)]).is(1, "Permission denied (13 EACCES)");
+}
+
 fn refused(house: &mut House) {
     let log = word("out_log", &house.path("log"));
     house.start("daemon", &[&log, "log_mode=1777"]).is(1, "stdout failed: 01777: Invalid argument (22 EINVAL)");
@@ -278,6 +295,17 @@ fn moved_away(house: &mut House) {
     assert_eq!(daemon.tell(house, "reopen"), "reopened");
     daemon.tell(house, "out five");
     assert_eq!(text(&log), "rotated\nfive\n");
+    daemon.dismiss();
+}
+
+/// Without a mode that was asked for, the new one is like the first, whatever the daemon's umask.
+fn moved_away_as_it_was(house: &mut House) {
+    let log = house.path("log");
+    let mut daemon = begin(house, &[&word("stdout", &log)], with_umask(0o077));
+    daemon.left(0);
+    fs::remove_file(&log).unwrap();
+    assert_eq!(daemon.tell(house, "reopen"), "reopened");
+    assert_eq!(mode(&log), 0o600);
     daemon.dismiss();
 }
 

@@ -301,9 +301,9 @@ fn forked(house: &mut House) {
     }
     let dev = Dev::new(house);
     let around = around(house);
-    let mut command = house.program("forking", &["out_syslog=", "err_syslog="]);
+    let mut command = house.program("forking", &["out_syslog=", "err_syslog=", "then=stay"]);
     crate::house::before_exec(&mut command, around);
-    house.finish(command).is(0, "");
+    let mut program = command.spawn().unwrap();
     let mut said: Vec<String> = (0..4).map(|_| house.hear()).collect();
     said.sort();
     assert!(said.contains(&"ready true".to_owned()), "{said:?}");
@@ -312,6 +312,8 @@ fn forked(house: &mut House) {
     house.end(pid, libc::SIGKILL);
     assert_eq!(wait(logger), 0);
     assert!(dev.is_silent());
+    program.kill().unwrap();
+    program.wait().unwrap();
 }
 
 fn not_detached(house: &mut House) {
