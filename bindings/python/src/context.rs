@@ -31,6 +31,11 @@ impl Context {
         self.0.fail(status, message).map_err(raise)
     }
 
+    /// Opens the log files again.
+    fn reopen_streams(&mut self) -> PyResult<()> {
+        self.0.reopen_streams().map_err(raise)
+    }
+
     /// Removes the pid file.
     fn close(&mut self) {
         self.0.close();

@@ -19,11 +19,13 @@ __all__ = [
     "DaemonContext",
     "DaemonError",
     "DaemonWarning",
+    "LogFile",
     "OptionError",
     "PidFile",
     "PidFileError",
     "PrivilegeError",
     "StartError",
+    "Syslog",
     "UsageError",
     "__version__",
     "listen_descriptors",
@@ -35,12 +37,17 @@ __all__ = [
 ]
 
 
-def __getattr__(name):
-    # The exceptions are needed only by those who name them, and when something fails.
-    if name in __all__:
-        from . import _errors
+# Where what is not imported with the package is: parts that only those need who name them. All else is an exception.
+_LATER = {
+    "LogFile": "_streams",
+    "Syslog": "_streams",
+}
 
-        value = globals()[name] = getattr(_errors, name)
+
+def __getattr__(name):
+    if name in __all__:
+        module = __import__(f"{__name__}.{_LATER.get(name, '_errors')}", fromlist=(name,))
+        value = globals()[name] = getattr(module, name)
         return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -10,6 +10,8 @@ from ._errors import (
     UsageError as UsageError,
 )
 from ._pidfile import PidFile as PidFile
+from ._streams import LogFile as LogFile
+from ._streams import Syslog as Syslog
 from ._supervisor import listen_descriptors as listen_descriptors
 from ._supervisor import listen_sockets as listen_sockets
 from ._supervisor import notify as notify
@@ -23,11 +25,13 @@ __all__ = [
     "DaemonContext",
     "DaemonError",
     "DaemonWarning",
+    "LogFile",
     "OptionError",
     "PidFile",
     "PidFileError",
     "PrivilegeError",
     "StartError",
+    "Syslog",
     "UsageError",
     "__version__",
     "listen_descriptors",
