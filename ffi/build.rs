@@ -23,6 +23,7 @@ fn compile() {
         .flag("-fvisibility=hidden")
         .flag("-ffunction-sections")
         .flag_if_supported("-fno-asynchronous-unwind-tables")
+        .flag("-fno-omit-frame-pointer")
         .define("_GNU_SOURCE", None)
         .opt_level_str("s")
         .extra_warnings(true)
@@ -49,6 +50,9 @@ fn set_link_arguments() {
     println!("cargo:rustc-link-lib=dylib=gcc_eh");
     // Code and constants in one segment: a mapping less for each program that loads the library, and no padding between.
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,noseparate-code");
+    let script = Path::new(&std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default()).join("without-unwinding.ld");
+    println!("cargo:rerun-if-changed={}", script.display());
+    println!("cargo:rustc-cdylib-link-arg=-Wl,-T,{}", script.display());
     // Nothing is bound late: a lookup between a fork and the report would take the dynamic linker's lock.
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,now");
 }

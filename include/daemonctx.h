@@ -39,6 +39,11 @@
 #define DAEMONCTX_DETACH_NO 2
 
 /*
+ daemonctx_set_stream_log_file(): a file that exists is emptied.
+ */
+#define DAEMONCTX_LOG_TRUNCATE 1
+
+/*
  daemonctx_set_supplementary_groups(): the new user's own, as initgroups(3) sets them. The default.
  */
 #define DAEMONCTX_GROUPS_OWN 0
@@ -303,6 +308,36 @@ daemonctx_status daemonctx_keep_descriptor(daemonctx *ctx, int fd);
 daemonctx_status daemonctx_set_stream_file(daemonctx *ctx, int stream, const char *path);
 
 /*
+ Has standard output (1) or standard error (2) go to a log file, as daemonctx_set_stream_file() does, with more said of it.
+ One that exists is appended to, and keeps its mode and owner. One that does not is made with mode, just so whatever the
+ umask, and given to user and group: by name, or by number where nobody has that name; NULL for whoever starts the daemon.
+ It is never made through a symbolic link.
+
+ flags is 0 or DAEMONCTX_LOG_TRUNCATE: then a file that exists is emptied when the daemon starts. One that is reached by a
+ symbolic link (ELOOP) or has several names (EMLINK) is an error then, as it may be somebody else's.
+
+ Errors: DAEMONCTX_ERROR_OPTION: EINVAL: standard input, a mode of more than 0777, an empty name. ENOENT: empty path.
+ ENAMETOOLONG. DAEMONCTX_ERROR_USAGE (EINVAL): no standard stream, or other flags. Unknown users and groups, and files that
+ cannot be opened, are found by daemonctx_open().
+ */
+daemonctx_status daemonctx_set_stream_log_file(daemonctx *ctx, int stream, const char *path, unsigned int flags, mode_t mode, const char *user, const char *group);
+
+/*
+ Has standard output (1) or standard error (2) go to syslog, a message for each line. A process of its own passes them on, with
+ the daemon's privileges; it is no child of the daemon, and ends when nobody can write to the stream any more. Lines of more
+ than 4096 bytes become several messages. When the system's log is away or does not read for five seconds, lines are
+ dropped, and how many it were is logged later.
+
+ identity is what messages begin with, at most 128 bytes; NULL for the program's name. priority is a facility and a level of
+ <syslog.h>, such as LOG_DAEMON | LOG_NOTICE; LOG_DAEMON where there is no facility. A negative one means LOG_INFO for
+ standard output, LOG_ERR for standard error.
+
+ Errors: DAEMONCTX_ERROR_OPTION: EINVAL: standard input, an empty identity. ENAMETOOLONG. DAEMONCTX_ERROR_USAGE (EINVAL): no
+ standard stream, no priority. daemonctx_open() says so when there is no /dev/log.
+ */
+daemonctx_status daemonctx_set_stream_syslog(daemonctx *ctx, int stream, const char *identity, int priority);
+
+/*
  Connects a standard stream (0, 1 or 2) to an open descriptor. That is duplicated; it stays the caller's, and is closed in
  the daemon unless it is kept as well. Whether it is open is checked by daemonctx_open().
 
@@ -421,6 +456,20 @@ daemonctx_status daemonctx_ready(daemonctx *ctx);
  DAEMONCTX_ERROR_SYSTEM (EPIPE): the starter is gone. DAEMONCTX_ERROR_USAGE (EBADF): not opened.
  */
 daemonctx_status daemonctx_fail(daemonctx *ctx, int status, const char *message);
+
+/*
+ In the daemon: opens the files again that standard output and standard error go to, by their paths: what a daemon does when
+ its log files have been moved away, mostly on SIGHUP. A file is appended to, and made like the first one where there is none.
+ The switch is a single step (dup2), so nothing that other threads write is lost; what stdio has buffered goes to the new file
+ unless fflush() is called before. Streams that go elsewhere stay. Not to be called in a signal handler.
+
+ The daemon's own rights, root directory and paths count: one that has changed its user may be refused, and below a chroot a
+ file outside it is ENOENT.
+
+ Errors: DAEMONCTX_ERROR_OPTION with the error number of open(2): its stream goes on with the old file, and the other is done
+ all the same; where both fail it is standard output's. DAEMONCTX_ERROR_USAGE (EBADF): not opened.
+ */
+daemonctx_status daemonctx_reopen_streams(daemonctx *ctx);
 
 /*
  In the daemon: removes the pid file and gives up its lock. The end of the process does it too, by exit(3) or by SIGTERM,

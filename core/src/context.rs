@@ -6,6 +6,7 @@ use crate::pidfile::PidFileLock;
 use crate::plan::Plan;
 use crate::report::{Record, Said};
 use crate::start;
+use crate::streams::{Place, Places};
 use crate::sys::{Errno, Sys, fd};
 use crate::text::Text;
 use crate::tie::Tie;
@@ -19,12 +20,14 @@ pub struct Context {
     program: Text,
     tie: Option<Tie>,
     late_stderr: Option<OwnedFd>,
+    places: Places,
     ready_descriptor: Option<RawFd>,
     pid_file: Option<PidFileLock>,
     detached: bool,
     ready: bool,
 }
 
+const STDOUT: libc::c_int = 1;
 const STDERR: libc::c_int = 2;
 
 impl Context {
@@ -35,6 +38,7 @@ impl Context {
             detached: tie.is_some(),
             tie,
             late_stderr: plan.streams.take_late(),
+            places: plan.streams.take_places(),
             ready_descriptor: plan.ready_descriptor.take(),
             pid_file: plan.pid_file.take(),
             ready: false,
@@ -119,10 +123,37 @@ impl Context {
         }
     }
 
+    /// Opens the files again that standard output and standard error go to, by their paths: what a daemon does when its log
+    /// files have been moved away, mostly on SIGHUP. A file is appended to, and made like the first one where there is none. The
+    /// switch is a single step, so nothing that other threads write is lost. Streams that go elsewhere stay, and so do
+    /// duplicates that the program has made.
+    ///
+    /// The daemon's own rights, root directory and paths count: one that has changed its user may be refused, and below a
+    /// chroot a file outside it is ENOENT. With manual readiness standard error goes to the new file at [`ready`](Self::ready).
+    ///
+    /// # Errors
+    /// A file cannot be opened; its stream goes on with the old one, and the other stream is done all the same. Where both fail
+    /// it is standard output's error.
+    pub fn reopen_streams(&mut self) -> Result<(), Error> {
+        let [output, error] = &self.places;
+        let output = output.as_ref().map_or(Ok(()), |place| switch(place, Step::Stdout, STDOUT));
+        let error = match (error, &mut self.late_stderr) {
+            (None, _) => Ok(()),
+            (Some(place), Some(late)) => place.open_again(Step::Stderr).map(|opened| *late = opened),
+            (Some(place), None) => switch(place, Step::Stderr, STDERR),
+        };
+        output.and(error)
+    }
+
     /// Removes the pid file and gives up its lock. The end of the process does it too.
     pub fn close(&mut self) {
         drop(self.pid_file.take());
     }
+}
+
+fn switch(place: &Place, step: Step, number: libc::c_int) -> Result<(), Error> {
+    let opened = place.open_again(step)?;
+    fd::connect(opened.as_raw_fd(), number).map_err(|errno| Error::os(step, Subject::Nothing, errno))
 }
 
 impl Drop for Context {

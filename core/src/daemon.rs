@@ -221,27 +221,27 @@ impl Daemon {
     /// Where standard input comes from.
     ///
     /// # Errors
-    /// A path that is empty, too long or holds a NUL; a negative descriptor. Whether it can be opened is found by
+    /// A path that is empty, too long or holds a NUL; a negative descriptor; what can only be written to. Whether it can be opened is found by
     /// [`open`](Self::open).
-    pub fn stdin(&mut self, stream: Stream) -> Result<&mut Self, Error> {
-        self.stream(0, stream)
+    pub fn stdin(&mut self, stream: impl Into<Stream>) -> Result<&mut Self, Error> {
+        self.stream(0, stream.into())
     }
 
-    /// Where standard output goes.
+    /// Where standard output goes: a [`Stream`], a [`LogFile`](crate::LogFile) or [`Syslog`](crate::Syslog).
     ///
     /// # Errors
-    /// As for [`stdin`](Self::stdin).
-    pub fn stdout(&mut self, stream: Stream) -> Result<&mut Self, Error> {
-        self.stream(1, stream)
+    /// As for [`stdin`](Self::stdin), and what the log file or syslog was given that cannot be.
+    pub fn stdout(&mut self, stream: impl Into<Stream>) -> Result<&mut Self, Error> {
+        self.stream(1, stream.into())
     }
 
     /// Where standard error goes. With [`manual_ready`](Self::manual_ready) it goes there only when the daemon is ready; until
     /// then it is the starter's, so that what goes wrong is seen by whoever started the program.
     ///
     /// # Errors
-    /// As for [`stdin`](Self::stdin).
-    pub fn stderr(&mut self, stream: Stream) -> Result<&mut Self, Error> {
-        self.stream(2, stream)
+    /// As for [`stdout`](Self::stdout).
+    pub fn stderr(&mut self, stream: impl Into<Stream>) -> Result<&mut Self, Error> {
+        self.stream(2, stream.into())
     }
 
     fn stream(&mut self, number: RawFd, stream: Stream) -> Result<&mut Self, Error> {
@@ -432,7 +432,8 @@ impl Daemon {
         }
         let target = |detach| executable.prepare(detach).map(|target| Some(target as Box<dyn Target>));
         let plan = Plan::with_target(&self.options, target)?;
-        self.plan = Some(Plan { keeper: executable.keeper(), ..plan });
+        let again = executable.again(&self.options);
+        self.plan = Some(Plan { keeper: executable.keeper(), again, ..plan });
         // SAFETY: what the daemon does before it is another program is system calls, and it does not come back here.
         match unsafe { self.begin(Caller::Waits) }? {
             Fork::Starter(starting) => starting.met(),

@@ -110,6 +110,8 @@ steps! {
     VerifyPrivileges => "verify privileges", Privileges;
     /// Setting `no_new_privs`.
     NoNewPrivileges => "no_new_privs", Privileges;
+    /// Making the process that passes standard output and standard error on to syslog.
+    Logger => "logger", System;
     /// Having a descriptor block, or not.
     SetNonblocking => "fcntl", System;
     /// Running another program.

@@ -10,14 +10,16 @@
 #![allow(unsafe_code, reason = "it forks, as start.rs does")]
 
 use crate::descriptors::Keep;
+use crate::options::Options;
 use crate::pidfile;
 use crate::plan::Plan;
 use crate::start::{Role, beget};
+use crate::streams::{self, Stream, Surroundings};
 use crate::sys::process::{self, Ended, Pid};
 use crate::sys::signal::{self, Set};
 use crate::sys::time::{self, Deadline};
 use crate::sys::{Sys, fd, file};
-use crate::text::c_text;
+use crate::text::{Text, c_text};
 use crate::{readiness, report};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
@@ -40,6 +42,28 @@ impl Default for Respawn {
     }
 }
 
+/// What it takes to start the program again.
+#[derive(Debug)]
+pub(crate) struct Again {
+    respawn: Respawn,
+    wanted: [Option<Stream>; 3],
+    program: Text,
+    root: Option<Text>,
+}
+
+impl Again {
+    pub(crate) fn new(respawn: Respawn, options: &Options) -> Self {
+        let (wanted, program, root) = (options.streams.clone(), options.program.clone(), options.root.clone());
+        Self { respawn, wanted, program, root }
+    }
+
+    /// The streams, opened again: a log file may have been moved away meanwhile.
+    fn streams(&self) -> Option<streams::Plan> {
+        let surroundings = Surroundings { program: self.program.as_bytes(), root: self.root.as_ref() };
+        streams::Plan::new(&self.wanted, &Stream::null(), false, &surroundings).ok()
+    }
+}
+
 /// Stays until the last process of the daemon has ended.
 pub(crate) fn stay(plan: &mut Plan, daemon: Pid) -> ! {
     let mut keeper = Keeper { daemon: Some(daemon), begun: time::monotonic(), failures: 0, is_over: false };
@@ -57,9 +81,8 @@ fn detach(plan: &Plan) -> Sys<OwnedFd> {
     process::rename(c_text!("daemonctx-keep"));
     file::change_directory(c_text!("/"))?;
     let mut keep = Keep::default();
-    let again = plan.respawn.is_some();
-    let of_start = plan.descriptors().filter(|_| again);
-    for fd in pidfile::descriptors().chain(of_start) {
+    let again = plan.again.is_some();
+    for fd in pidfile::descriptors().chain(plan.keep.iter().filter(|_| again)) {
         keep.add(fd)?;
     }
     let null = file::open(file::NULL_DEVICE, libc::O_RDWR, 0)?;
@@ -124,7 +147,7 @@ impl Keeper {
 
     /// Another start, unless the limit is reached or the daemon is to end meanwhile.
     fn begin_again(&mut self, plan: &mut Plan, signals: &OwnedFd) {
-        let Some(respawn) = plan.respawn else {
+        let Some(respawn) = plan.again.as_ref().map(|again| again.respawn) else {
             self.is_over = true;
             return;
         };
@@ -151,7 +174,9 @@ impl Keeper {
 /// Starts the program again; its PID, when it runs. Nobody waits for its readiness any more.
 fn start(plan: &mut Plan) -> Option<Pid> {
     let (listener, reporter) = report::channel().ok()?;
+    plan.streams = plan.again.as_ref()?.streams()?;
     plan.keep(reporter.as_raw_fd()).ok()?;
+    plan.keep_for_streams().ok()?;
     // SAFETY: the child is another program in the end, or gone; see also above on what allocates.
     match unsafe { beget(plan, (listener, reporter)) } {
         Ok(Role::Starter(watch)) => watch.outcome(&mut readiness::Plan::Time(Duration::ZERO)),

@@ -1,7 +1,8 @@
 //! A program that is made a daemon without knowing of it: the last step of its start is execve(2).
 
 use crate::error::{Error, Failure, Step, Subject};
-use crate::keeper::{self, Respawn};
+use crate::keeper::{self, Again, Respawn};
+use crate::options::Options;
 use crate::pidfile;
 use crate::readiness::{self, Readiness, Signs};
 use crate::signals;
@@ -135,6 +136,11 @@ impl Executable {
         (self.keeps || self.respawn.is_some()).then_some(keeper::stay)
     }
 
+    /// What that needs to start the program again.
+    pub(crate) fn again(&self, options: &Options) -> Option<Again> {
+        self.respawn.map(|respawn| Again::new(respawn, options))
+    }
+
     /// Everything that is needed after the fork. Where there is none, nobody waits for readiness; a service manager that does
     /// is told by the program itself.
     pub(crate) fn prepare(&self, fork: bool) -> Result<Box<Plan>, Error> {
@@ -142,8 +148,7 @@ impl Executable {
         let failed = |errno| Error::os(Step::ReadyDescriptor, readiness.subject(), errno);
         let readiness = readiness::Plan::new(readiness).map_err(failed)?;
         let plan = self.lists(&readiness).and_then(|(arguments, environment)| {
-            let respawn = self.respawn;
-            memory::boxed(Plan { path: self.path.clone(), arguments, environment, readiness, respawn })
+            memory::boxed(Plan { path: self.path.clone(), arguments, environment, readiness })
         });
         plan.map_err(|errno| Error::about(Step::Execute, self.path.as_bytes(), errno))
     }
@@ -194,8 +199,6 @@ pub(crate) trait Target: std::fmt::Debug + Send + Sync {
     fn let_go(&mut self);
 
     fn subject(&self) -> Subject;
-
-    fn respawn(&self) -> Option<Respawn>;
 }
 
 #[derive(Debug)]
@@ -204,7 +207,6 @@ pub(crate) struct Plan {
     arguments: StringList,
     environment: StringList,
     readiness: readiness::Plan,
-    respawn: Option<Respawn>,
 }
 
 impl Target for Plan {
@@ -231,9 +233,5 @@ impl Target for Plan {
 
     fn subject(&self) -> Subject {
         Subject::Text(self.path.clone())
-    }
-
-    fn respawn(&self) -> Option<Respawn> {
-        self.respawn
     }
 }

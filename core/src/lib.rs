@@ -10,7 +10,7 @@
 //! |---|---|
 //! | starter | checks everything, takes the pid file, forks, waits for the truth |
 //! | session leader | leaves the terminal (`setsid`), forks, is gone |
-//! | daemon | signals, streams, descriptors, umask, root and directory, core limit, pid file, privileges, report |
+//! | daemon | signals, streams, descriptors, umask, root and directory, core limit, pid file, privileges, logger, report |
 //!
 //! Between the first fork and the report nothing is allocated and no lock is taken, so it works with other threads alive.
 //!
@@ -33,6 +33,7 @@ mod error;
 mod keeper;
 mod launch;
 mod line;
+mod lines;
 mod notify;
 mod options;
 pub mod parts;
@@ -63,7 +64,7 @@ pub use privileges::Groups;
 pub use readiness::Readiness;
 pub use signals::SignalAction;
 pub use starting::Starting;
-pub use streams::Stream;
+pub use streams::{Facility, LogFile, Severity, Stream, Syslog};
 
 /// How many threads this process has; `None` where the system does not say (no `/proc`).
 ///

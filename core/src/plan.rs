@@ -5,7 +5,7 @@
 
 use crate::detach::Surroundings;
 use crate::error::{Error, Failure, Step, Subject};
-use crate::keeper::Respawn;
+use crate::keeper::Again;
 use crate::launch::Target;
 use crate::options::{Hooks, Options};
 use crate::parts::signal_stream;
@@ -40,7 +40,8 @@ pub(crate) struct Plan {
     pub(crate) target: Option<Box<dyn Target>>,
     /// What the helper goes on to be when the daemon is ready, where it does not leave.
     pub(crate) keeper: Option<fn(&mut Self, Pid) -> !>,
-    pub(crate) respawn: Option<Respawn>,
+    /// What it needs to start the program again, where it does.
+    pub(crate) again: Option<Again>,
 }
 
 impl Plan {
@@ -63,7 +64,8 @@ impl Plan {
         let directories = directories::Plan::new(options.umask, options.root.as_ref(), &options.working)?;
         let mut keep = options.keep.checked()?;
         let default = if surroundings.below_inetd { Stream::inherit() } else { Stream::null() };
-        let streams = streams::Plan::new(&options.streams, &default, options.manual_ready)?;
+        let seen = streams::Surroundings { program: options.program.as_bytes(), root: directories.root() };
+        let streams = streams::Plan::new(&options.streams, &default, options.manual_ready, &seen)?;
         stdio::flush_output().map_err(|errno| Error::os(Step::Flush, Subject::Nothing, errno))?;
 
         let root = directories.root();
@@ -73,7 +75,7 @@ impl Plan {
             open.map_err(|errno| Error::os(Step::ReadyDescriptor, Subject::Number(i64::from(fd)), errno))?;
         }
         let for_target = target.as_ref().and_then(|target| target.kept());
-        for fd in streams.late_descriptor().into_iter().chain(for_target).chain(pidfile::descriptors()) {
+        for fd in streams.descriptors().chain(for_target).chain(pidfile::descriptors()) {
             keep_too(&mut keep, fd)?;
         }
         for end in signal_stream::ends() {
@@ -99,14 +101,9 @@ impl Plan {
             ready_timeout: options.ready_timeout,
             hooks: options.hooks,
             keeper: None,
-            respawn: target.as_ref().and_then(|target| target.respawn()),
+            again: None,
             target,
         })
-    }
-
-    /// What a start takes out of this process.
-    pub(crate) fn descriptors(&self) -> impl Iterator<Item = RawFd> {
-        self.keep.iter().chain(self.streams.descriptors())
     }
 
     /// Has the daemon keep one of our own descriptors as well.
@@ -122,9 +119,15 @@ impl Plan {
 
     /// After the fork, everywhere but in the daemon: what belongs to the program is closed.
     pub(crate) fn let_go(&mut self) {
+        self.streams.leave_to_daemon();
         if let Some(target) = &mut self.target {
             target.let_go();
         }
+    }
+
+    /// Has the daemon keep what its streams need until they are connected.
+    pub(crate) fn keep_for_streams(&mut self) -> Result<(), Error> {
+        self.streams.descriptors().try_for_each(|fd| keep_too(&mut self.keep, fd))
     }
 
     /// The error that a failure in the daemon is, with what the step was about.

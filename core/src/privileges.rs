@@ -74,13 +74,13 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub(crate) fn new(request: &Request) -> Result<Self, Error> {
-        let user = request.user.as_ref().map(find_user).transpose()?;
+        let user = request.user.as_ref().map(|user| find_user(Step::User, user)).transpose()?;
         let changes_user = match &user {
             Some(user) => !now(Step::User, identity::user_ids)?.are_all(user.uid),
             None => false,
         };
         let group = match (&request.group, &user) {
-            (Some(group), _) => Some(find_group(group)?),
+            (Some(group), _) => Some(find_group(Step::Group, group)?),
             (None, Some(user)) if changes_user && user.name.is_empty() => {
                 let subject = Subject::Number(i64::from(user.uid));
                 return Err(Error::os(Step::Group, subject, Errno::ENOENT)
@@ -196,8 +196,8 @@ fn now<T>(step: Step, ask: impl FnOnce() -> Sys<T>) -> Result<T, Error> {
 }
 
 /// By name, else by number. A number need not be in the user database; its name is empty then.
-fn find_user(name: &Name) -> Result<User, Error> {
-    let failed = |errno| Error::os(Step::User, name.subject(), errno);
+pub(crate) fn find_user(step: Step, name: &Name) -> Result<User, Error> {
+    let failed = |errno| Error::os(step, name.subject(), errno);
     if let Name::Text(text) = name {
         if let Some(user) = identity::user_by_name(text.as_c_str()).map_err(failed)? {
             return Ok(user);
@@ -208,8 +208,8 @@ fn find_user(name: &Name) -> Result<User, Error> {
     Ok(known.unwrap_or(User { uid, gid: uid, name: Vec::new() }))
 }
 
-fn find_group(name: &Name) -> Result<Gid, Error> {
-    let failed = |errno| Error::os(Step::Group, name.subject(), errno);
+pub(crate) fn find_group(step: Step, name: &Name) -> Result<Gid, Error> {
+    let failed = |errno| Error::os(step, name.subject(), errno);
     if let Name::Text(text) = name {
         if let Some(gid) = identity::group_by_name(text.as_c_str()).map_err(failed)? {
             return Ok(gid);

@@ -26,6 +26,8 @@ pub(crate) enum Record {
     Said(Said),
     /// What a program that starts its daemon by itself has to say ([`Handshake`](crate::parts::Handshake)).
     Value(i32),
+    /// The daemon has made a process that passes on to syslog what it writes; this is that one's PID.
+    Logger(Pid),
     /// For a starter that is told by a helper: how the daemon ended.
     Ended(Ended),
     /// For a starter that is told by a helper: the daemon was not ready in time, and is gone now.
@@ -81,6 +83,7 @@ impl Frame {
             Record::Ended(Ended::Unknown) => Self::new(6, 0),
             Record::TimedOut => Self::new(7, 0),
             Record::Value(value) => Self::new(8, value),
+            Record::Logger(pid) => Self::new(9, pid),
         }
     }
 
@@ -99,6 +102,7 @@ impl Frame {
             6 => Record::Ended(Ended::Unknown),
             7 => Record::TimedOut,
             8 => Record::Value(self.number),
+            9 => Record::Logger(self.number),
             _ => return None,
         })
     }
@@ -211,6 +215,7 @@ mod tests {
             Record::Ended(Ended::Unknown),
             Record::TimedOut,
             Record::Value(-3),
+            Record::Logger(4712),
         ];
         for record in records {
             assert_eq!(reporter.send(&record), Ok(()));

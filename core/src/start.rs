@@ -156,7 +156,7 @@ fn run(hook: Option<fn()>) {
 
 /// A start that does not detach is the daemon's half alone.
 fn stay(plan: &mut Plan) -> Result<Role, Error> {
-    match become_daemon(plan) {
+    match become_daemon(plan, None) {
         Ok(()) => Ok(Role::Daemon(None)),
         Err(failure) => Err(plan.explain(failure)),
     }
@@ -184,13 +184,14 @@ pub(crate) unsafe fn beget(plan: &mut Plan, (listener, reporter): (Listener, Rep
             drop(listener);
             quiet.leave_as_it_is();
             let reporter = lead_session(plan.second_fork, reporter);
-            match become_daemon(plan) {
+            match become_daemon(plan, Some(&reporter)) {
                 Ok(()) => Ok(Role::Daemon(Some(Tie::with_starter(reporter)))),
                 Err(failure) => give_up(&reporter, failure),
             }
         }
         Ok(Forked::Parent(leader)) => {
             quiet.leave_as_it_is();
+            plan.streams.leave_to_daemon();
             Ok(Role::Starter(Watch::new(listener, leader, plan.ready_timeout)))
         }
         Err(errno) => {
@@ -221,18 +222,22 @@ pub(crate) fn lead_session(second_fork: SecondFork, reporter: Reporter) -> Repor
 }
 
 /// What makes a process a daemon, in this order. Each step is in the file that is called like it.
-fn become_daemon(plan: &mut Plan) -> Result<(), Failure> {
+fn become_daemon(plan: &mut Plan, reporter: Option<&Reporter>) -> Result<(), Failure> {
     signal_stream::stay();
     plan.signals.apply()?;
     plan.streams.apply()?;
     plan.keep.close_others()?;
     activation::hand_over();
     plan.directories.apply()?;
+    if plan.directories.root().is_some() {
+        plan.streams.enter_root();
+    }
     if plan.prevent_core {
         process::forbid_core_files().map_err(|errno| Failure::new(Step::CoreLimit, errno))?;
     }
     pidfile::write_all().map_err(|errno| Failure::new(Step::PidFile, errno))?;
     plan.privileges.apply()?;
+    plan.streams.begin_logging(plan.second_fork, reporter)?;
     plan.target.as_ref().map_or(Ok(()), |target| Err(target.execute()))
 }
 

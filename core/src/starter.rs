@@ -41,6 +41,7 @@ pub(crate) struct Watch {
     leader: Pid,
     daemon: Option<Pid>,
     process: Option<Process>,
+    logger: Option<Pid>,
     timeout: Option<Duration>,
     /// The line to the program that a helper watches for, where the start is off when that program is gone.
     caller: RawFd,
@@ -48,7 +49,7 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn new(listener: Listener, leader: Pid, timeout: Option<Duration>) -> Self {
-        Self { listener: Some(listener), leader, daemon: None, process: None, timeout, caller: -1 }
+        Self { listener: Some(listener), leader, daemon: None, process: None, logger: None, timeout, caller: -1 }
     }
 
     /// After any outcome but [`Outcome::Ready`] nothing of the start is left: no process, no pid file.
@@ -190,6 +191,10 @@ impl Watch {
                 self.meet(daemon);
                 None
             }
+            Some(Record::Logger(logger)) => {
+                self.logger = Some(logger);
+                None
+            }
             Some(record) => {
                 // Session leader and daemon run side by side: the PID that the one tells may come after the other's word. It is
                 // on its way, or the pipe's end is.
@@ -248,12 +253,15 @@ impl Watch {
             if outcome.leaves_daemon() {
                 let _: Sys<()> = self.signal(daemon, libc::SIGTERM);
             }
-            if !self.ends_within(daemon, GRACE) {
+            if !ends_within(daemon, self.process.as_ref(), GRACE) {
                 let _: Sys<()> = self.signal(daemon, libc::SIGKILL);
-                self.ends_within(daemon, GRACE);
+                ends_within(daemon, self.process.as_ref(), GRACE);
             }
         }
         let _: Sys<()> = process::kill(-self.leader, libc::SIGKILL);
+        if let Some(logger) = self.logger {
+            clear_away_logger(logger);
+        }
         if let Some(daemon) = self.daemon {
             process::wait(daemon, false);
         }
@@ -266,20 +274,29 @@ impl Watch {
             None => process::kill(daemon, signal),
         }
     }
+}
 
-    fn ends_within(&self, daemon: Pid, time: Duration) -> bool {
-        if let Some(process) = &self.process {
-            return process.wait(Some(time)) == Ok(true);
-        }
-        let deadline = Deadline::after(Some(time));
-        while process::peek(daemon, false) == Ok(None) {
-            if deadline.passed() {
-                return false;
-            }
-            time::pause(STEP);
-        }
-        true
+/// The logger is no member of the group. Nobody can write any more, so it ends when it has passed on what the daemon said last;
+/// one that cannot, because nobody takes it, is of no use.
+fn clear_away_logger(logger: Pid) {
+    if !ends_within(logger, Process::open(logger).ok().as_ref(), GRACE) && process::peek(logger, false) == Ok(None) {
+        let _: Sys<()> = process::kill(logger, libc::SIGKILL);
     }
+    process::wait(logger, true);
+}
+
+fn ends_within(child: Pid, process: Option<&Process>, time: Duration) -> bool {
+    if let Some(process) = process {
+        return process.wait(Some(time)) == Ok(true);
+    }
+    let deadline = Deadline::after(Some(time));
+    while process::peek(child, false) == Ok(None) {
+        if deadline.passed() {
+            return false;
+        }
+        time::pause(STEP);
+    }
+    true
 }
 
 /// How long to wait, and what it means that the time has come.
@@ -375,7 +392,7 @@ impl Outcome {
     /// What a helper told, read back; none for what is no outcome.
     pub(crate) fn from_record(record: Record) -> Option<Self> {
         match record {
-            Record::Forked(_) | Record::Value(_) => None,
+            Record::Forked(_) | Record::Value(_) | Record::Logger(_) => None,
             Record::Ready => Some(Self::Ready),
             Record::Failed(failure) => Some(Self::Failed(failure)),
             Record::Said(said) => Some(Self::Said(said)),

@@ -84,6 +84,14 @@ impl Text {
         Self::path(&room)
     }
 
+    /// What this path is called inside `root`, if it lies there by its name.
+    pub(crate) fn inside(&self, root: &Self) -> Sys<Option<Self>> {
+        let root = root.as_bytes();
+        let root = root.strip_suffix(b"/").unwrap_or(root);
+        let inside = self.as_bytes().strip_prefix(root).filter(|rest| rest.first() == Some(&b'/'));
+        inside.map(Self::path).transpose()
+    }
+
     #[inline(never)]
     pub(crate) fn as_c_str(&self) -> &CStr {
         CStr::from_bytes_with_nul(&self.0).unwrap_or(c_text!(""))

@@ -27,8 +27,29 @@ static const char *after(const char *word, const char *name)
     return strncmp(word, name, length) == 0 && word[length] == '=' ? word + length + 1 : NULL;
 }
 
+/* "PATH" or "PATH,FLAGS,MODE" or "PATH,FLAGS,MODE,USER,GROUP". */
+static daemonctx_status log_file(daemonctx *ctx, int number, const char *to)
+{
+    char file[4096], user[64] = "", group[64] = "";
+    unsigned flags = 0, mode = 0640;
+    sscanf(to, "%4095[^,],%u,%o,%63[^,],%63s", file, &flags, &mode, user, group);
+    return daemonctx_set_stream_log_file(ctx, number, file, flags, mode, *user ? user : NULL,
+                                         *group ? group : NULL);
+}
+
+/* "PRIORITY" or "PRIORITY,IDENTITY". */
+static daemonctx_status syslog_stream(daemonctx *ctx, int number, const char *to)
+{
+    const char *identity = strchr(to, ',');
+    return daemonctx_set_stream_syslog(ctx, number, identity == NULL ? NULL : identity + 1, atoi(to));
+}
+
 static daemonctx_status stream(daemonctx *ctx, int number, const char *to)
 {
+    if (strncmp(to, "log:", 4) == 0)
+        return log_file(ctx, number, to + 4);
+    if (strncmp(to, "syslog:", 7) == 0)
+        return syslog_stream(ctx, number, to + 7);
     if (strncmp(to, "file:", 5) == 0)
         return daemonctx_set_stream_file(ctx, number, to + 5);
     if (strncmp(to, "fd:", 3) == 0)

@@ -16,6 +16,7 @@ void must(daemonctx_status status, const char *call);
  *     pid_file=PATH directory=PATH chroot=PATH umask=OCTAL user=NAME user_id=N group=NAME group_id=N groups=N no_new=N
  *     core=N detach=N keep=FD signal=SIGNAL:ACTION manual=N timeout=MS program=NAME
  *     STREAM=file:PATH STREAM=fd:N STREAM=null STREAM=inherit, where STREAM is in, out or err
+ *     STREAM=log:PATH,FLAGS,MODE,USER,GROUP STREAM=syslog:PRIORITY,IDENTITY, from behind as far as they are wanted
  */
 daemonctx *configured(int argc, char **argv);
 

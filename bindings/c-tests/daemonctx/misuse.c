@@ -60,6 +60,9 @@ TEST("a NULL handle: every setter")
     IS_USAGE(daemonctx_set_stream_descriptor(NULL, 1, 1));
     IS_USAGE(daemonctx_set_stream_null(NULL, 1));
     IS_USAGE(daemonctx_set_stream_inherit(NULL, 1));
+    IS_USAGE(daemonctx_set_stream_log_file(NULL, 1, "/x", 0, 0640, NULL, NULL));
+    IS_USAGE(daemonctx_set_stream_syslog(NULL, 1, NULL, -1));
+    IS_USAGE(daemonctx_reopen_streams(NULL));
     IS_USAGE(daemonctx_set_signal(NULL, SIGTERM, DAEMONCTX_SIGNAL_IGNORE));
     IS_USAGE(daemonctx_set_pid_file(NULL, "/x"));
     IS_USAGE(daemonctx_set_manual_ready(NULL, 1));
@@ -154,6 +157,8 @@ TEST("numbers that are none of the choices")
         IS_USAGE(daemonctx_set_stream_descriptor(bad, none[i], 1));
         IS_USAGE(daemonctx_set_stream_null(bad, none[i]));
         IS_USAGE(daemonctx_set_stream_inherit(bad, none[i]));
+        IS_USAGE(daemonctx_set_stream_log_file(bad, none[i], "/x", 0, 0640, NULL, NULL));
+        IS_USAGE(daemonctx_set_stream_syslog(bad, none[i], NULL, -1));
         said(DAEMONCTX_ERROR_USAGE, EINVAL, "argument", line);
     }
     IS_USAGE(daemonctx_set_supplementary_groups(bad, 2));

@@ -5,7 +5,7 @@ use crate::error::raise;
 use crate::fork::Starting;
 use crate::pidfile::seconds;
 use daemonctx::parts::SignalStream;
-use daemonctx::{Daemon, Detach, Fork, Groups, SignalAction, Stream};
+use daemonctx::{Daemon, Detach, Facility, Fork, Groups, LogFile, Severity, SignalAction, Stream, Syslog};
 use pyo3::prelude::*;
 use std::ffi::OsString;
 use std::os::fd::RawFd;
@@ -104,6 +104,49 @@ impl Builder {
         self.0.stderr(stream(target)).map(drop).map_err(raise)
     }
 
+    /// A log file for stream 0, 1 or 2; the core refuses the first.
+    #[pyo3(signature = (number, path, truncate, mode, user, group))]
+    fn log_file(
+        &mut self,
+        number: RawFd,
+        path: PathBuf,
+        truncate: bool,
+        mode: u32,
+        user: Option<Name>,
+        group: Option<Name>,
+    ) -> PyResult<()> {
+        let mut file = LogFile::new(path).truncate(truncate).mode(mode);
+        if let Some(user) = user {
+            file = file.user(user.into_text());
+        }
+        if let Some(group) = group {
+            file = file.group(group.into_text());
+        }
+        self.stream(number, file.into())
+    }
+
+    /// Syslog for stream 0, 1 or 2; facility and severity by their numbers.
+    #[pyo3(signature = (number, identity, facility, severity))]
+    fn syslog(
+        &mut self,
+        number: RawFd,
+        identity: Option<OsString>,
+        facility: u8,
+        severity: Option<u8>,
+    ) -> PyResult<()> {
+        let mut syslog = Syslog::new();
+        if let Some(identity) = identity {
+            syslog = syslog.identity(identity);
+        }
+        if let Some(facility) = Facility::from_number(facility) {
+            syslog = syslog.facility(facility);
+        }
+        if let Some(severity) = severity.and_then(Severity::from_number) {
+            syslog = syslog.severity(severity);
+        }
+        self.stream(number, syslog.into())
+    }
+
     fn signal_default(&mut self, signal: i32) -> PyResult<()> {
         self.signal(signal, SignalAction::Default)
     }
@@ -149,10 +192,29 @@ impl Builder {
 }
 
 impl Builder {
+    fn stream(&mut self, number: RawFd, stream: Stream) -> PyResult<()> {
+        let set = match number {
+            0 => self.0.stdin(stream),
+            1 => self.0.stdout(stream),
+            _ => self.0.stderr(stream),
+        };
+        set.map(drop).map_err(raise)
+    }
+
     /// What a queue of signals has stays its own: Python's part of the start sets what is to be done after it.
     fn signal(&mut self, signal: i32, action: SignalAction) -> PyResult<()> {
         let action = if SignalStream::has(signal) { SignalAction::Keep } else { action };
         self.0.signal(signal, action).map(drop).map_err(raise)
+    }
+}
+
+impl Name {
+    /// Text that is a number is one where nobody has that name.
+    fn into_text(self) -> OsString {
+        match self {
+            Self::Number(number) => number.to_string().into(),
+            Self::Text(text) => text,
+        }
     }
 }
 

@@ -41,6 +41,11 @@ impl Context {
         self.with(py, |context| context.fail(status, message)).map_err(raise)
     }
 
+    /// Opens the log files again.
+    fn reopen_streams(&mut self) -> PyResult<()> {
+        self.0.reopen_streams().map_err(raise)
+    }
+
     /// Removes the pid file.
     fn close(&self, py: Python<'_>) {
         self.with(py, daemonctx::Context::close);

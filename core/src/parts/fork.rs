@@ -5,7 +5,7 @@ use crate::error::{Cause, Error, Failure, Step, Subject};
 use crate::report::{self, Listener, Record};
 use crate::signals::{self, Quiet};
 use crate::start::{give_up, lead_session};
-use crate::streams::{self, Stream};
+use crate::streams::{self, Stream, Surroundings};
 use crate::sys::process::{self, Ended, Pid, SecondFork};
 use crate::text::Text;
 use crate::{directories, sys::Errno};
@@ -79,7 +79,7 @@ impl Plan {
         let root = Text::new(b"/").map_err(|errno| Error::os(Step::WorkingDirectory, Subject::Nothing, errno))?;
         Ok(Self {
             second_fork: SecondFork::find(),
-            streams: streams::Plan::new(&[None, None, None], &Stream::null(), false)?,
+            streams: streams::Plan::new(&[None, None, None], &Stream::null(), false, &Surroundings::default())?,
             directories: directories::Plan::new(umask, None, &root)?,
         })
     }

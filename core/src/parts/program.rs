@@ -3,6 +3,7 @@
 
 use crate::descriptors::Keep;
 use crate::error::{Error, Failure, Step, Subject};
+use crate::lines::Lines;
 use crate::parts::signal_queue;
 use crate::report::{self, Record, Reporter};
 use crate::signals;
@@ -218,31 +219,12 @@ fn split(
     program: Pid,
     each_line: &mut impl FnMut(OutputLine<'_>),
 ) -> Sys<()> {
-    let mut filled = 0;
+    let mut lines = Lines::new(buffer);
+    let mut each = |text: &[u8], is_ended| each_line(OutputLine { text, is_ended });
     loop {
         patience.wait(output, program)?;
-        let got = fd::read(output.as_raw_fd(), buffer.get_mut(filled..).unwrap_or_default())?;
-        let all = filled + got;
-        let text = buffer.get(..all).unwrap_or_default();
-        // The rest after the last end of a line waits for more, unless there is none to come or no room.
-        let whole = match text.iter().rposition(|byte| ends_line(*byte)) {
-            _ if got == 0 => all,
-            Some(end) => end + 1,
-            None if all == buffer.len() => all,
-            None => 0,
-        };
-        for text in text.get(..whole).unwrap_or_default().split(|byte| ends_line(*byte)) {
-            if !text.is_empty() {
-                each_line(OutputLine { text, is_ended: got != 0 });
-            }
-        }
-        if got == 0 {
+        if !lines.read(output.as_raw_fd(), &mut each)? {
             return Ok(());
         }
-        filled = memory::move_to_front(buffer, whole..all);
     }
-}
-
-fn ends_line(byte: u8) -> bool {
-    matches!(byte, b'\n' | 0)
 }

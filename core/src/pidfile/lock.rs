@@ -29,7 +29,8 @@ pub(super) fn acquire(path: &Text, root: Option<&Text>, proof: Proof) -> Result<
             Opened::Vanished => None,
         };
         if let Some(file) = taken {
-            let held = inside(path, root).and_then(|inside| Held::new(file, Text::path(path.as_bytes())?, inside));
+            let inside = root.map_or_else(|| Text::path(path.as_bytes()).map(Some), |root| path.inside(root));
+            let held = inside.and_then(|inside| Held::new(file, Text::path(path.as_bytes())?, inside));
             return held.map_err(|errno| failed(path, errno));
         }
     }
@@ -38,14 +39,6 @@ pub(super) fn acquire(path: &Text, root: Option<&Text>, proof: Proof) -> Result<
 
 fn failed(path: &Text, errno: Errno) -> Error {
     Error::about(Step::PidFile, path.as_bytes(), errno)
-}
-
-/// What `path` is called inside `root`, if it lies there.
-fn inside(path: &Text, root: Option<&Text>) -> Sys<Option<Text>> {
-    let root = root.map_or(b"/".as_slice(), Text::as_bytes);
-    let root = root.strip_suffix(b"/").unwrap_or(root);
-    let inside = path.as_bytes().strip_prefix(root).filter(|rest| rest.first() == Some(&b'/'));
-    inside.map(Text::path).transpose()
 }
 
 enum Opened {
@@ -157,7 +150,7 @@ fn reuse(path: &Text, file: OwnedFd) -> Sys<OwnedFd> {
 }
 
 /// Whether the open file is still the one that `path` names.
-pub(super) fn is_at(path: &Text, file: RawFd) -> bool {
+pub(crate) fn is_at(path: &Text, file: RawFd) -> bool {
     match (file::status_of(file), file::status_at(path.as_c_str())) {
         (Ok(open), Ok(named)) => open.identity == named.identity,
         _ => false,

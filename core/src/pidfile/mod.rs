@@ -15,6 +15,7 @@ pub(crate) use held::{
     write_all,
 };
 pub(crate) use holder::Proof;
+pub(crate) use lock::is_at;
 
 use crate::error::{Cause, Error, Step, Subject};
 use crate::sys::Errno;

@@ -135,6 +135,11 @@ pub(crate) fn readable(fd: RawFd) -> libc::pollfd {
     libc::pollfd { fd, events: libc::POLLIN, revents: 0 }
 }
 
+/// The same for writing.
+pub(crate) fn writable(fd: RawFd) -> libc::pollfd {
+    libc::pollfd { fd, events: libc::POLLOUT, revents: 0 }
+}
+
 /// Waits until one of `fds` is ready; false when `milliseconds` have passed (-1: never). A negative descriptor is skipped.
 /// May come back early with nothing ready after a signal handler ran.
 #[inline(never)]

@@ -15,6 +15,8 @@ pub(crate) const NULL_DEVICE: &CStr = c_text!("/dev/null");
 pub(crate) struct Status {
     pub(crate) identity: Identity,
     pub(crate) kind: Kind,
+    /// The permission bits and those beside them.
+    pub(crate) mode: libc::mode_t,
     pub(crate) owner: libc::uid_t,
     pub(crate) links: u64,
     pub(crate) modified: Duration,
@@ -52,6 +54,7 @@ fn status(raw: &libc::stat) -> Status {
     Status {
         identity: Identity { device: raw.st_dev as u64, inode: raw.st_ino as u64 },
         kind,
+        mode: raw.st_mode & !libc::S_IFMT,
         owner: raw.st_uid,
         links: raw.st_nlink as u64,
         modified: seconds.saturating_add(nanoseconds),
@@ -79,6 +82,14 @@ pub(crate) fn status_at(path: &CStr) -> Sys<Status> {
     Ok(status(&raw))
 }
 
+/// The file that `path` leads to.
+pub(crate) fn status_behind(path: &CStr) -> Sys<Status> {
+    let mut raw = empty_stat();
+    // SAFETY: `path` is NUL-terminated and `raw` a valid place for the result.
+    check(unsafe { libc::stat(path.as_ptr(), &raw mut raw) })?;
+    Ok(status(&raw))
+}
+
 /// open(2), close-on-exec, never a controlling terminal, above the standard streams.
 pub(crate) fn open(path: &CStr, flags: libc::c_int, mode: libc::mode_t) -> Sys<OwnedFd> {
     let flags = flags | libc::O_CLOEXEC | libc::O_NOCTTY;
@@ -101,6 +112,13 @@ pub(crate) fn check_directory(path: &CStr) -> Sys<()> {
 pub(crate) fn set_mode(fd: RawFd, mode: libc::mode_t) -> Sys<()> {
     // SAFETY: fchmod takes two numbers.
     check(unsafe { libc::fchmod(fd, mode) }).map(drop)
+}
+
+/// Gives an open file to another user or group; without one it keeps what it has.
+pub(crate) fn set_owner(fd: RawFd, user: Option<libc::uid_t>, group: Option<libc::gid_t>) -> Sys<()> {
+    let (user, group) = (user.unwrap_or(libc::uid_t::MAX), group.unwrap_or(libc::gid_t::MAX));
+    // SAFETY: fchown takes three numbers, the highest of which is "no change".
+    check(unsafe { libc::fchown(fd, user, group) }).map(drop)
 }
 
 pub(crate) fn truncate(fd: RawFd) -> Sys<()> {

@@ -288,6 +288,17 @@ pub(crate) fn adopt_orphans(_adopt: bool) -> Sys<bool> {
     Err(Errno::ENOSYS)
 }
 
+/// Gives this process a name of its own, as ps(1) and pgrep(1) know it, up to 15 bytes.
+#[cfg(target_os = "linux")]
+pub(crate) fn set_name(name: &CStr) {
+    // SAFETY: PR_SET_NAME reads a NUL-terminated string.
+    unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
+}
+
+/// Elsewhere it keeps its name.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn set_name(_name: &CStr) {}
+
 /// No core files, soft and hard.
 pub(crate) fn forbid_core_files() -> Sys<()> {
     let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };

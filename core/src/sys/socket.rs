@@ -52,13 +52,45 @@ pub(crate) fn is_listening(fd: RawFd) -> bool {
 /// How many descriptors go along with one datagram: `SCM_MAX_FD` of Linux.
 pub(crate) const MOST_DESCRIPTORS: usize = 253;
 
-/// Sends one datagram to a Unix socket, named by a path or, after a leading `@`, by an abstract name (Linux), with copies of
-/// `descriptors`; E2BIG for too many of them.
-pub(crate) fn send_to_unix(name: &[u8], message: &[u8], descriptors: &[RawFd]) -> Sys<()> {
+/// Where programs leave their messages to the system's log, as the C library knows it (`_PATH_LOG`).
+#[cfg(target_os = "linux")]
+pub(crate) const SYSTEM_LOG: &str = "/dev/log";
+#[cfg(target_vendor = "apple")]
+pub(crate) const SYSTEM_LOG: &str = "/var/run/syslog";
+#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+pub(crate) const SYSTEM_LOG: &str = "/var/run/log";
+
+/// A socket connected to the system's log, which never waits. Most take datagrams; a stream is for those that do not.
+pub(crate) fn connect_to_system_log() -> Sys<OwnedFd> {
+    match connect(libc::SOCK_DGRAM) {
+        Err(Errno::EPROTOTYPE) => connect(libc::SOCK_STREAM),
+        connected => connected,
+    }
+}
+
+fn connect(kind: libc::c_int) -> Sys<OwnedFd> {
+    let (address, length) = unix_address(SYSTEM_LOG.as_bytes())?;
+    let socket = super::fd::above_standard(unix_socket(kind)?)?;
+    super::fd::set_nonblocking(socket.as_raw_fd(), true)?;
+    // SAFETY: `address` is valid for reads of `length` bytes.
+    check(unsafe { libc::connect(socket.as_raw_fd(), (&raw const address).cast(), length) })?;
+    Ok(socket)
+}
+
+/// Whether a socket's messages run together.
+pub(crate) fn is_stream(fd: RawFd) -> bool {
+    option(fd, libc::SO_TYPE) == Ok(libc::SOCK_STREAM)
+}
+
+fn unix_socket(kind: libc::c_int) -> Sys<OwnedFd> {
     #[cfg(target_os = "linux")]
-    let flags = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
-    #[cfg(not(target_os = "linux"))]
-    let flags = libc::SOCK_DGRAM;
+    let kind = kind | libc::SOCK_CLOEXEC;
+    // SAFETY: socket takes three numbers.
+    own(unsafe { libc::socket(libc::AF_UNIX, kind, 0) })
+}
+
+/// A path or, after a leading `@`, an abstract name (Linux), with its length.
+fn unix_address(name: &[u8]) -> Sys<(libc::sockaddr_un, libc::socklen_t)> {
     // SAFETY: `sockaddr_un` is a C struct of integers, for which all zeroes is a value.
     let mut address: libc::sockaddr_un = unsafe { std::mem::zeroed() };
     if name.is_empty() || name.len() >= address.sun_path.len() {
@@ -72,14 +104,20 @@ pub(crate) fn send_to_unix(name: &[u8], message: &[u8], descriptors: &[RawFd]) -
         *first = 0;
     }
     let length = std::mem::offset_of!(libc::sockaddr_un, sun_path) + name.len();
-    // SAFETY: socket takes three numbers.
-    let socket = own(unsafe { libc::socket(libc::AF_UNIX, flags, 0) })?;
+    Ok((address, length as libc::socklen_t))
+}
+
+/// Sends one datagram to a Unix socket, named by a path or, after a leading `@`, by an abstract name (Linux), with copies of
+/// `descriptors`; E2BIG for too many of them.
+pub(crate) fn send_to_unix(name: &[u8], message: &[u8], descriptors: &[RawFd]) -> Sys<()> {
+    let (mut address, length) = unix_address(name)?;
+    let socket = unix_socket(libc::SOCK_DGRAM)?;
     let mut control = Control::new(descriptors)?;
     let mut part = libc::iovec { iov_base: message.as_ptr().cast_mut().cast(), iov_len: message.len() };
     // SAFETY: `msghdr` is a C struct of integers and nullable pointers, for which all zeroes is a value.
     let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
     header.msg_name = (&raw mut address).cast();
-    header.msg_namelen = length as libc::socklen_t;
+    header.msg_namelen = length;
     header.msg_iov = &raw mut part;
     header.msg_iovlen = 1;
     if !descriptors.is_empty() {

@@ -67,7 +67,7 @@ pub fn within_limit<T>(name: &'static str, test: impl FnOnce() -> T) -> T {
 }
 
 /// The children of all threads of this process.
-fn children() -> BTreeSet<i32> {
+pub fn children() -> BTreeSet<i32> {
     let tasks = fs::read_dir("/proc/self/task").expect("/proc");
     let lists = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("children")).ok());
     lists.flat_map(|list| list.split_whitespace().map(|pid| pid.parse().expect("a PID")).collect::<Vec<_>>()).collect()

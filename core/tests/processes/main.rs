@@ -14,8 +14,10 @@ mod pid_file;
 mod programs;
 mod returning;
 mod start;
+mod streams;
 mod supervisors;
 mod surroundings;
+mod syslog;
 mod truth;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -30,7 +32,7 @@ fn main() {
     }
     house::adopt_orphans();
     let filter = std::env::args().nth(1).filter(|word| !word.starts_with('-')).unwrap_or_default();
-    let groups: [&[Test]; 10] = [
+    let groups: [&[Test]; 12] = [
         start::TESTS,
         truth::TESTS,
         surroundings::TESTS,
@@ -40,6 +42,8 @@ fn main() {
         parts::TESTS,
         supervisors::TESTS,
         launch::TESTS,
+        streams::TESTS,
+        syslog::TESTS,
         allocation::TESTS,
     ];
     let chosen = groups.into_iter().flatten().filter(|(name, _)| name.contains(&filter));

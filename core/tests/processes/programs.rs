@@ -2,7 +2,7 @@
 
 use crate::guard;
 use crate::house::REPORT;
-use daemonctx::{Context, Daemon, Detach, Error, Fork, Groups, Stream};
+use daemonctx::{Context, Daemon, Detach, Error, Facility, Fork, Groups, LogFile, Severity, Stream, Syslog};
 use std::time::Duration;
 
 /// Reports a line, without allocating.
@@ -37,12 +37,18 @@ pub fn described() -> Result<Daemon, Error> {
             "umask" => drop(daemon.umask(u32::from_str_radix(value, 8).expect("a mode"))?),
             "keep" => drop(daemon.keep_descriptor(value.parse().expect("a number"))?),
             "stderr" => drop(daemon.stderr(Stream::file(value))?),
+            "stdout" => drop(daemon.stdout(Stream::file(value))?),
+            "out_log" => drop(daemon.stdout(log_file(value))?),
+            "err_log" => drop(daemon.stderr(log_file(value))?),
+            "out_syslog" => drop(daemon.stdout(syslog(value))?),
+            "err_syslog" => drop(daemon.stderr(syslog(value))?),
             "manual" => drop(daemon.manual_ready(true)),
             "timeout" => {
                 daemon.ready_timeout(Some(Duration::from_millis(value.parse().expect("a number"))))?;
             }
             "detach" => drop(daemon.detach(if value == "no" { Detach::No } else { Detach::Yes })),
-            "anonymous" | "then" | "path" | "arg" | "env" | "clean" | "ready" | "together" | "respawn" => {}
+            "path" | "arg" | "env" | "clean" | "ready" | "together" | "respawn" => {}
+            "anonymous" | "then" | "log_mode" | "log_user" | "log_group" | "log_truncate" | "log_to" => {}
             other => panic!("no word {other}"),
         }
     }
@@ -52,9 +58,29 @@ pub fn described() -> Result<Daemon, Error> {
     Ok(daemon)
 }
 
+/// A log file, as the words that begin with `log_` describe it.
+fn log_file(path: &str) -> LogFile {
+    std::env::args().skip(2).fold(LogFile::new(path), |file, word| match word.split_once('=') {
+        Some(("log_mode", mode)) => file.mode(u32::from_str_radix(mode, 8).expect("a mode")),
+        Some(("log_user", user)) => file.user(user),
+        Some(("log_group", group)) => file.group(group),
+        _ if word == "log_truncate" => file.truncate(true),
+        _ => file,
+    })
+}
+
+/// Syslog under this identity, if any; `log_to=FACILITY.SEVERITY`.
+fn syslog(identity: &str) -> Syslog {
+    let syslog = if identity.is_empty() { Syslog::new() } else { Syslog::new().identity(identity) };
+    let to = std::env::args().find_map(|word| word.strip_prefix("log_to=").map(str::to_owned));
+    let Some((facility, severity)) = to.as_ref().and_then(|to| to.split_once('.')) else { return syslog };
+    let facility = Facility::from_number(facility.parse().expect("a number")).expect("a facility");
+    syslog.facility(facility).severity(Severity::from_number(severity.parse().expect("a number")).expect("a severity"))
+}
+
 /// Opens; a refusal is reported on standard error as a program would. The builder is dropped only when all may allocate and
 /// free again.
-fn open() -> Context {
+pub fn open() -> Context {
     let opened = described().and_then(|mut daemon| {
         // SAFETY: where there are other threads they hold no lock that the daemon takes, and all descriptors are kept or unused.
         let opened = unsafe { daemon.open() };
@@ -111,6 +137,7 @@ pub fn run(name: &str) -> ! {
         "launching" | "launched" => crate::launch::run(name),
         "forking" => forking(),
         "retrying" => retrying(),
+        "obeying" => crate::streams::obeying(),
         "activated" | "early" | "watched" | "talking" | "quiet" => crate::supervisors::run(name),
         other => crate::parts::run(other),
     }
@@ -204,6 +231,9 @@ fn forking() -> ! {
                 Err(error) => report(format!("{} {error}", error.exit_status())),
             }
             report(format!("own {:?}", own.read_pid().expect("our own pid file") == Some(pid())));
+            if std::env::args().any(|word| word == "then=stay") {
+                pause_for_ever();
+            }
         }
         Err(error) => report(error),
     }

@@ -40,6 +40,15 @@ unsafe fn string<'a>(string: *const c_char) -> Result<&'a OsStr, Error> {
     Ok(OsStr::from_bytes(unsafe { CStr::from_ptr(string) }.to_bytes()))
 }
 
+/// The same where NULL is for nothing.
+///
+/// # Safety
+/// As for [`string`].
+unsafe fn optional<'a>(text: *const c_char) -> Option<&'a OsStr> {
+    // SAFETY: the caller keeps the contract.
+    unsafe { string(text) }.ok()
+}
+
 /// Runs `call` on the daemon behind a handle, and keeps the error it ends with.
 ///
 /// # Safety

@@ -1,11 +1,11 @@
 //! What a daemon is to be.
 
 use super::error::{Record, daemonctx_status};
-use super::{daemonctx, string, with};
+use super::{daemonctx, optional, string, with};
 use crate::errno::set_errno;
 use crate::heap::{from_c, to_c};
-use ::daemonctx::{Daemon, Detach, Error, Groups, SignalAction, Stream};
-use libc::{c_char, c_int, c_long, c_uint, gid_t, uid_t};
+use ::daemonctx::{Daemon, Detach, Error, Facility, Groups, LogFile, Severity, SignalAction, Stream, Syslog};
+use libc::{c_char, c_int, c_long, c_uint, gid_t, mode_t, uid_t};
 use std::time::Duration;
 
 /// daemonctx_set_detach(): detach, unless a supervisor (init, inetd, systemd) has done it already. The default.
@@ -14,6 +14,9 @@ pub const DAEMONCTX_DETACH_AUTO: c_int = 0;
 pub const DAEMONCTX_DETACH_YES: c_int = 1;
 /// daemonctx_set_detach(): stay the process that was started.
 pub const DAEMONCTX_DETACH_NO: c_int = 2;
+
+/// daemonctx_set_stream_log_file(): a file that exists is emptied.
+pub const DAEMONCTX_LOG_TRUNCATE: c_uint = 1;
 
 /// daemonctx_set_supplementary_groups(): the new user's own, as initgroups(3) sets them. The default.
 pub const DAEMONCTX_GROUPS_OWN: c_int = 0;
@@ -217,6 +220,80 @@ pub unsafe extern "C" fn daemonctx_set_stream_file(
     unsafe { with(ctx, |ctx| set_stream(ctx, stream, Stream::file(string(path)?))) }
 }
 
+/// Has standard output (1) or standard error (2) go to a log file, as daemonctx_set_stream_file() does, with more said of it.
+/// One that exists is appended to, and keeps its mode and owner. One that does not is made with mode, just so whatever the
+/// umask, and given to user and group: by name, or by number where nobody has that name; NULL for whoever starts the daemon.
+/// It is never made through a symbolic link.
+///
+/// flags is 0 or DAEMONCTX_LOG_TRUNCATE: then a file that exists is emptied when the daemon starts. One that is reached by a
+/// symbolic link (ELOOP) or has several names (EMLINK) is an error then, as it may be somebody else's.
+///
+/// Errors: DAEMONCTX_ERROR_OPTION: EINVAL: standard input, a mode of more than 0777, an empty name. ENOENT: empty path.
+/// ENAMETOOLONG. DAEMONCTX_ERROR_USAGE (EINVAL): no standard stream, or other flags. Unknown users and groups, and files that
+/// cannot be opened, are found by daemonctx_open().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn daemonctx_set_stream_log_file(
+    ctx: *mut daemonctx,
+    stream: c_int,
+    path: *const c_char,
+    flags: c_uint,
+    mode: mode_t,
+    user: *const c_char,
+    group: *const c_char,
+) -> daemonctx_status {
+    // SAFETY: the header asks for a handle and strings, or NULL.
+    unsafe {
+        with(ctx, |ctx| {
+            if flags > DAEMONCTX_LOG_TRUNCATE {
+                return Err(Error::bad_argument(flags.into()));
+            }
+            let (path, user, group) = (string(path)?, optional(user), optional(group));
+            let mut file = LogFile::new(path).truncate(flags != 0).mode(mode);
+            if let Some(user) = user {
+                file = file.user(user);
+            }
+            if let Some(group) = group {
+                file = file.group(group);
+            }
+            set_stream(ctx, stream, file.into())
+        })
+    }
+}
+
+/// Has standard output (1) or standard error (2) go to syslog, a message for each line. A process of its own passes them on, with
+/// the daemon's privileges; it is no child of the daemon, and ends when nobody can write to the stream any more. Lines of more
+/// than 4096 bytes become several messages. When the system's log is away or does not read for five seconds, lines are
+/// dropped, and how many it were is logged later.
+///
+/// identity is what messages begin with, at most 128 bytes; NULL for the program's name. priority is a facility and a level of
+/// <syslog.h>, such as LOG_DAEMON | LOG_NOTICE; LOG_DAEMON where there is no facility. A negative one means LOG_INFO for
+/// standard output, LOG_ERR for standard error.
+///
+/// Errors: DAEMONCTX_ERROR_OPTION: EINVAL: standard input, an empty identity. ENAMETOOLONG. DAEMONCTX_ERROR_USAGE (EINVAL): no
+/// standard stream, no priority. daemonctx_open() says so when there is no /dev/log.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn daemonctx_set_stream_syslog(
+    ctx: *mut daemonctx,
+    stream: c_int,
+    identity: *const c_char,
+    priority: c_int,
+) -> daemonctx_status {
+    // SAFETY: the header asks for a handle and a string, or NULL.
+    unsafe {
+        with(ctx, |ctx| {
+            let (facility, severity) = facility_and_severity(priority)?;
+            let mut syslog = Syslog::new().facility(facility);
+            if let Some(severity) = severity {
+                syslog = syslog.severity(severity);
+            }
+            if let Some(identity) = optional(identity) {
+                syslog = syslog.identity(identity);
+            }
+            set_stream(ctx, stream, syslog.into())
+        })
+    }
+}
+
 /// Connects a standard stream (0, 1 or 2) to an open descriptor. That is duplicated; it stays the caller's, and is closed in
 /// the daemon unless it is kept as well. Whether it is open is checked by daemonctx_open().
 ///
@@ -317,6 +394,21 @@ pub unsafe extern "C" fn daemonctx_set_ready_timeout(ctx: *mut daemonctx, millis
 /// Milliseconds as C counts them: negative is no limit.
 pub(super) fn duration(milliseconds: c_long) -> Option<Duration> {
     u64::try_from(milliseconds).ok().map(Duration::from_millis)
+}
+
+/// What syslog(3) takes as one number; a negative one has nothing to say.
+fn facility_and_severity(priority: c_int) -> Result<(Facility, Option<Severity>), Error> {
+    const SEVERITIES: c_int = 8;
+    if priority < 0 {
+        return Ok((Facility::DAEMON, None));
+    }
+    let facility = match u8::try_from(priority / SEVERITIES) {
+        Ok(0) => Some(Facility::DAEMON),
+        Ok(number) => Facility::from_number(number),
+        Err(_) => None,
+    };
+    let severity = Severity::from_number((priority % SEVERITIES) as u8);
+    facility.map(|facility| (facility, severity)).ok_or_else(|| Error::bad_argument(priority.into()))
 }
 
 fn set_stream(ctx: &mut daemonctx, stream: c_int, to: Stream) -> Result<(), Error> {

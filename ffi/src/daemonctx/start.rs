@@ -114,6 +114,22 @@ pub unsafe extern "C" fn daemonctx_fail(
     }
 }
 
+/// In the daemon: opens the files again that standard output and standard error go to, by their paths: what a daemon does when
+/// its log files have been moved away, mostly on SIGHUP. A file is appended to, and made like the first one where there is none.
+/// The switch is a single step (dup2), so nothing that other threads write is lost; what stdio has buffered goes to the new file
+/// unless fflush() is called before. Streams that go elsewhere stay. Not to be called in a signal handler.
+///
+/// The daemon's own rights, root directory and paths count: one that has changed its user may be refused, and below a chroot a
+/// file outside it is ENOENT.
+///
+/// Errors: DAEMONCTX_ERROR_OPTION with the error number of open(2): its stream goes on with the old file, and the other is done
+/// all the same; where both fail it is standard output's. DAEMONCTX_ERROR_USAGE (EBADF): not opened.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn daemonctx_reopen_streams(ctx: *mut daemonctx) -> daemonctx_status {
+    // SAFETY: the header asks for a handle or NULL.
+    unsafe { with(ctx, |ctx| ctx.context.as_mut().ok_or_else(|| Error::bad_handle(false))?.reopen_streams()) }
+}
+
 /// In the daemon: removes the pid file and gives up its lock. The end of the process does it too, by exit(3) or by SIGTERM,
 /// SIGINT and SIGHUP where the program does not handle them.
 ///

@@ -1,6 +1,6 @@
 /* A daemon whose malloc aborts a process that is not the starter, until daemonctx_open() or daemonctx_fork() has returned.
  *
- * Argument 1: "open", "manual" or "fork". The rest are settings of the start: pid file, log file, user.
+ * Argument 1: "open", "manual" or "fork". The rest are settings of the start: pid file, log file or "syslog", user.
  */
 #define _GNU_SOURCE
 #include <daemonctx.h>
@@ -74,8 +74,11 @@ void free(void *old)
 
 static void settings(daemonctx *ctx, char **argv)
 {
-    if (daemonctx_set_pid_file(ctx, argv[2]) || daemonctx_set_stream_file(ctx, 1, argv[3]) ||
-        daemonctx_set_stream_file(ctx, 2, argv[3]) || daemonctx_keep_descriptor(ctx, 0) ||
+    int to_syslog = strcmp(argv[3], "syslog") == 0;
+    for (int stream = 1; stream <= 2; stream++)
+        if (to_syslog ? daemonctx_set_stream_syslog(ctx, stream, NULL, -1) : daemonctx_set_stream_file(ctx, stream, argv[3]))
+            exit(89);
+    if (daemonctx_set_pid_file(ctx, argv[2]) || daemonctx_keep_descriptor(ctx, 0) ||
         daemonctx_keep_descriptor(ctx, 1) || daemonctx_set_umask(ctx, 022) ||
         daemonctx_set_signal(ctx, SIGUSR1, DAEMONCTX_SIGNAL_IGNORE))
         exit(90);

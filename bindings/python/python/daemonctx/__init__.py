@@ -19,6 +19,7 @@ __all__ = [
     "DaemonContext",
     "DaemonError",
     "DaemonWarning",
+    "LogFile",
     "OptionError",
     "PidFile",
     "PidFileError",
@@ -26,6 +27,7 @@ __all__ = [
     "ReopeningFileHandler",
     "SignalStream",
     "StartError",
+    "Syslog",
     "UsageError",
     "Watchdog",
     "__version__",
@@ -45,6 +47,8 @@ _LATER = {
     "SignalStream": "_signals",
     "Watchdog": "_watchdog",
     "signals": "_signals",
+    "LogFile": "_streams",
+    "Syslog": "_streams",
 }
 
 

@@ -13,6 +13,8 @@ from ._logging import ReopeningFileHandler as ReopeningFileHandler
 from ._pidfile import PidFile as PidFile
 from ._signals import SignalStream as SignalStream
 from ._signals import signals as signals
+from ._streams import LogFile as LogFile
+from ._streams import Syslog as Syslog
 from ._supervisor import listen_descriptors as listen_descriptors
 from ._supervisor import listen_sockets as listen_sockets
 from ._supervisor import notify as notify
@@ -27,6 +29,7 @@ __all__ = [
     "DaemonContext",
     "DaemonError",
     "DaemonWarning",
+    "LogFile",
     "OptionError",
     "PidFile",
     "PidFileError",
@@ -34,6 +37,7 @@ __all__ = [
     "ReopeningFileHandler",
     "SignalStream",
     "StartError",
+    "Syslog",
     "UsageError",
     "Watchdog",
     "__version__",

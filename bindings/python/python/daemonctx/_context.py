@@ -29,7 +29,7 @@ class DaemonContext:
         entered in the daemon, as the last step.
     :param stdin: where standard input comes from: an object with ``fileno()``, a descriptor or a path; None for
         ``/dev/null``.
-    :param stdout: where standard output goes, likewise; a file is appended to.
+    :param stdout: where standard output goes, likewise; a file is appended to. Or a `LogFile` or `Syslog`.
     :param stderr: where standard error goes, likewise.
     :param signal_map: what signals do: None to ignore, a string for the method of that name, or what `signal.signal`
         takes.
@@ -168,6 +168,29 @@ class DaemonContext:
             leave()
         context.close()
 
+    def reopen_streams(self, signal_number=None, stack_frame=None):
+        """Open the files again that *stdout* and *stderr* go to, by their paths: when they have been moved away.
+
+        For ``signal_map``: ``{signal.SIGHUP: "reopen_streams"}``. A file is appended to, and made like the first one where
+        there is none; one that cannot be opened is a `DaemonError`, and its stream goes on with the old one. As a signal's
+        handler it says that on standard error instead, as the daemon is in the middle of something else.
+        """
+        if self._context is None:
+            raise _error("UsageError", "handle failed: not opened", step="handle")
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                _flush(stream)
+            except (OSError, RuntimeError):
+                pass  # The signal came while it was written to; or the old file is full. It goes to the new one.
+        try:
+            self._context.reopen_streams()
+        except OSError as error:
+            if signal_number is None:
+                raise
+            from os import write
+
+            write(2, f"{error}\n".encode(errors="backslashreplace"))
+
     def terminate(self, signal_number, stack_frame):
         """Handle a signal by raising SystemExit, so that ``finally`` blocks and `atexit` functions run.
 
@@ -218,6 +241,9 @@ class DaemonContext:
         for option in _STREAMS:
             target = getattr(self, option)
             if target is None:
+                continue
+            if hasattr(target, "_connect"):  # LogFile, Syslog
+                _set(lambda to: to._connect(start, _STREAMS.index(option)), option, target)
                 continue
             if not _is_path(target):
                 target = _fileno(option, target)

@@ -5,6 +5,8 @@ from typing import Any, Protocol, Union
 
 from typing_extensions import Self, TypeAlias
 
+from ._streams import LogFile, Syslog
+
 class _HasFileno(Protocol):
     def fileno(self) -> int: ...
 
@@ -21,6 +23,7 @@ class _Enterable(Protocol):
 _Path: TypeAlias = Union[str, PathLike[str]]
 _Descriptor: TypeAlias = Union[int, _HasFileno]
 _Stream: TypeAlias = Union[_Descriptor, _Path]
+_Output: TypeAlias = Union[_Stream, LogFile, Syslog]
 _Handler: TypeAlias = Union[str, int, Callable[[int, FrameType | None], Any], None]
 
 class DaemonContext:
@@ -33,8 +36,8 @@ class DaemonContext:
     files_preserve: Iterable[_Descriptor] | None
     pidfile: _Acquirable | _Enterable | None
     stdin: _Stream | None
-    stdout: _Stream | None
-    stderr: _Stream | None
+    stdout: _Output | None
+    stderr: _Output | None
     signal_map: dict[int, _Handler]
     initgroups: bool
     manual_ready: bool
@@ -53,8 +56,8 @@ class DaemonContext:
         files_preserve: Iterable[_Descriptor] | None = None,
         pidfile: _Acquirable | _Enterable | None = None,
         stdin: _Stream | None = None,
-        stdout: _Stream | None = None,
-        stderr: _Stream | None = None,
+        stdout: _Output | None = None,
+        stderr: _Output | None = None,
         signal_map: dict[int, _Handler] | None = None,
         *,
         initgroups: bool = False,
@@ -76,6 +79,7 @@ class DaemonContext:
     def ready(self) -> None: ...
     async def ready_async(self) -> None: ...
     def close(self) -> None: ...
+    def reopen_streams(self, signal_number: int | None = None, stack_frame: FrameType | None = None) -> None: ...
     def terminate(self, signal_number: int, stack_frame: FrameType | None) -> None: ...
 
 def default_signal_map() -> dict[int, _Handler]: ...

@@ -7,7 +7,18 @@ import threading
 from types import FrameType
 from typing import Optional
 
-from daemonctx import AlreadyRunningError, DaemonContext, DaemonError, PidFile, ReopeningFileHandler, Watchdog, notify, signals
+from daemonctx import (
+    AlreadyRunningError,
+    DaemonContext,
+    DaemonError,
+    LogFile,
+    PidFile,
+    ReopeningFileHandler,
+    Syslog,
+    Watchdog,
+    notify,
+    signals,
+)
 
 
 class Service(DaemonContext):
@@ -47,6 +58,9 @@ def main() -> int:
             print(error.pid, error.errno, error.step)
         except DaemonError as error:
             print(error)
+    logging = DaemonContext(stdout=LogFile("/tmp/log", append=False, mode=0o600, user="nobody", group=4), stderr=Syslog("x"))
+    logging.signal_map[signal.SIGHUP] = "reopen_streams"
+    logging.reopen_streams()
     file = PidFile("/tmp/x.pid")
     if file.status() == "running" and file.stop(timeout=3) == "killed":
         return 1

@@ -1,0 +1,215 @@
+//! Standard input, output and error of the daemon.
+
+mod log_file;
+mod logger;
+mod syslog;
+
+pub use log_file::LogFile;
+pub(crate) use log_file::Place;
+pub use syslog::{Facility, Severity, Syslog};
+
+use crate::error::{Error, Failure, Step, Subject};
+use crate::report::Reporter;
+use crate::sys::process::SecondFork;
+use crate::sys::{Errno, fd, file};
+use crate::text::Text;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::path::Path;
+
+/// Where a standard stream of the daemon leads.
+///
+/// Without one, a stream leads to `/dev/null`; below inetd it stays the connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stream(Target);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Target {
+    Null,
+    Inherit,
+    File(LogFile),
+    Syslog(Syslog),
+    Descriptor(RawFd),
+}
+
+impl Stream {
+    /// `/dev/null`.
+    #[must_use]
+    pub fn null() -> Self {
+        Self(Target::Null)
+    }
+
+    /// What it is now; `/dev/null` where that is closed.
+    #[must_use]
+    pub fn inherit() -> Self {
+        Self(Target::Inherit)
+    }
+
+    /// A file: read from for standard input, else appended to, and created with mode 0640 (less the umask) where it does
+    /// not exist. It is opened before the daemon changes its root, its working directory and its user. A [`LogFile`] says
+    /// more of how it is to be.
+    #[must_use]
+    pub fn file(path: impl AsRef<Path>) -> Self {
+        Self(Target::File(LogFile::plain(path.as_ref())))
+    }
+
+    /// A duplicate of an open descriptor. The descriptor itself is closed in the daemon unless it is kept.
+    #[must_use]
+    pub fn descriptor(fd: RawFd) -> Self {
+        Self(Target::Descriptor(fd))
+    }
+}
+
+impl From<LogFile> for Stream {
+    fn from(file: LogFile) -> Self {
+        Self(Target::File(file))
+    }
+}
+
+impl From<Syslog> for Stream {
+    fn from(syslog: Syslog) -> Self {
+        Self(Target::Syslog(syslog))
+    }
+}
+
+/// The three streams, resolved.
+pub(crate) struct Plan {
+    streams: [Resolved; 3],
+    logger: logger::Plan,
+}
+
+/// What to connect a stream to, or nothing where it stays.
+#[derive(Default)]
+struct Resolved {
+    opened: Option<OwnedFd>,
+    /// It is connected only at readiness.
+    late: bool,
+    place: Option<Place>,
+}
+
+/// The log files of standard output and standard error, to be opened again.
+pub(crate) type Places = [Option<Place>; 2];
+
+/// What a stream that is resolved may have to know.
+#[derive(Default)]
+pub(crate) struct Surroundings<'a> {
+    pub(crate) program: &'a [u8],
+    /// The one that the daemon is going to change to.
+    pub(crate) root: Option<&'a Text>,
+}
+
+/// The program's wish for stream `number`, checked as far as that can be done without looking at the system.
+pub(crate) fn checked(number: RawFd, stream: Stream) -> Result<Stream, Error> {
+    let steps = STEPS.into_iter().zip(fd::STANDARD);
+    let step = steps.into_iter().find(|(_, standard)| *standard == number).map_or(Step::Stdin, |(step, _)| step);
+    match &stream.0 {
+        Target::File(file) => file.check(step)?,
+        Target::Syslog(syslog) => syslog.check(step)?,
+        Target::Descriptor(fd) if *fd < 0 => {
+            return Err(Error::os(step, Subject::Number(i64::from(*fd)), Errno::EBADF));
+        }
+        _ => {}
+    }
+    Ok(stream)
+}
+
+const STEPS: [Step; 3] = [Step::Stdin, Step::Stdout, Step::Stderr];
+
+impl Plan {
+    /// Opens everything. `default` is for streams nothing was asked of; with `late`, standard error stays what it is until
+    /// readiness.
+    pub(crate) fn new(
+        wanted: &[Option<Stream>; 3],
+        default: &Stream,
+        late: bool,
+        surroundings: &Surroundings<'_>,
+    ) -> Result<Self, Error> {
+        let mut plan = Self { streams: Default::default(), logger: logger::Plan::default() };
+        for (((slot, wish), step), number) in plan.streams.iter_mut().zip(wanted).zip(STEPS).zip(fd::STANDARD) {
+            slot.late = late && step == Step::Stderr && fd::is_open(number);
+            resolve(slot, wish.as_ref().unwrap_or(default), step, number, surroundings, &mut plan.logger)?;
+        }
+        Ok(plan)
+    }
+
+    /// The daemon's step: connects what was opened, and closes the originals. Only now are log files emptied that are to be: a
+    /// start that is refused has not touched what a running daemon wrote.
+    pub(crate) fn apply(&mut self) -> Result<(), Failure> {
+        for ((stream, step), number) in self.streams.iter_mut().zip(STEPS).zip(fd::STANDARD) {
+            let Some(opened) = &stream.opened else { continue };
+            let emptied = stream.place.as_ref().map_or(Ok(()), |place| place.empty(opened.as_raw_fd()));
+            emptied.map_err(|errno| Failure::new(step, errno))?;
+            if !stream.late {
+                fd::connect(opened.as_raw_fd(), number).map_err(|errno| Failure::new(step, errno))?;
+                stream.opened = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// The root has changed: looks what the log files are called now.
+    pub(crate) fn enter_root(&mut self) {
+        for (stream, number) in self.streams.iter_mut().zip(fd::STANDARD) {
+            let opened = stream.opened.as_ref().map_or(number, AsRawFd::as_raw_fd);
+            if let Some(place) = &mut stream.place {
+                place.enter_root(opened);
+            }
+        }
+    }
+
+    /// The daemon's last step: the process that passes on to syslog what it writes.
+    pub(crate) fn begin_logging(&mut self, fork: SecondFork, reporter: Option<&Reporter>) -> Result<(), Failure> {
+        self.logger.begin(fork, reporter)
+    }
+
+    /// For the starter: what is the daemon's is not to stay open here. The end of a log is when nobody can write to it.
+    pub(crate) fn leave_to_daemon(&mut self) {
+        self.streams.iter_mut().for_each(|stream| stream.opened = None);
+        self.logger.close();
+    }
+
+    /// What standard error is to become at readiness, if it is late.
+    pub(crate) fn take_late(&mut self) -> Option<OwnedFd> {
+        let [.., error] = &mut self.streams;
+        error.opened.take()
+    }
+
+    pub(crate) fn take_places(&mut self) -> Places {
+        let [_, output, error] = &mut self.streams;
+        [output.place.take(), error.place.take()]
+    }
+
+    /// What the daemon needs after it has closed all other descriptors.
+    pub(crate) fn descriptors(&self) -> impl Iterator<Item = RawFd> {
+        let late = self.streams.iter().filter(|stream| stream.late).filter_map(|stream| stream.opened.as_ref());
+        late.map(AsRawFd::as_raw_fd).chain(self.logger.descriptors())
+    }
+}
+
+fn resolve(
+    slot: &mut Resolved,
+    stream: &Stream,
+    step: Step,
+    number: RawFd,
+    surroundings: &Surroundings<'_>,
+    logger: &mut logger::Plan,
+) -> Result<(), Error> {
+    slot.opened = Some(match &stream.0 {
+        Target::Inherit if fd::is_open(number) => return Ok(()),
+        Target::Descriptor(same) if *same == number && fd::is_open(number) => return Ok(()),
+        Target::Null | Target::Inherit => {
+            let opened = file::open(file::NULL_DEVICE, libc::O_RDWR, 0);
+            opened.map_err(|errno| Error::os(step, Subject::Word("/dev/null"), errno))?
+        }
+        Target::Descriptor(from) => {
+            fd::duplicate(*from).map_err(|errno| Error::os(step, Subject::Number(i64::from(*from)), errno))?
+        }
+        Target::File(file) if step == Step::Stdin => file.open_for_reading()?,
+        Target::File(file) => {
+            let (opened, place) = file.open(step, surroundings.root)?;
+            slot.place = Some(place);
+            opened
+        }
+        Target::Syslog(syslog) => logger.add(step, syslog.head(step, surroundings.program)?)?,
+    });
+    Ok(())
+}
