@@ -76,17 +76,18 @@ pub(crate) fn status_of(fd: RawFd) -> Sys<Status> {
 
 /// The file at `path` itself: a symbolic link is not followed.
 pub(crate) fn status_at(path: &CStr) -> Sys<Status> {
-    let mut raw = empty_stat();
-    // SAFETY: `path` is NUL-terminated and `raw` a valid place for the result.
-    check(unsafe { libc::lstat(path.as_ptr(), &raw mut raw) })?;
-    Ok(status(&raw))
+    status_by(path, libc::AT_SYMLINK_NOFOLLOW)
 }
 
 /// The file that `path` leads to.
 pub(crate) fn status_behind(path: &CStr) -> Sys<Status> {
+    status_by(path, 0)
+}
+
+fn status_by(path: &CStr, flags: libc::c_int) -> Sys<Status> {
     let mut raw = empty_stat();
     // SAFETY: `path` is NUL-terminated and `raw` a valid place for the result.
-    check(unsafe { libc::stat(path.as_ptr(), &raw mut raw) })?;
+    check(unsafe { libc::fstatat(libc::AT_FDCWD, path.as_ptr(), &raw mut raw, flags) })?;
     Ok(status(&raw))
 }
 
