@@ -5,7 +5,7 @@ use crate::context::Context;
 use crate::detach::Detach;
 use crate::directories;
 use crate::error::{Error, Failure, Step, Subject};
-use crate::launch::{Executable, Target};
+use crate::launch::{self, Executable, Target};
 use crate::notify;
 use crate::options::{Hooks, Options};
 use crate::pidfile::PidFile;
@@ -430,10 +430,9 @@ impl Daemon {
         if self.plan.is_some() {
             return Err(Error::bad_handle(true));
         }
-        let target = |detach| executable.prepare(detach).map(|target| Some(target as Box<dyn Target>));
+        let target = |detach| executable.prepare(detach, &self.options).map(|target| Some(target as Box<dyn Target>));
         let plan = Plan::with_target(&self.options, target)?;
-        let again = executable.again(&self.options);
-        self.plan = Some(Plan { keeper: executable.keeper(), again, ..plan });
+        self.plan = Some(Plan { helper: launch::help, helper_stays: executable.is_kept(), ..plan });
         // SAFETY: what the daemon does before it is another program is system calls, and it does not come back here.
         match unsafe { self.begin(Caller::Waits) }? {
             Fork::Starter(starting) => starting.met(),

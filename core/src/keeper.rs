@@ -64,6 +64,10 @@ impl Again {
     }
 }
 
+fn again(plan: &Plan) -> Option<&Again> {
+    plan.target.as_ref().and_then(|target| target.again())
+}
+
 /// Stays until the last process of the daemon has ended.
 pub(crate) fn stay(plan: &mut Plan, daemon: Pid) -> ! {
     let mut keeper = Keeper { daemon: Some(daemon), begun: time::monotonic(), failures: 0, is_over: false };
@@ -81,7 +85,7 @@ fn detach(plan: &Plan) -> Sys<OwnedFd> {
     process::rename(c_text!("daemonctx-keep"));
     file::change_directory(c_text!("/"))?;
     let mut keep = Keep::default();
-    let again = plan.again.is_some();
+    let again = again(plan).is_some();
     for fd in pidfile::descriptors().chain(plan.keep.iter().filter(|_| again)) {
         keep.add(fd)?;
     }
@@ -147,7 +151,7 @@ impl Keeper {
 
     /// Another start, unless the limit is reached or the daemon is to end meanwhile.
     fn begin_again(&mut self, plan: &mut Plan, signals: &OwnedFd) {
-        let Some(respawn) = plan.again.as_ref().map(|again| again.respawn) else {
+        let Some(respawn) = again(plan).map(|again| again.respawn) else {
             self.is_over = true;
             return;
         };
@@ -174,7 +178,7 @@ impl Keeper {
 /// Starts the program again; its PID, when it runs. Nobody waits for its readiness any more.
 fn start(plan: &mut Plan) -> Option<Pid> {
     let (listener, reporter) = report::channel().ok()?;
-    plan.streams = plan.again.as_ref()?.streams()?;
+    plan.streams = again(plan)?.streams()?;
     plan.keep(reporter.as_raw_fd()).ok()?;
     plan.keep_for_streams().ok()?;
     // SAFETY: the child is another program in the end, or gone; see also above on what allocates.

@@ -4,9 +4,11 @@ use crate::error::{Error, Failure, Step, Subject};
 use crate::keeper::{self, Again, Respawn};
 use crate::options::Options;
 use crate::pidfile;
-use crate::readiness::{self, Readiness, Signs};
+use crate::readiness::{self, Readiness};
+use crate::report::Reporter;
 use crate::signals;
-use crate::sys::process::{self, Pid, StringList};
+use crate::starter::Watch;
+use crate::sys::process::{self, StringList};
 use crate::sys::{Errno, Sys, environment, memory};
 use crate::text::Text;
 use std::ffi::OsStr;
@@ -131,24 +133,20 @@ impl Executable {
         self
     }
 
-    /// What the start's helper goes on to be.
-    pub(crate) fn keeper(&self) -> Option<fn(&mut crate::plan::Plan, Pid) -> !> {
-        (self.keeps || self.respawn.is_some()).then_some(keeper::stay)
-    }
-
-    /// What that needs to start the program again.
-    pub(crate) fn again(&self, options: &Options) -> Option<Again> {
-        self.respawn.map(|respawn| Again::new(respawn, options))
+    /// Whether the start's helper stays.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.keeps || self.respawn.is_some()
     }
 
     /// Everything that is needed after the fork. Where there is none, nobody waits for readiness; a service manager that does
     /// is told by the program itself.
-    pub(crate) fn prepare(&self, fork: bool) -> Result<Box<Plan>, Error> {
+    pub(crate) fn prepare(&self, fork: bool, options: &Options) -> Result<Box<Plan>, Error> {
         let readiness = if fork { self.readiness } else { Readiness::Executed };
         let failed = |errno| Error::os(Step::ReadyDescriptor, readiness.subject(), errno);
         let readiness = readiness::Plan::new(readiness).map_err(failed)?;
         let plan = self.lists(&readiness).and_then(|(arguments, environment)| {
-            memory::boxed(Plan { path: self.path.clone(), arguments, environment, readiness })
+            let again = self.respawn.map(|respawn| Again::new(respawn, options));
+            memory::boxed(Plan { path: self.path.clone(), arguments, environment, readiness, again })
         });
         plan.map_err(|errno| Error::about(Step::Execute, self.path.as_bytes(), errno))
     }
@@ -183,6 +181,17 @@ impl Executable {
     }
 }
 
+/// A helper for programs that are launched: it looks for the program's own signs, and stays where that is wanted.
+pub(crate) fn help(plan: &mut crate::plan::Plan, watch: Watch, teller: Reporter, must_know: bool) -> ! {
+    plan.let_go();
+    let ready = watch.tell(&teller, plan.target.as_mut().map(|target| target.signs()), must_know);
+    drop(teller);
+    match ready {
+        Some(daemon) if plan.helper_stays => keeper::stay(plan, daemon),
+        _ => process::exit_now(0),
+    }
+}
+
 /// What a start ends in when the daemon is another program. Behind a trait, so that a library which launches nothing does not
 /// contain what it takes.
 pub(crate) trait Target: std::fmt::Debug + Send + Sync {
@@ -193,12 +202,15 @@ pub(crate) trait Target: std::fmt::Debug + Send + Sync {
     fn kept(&self) -> Option<RawFd>;
 
     /// How whoever watches finds out whether the program is ready.
-    fn signs(&mut self) -> &mut dyn Signs;
+    fn signs(&mut self) -> &mut readiness::Plan;
 
     /// Nothing of the program's is held here any more, so that its end can be seen.
     fn let_go(&mut self);
 
     fn subject(&self) -> Subject;
+
+    /// What it takes to start the program again, where that is wanted.
+    fn again(&self) -> Option<&Again>;
 }
 
 #[derive(Debug)]
@@ -207,6 +219,7 @@ pub(crate) struct Plan {
     arguments: StringList,
     environment: StringList,
     readiness: readiness::Plan,
+    again: Option<Again>,
 }
 
 impl Target for Plan {
@@ -223,7 +236,7 @@ impl Target for Plan {
         self.readiness.kept()
     }
 
-    fn signs(&mut self) -> &mut dyn Signs {
+    fn signs(&mut self) -> &mut readiness::Plan {
         &mut self.readiness
     }
 
@@ -233,5 +246,9 @@ impl Target for Plan {
 
     fn subject(&self) -> Subject {
         Subject::Text(self.path.clone())
+    }
+
+    fn again(&self) -> Option<&Again> {
+        self.again.as_ref()
     }
 }

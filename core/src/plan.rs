@@ -5,16 +5,15 @@
 
 use crate::detach::Surroundings;
 use crate::error::{Error, Failure, Step, Subject};
-use crate::keeper::Again;
 use crate::launch::Target;
 use crate::options::{Hooks, Options};
 use crate::parts::signal_stream;
 use crate::pidfile::{self, PidFileLock};
-use crate::readiness::Signs;
+use crate::start::{self, Helper};
 use crate::streams::Stream;
 use crate::sys::Errno;
 use crate::sys::fd;
-use crate::sys::process::{Pid, SecondFork};
+use crate::sys::process::SecondFork;
 use crate::sys::stdio;
 use crate::text::Text;
 use crate::{activation, descriptors, directories, privileges, signals, streams};
@@ -38,10 +37,9 @@ pub(crate) struct Plan {
     pub(crate) hooks: Hooks,
     /// The program that the daemon becomes, where it becomes one.
     pub(crate) target: Option<Box<dyn Target>>,
-    /// What the helper goes on to be when the daemon is ready, where it does not leave.
-    pub(crate) keeper: Option<fn(&mut Self, Pid) -> !>,
-    /// What it needs to start the program again, where it does.
-    pub(crate) again: Option<Again>,
+    /// What the helper does, where there is one, and whether it stays when the daemon is ready.
+    pub(crate) helper: Helper,
+    pub(crate) helper_stays: bool,
 }
 
 impl Plan {
@@ -100,8 +98,8 @@ impl Plan {
             ready_descriptor: options.ready_descriptor,
             ready_timeout: options.ready_timeout,
             hooks: options.hooks,
-            keeper: None,
-            again: None,
+            helper: start::help,
+            helper_stays: false,
             target,
         })
     }
@@ -109,12 +107,6 @@ impl Plan {
     /// Has the daemon keep one of our own descriptors as well.
     pub(crate) fn keep(&mut self, fd: RawFd) -> Result<(), Error> {
         keep_too(&mut self.keep, fd)
-    }
-
-    /// For whoever watches a daemon that becomes another program: how to find out whether that is ready.
-    pub(crate) fn signs(&mut self) -> Option<&mut dyn Signs> {
-        self.let_go();
-        self.target.as_mut().map(|target| target.signs())
     }
 
     /// After the fork, everywhere but in the daemon: what belongs to the program is closed.

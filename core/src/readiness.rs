@@ -60,6 +60,23 @@ pub(crate) trait Signs {
     fn look(&mut self, daemon: Pid) -> Verdict;
 }
 
+/// Nobody but the daemon itself says that it is ready.
+pub(crate) enum Nobody {}
+
+impl Signs for Nobody {
+    fn descriptor(&self) -> RawFd {
+        match *self {}
+    }
+
+    fn executed(&mut self) -> Verdict {
+        match *self {}
+    }
+
+    fn look(&mut self, _daemon: Pid) -> Verdict {
+        match *self {}
+    }
+}
+
 /// The ends of whatever the program says that it is ready by.
 #[derive(Debug)]
 pub(crate) enum Plan {

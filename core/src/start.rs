@@ -10,6 +10,7 @@ use crate::error::{Error, Failure, Step};
 use crate::parts::signal_stream;
 use crate::pidfile;
 use crate::plan::Plan;
+use crate::readiness::Nobody;
 use crate::report::{self, Listener, Record, Reporter};
 use crate::signals::Quiet;
 use crate::starter::Watch;
@@ -67,6 +68,15 @@ pub(crate) enum Caller {
     Leaves,
 }
 
+/// What a helper does: it waits for the outcome, tells whoever wants to know (and must, or the start is off), and leaves.
+pub(crate) type Helper = fn(&mut Plan, Watch, Reporter, bool) -> !;
+
+/// A helper for programs that become daemons themselves.
+pub(crate) fn help(_plan: &mut Plan, watch: Watch, teller: Reporter, must_know: bool) -> ! {
+    let _: Option<Pid> = watch.tell::<Nobody>(&teller, None, must_know);
+    process::exit_now(0)
+}
+
 /// Starts with a helper that is forked to be the starter, which waits and tells. So the daemon is nobody's child when it is
 /// ready, and the program's own children stay its own.
 ///
@@ -97,7 +107,7 @@ pub(crate) unsafe fn start_aside(plan: &mut Plan, caller: Caller) -> Result<Asid
             quiet.leave_as_it_is();
             pidfile::own_all();
             let helper = process::id();
-            if plan.keeper.is_some() {
+            if plan.helper_stays {
                 // What stays must not be the terminal's. A group's leader cannot be asked for more, and this is none.
                 let _: Result<(), _> = process::new_session();
             }
@@ -107,14 +117,7 @@ pub(crate) unsafe fn start_aside(plan: &mut Plan, caller: Caller) -> Result<Asid
                     pidfile::none_goes_along();
                     Ok(Aside::Daemon(tie.map(|tie| tie.with_helper(helper, stays_with_daemon(teller, caller)))))
                 }
-                Ok(Role::Starter(watch)) => {
-                    let ready = watch.tell(&teller, plan.signs(), caller != Caller::Returns);
-                    drop(teller);
-                    match (plan.keeper, ready) {
-                        (Some(stay), Some(daemon)) => stay(plan, daemon),
-                        _ => process::exit_now(0),
-                    }
-                }
+                Ok(Role::Starter(watch)) => (plan.helper)(plan, watch, teller, caller != Caller::Returns),
                 Err(failure) => give_up(&teller, failure),
             }
         }

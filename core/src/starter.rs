@@ -3,7 +3,7 @@
 use crate::error::{Cause, Error, Failure, Step, Subject};
 use crate::pidfile;
 use crate::plan::Plan;
-use crate::readiness::{Signs, Verdict};
+use crate::readiness::{Nobody, Signs, Verdict};
 use crate::report::{Listener, Record, Reporter, Said};
 use crate::signals;
 use crate::sys::Errno;
@@ -68,7 +68,7 @@ impl Watch {
     /// Waits for the outcome and leaves: with 0 if the daemon is ready, else with one line on stderr and a status that says
     /// what happened.
     pub(crate) fn leave(mut self, plan: &Plan, program: &[u8]) -> ! {
-        let outcome = self.watch(None);
+        let outcome = self.watch::<Nobody>(None);
         let outcome = self.finish(outcome);
         let Some(error) = outcome.explain(self.daemon, plan) else { process::exit_now(0) };
         error.print(program);
@@ -81,7 +81,7 @@ impl Watch {
     /// Waits for the outcome as a helper: everything is told to the program that wants to know. The daemon's PID, if it is ready.
     ///
     /// Where it `must_know`, the start is off when it is gone.
-    pub(crate) fn tell(mut self, teller: &Reporter, signs: Option<&mut dyn Signs>, must_know: bool) -> Option<Pid> {
+    pub(crate) fn tell<S: Signs>(mut self, teller: &Reporter, signs: Option<&mut S>, must_know: bool) -> Option<Pid> {
         self.caller = if must_know { teller.as_raw_fd() } else { -1 };
         let outcome = self.await_daemon();
         if let Some(daemon) = self.daemon {
@@ -94,7 +94,7 @@ impl Watch {
     }
 
     /// Waits for the outcome and keeps the pid file in any case: the daemon's PID, if it is ready.
-    pub(crate) fn outcome(mut self, signs: &mut dyn Signs) -> Option<Pid> {
+    pub(crate) fn outcome(mut self, signs: &mut impl Signs) -> Option<Pid> {
         match self.await_daemon().unwrap_or_else(|| self.watch(Some(signs))) {
             Outcome::Ready => {
                 process::wait(self.leader, true);
@@ -120,7 +120,7 @@ impl Watch {
 
     /// With `signs` it is not the daemon that reports but the program it becomes; of the daemon there comes nothing then but the
     /// end of the line, when it has become it.
-    fn watch(&mut self, mut signs: Option<&mut dyn Signs>) -> Outcome {
+    fn watch<S: Signs>(&mut self, mut signs: Option<&mut S>) -> Outcome {
         let mut until = Until { ready: Deadline::after(None), failed: Deadline::after(self.timeout) };
         let called_off = signal::descriptor(&signals::calls_off()).ok();
         loop {

@@ -142,7 +142,7 @@ impl Starting {
                 let outcome = record.and_then(Outcome::from_record);
                 self.outcome = Some(outcome.map_or_else(|| Some(self.lost()), |it| it.explain(daemon, &self.plan)));
                 // The helper has said its last and leaves, unless it is one that stays.
-                if self.plan.keeper.is_none() || self.result().is_err() {
+                if !self.plan.helper_stays || self.result().is_err() {
                     process::wait(self.helper, true);
                 }
             }

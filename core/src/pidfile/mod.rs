@@ -188,6 +188,7 @@ impl PidFile {
         &self.path
     }
 
+    #[inline(never)]
     fn error(&self, step: Step, errno: Errno) -> Error {
         Error::about(step, self.path.as_bytes(), errno)
     }

@@ -59,6 +59,7 @@ impl Running {
         Err(self.error(Step::Signal, Errno::EPERM).note("the file's owner is neither root, nor you, nor the process's"))
     }
 
+    #[inline(never)]
     fn error(&self, step: Step, errno: Errno) -> Error {
         Error::about(step, self.path.as_bytes(), errno)
     }

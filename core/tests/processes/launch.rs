@@ -391,11 +391,11 @@ fn keeper(house: &mut House) {
 }
 
 /// Fails as often as its argument says, counting its lives; then goes on.
-const FAILING: &str =
-    "arg=echo >> lives; test $(wc -l < lives) -gt $0 || { sleep 0.1; exit 1; }; echo >> lives; exec sleep 1000";
+const FAILING: &str = "arg=echo >> lives; echo lives >&2; test $(wc -l < lives) -gt $0 || { sleep 0.1; exit 1; }; echo >> lives; exec sleep 1000";
 
 fn respawned(house: &mut House) {
-    let words = ["respawn=10", "path=/bin/sh", "arg=sh", "arg=-c", FAILING, "arg=2", &at(house)];
+    let log = format!("stderr={}", house.path("log").display());
+    let words = ["respawn=10", "path=/bin/sh", "arg=sh", "arg=-c", FAILING, "arg=2", &at(house), &log];
     let first = launch_ready(house, &words);
     let keeper = keeper_of(first);
     let daemon = loop {
@@ -406,6 +406,7 @@ fn respawned(house: &mut House) {
     };
     assert_ne!(daemon, first);
     assert_eq!(PidFile::of_either_kind(house.pid_file()).unwrap().status().unwrap(), Status::Running(daemon));
+    assert_eq!(fs::read_to_string(house.path("log")).unwrap(), "lives\n".repeat(3), "each life has the same streams");
     // Ended in good order it is not started again.
     signal(keeper, libc::SIGTERM);
     crate::house::signal_any(daemon, libc::SIGTERM);
