@@ -42,8 +42,8 @@ impl Context {
     }
 
     /// Opens the log files again.
-    fn reopen_streams(&mut self) -> PyResult<()> {
-        self.0.reopen_streams().map_err(raise)
+    fn reopen_streams(&self, py: Python<'_>) -> PyResult<()> {
+        self.with(py, daemonctx::Context::reopen_streams).map_err(raise)
     }
 
     /// Removes the pid file.
