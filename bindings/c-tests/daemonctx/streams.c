@@ -148,6 +148,7 @@ TEST("log files and syslog: what they cannot be")
     gives(ctx, daemonctx_reopen_streams(ctx), USAGE, EBADF, "handle failed: not opened: Bad file descriptor (9 EBADF)");
     MUST(daemonctx_set_stream_log_file(ctx, 1, "relative", DAEMONCTX_LOG_TRUNCATE, 0, "0", "0"));
     MUST(daemonctx_set_stream_syslog(ctx, 1, "me", LOG_LOCAL7 | LOG_DEBUG));
+    MUST(daemonctx_set_stream_syslog(ctx, 1, "me", -100));
     daemonctx_free(ctx);
 }
 

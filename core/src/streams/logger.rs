@@ -107,6 +107,8 @@ impl Plan {
 
     fn furnish(&self, socket: &OwnedFd, reporter: Option<&Reporter>) -> Sys<()> {
         process::new_session()?;
+        // Who looks for the daemon by its name is to find one.
+        process::set_name(c_text!("daemonctx-log"));
         for (pipe, number) in self.pipes.iter().zip(PIPES) {
             match pipe {
                 Some(pipe) => fd::connect(pipe.as_raw_fd(), number)?,
@@ -118,8 +120,6 @@ impl Plan {
     }
 
     fn run(&self, daemon: Pid) -> ! {
-        // Who looks for the daemon by its name is to find one.
-        process::set_name(c_text!("daemonctx-log"));
         let mut log = Log { daemon, lost: 0 };
         let (mut output, mut error) = ([0; LONGEST_LINE], [0; LONGEST_LINE]);
         let mut lines = [Lines::new(&mut output), Lines::new(&mut error)];

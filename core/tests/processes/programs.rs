@@ -246,7 +246,9 @@ fn state() -> Vec<String> {
     let open = (0..200).filter(|fd| std::fs::symlink_metadata(format!("/proc/self/fd/{fd}")).is_ok());
     let status = std::fs::read_to_string("/proc/self/status").expect("/proc");
     let kept = ["Sig", "Umask", "Uid", "Gid", "Groups", "Threads"];
-    let lines = status.lines().filter(|line| kept.iter().any(|start| line.starts_with(start)));
+    // SigQ counts for the user, whatever else runs.
+    let lines =
+        status.lines().filter(|line| kept.iter().any(|start| line.starts_with(start)) && !line.starts_with("SigQ"));
     let directory = std::env::current_dir().expect("a working directory");
     open.map(|fd| fd.to_string()).chain(lines.map(str::to_owned)).chain([format!("{}", directory.display())]).collect()
 }

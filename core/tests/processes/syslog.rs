@@ -18,6 +18,7 @@ pub const TESTS: &[Test] = &[
     ("syslog: the logger outlives the group", outlives_the_group),
     ("syslog: no syslogd, and what it cannot be", refused),
     ("syslog: a start that fails leaves its last words and nothing else", a_failing_start),
+    ("syslog: a logger that cannot be made", no_logger),
     ("syslog: a start that takes too long", takes_too_long),
     ("syslog: Daemon::fork", forked),
     ("syslog: not detached", not_detached),
@@ -201,8 +202,11 @@ fn what_the_logger_is(house: &mut House) {
         return;
     }
     let dev = Dev::new(house);
-    let daemon = logged(house, &["out_syslog=", "err_syslog=", "user=nobody", "no_groups", "no_new_privileges"]);
+    let mut daemon = logged(house, &["out_syslog=", "err_syslog=", "user=nobody", "no_groups", "no_new_privileges"]);
     let logger = logger();
+    // When it passes something on, it has let go of everything else.
+    daemon.tell(house, "out begun");
+    dev.hear();
     for same in ["Uid", "Gid", "Groups", "CapPrm", "CapEff", "CapInh", "NoNewPrivs", "Umask"] {
         assert_eq!(field(logger, same), field(daemon.pid, same), "{same}");
     }
@@ -275,6 +279,25 @@ fn a_failing_start(house: &mut House) {
     assert_eq!(status.code(), Some(9));
     assert_eq!(children().len(), 0, "nothing is left: neither daemon nor logger");
     assert_eq!(dev.hear(), format!("<30>program[{pid}]: why it failed"));
+    assert!(dev.is_silent());
+}
+
+/// The new user may have no process more than the daemon itself.
+fn no_logger(house: &mut House) {
+    if !may_mount() {
+        return;
+    }
+    let dev = Dev::new(house);
+    let around = around(house);
+    let mut command = house.program("daemon", &["out_syslog=", "user=nobody"]);
+    crate::house::before_exec(&mut command, around);
+    crate::house::before_exec(&mut command, || {
+        let one = libc::rlimit { rlim_cur: 1, rlim_max: 1 };
+        // SAFETY: a valid limit; safe between fork and exec.
+        unsafe { libc::setrlimit(libc::RLIMIT_NPROC, &raw const one) };
+    });
+    house.finish(command).is(1, "logger failed: Resource temporarily unavailable (11 EAGAIN)");
+    assert!(!exists(&house.pid_file()) && children().is_empty());
     assert!(dev.is_silent());
 }
 
