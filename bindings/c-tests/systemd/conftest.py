@@ -28,6 +28,7 @@ SESSION_LIMIT = 600  # and for all of them
 HERE = pathlib.Path(__file__).resolve().parent
 DEBIAN = machines.REPOSITORY / "target" / "debian"
 INTERPRETER = os.path.realpath(sys.executable)
+COMMAND = pathlib.Path(os.environ.get("DAEMONCTX", machines.REPOSITORY / "target" / "release" / "daemonctx"))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -68,6 +69,7 @@ def files() -> Iterator[dict[pathlib.Path, str]]:
     """What is to be in the machine: the library and the package as they are now, and the programs."""
     assert LIBRARY.exists(), f"no {LIBRARY}: LIBDAEMON_DIR is to be the folder of libdaemon.so.0"
     assert (machines.PYTHON_PACKAGE / machines.NATIVE).exists(), f"no {machines.NATIVE} in {machines.PYTHON_PACKAGE}: make python"
+    assert COMMAND.exists(), f"no {COMMAND}: DAEMONCTX is to be the command"
     subprocess.run([packages.FETCH, DEBIAN, "libdaemon-dev"], check=True)
     with tempfile.TemporaryDirectory(prefix="daemonctx-systemd-") as name:
         folder, programs = pathlib.Path(name), HERE / "programs"
@@ -81,6 +83,7 @@ def files() -> Iterator[dict[pathlib.Path, str]]:
             LIBRARY.resolve(): f"{INSIDE}/libdaemon.so.0",
             machines.PYTHON_PACKAGE: f"{INSIDE}/python/daemonctx",
             programs / "service.py": f"{INSIDE}/python/service.py",
+            COMMAND: f"{INSIDE}/daemonctx",
             **{folder / program: f"{INSIDE}/{program}" for program in ("service", "classic", "testd")},
         }
 
