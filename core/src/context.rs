@@ -85,7 +85,9 @@ impl Context {
         let starter = self.tie.take().map(Tie::report_ready).transpose()?;
         self.ready = true;
         notify::ready();
-        drop(starter);
+        if let Some(starter) = starter {
+            starter.let_go();
+        }
         if let Some(descriptor) = self.ready_descriptor.take() {
             notify::newline(descriptor);
         }

@@ -93,7 +93,7 @@ impl Starting {
     pub(crate) fn leave(mut self, program: &[u8]) -> ! {
         let called_off = self.watch();
         let Err(error) = self.result() else {
-            // The daemon closes its end of the line when it has told.
+            // Then the daemon says so, or has ended.
             fd::poll(&mut [fd::readable(self.listener.as_raw_fd())], TELLING).ok();
             process::exit_now(0)
         };

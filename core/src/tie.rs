@@ -15,9 +15,18 @@ pub(crate) struct Tie {
     starter: Option<Reporter>,
 }
 
-/// Keeps the starter waiting as long as it lives, where the starter waits for that.
+/// A starter that waits until everybody has been told, where it does.
 #[derive(Debug)]
-pub(crate) struct Held(#[allow(dead_code, reason = "it is dropped, no more")] Option<Reporter>);
+pub(crate) struct Waiting(Option<Reporter>);
+
+impl Waiting {
+    /// Lets it leave. Closing the line would not do: a worker that was forked before has it open, too.
+    pub(crate) fn let_go(self) {
+        if let Some(starter) = self.0 {
+            let _: Sys<()> = starter.send(&Record::Ready);
+        }
+    }
+}
 
 impl Tie {
     /// To the starter itself.
@@ -25,8 +34,7 @@ impl Tie {
         Self { reporter, helper: None, starter: None }
     }
 
-    /// To a helper that watches for the starter. A `starter` that leaves as well does so when this end of what the helper tells on
-    /// is closed too.
+    /// To a helper that watches for the starter. A `starter` that leaves as well waits for the daemon's word on the helper's line.
     pub(crate) fn with_helper(self, helper: Pid, starter: Option<Reporter>) -> Self {
         Self { helper: Some(helper), starter, ..self }
     }
@@ -35,17 +43,17 @@ impl Tie {
         self.reporter.send(record)
     }
 
-    /// Reports that the daemon is ready. The starter leaves when what comes back is dropped, at the latest.
+    /// Reports that the daemon is ready. The starter leaves when what comes back lets it go, at the latest.
     ///
     /// A service manager that is told of its main process looks whose child that is, once. The daemon is the helper's until that
     /// has left, which it does on this report.
-    pub(crate) fn report_ready(self) -> Sys<Held> {
+    pub(crate) fn report_ready(self) -> Sys<Waiting> {
         const PATIENCE: Duration = Duration::from_secs(5);
         let helper = self.helper.filter(|_| notify::is_wanted()).and_then(|pid| Process::open(pid).ok());
         self.reporter.send(&Record::Ready)?;
         if let Some(helper) = helper {
             let _: Sys<bool> = helper.wait(Some(PATIENCE));
         }
-        Ok(Held(self.starter))
+        Ok(Waiting(self.starter))
     }
 }
