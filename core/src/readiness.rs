@@ -1,6 +1,7 @@
 //! When a program is ready that knows nothing of this library.
 
 use crate::error::{Failure, Step, Subject};
+use crate::pidfile::runs_as;
 use crate::sys::process::{self, Pid};
 use crate::sys::socket::Letterbox;
 use crate::sys::time::Deadline;
@@ -20,8 +21,8 @@ pub enum Readiness {
     /// When it writes a newline to this descriptor, as s6 and its like have it (`notification-fd`). Closing it without is a
     /// failure.
     Newline(RawFd),
-    /// When it sends `READY=1` to the socket that `NOTIFY_SOCKET` names (sd_notify(3)). It, or a process of its session, may ask
-    /// for more time (`EXTEND_TIMEOUT_USEC=`).
+    /// When it sends `READY=1` to the socket that `NOTIFY_SOCKET` names (sd_notify(3)): it, a process of its session, or one of its
+    /// user or root. The same may ask for more time (`EXTEND_TIMEOUT_USEC=`).
     Notify,
 }
 
@@ -182,12 +183,14 @@ fn look_for_newline(listener: &OwnedFd, place: RawFd) -> Verdict {
     }
 }
 
-/// Anybody on the machine may send to an abstract socket. The daemon is believed, and its session: a script says it by
-/// systemd-notify(1).
+/// Anybody on the machine may send to an abstract socket. Believed is the daemon's session: a script says it by systemd-notify(1);
+/// and as such a child may be gone by now, whoever could as well be the daemon, being root or its user.
 fn look_for_message(letterbox: &Letterbox, daemon: Pid) -> Verdict {
     let mut room = [0; MESSAGE];
     match letterbox.receive(&mut room) {
-        Ok((sender, text)) if process::share_session(sender, daemon) => read_message(text),
+        Ok((sender, user, text)) if process::share_session(sender, daemon) || user == 0 || runs_as(daemon, user) => {
+            read_message(text)
+        }
         _ => Verdict::NotYet,
     }
 }

@@ -23,8 +23,13 @@ pub(super) enum Answer {
     Unknown,
 }
 
+/// Whether `pid` surely belongs to `user`, by real and effective id.
+pub(crate) fn runs_as(pid: Pid, user: u32) -> bool {
+    belongs_to(pid, user) == Answer::Yes
+}
+
 #[cfg(target_os = "linux")]
-pub(super) use linux::{began_before, holds, runs_as};
+pub(super) use linux::{began_before, belongs_to, holds};
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -107,7 +112,7 @@ mod linux {
     }
 
     /// Whether `pid` belongs to `user`, by real and effective id.
-    pub(in crate::pidfile) fn runs_as(pid: Pid, user: u32) -> Answer {
+    pub(in crate::pidfile) fn belongs_to(pid: Pid, user: u32) -> Answer {
         let mut room = [0; 4096];
         let status = below_proc(pid, b"/status").and_then(|path| file::read_small(path.as_c_str(), &mut room));
         let Ok(status) = status else { return Answer::Unknown };
@@ -171,6 +176,6 @@ pub(super) fn began_before(_pid: Pid, _status: &Status) -> Answer {
 
 /// Other systems do not say.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn runs_as(_pid: Pid, _user: u32) -> Answer {
+pub(super) fn belongs_to(_pid: Pid, _user: u32) -> Answer {
     Answer::Unknown
 }

@@ -14,7 +14,7 @@ pub(crate) use held::{
     all_go_along, descriptors, keep_on_exec, none_goes_along, own_all, release_all, release_and_die, root_has_changed,
     write_all,
 };
-pub(crate) use holder::Proof;
+pub(crate) use holder::{Proof, runs_as};
 pub(crate) use lock::is_at;
 
 use crate::error::{Cause, Error, Step, Subject};

@@ -1,6 +1,6 @@
 //! The process that a pid file was found to mean, held fast.
 
-use super::holder::{self, Answer};
+use super::holder;
 use crate::error::{Error, Step, Subject};
 use crate::sys::pidfd::Process;
 use crate::sys::process::Pid;
@@ -53,7 +53,7 @@ impl Running {
     /// could have sent the signal himself: it must be root's, this user's, or belong to the user the process runs as.
     fn check_owner(&self) -> Result<(), Error> {
         let owner = self.named_by;
-        if owner == 0 || owner == identity::effective_user() || holder::runs_as(self.pid, owner) == Answer::Yes {
+        if owner == 0 || owner == identity::effective_user() || holder::runs_as(self.pid, owner) {
             return Ok(());
         }
         Err(self.error(Step::Signal, Errno::EPERM).note("the file's owner is neither root, nor you, nor the process's"))

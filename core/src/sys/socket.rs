@@ -203,7 +203,7 @@ impl Letterbox {
     }
 
     /// The next message and who has sent it; descriptors that come along are closed, which is all that a barrier wants.
-    pub(crate) fn receive<'a>(&self, room: &'a mut [u8]) -> Sys<(Pid, &'a [u8])> {
+    pub(crate) fn receive<'a>(&self, room: &'a mut [u8]) -> Sys<(Pid, libc::uid_t, &'a [u8])> {
         #[repr(C, align(8))]
         struct Room([u8; 2048]);
         let mut control = Room([0; 2048]);
@@ -217,12 +217,13 @@ impl Letterbox {
         // SAFETY: message and control data are valid for writes of the lengths given.
         let got = unsafe { libc::recvmsg(self.socket.as_raw_fd(), &raw mut header, libc::MSG_CMSG_CLOEXEC) };
         let got = check_size(got)?;
-        let sender = Self::sender(&header);
-        Ok((sender, room.get(..got).unwrap_or_default()))
+        let (sender, user) = Self::sender(&header);
+        Ok((sender, user, room.get(..got).unwrap_or_default()))
     }
 
-    fn sender(header: &libc::msghdr) -> Pid {
-        let mut sender = 0;
+    /// Who has sent a message: nobody, where the kernel does not say.
+    fn sender(header: &libc::msghdr) -> (Pid, libc::uid_t) {
+        let mut sender = (0, libc::uid_t::MAX);
         // SAFETY: the kernel has filled in the header and what it points to; the macros stay inside that.
         unsafe {
             let mut part = libc::CMSG_FIRSTHDR(header);
@@ -232,7 +233,8 @@ impl Letterbox {
                 let length = (message.cmsg_len as usize).saturating_sub(libc::CMSG_LEN(0) as usize);
                 match (message.cmsg_level, message.cmsg_type) {
                     (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) => {
-                        sender = data.cast::<libc::ucred>().read_unaligned().pid
+                        let said = data.cast::<libc::ucred>().read_unaligned();
+                        sender = (said.pid, said.uid);
                     }
                     (libc::SOL_SOCKET, libc::SCM_RIGHTS) => {
                         for index in 0..length / size_of::<RawFd>() {
@@ -257,7 +259,7 @@ impl Letterbox {
         Err(Errno::ENOSYS)
     }
 
-    pub(crate) fn receive<'a>(&self, _room: &'a mut [u8]) -> Sys<(Pid, &'a [u8])> {
+    pub(crate) fn receive<'a>(&self, _room: &'a mut [u8]) -> Sys<(Pid, libc::uid_t, &'a [u8])> {
         Err(Errno::ENOSYS)
     }
 }

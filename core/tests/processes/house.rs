@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -23,6 +24,8 @@ pub struct House {
     report: fs::File,
     report_write: OwnedFd,
     heard: Vec<u8>,
+    /// Where programs find a service manager, and detach all the same.
+    manager: Option<UnixDatagram>,
 }
 
 /// How a starter ended, and what it said on standard error.
@@ -115,7 +118,7 @@ impl House {
         assert_eq!(unsafe { libc::pipe2(ends.as_mut_ptr(), 0) }, 0);
         // SAFETY: pipe2 made both just now.
         let (read, write) = unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) };
-        Self { folder, report: read.into(), report_write: write, heard: Vec::new() }
+        Self { folder, report: read.into(), report_write: write, heard: Vec::new(), manager: None }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -136,7 +139,22 @@ impl House {
         command.arg(self.pid_file()).args(words).env(PROGRAM, name);
         command.env(REPORT, self.report_write.as_raw_fd().to_string());
         command.env_remove("NOTIFY_SOCKET").env_remove("LISTEN_PID").stdin(Stdio::null()).stdout(Stdio::null());
+        if self.manager.is_some() {
+            command.env("NOTIFY_SOCKET", self.path("manager")).arg("detach=yes");
+        }
         command
+    }
+
+    /// From now on there is a service manager that wants to be told.
+    pub fn with_manager(&mut self) {
+        self.manager = Some(UnixDatagram::bind(self.path("manager")).expect("a socket"));
+    }
+
+    /// The next message that the manager gets.
+    pub fn managers_message(&self) -> String {
+        let mut room = [0; 4096];
+        let got = self.manager.as_ref().expect("a manager").recv(&mut room).expect("a message");
+        String::from_utf8_lossy(&room[..got]).into_owned()
     }
 
     /// Runs a program until its starter has left.
@@ -184,6 +202,16 @@ impl House {
             }
             others.extend(line.into_bytes());
             others.push(b'\n');
+        }
+    }
+
+    /// Forgets what was reported and nobody wanted to hear.
+    pub fn forget(&mut self) {
+        self.heard.clear();
+        let mut ready = libc::pollfd { fd: self.report.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one entry.
+        while unsafe { libc::poll(&raw mut ready, 1, 0) } == 1 {
+            assert!(self.report.read(&mut [0; 4096]).expect("a report") > 0);
         }
     }
 

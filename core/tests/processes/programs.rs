@@ -122,6 +122,7 @@ pub fn run(name: &str) -> ! {
         "failing" => failing(),
         "waiting" => waiting(),
         "worker" => worker(),
+        "managed" => managed(),
         "guarded" => {
             guard::forbid_children();
             let _context = open();
@@ -200,6 +201,18 @@ fn worker() -> ! {
     match unsafe { libc::fork() } {
         0 => report(format!("worker {}", pid())),
         _ => report(format!("daemon {}", pid())),
+    }
+    pause_for_ever()
+}
+
+/// Forks a worker before it says that it is ready.
+fn managed() -> ! {
+    let mut context = open();
+    report(pid());
+    // SAFETY: this process has one thread.
+    match unsafe { libc::fork() } {
+        0 => report(pid()),
+        _ => context.ready().expect("somebody who waits"),
     }
     pause_for_ever()
 }

@@ -1,7 +1,7 @@
 //! The starter's status and line, whatever becomes of the daemon.
 
 use crate::Test;
-use crate::house::{House, signal, wait};
+use crate::house::{House, field, signal, until, wait};
 use std::fs;
 use std::process::Stdio;
 
@@ -14,7 +14,47 @@ pub const TESTS: &[Test] = &[
     ("truth: ready is when the daemon says so", ready_is_when_the_daemon_says_so),
     ("truth: a starter that is killed tells nobody 0", a_starter_that_is_killed),
     ("truth: SIGINT calls it off, SIGHUP does not", calling_off),
+    ("truth: all that below a service manager", below_a_manager),
+    ("truth: a manager is told while the starter is there", told_in_time),
 ];
+
+/// A helper watches there instead of the starter, and nobody can tell from what is said.
+fn below_a_manager(house: &mut House) {
+    house.with_manager();
+    for test in [
+        an_exit_is_the_starters,
+        a_killing_signal_is_named,
+        a_daemon_that_takes_too_long,
+        the_daemons_own_words,
+        a_step_that_fails_in_the_daemon,
+        ready_is_when_the_daemon_says_so,
+        calling_off,
+    ] {
+        test(house);
+        house.forget();
+    }
+    // The helper sees that the starter is gone.
+    let mut starter = house.program("waiting", &["manual"]).stderr(Stdio::null()).spawn().unwrap();
+    let daemon = house.hear_number();
+    starter.kill().and_then(|()| starter.wait()).unwrap();
+    until(|| !house.pid_file().exists() && fs::metadata(format!("/proc/{daemon}")).is_err());
+    house.wait_for_all();
+}
+
+fn told_in_time(house: &mut House) {
+    house.with_manager();
+    for words in [&[][..], &["manual"]] {
+        let mut starter = house.program("managed", words).spawn().unwrap();
+        let daemon = house.hear_number();
+        assert_eq!(house.managers_message(), format!("READY=1\nMAINPID={daemon}"));
+        assert_eq!(field(daemon, "PPid"), std::process::id().to_string(), "nobody's child but the subreaper's");
+        // A worker that was forked before has all that the daemon had open, and does not keep the starter.
+        let worker = house.hear_number();
+        assert!(starter.wait().unwrap().success());
+        house.end(daemon, libc::SIGKILL);
+        house.end(worker, libc::SIGKILL);
+    }
+}
 
 fn nothing_is_left(house: &House) {
     assert!(!house.pid_file().exists(), "the pid file is gone");
