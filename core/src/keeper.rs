@@ -14,6 +14,7 @@ use crate::options::Options;
 use crate::pidfile;
 use crate::plan::Plan;
 use crate::start::{Role, beget};
+use crate::starter::Outcome;
 use crate::streams::{self, Stream, Surroundings};
 use crate::sys::process::{self, Ended, Pid};
 use crate::sys::signal::{self, Set};
@@ -149,12 +150,19 @@ impl Keeper {
         failed
     }
 
-    /// Another start, unless the limit is reached or the daemon is to end meanwhile.
+    /// Starts again until that succeeds, has been tried often enough, or the daemon is to end.
     fn begin_again(&mut self, plan: &mut Plan, signals: &OwnedFd) {
-        let Some(respawn) = again(plan).map(|again| again.respawn) else {
-            self.is_over = true;
-            return;
-        };
+        while self.daemon.is_none() && !self.is_over {
+            let respawn = again(plan).map(|again| again.respawn);
+            self.is_over = respawn.is_none_or(|respawn| !self.may_begin(respawn, signals));
+            if !self.is_over {
+                self.begin(plan);
+            }
+        }
+    }
+
+    /// Counts a failure, and lets the delay pass.
+    fn may_begin(&mut self, respawn: Respawn, signals: &OwnedFd) -> bool {
         if time::monotonic().saturating_sub(self.begun) >= respawn.settled {
             self.failures = 0;
         }
@@ -163,27 +171,29 @@ impl Keeper {
         while !self.is_over && !deadline.passed() {
             self.hear(signals, deadline);
         }
-        self.is_over |= respawn.limit.is_some_and(|limit| self.failures > limit);
-        if !self.is_over {
-            self.begun = time::monotonic();
-            self.daemon = start(plan);
-            // A start that fails is a failure like any other: the next round sees no daemon, and tries again.
-            if self.daemon.is_none() {
-                self.begin_again(plan, signals);
-            }
+        !self.is_over && respawn.limit.is_none_or(|limit| self.failures <= limit)
+    }
+
+    fn begin(&mut self, plan: &mut Plan) {
+        self.begun = time::monotonic();
+        match start(plan) {
+            Some((Outcome::Ready, daemon)) => self.daemon = daemon,
+            // The signal has come while only the start looked for it.
+            Some((Outcome::CalledOff(_), _)) => self.is_over = true,
+            _ => {}
         }
     }
 }
 
-/// Starts the program again; its PID, when it runs. Nobody waits for its readiness any more.
-fn start(plan: &mut Plan) -> Option<Pid> {
+/// Starts the program again; with its PID. Nobody waits for its readiness any more.
+fn start(plan: &mut Plan) -> Option<(Outcome, Option<Pid>)> {
     let (listener, reporter) = report::channel().ok()?;
     plan.streams = again(plan)?.streams()?;
     plan.keep(reporter.as_raw_fd()).ok()?;
     plan.keep_for_streams().ok()?;
     // SAFETY: the child is another program in the end, or gone; see also above on what allocates.
     match unsafe { beget(plan, (listener, reporter)) } {
-        Ok(Role::Starter(watch)) => watch.outcome(&mut readiness::Plan::Time(Duration::ZERO)),
+        Ok(Role::Starter(watch)) => Some(watch.outcome(&mut readiness::Plan::Time(Duration::ZERO))),
         _ => None,
     }
 }

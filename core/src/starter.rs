@@ -93,18 +93,15 @@ impl Watch {
         self.daemon.filter(|_| matches!(outcome, Outcome::Ready))
     }
 
-    /// Waits for the outcome and keeps the pid file in any case: the daemon's PID, if it is ready.
-    pub(crate) fn outcome(mut self, signs: &mut impl Signs) -> Option<Pid> {
-        match self.await_daemon().unwrap_or_else(|| self.watch(Some(signs))) {
-            Outcome::Ready => {
-                process::wait(self.leader, true);
-                self.daemon
-            }
-            outcome => {
-                self.clear_away(outcome);
-                None
-            }
+    /// Waits for the outcome and keeps the pid file in any case: with the daemon's PID.
+    pub(crate) fn outcome(mut self, signs: &mut impl Signs) -> (Outcome, Option<Pid>) {
+        let outcome = self.await_daemon().unwrap_or_else(|| self.watch(Some(signs)));
+        if matches!(outcome, Outcome::Ready) {
+            process::wait(self.leader, true);
+        } else {
+            self.clear_away(outcome);
         }
+        (outcome, self.daemon)
     }
 
     /// Waits for the daemon's PID; an outcome where that never comes, or has come before.

@@ -225,6 +225,11 @@ impl House {
         wait(pid)
     }
 
+    /// Its own and adopted ones.
+    pub fn children(&self) -> BTreeSet<i32> {
+        children()
+    }
+
     /// Waits until every process that was left has ended.
     pub fn wait_for_all(&self) {
         for pid in children() {

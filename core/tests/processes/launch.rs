@@ -34,6 +34,7 @@ pub const TESTS: &[Test] = &[
     ("launch: started again when it fails", respawned),
     ("launch: started again no more", respawned_no_more),
     ("launch: the one that starts again is told to stop", keeper_told_to_stop),
+    ("launch: the one that starts again is told to stop while it starts", keeper_told_in_a_start),
 ];
 
 pub fn run(name: &str) -> ! {
@@ -66,11 +67,9 @@ fn launching() -> ! {
     executable.readiness(readiness());
     executable.keep_together(words("together").iter().any(String::is_empty));
     let delay = |time: String| Duration::from_millis(time.parse().expect("a time"));
-    executable.respawn(words("respawn=").pop().map(|time| Respawn {
-        delay: delay(time),
-        limit: Some(2),
-        ..Respawn::default()
-    }));
+    let limit = if words("for_ever").is_empty() { Some(2) } else { None };
+    let again = |time| Respawn { delay: delay(time), limit, ..Respawn::default() };
+    executable.respawn(words("respawn=").pop().map(again));
     // What comes between start and wait waits.
     daemonctx::parts::block_only(&[libc::SIGTERM]).expect("a signal");
     let launched = described().and_then(|mut daemon| daemon.launch(&executable));
@@ -453,4 +452,20 @@ fn keeper_told_to_stop(house: &mut House) {
     assert_eq!(crate::house::wait(keeper), 0);
     assert_eq!(fs::read_to_string(house.path("lives")).unwrap_or_default().len(), 1);
     assert!(!house.pid_file().exists());
+}
+
+fn keeper_told_in_a_start(house: &mut House) {
+    for _ in 0..40 {
+        // It does little else than start: the signal mostly comes while it does.
+        launch_ready(
+            house,
+            &["respawn=0", "for_ever", "ready=running:1", "path=/bin/sh", "arg=sh", "arg=-c", "arg=sleep 0.01; exit 1"],
+        );
+        let keepers = house.children();
+        let keeper = keepers.into_iter().find(|pid| stat(*pid)[3] == pid.to_string()).unwrap();
+        signal(keeper, libc::SIGTERM);
+        assert_eq!(crate::house::wait(keeper), 0);
+        house.wait_for_all();
+        assert!(!house.pid_file().exists());
+    }
 }
