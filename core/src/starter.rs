@@ -129,7 +129,9 @@ impl Watch {
                     _ => None,
                 },
                 News::Sign => match (&mut signs, self.daemon) {
-                    (Some(signs), Some(daemon)) => until.judge(signs.look(daemon)),
+                    (Some(signs), Some(daemon)) => {
+                        until.judge(signs.look(daemon)).map(|outcome| self.rather_its_end(outcome))
+                    }
                     _ => None,
                 },
                 News::DaemonEnded => Some(self.last_words()),
@@ -139,6 +141,19 @@ impl Watch {
             if let Some(outcome) = found {
                 return outcome;
             }
+        }
+    }
+
+    /// A program that ends lets go of its descriptors first: how it has ended says more than that.
+    fn rather_its_end(&mut self, outcome: Outcome) -> Outcome {
+        const MOMENT: Duration = Duration::from_millis(100);
+        match (outcome, self.daemon) {
+            (Outcome::Failed(Failure { step: Step::Ready, errno: Errno::EPIPE, .. }), Some(daemon))
+                if ends_within(daemon, self.process.as_ref(), MOMENT) =>
+            {
+                self.last_words()
+            }
+            _ => outcome,
         }
     }
 

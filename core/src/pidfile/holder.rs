@@ -37,7 +37,7 @@ mod linux {
     use crate::line::Line;
     use crate::pidfile::content::number;
     use crate::sys::Errno;
-    use crate::sys::{Sys, file, time};
+    use crate::sys::{Sys, file, process, time};
     use crate::text::{Text, c_text};
     use std::time::Duration;
 
@@ -70,7 +70,8 @@ mod linux {
         match (found, listed) {
             (true, _) => Answer::Yes,
             (false, Ok(())) if !refused => Answer::No,
-            (false, Err(Errno::ENOENT | Errno::ESRCH)) if proc_is_there() => Answer::No,
+            // Mounted with `hidepid=2`, /proc has nothing of another user's process, though it lives.
+            (false, Err(Errno::ENOENT | Errno::ESRCH)) if process::kill(pid, 0) == Err(Errno::ESRCH) => Answer::No,
             (false, _) => Answer::Unknown,
         }
     }
