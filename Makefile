@@ -10,6 +10,8 @@ PYTHON_TOOLS := 'maturin>=1.8,<2' 'pytest>=7' pytest-timeout 'mypy>=1.10'
 
 # The original libdaemon, unpacked and not installed: what programs that exist were built with.
 DEBIAN := target/debian
+# Shells, unpacked in the same way.
+SHELLS := target/shells
 ORIGINAL := $(abspath $(DEBIAN))/root/usr
 # The example that libdaemon-dev has.
 TESTD := $(ORIGINAL)/share/doc/libdaemon-dev/examples/testd.c.gz
@@ -107,9 +109,13 @@ check-systemd: library command python
 	@echo "== below a real systemd"
 	cd bindings/c-tests/systemd && LIBDAEMON_DIR=$(abspath $(LIB)) DAEMONCTX=$(abspath $(BIN)/daemonctx) $(abspath $(VENV))/bin/python -m pytest -q
 
+# The shells that complete it; those that are installed are taken first.
 check-command: command $(VENV)/.tools
 	@echo "== the command daemonctx"
-	cd command/tests && DAEMONCTX=$(abspath $(BIN)/daemonctx) $(abspath $(VENV))/bin/python -m pytest -q
+	@bindings/c-tests/clients/fetch $(SHELLS) zsh zsh-common fish fish-common bash-completion libpcre2-32-0
+	@# fish looks for both of its folders in one place.
+	@ln -sfn ../etc $(SHELLS)/root/usr/etc
+	cd command/tests && SHELLS=$(abspath $(SHELLS)/root) DAEMONCTX=$(abspath $(BIN)/daemonctx) $(abspath $(VENV))/bin/python -m pytest -q
 
 # Of the real programs on our python-daemon one; all of them are in check-programs.
 check-python: python

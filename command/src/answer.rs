@@ -1,6 +1,6 @@
 //! What a command says at its end: a text for people or JSON for programs, and the exit code.
 
-use daemonctx::{Error, ErrorKind};
+use daemonctx::{Error, ErrorKind, Step};
 use serde_json::{Map, Value, json};
 use std::io::Write;
 
@@ -67,14 +67,15 @@ pub(crate) struct Failure {
     code: u8,
     program: String,
     message: String,
-    json: Map<String, Value>,
+    // On the heap, as it is rarely there and always handed back.
+    json: Box<Map<String, Value>>,
     /// The signal by which a person called it off.
     signal: Option<i32>,
 }
 
 impl Failure {
     pub(crate) fn new(code: u8, message: impl Into<String>) -> Self {
-        Self { code, program: "daemonctx".to_owned(), message: message.into(), json: Map::new(), signal: None }
+        Self { code, program: "daemonctx".to_owned(), message: message.into(), json: Box::default(), signal: None }
     }
 
     pub(crate) fn misused(message: impl Into<String>) -> Self {
@@ -95,13 +96,18 @@ impl Failure {
         Self { program: program.to_owned(), ..self }
     }
 
+    /// Another exit code for the same.
+    pub(crate) fn with_code(self, code: u8) -> Self {
+        Self { code, ..self }
+    }
+
     /// Prints one line on standard error, and with `json` an object on standard output; gives the exit code. Where a person called
     /// the command off by a signal, the process ends by that.
     pub(crate) fn print(&self, json: bool) -> u8 {
         if json {
             let mut error = Map::new();
             error.insert("message".into(), self.message.as_str().into());
-            error.extend(self.json.clone());
+            error.extend(self.json.as_ref().clone());
             error.insert("status".into(), self.code.into());
             // Who cannot be told has the status still.
             let _ = say(json!({ "result": "failed", "error": error }).to_string());
@@ -120,6 +126,8 @@ impl From<Error> for Failure {
         let code = match (error.kind(), error.errno()) {
             (ErrorKind::Start | ErrorKind::Timeout, _) => u8::try_from(error.exit_status()).unwrap_or(code::FAILED),
             (_, Some(libc::EPERM | libc::EACCES)) => code::NOT_PERMITTED,
+            (_, Some(libc::ENOENT)) if error.step() == Step::Execute => code::NOT_INSTALLED,
+            (ErrorKind::PidFile, Some(libc::ENOENT | libc::ENOTDIR)) => code::NOT_CONFIGURED,
             (ErrorKind::Usage, _) => code::MISUSED,
             (ErrorKind::Option, _) => code::NOT_CONFIGURED,
             _ => code::FAILED,
@@ -129,6 +137,6 @@ impl From<Error> for Failure {
         let value = error.with_subject(|subject| String::from_utf8_lossy(subject).into_owned());
         json.insert("value".into(), value.into());
         json.insert("errno".into(), error.errno().into());
-        Self { json, signal: error.signal(), ..Self::new(code, error.to_string()) }
+        Self { json: Box::new(json), signal: error.signal(), ..Self::new(code, error.to_string()) }
     }
 }

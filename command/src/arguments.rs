@@ -1,6 +1,7 @@
 //! A command line, read by the table in `options`.
 
 use crate::answer::Failure;
+use crate::help;
 use crate::options::{COMMANDS, Command, FLAGS, Flag, Word};
 use lexopt::{Arg, Parser};
 use std::ffi::{OsStr, OsString};
@@ -22,9 +23,11 @@ impl Arguments {
         while let Some(argument) = parser.next().map_err(|error| read.misused(&error.to_string()))? {
             match argument {
                 Arg::Value(operand) => {
-                    // Behind a program's name all is its own.
                     read.operands.push(operand);
-                    read.operands.extend(parser.raw_args().map_err(|error| read.misused(&error.to_string()))?);
+                    // Behind a program's name all is its own.
+                    if read.word.executes() {
+                        read.operands.extend(parser.raw_args().map_err(|error| read.misused(&error.to_string()))?);
+                    }
                 }
                 Arg::Short(short) => read.take(&mut parser, |flag| flag.short == Some(short), &format!("-{short}"))?,
                 Arg::Long(long) => {
@@ -59,12 +62,17 @@ impl Arguments {
         Failure::misused(format!("{} {why}; see `daemonctx help {0}`", self.word.name))
     }
 
-    pub(crate) fn command(&self) -> Command {
-        self.word.command
+    /// That options which say more about others are not said without one of those.
+    pub(crate) fn need(&self, others: &[&str], options: &[&str]) -> Result<(), Failure> {
+        let is_there = others.iter().any(|other| self.has(other));
+        match options.iter().find(|option| self.has(option) && !is_there) {
+            Some(option) => Err(self.misused(&format!("--{option}: only with --{}", others.join(" or --")))),
+            None => Ok(()),
+        }
     }
 
-    pub(crate) fn word(&self) -> &'static Word {
-        self.word
+    pub(crate) fn command(&self) -> Command {
+        self.word.command
     }
 
     pub(crate) fn has(&self, long: &str) -> bool {
@@ -97,7 +105,7 @@ impl Arguments {
 fn read_command(parser: &mut Parser) -> Result<&'static Word, Failure> {
     let misused = |why: String| Failure::misused(format!("{why}; see `daemonctx help`"));
     match parser.next().map_err(|error| misused(error.to_string()))? {
-        None => Ok(word_of(Command::Help)),
+        None => Err(help::no_command()),
         Some(Arg::Long("help") | Arg::Short('h')) => Ok(word_of(Command::Help)),
         Some(Arg::Long("version") | Arg::Short('V')) => Ok(word_of(Command::Version)),
         Some(Arg::Value(name)) => COMMANDS

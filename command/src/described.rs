@@ -5,7 +5,8 @@ use crate::arguments::Arguments;
 use crate::place::Place;
 use crate::program;
 use crate::schedule::seconds;
-use daemonctx::{Daemon, Detach, Executable, Groups, Readiness, Respawn, Stream};
+use crate::streams::streams;
+use daemonctx::{Daemon, Detach, Executable, Groups, Readiness, Respawn};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -25,9 +26,11 @@ impl Described {
         let variables = variables(arguments)?;
         let root = arguments.get("chroot").map(Path::new);
         let name = arguments.operands.first().map_or(OsStr::new(""), OsString::as_os_str);
-        let search_path = program::search_path(&variables, !arguments.has("clean-env"));
+        let inherits = !arguments.has("clean-env") && !arguments.all("unset").any(|name| name == "PATH");
+        let search_path = program::search_path(&variables, inherits);
         let program = program::find(name, search_path.as_deref(), root)?;
         let mut daemon = daemon(arguments, place)?;
+        streams(&mut daemon, arguments, detach)?;
         daemon.detach(detach);
         let mut executable = Executable::new(&program)?;
         for argument in &arguments.operands {
@@ -63,7 +66,6 @@ fn daemon(arguments: &Arguments, place: &Place) -> Result<Daemon, Failure> {
         daemon.keep_descriptor(number)?;
     }
     owner(&mut daemon, arguments)?;
-    streams(&mut daemon, arguments)?;
     Ok(daemon)
 }
 
@@ -90,20 +92,15 @@ fn owner(daemon: &mut Daemon, arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-fn streams(daemon: &mut Daemon, arguments: &Arguments) -> Result<(), Failure> {
-    let stream = |long| arguments.get(long).map_or_else(Stream::null, Stream::file);
-    daemon.stdin(stream("stdin"))?.stdout(stream("stdout"))?.stderr(stream("stderr"))?;
-    Ok(())
-}
-
 /// What is before the first `at`, and what is behind it, if it is there.
-fn split(text: &OsStr, at: u8) -> (&OsStr, Option<&OsStr>) {
+pub(crate) fn split(text: &OsStr, at: u8) -> (&OsStr, Option<&OsStr>) {
     let mut parts = text.as_bytes().splitn(2, |byte| *byte == at).map(OsStr::from_bytes);
     (parts.next().unwrap_or_default(), parts.next())
 }
 
-fn mode(text: &str) -> Option<u32> {
-    u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777)
+pub(crate) fn mode(text: &str) -> Option<u32> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    u32::from_str_radix(text, 8).ok().filter(|mode| is_number && *mode <= 0o777)
 }
 
 /// What `--env` says, in its order.
@@ -140,6 +137,9 @@ fn readiness(daemon: &mut Daemon, executable: &mut Executable, arguments: &Argum
         _ => None,
     };
     let readiness = arguments.read_as("notify", read)?.unwrap_or_default();
+    if let Readiness::Newline(number) = readiness {
+        check_ready_descriptor(arguments, number)?;
+    }
     executable.readiness(readiness);
     let timeout = arguments.read_as("ready-timeout", seconds)?.unwrap_or(Duration::from_secs(30));
     let timeout = Some(timeout).filter(|time| !time.is_zero());
@@ -152,7 +152,17 @@ fn readiness(daemon: &mut Daemon, executable: &mut Executable, arguments: &Argum
     Ok(())
 }
 
+/// The descriptor that the program is to write to is its own, and nothing else's.
+fn check_ready_descriptor(arguments: &Arguments, number: i32) -> Result<(), Failure> {
+    let is = |fd: &OsStr| fd.to_str().and_then(|fd| fd.parse().ok()) == Some(number);
+    if number < 0 || arguments.all("keep-fd").any(is) {
+        return Err(arguments.misused(&format!("--notify fd:{number}: a descriptor that is not kept")));
+    }
+    Ok(())
+}
+
 fn respawn(arguments: &Arguments) -> Result<Option<Respawn>, Failure> {
+    arguments.need(&["respawn"], &["respawn-delay", "respawn-limit"])?;
     let usual = Respawn::default();
     let delay = arguments.read_as("respawn-delay", seconds)?.unwrap_or(usual.delay);
     let limit = arguments.read_as("respawn-limit", |text| text.parse().ok())?;

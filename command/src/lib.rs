@@ -6,7 +6,9 @@
 //!
 //! `options` is the table of everything that can be said, `arguments` reads a command line by it, `help` and `completions` show it.
 //! `start`, `stop`, `reload` and `status` are the commands, `described` makes a daemon of the options, `program` finds
-//! what is executed, `schedule` is `--retry`, `priority` the nice value, `place` where pid files are. `tree` and `cgroup` find what belongs to a daemon, `process` and `logged` what there is to see of it.
+//! what is executed, `schedule` is `--retry`, `priority` the nice value, `place` where pid files are. `tree` and `cgroup`
+//! find what belongs to a daemon, `holders` who has its pid file; `process`, `sockets` and `logged` what there is to see of
+//! it, which `look` shows to people: on a `screen`, whatever that can, with `time` in words.
 //! `answer` is what a command says at its end: text, JSON, exit code. `sys` has the few system calls.
 
 #![deny(unsafe_code)]
@@ -17,7 +19,9 @@ mod cgroup;
 mod completions;
 mod described;
 mod help;
+mod holders;
 mod logged;
+mod look;
 mod options;
 mod place;
 mod priority;
@@ -25,10 +29,14 @@ mod process;
 mod program;
 mod reload;
 mod schedule;
+mod screen;
+mod sockets;
 mod start;
 mod status;
 mod stop;
+mod streams;
 mod sys;
+mod time;
 mod tree;
 
 use answer::{Answer, Failure};
@@ -40,11 +48,12 @@ use std::ffi::OsString;
 ///
 /// `run` and the daemon's side of a start do not come back: they become another program.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
-    let mut arguments = arguments.into_iter();
-    drop(arguments.next());
-    let arguments = match Arguments::read(arguments) {
+    let words: Vec<_> = arguments.into_iter().skip(1).collect();
+    // What is wrong may stand before it.
+    let json = words.iter().take_while(|word| *word != "--").any(|word| word == "--json");
+    let arguments = match Arguments::read(words.into_iter()) {
         Ok(arguments) => arguments,
-        Err(failure) => return failure.print(false),
+        Err(failure) => return failure.print(json),
     };
     match answer(&arguments) {
         Ok(answer) => answer.print(arguments.has("json"), arguments.has("quiet")),

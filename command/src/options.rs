@@ -60,13 +60,19 @@ pub(crate) const COMMANDS: &[Word] = &[
         bit: STOP,
         help: "End the daemon, and wait until it is gone",
     },
-    Word { command: Command::Restart, name: "restart", operands: PROGRAM, bit: RESTART, help: "Stop, then start" },
+    Word {
+        command: Command::Restart,
+        name: "restart",
+        operands: PROGRAM,
+        bit: RESTART,
+        help: "Stop the daemon, then start it",
+    },
     Word {
         command: Command::TryRestart,
         name: "try-restart",
         operands: PROGRAM,
         bit: TRY_RESTART,
-        help: "The same if it runs, nothing if it does not",
+        help: "Restart the daemon if it runs; do nothing if it does not",
     },
     Word {
         command: Command::Reload,
@@ -99,6 +105,13 @@ pub(crate) const COMMANDS: &[Word] = &[
     Word { command: Command::Help, name: "help", operands: "[COMMAND]", bit: OTHERS, help: "Explain a command" },
     Word { command: Command::Version, name: "version", operands: "", bit: OTHERS, help: "Print the version" },
 ];
+
+impl Word {
+    /// Whether the operands are a program and its arguments.
+    pub(crate) fn executes(&self) -> bool {
+        self.bit & EXECUTES != 0
+    }
+}
 
 /// What a value is, for those who complete it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -248,7 +261,14 @@ pub(crate) const FLAGS: &[Flag] = &[
     ),
     value(SURROUNDINGS, "nice", "NUMBER", Kind::Free, EXECUTES, "How much to add to the nice value: -20 to 19"),
     switch(SURROUNDINGS, "no-core", EXECUTES, "No core files, which may hold secrets"),
-    value(STREAMS, "stdin", "FILE", Kind::File, EXECUTES, "Where standard input comes from; /dev/null unless given"),
+    value(
+        STREAMS,
+        "stdin",
+        "FILE",
+        Kind::File,
+        EXECUTES,
+        "Where standard input comes from; /dev/null unless given, and what it is in run",
+    ),
     short(
         'o',
         value(
@@ -257,10 +277,20 @@ pub(crate) const FLAGS: &[Flag] = &[
             "FILE",
             Kind::File,
             EXECUTES,
-            "The file that standard output is appended to; /dev/null unless given",
+            "The file that standard output is appended to; /dev/null unless given, and what it is in run",
         ),
     ),
-    short('e', value(STREAMS, "stderr", "FILE", Kind::File, EXECUTES, "The same for standard error")),
+    short(
+        'e',
+        value(
+            STREAMS,
+            "stderr",
+            "FILE",
+            Kind::File,
+            EXECUTES,
+            "The file that standard error is appended to; /dev/null unless given",
+        ),
+    ),
     switch(STREAMS, "truncate", EXECUTES, "Empty these files at first instead of appending to them"),
     value(
         STREAMS,
@@ -333,7 +363,7 @@ pub(crate) const FLAGS: &[Flag] = &[
         "HOW",
         Kind::Words(&["exec", "running:SECONDS", "fd:NUMBER", "systemd"]),
         STARTS,
-        "Ready as soon as it runs (exec, the default); when it has run for so long (running:SECONDS); when it writes a newline to a descriptor, 3 unless given (fd, fd:NUMBER); when it sends READY=1 to $NOTIFY_SOCKET (systemd)",
+        "What makes it ready: that it is executed (exec, the default); that it has run for so long (running:SECONDS); that it writes a newline to a descriptor, 3 unless given (fd, fd:NUMBER); that it sends READY=1 to $NOTIFY_SOCKET (systemd)",
     ),
     short(
         't',
@@ -349,8 +379,8 @@ pub(crate) const FLAGS: &[Flag] = &[
     switch(
         KEEPING,
         "tree",
-        STARTS | STOP,
-        "start: have all processes of the daemon found later, also those that detach themselves, by a control group of its own where that can be made, else by a process that stays and keeps them. stop: end all of them; where start said so, that is done anyway",
+        STARTS,
+        "All processes of the daemon are found later, also those that detach themselves, and are ended with it; by a control group of its own where that can be made, else by a process that stays and keeps them",
     ),
     switch(
         KEEPING,
@@ -358,14 +388,21 @@ pub(crate) const FLAGS: &[Flag] = &[
         STARTS,
         "Start the program again when it fails, by a process that stays and watches it; not after stop",
     ),
-    value(KEEPING, "respawn-delay", "SECONDS", Kind::Free, STARTS, "How long to wait before that; 1 unless given"),
+    value(
+        KEEPING,
+        "respawn-delay",
+        "SECONDS",
+        Kind::Free,
+        STARTS,
+        "How long to wait before it is started again; 1 unless given",
+    ),
     value(
         KEEPING,
         "respawn-limit",
         "NUMBER",
         Kind::Free,
         STARTS,
-        "How often, before giving up; a program that has run for a minute begins anew. 5 unless given, 0 for always",
+        "How often it is started again before giving up; 5 unless given, 0 for always. A program that has run for a minute begins anew",
     ),
     short(
         'R',
@@ -375,9 +412,10 @@ pub(crate) const FLAGS: &[Flag] = &[
             "SCHEDULE",
             Kind::Words(&["TERM/30/KILL/5", "TERM/5/KILL/5", "30"]),
             STOPS,
-            "Signals and seconds to wait after each, such as TERM/30/KILL/5, which is the default; a single number is TERM/NUMBER/KILL/NUMBER",
+            "Signals and seconds to wait after each, such as TERM/30/KILL/5, which is the default; a single number is TERM/NUMBER/KILL/NUMBER, forever any time, and 5 seconds follow a last signal",
         ),
     ),
+    switch(ENDING, "tree", STOP, "End all processes that belong to it, too; done anyway where start --tree was said"),
     short('s', value(ENDING, "signal", "SIGNAL", Kind::Signal, RELOAD, "The signal to send, HUP unless given")),
     value(
         SAYING,

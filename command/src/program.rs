@@ -2,9 +2,11 @@
 
 use crate::answer::{Failure, code};
 use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Where execvp(3) looks when there is no `PATH`.
 const USUAL: &str = "/bin:/usr/bin";
@@ -40,19 +42,51 @@ enum Look {
 /// Whether the daemon's user may execute it is seen when it tries.
 fn look(path: &Path, root: Option<&Path>) -> Look {
     const ANYBODY_EXECUTES: u32 = 0o111;
-    match outside(path, root).metadata() {
+    let found = match root {
+        Some(root) => outside(path, root),
+        None => Ok(path.to_owned()),
+    };
+    match found.and_then(fs::metadata) {
         Ok(found) if found.is_file() && found.permissions().mode() & ANYBODY_EXECUTES != 0 => Look::Executable,
-        Ok(_) => Look::Other,
-        Err(_) => Look::Missing,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Look::Missing,
+        // A directory that may not be searched, and whatever else execve(2) would stumble over.
+        _ => Look::Other,
     }
 }
 
-/// What a path inside the new root is called from here.
-fn outside(path: &Path, root: Option<&Path>) -> PathBuf {
-    match root {
-        Some(root) => root.join(path.strip_prefix("/").unwrap_or(path)),
-        None => path.to_owned(),
+/// What a path inside the new root is called from here. Links lead where they will lead inside: busybox's are absolute.
+fn outside(path: &Path, root: &Path) -> io::Result<PathBuf> {
+    /// As many as the kernel follows (path_resolution(7)).
+    const LINKS: u32 = 40;
+    let mut links = 0;
+    let mut inside = PathBuf::new();
+    let mut rest: Vec<OsString> = components(path);
+    while let Some(name) = rest.pop() {
+        if name == ".." {
+            inside.pop();
+            continue;
+        }
+        let here = root.join(&inside).join(&name);
+        let Ok(target) = fs::read_link(&here) else {
+            inside.push(name);
+            continue;
+        };
+        links += 1;
+        if links > LINKS {
+            return Err(io::Error::from_raw_os_error(libc::ELOOP));
+        }
+        if target.has_root() {
+            inside.clear();
+        }
+        rest.extend(components(&target));
     }
+    Ok(root.join(inside))
+}
+
+/// The names in a path, the last first.
+fn components(path: &Path) -> Vec<OsString> {
+    let names = path.components().filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir));
+    names.rev().map(|part| part.as_os_str().to_owned()).collect()
 }
 
 /// The daemon has another working directory.
@@ -76,4 +110,29 @@ fn not_executable(path: &Path) -> Failure {
 pub(crate) fn search_path(set: &[(OsString, OsString)], inherits: bool) -> Option<OsString> {
     let said = set.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone());
     said.or_else(|| std::env::var_os("PATH").filter(|_| inherits))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{components, outside};
+    use std::os::unix::fs::symlink;
+    use std::path::{Path, PathBuf};
+
+    #[test]
+    fn links_lead_inside() {
+        let root = std::env::temp_dir().join(format!("daemonctx-program-{}", std::process::id()));
+        let made = std::fs::create_dir_all(root.join("usr/bin"))
+            .and_then(|()| symlink("/usr/bin", root.join("bin")))
+            .and_then(|()| symlink("/usr/bin/../bin/busybox", root.join("usr/bin/sh")))
+            .and_then(|()| symlink("../../../../../etc/passwd", root.join("up")))
+            .and_then(|()| symlink("/loop", root.join("loop")));
+        assert!(made.is_ok());
+        let of = |path: &str| outside(Path::new(path), &root).ok();
+        assert_eq!(of("/bin/sh"), Some(root.join("usr/bin/busybox")));
+        assert_eq!(of("/up"), Some(root.join("etc/passwd")));
+        assert_eq!(of("/../../bin"), Some(root.join("usr/bin")));
+        assert_eq!(of("/loop"), None);
+        assert!(std::fs::remove_dir_all(&root).is_ok());
+        assert_eq!(components(&PathBuf::from("/a/./../b")), ["b", "..", "a"]);
+    }
 }

@@ -11,10 +11,14 @@ pub(crate) fn reload(arguments: &Arguments) -> Result<Answer, Failure> {
     let name = &place.name;
     let signal = arguments.read_as("signal", schedule::signal)?.unwrap_or(libc::SIGHUP);
     let Some(daemon) = file.running()? else {
-        return Err(Failure::new(code::NOT_RUNNING, "does not run").of(name));
+        return Err(does_not_run(name));
     };
     let dry = arguments.has("dry-run");
-    daemon.signal(if dry { 0 } else { signal })?;
+    match daemon.signal(if dry { 0 } else { signal }) {
+        // It has ended meanwhile.
+        Err(error) if error.errno() == Some(libc::ESRCH) => return Err(does_not_run(name)),
+        sent => sent?,
+    }
     let (called, pid) = (schedule::name(signal), daemon.pid());
     let text = if dry {
         format!("{name}: would send {called} to PID {pid}")
@@ -24,4 +28,8 @@ pub(crate) fn reload(arguments: &Arguments) -> Result<Answer, Failure> {
     let result = if dry { "would_signal" } else { "signalled" };
     let json = json!({ "result": result, "dry_run": dry, "name": name, "pid": pid, "signal": called });
     Ok(Answer::new(text, json))
+}
+
+fn does_not_run(name: &str) -> Failure {
+    Failure::new(code::NOT_RUNNING, "does not run").of(name)
 }

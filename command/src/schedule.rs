@@ -14,11 +14,13 @@ pub(crate) struct Step {
 pub(crate) struct Schedule(pub(crate) Vec<Step>);
 
 const SECONDS: f64 = 1e9;
+/// After the last signal.
+const LAST: Duration = Duration::from_secs(5);
 
 impl Default for Schedule {
     /// TERM/30/KILL/5
     fn default() -> Self {
-        Self::simple(Duration::from_secs(30), Duration::from_secs(5))
+        Self::simple(Duration::from_secs(30), LAST)
     }
 }
 
@@ -28,7 +30,8 @@ impl Schedule {
         Self(vec![step(libc::SIGTERM, first), step(libc::SIGKILL, then)])
     }
 
-    /// `SIGNAL/SECONDS/SIGNAL/SECONDS…`, or one number; `forever` stands for any time. The last signal may be without a time.
+    /// `SIGNAL/SECONDS/SIGNAL/SECONDS…`, or one number; `forever` stands for any time. The last signal may be without a time:
+    /// none is too short for a process to end.
     pub(crate) fn read(text: &str) -> Option<Self> {
         if let Some(time) = seconds(text) {
             return Some(Self::simple(time, time));
@@ -39,7 +42,7 @@ impl Schedule {
             let wait = match words.next() {
                 Some("forever") => None,
                 Some(time) => Some(seconds(time)?),
-                None => Some(Duration::ZERO),
+                None => Some(LAST),
             };
             steps.push(Step { signal: signal(word)?, wait });
         }
@@ -124,7 +127,7 @@ mod tests {
         assert_eq!(steps("TERM/30/KILL/5"), Some(vec![(15, Some(30.0)), (9, Some(5.0))]));
         assert_eq!(steps("0.5"), Some(vec![(15, Some(0.5)), (9, Some(0.5))]));
         assert_eq!(steps("-QUIT/forever"), Some(vec![(3, None)]));
-        assert_eq!(steps("2/1/9"), Some(vec![(2, Some(1.0)), (9, Some(0.0))]));
+        assert_eq!(steps("2/1/9"), Some(vec![(2, Some(1.0)), (9, Some(5.0))]));
         for wrong in
             ["", "/", "TERM/", "TERM/x", "NONE/1", "1e9", "inf", "nan", "-1/1/x/2", "99/1", "TERM/30/", "TERM//KILL"]
         {

@@ -1,13 +1,14 @@
 //! `start`, `restart`, `try-restart` and `run`.
 
-use crate::answer::{Answer, Failure};
+use crate::answer::{Answer, Failure, code};
 use crate::arguments::Arguments;
 use crate::cgroup::{Group, Inside};
 use crate::described::{Described, command_line};
+use crate::holders;
 use crate::place::Place;
 use crate::priority;
-use crate::stop::Stop;
-use daemonctx::{Detach, Error, ErrorKind, parts};
+use crate::stop::{Stop, holders_of, left_behind};
+use daemonctx::{Detach, Error, ErrorKind, PidFile, parts};
 use serde_json::{Value, json};
 use std::time::Instant;
 
@@ -17,6 +18,7 @@ pub(crate) fn start(arguments: &Arguments) -> Result<Answer, Failure> {
     if arguments.has("dry-run") {
         return preview(arguments, &place, &described, "would_start", "would start");
     }
+    described.nice.map_or(Ok(()), priority::add)?;
     begin(arguments, &place, described, "started", Instant::now())
 }
 
@@ -29,6 +31,7 @@ pub(crate) fn restart(arguments: &Arguments) -> Result<Answer, Failure> {
         return preview(arguments, &place, &described, "would_restart", "would stop, then start");
     }
     check(&described)?;
+    described.nice.map_or(Ok(()), priority::add)?;
     let stopped = place.pid_file.as_ref().map(|file| Stop::new(arguments, &place, file)?.stop()).transpose()?;
     let ran = stopped.is_some_and(|stopped| stopped.was_running());
     begin(arguments, &place, described, if ran { "restarted" } else { "started" }, begun)
@@ -74,7 +77,6 @@ fn begin(
     result: &str,
     begun: Instant,
 ) -> Result<Answer, Failure> {
-    described.nice.map_or(Ok(()), priority::add)?;
     let group = group(arguments, place, &mut described);
     parts::block_only(&[libc::SIGINT, libc::SIGQUIT, libc::SIGTERM])?;
     let launched = described.daemon.launch(&described.executable);
@@ -86,7 +88,7 @@ fn begin(
     }
     match ready {
         Ok(pid) => Ok(started(place, pid, result, begun)),
-        Err(error) => runs_already(place, &error).ok_or_else(|| Failure::from(error).of(&place.name)),
+        Err(error) => runs_already(place, &error).ok_or_else(|| refused(place, error)),
     }
 }
 
@@ -95,10 +97,10 @@ fn group(arguments: &Arguments, place: &Place, described: &mut Described) -> Opt
     if !arguments.has("tree") {
         return None;
     }
-    let entered = Group::make(&place.name).map(Group::enter);
+    let entered = Group::make(&place.name, place.pid_file.as_ref().map(PidFile::path)).map(Group::enter);
     match entered {
         Ok(Ok(inside)) => return Some(inside),
-        Ok(Err((group, _))) => group.remove(),
+        Ok(Err((group, _))) => drop(group.remove()),
         Err(_) => {}
     }
     described.executable.keep_together(true);
@@ -117,12 +119,29 @@ fn started(place: &Place, pid: i32, result: &str, begun: Instant) -> Answer {
     Answer::new(text, json)
 }
 
-/// A daemon that runs already is what was wanted. One that is being started may still fail: nobody can say so yet.
+/// A daemon that runs already is what was wanted. One that is being started may still fail: nobody can say so yet. The PID in a
+/// file that somebody holds may be that of a daemon which is gone.
 fn runs_already(place: &Place, error: &Error) -> Option<Answer> {
-    let pid = error.holder().filter(|_| error.kind() == ErrorKind::AlreadyRunning)?;
+    error.holder().filter(|_| error.kind() == ErrorKind::AlreadyRunning)?;
+    let pid = place.pid_file.as_ref()?.running().ok()??.pid();
     let text = format!("{}: runs already, PID {pid}", place.name);
     let json = json!({ "result": "already_running", "name": place.name, "pid": pid, "pidfile": pid_file(place) });
     Some(Answer::new(text, json))
+}
+
+/// Why it was not started. Where the file names a daemon that is gone, somebody else holds it: no start, which writes its own.
+fn refused(place: &Place, error: Error) -> Failure {
+    let gone = error.holder().and(place.pid_file.as_ref());
+    let Some(file) = gone.filter(|_| error.kind() == ErrorKind::AlreadyRunning) else {
+        return Failure::from(error).of(&place.name);
+    };
+    let holders = holders::of(file.path());
+    let again = holders
+        .iter()
+        .find(|holder| holders::is_keeper(holder))
+        .map(|keeper| format!("it has failed and is about to be started again, by PID {}", keeper.pid));
+    let why = again.unwrap_or_else(|| left_behind(file, &holders_of(file)));
+    Failure::new(code::FAILED, format!("start failed: {why}")).of(&place.name)
 }
 
 fn pid_file(place: &Place) -> Option<String> {
@@ -139,7 +158,7 @@ fn preview(
     match described.daemon.check() {
         Err(error) if error.kind() == ErrorKind::AlreadyRunning && result != "would_run" => {
             if result == "would_start" {
-                return runs_already(place, &error).ok_or_else(|| Failure::from(error).of(&place.name));
+                return runs_already(place, &error).ok_or_else(|| refused(place, error));
             }
         }
         checked => checked?,

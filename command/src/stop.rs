@@ -2,13 +2,15 @@
 
 use crate::answer::{Answer, Failure, code};
 use crate::arguments::Arguments;
+use crate::holders;
 use crate::place::Place;
 use crate::schedule::{self, Schedule};
-use crate::tree::{self, Tree};
+use crate::tree::{Tree, is_stopped};
+use daemonctx::parts::Process;
 use daemonctx::{PidFile, Running, Status};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub(crate) fn stop(arguments: &Arguments) -> Result<Answer, Failure> {
     let (place, file) = Place::of_daemon(arguments)?;
@@ -31,8 +33,15 @@ pub(crate) struct Stopped {
     /// The signal that it ended after.
     by: Option<i32>,
     others: BTreeSet<i32>,
+    /// Those it has left that still hold its pid file.
+    left: BTreeSet<i32>,
     begun: Instant,
 }
+
+/// How often to look for some of the tree that were not seen.
+const ROUNDS: u32 = 10;
+/// How long those that a daemon has left may take to see that it is gone.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 impl<'a> Stop<'a> {
     pub(crate) fn new(arguments: &Arguments, place: &'a Place, file: &'a PidFile) -> Result<Self, Failure> {
@@ -42,13 +51,27 @@ impl<'a> Stop<'a> {
 
     pub(crate) fn stop(&self) -> Result<Stopped, Failure> {
         let begun = Instant::now();
-        let Some(daemon) = self.daemon()? else { return self.clear_up(begun) };
+        for _ in 0..ROUNDS {
+            if let Some(daemon) = self.daemon()? {
+                return self.stop_running(&daemon, begun);
+            }
+            if let Some(others) = self.clear_up()? {
+                return Ok(Stopped { pid: None, by: None, others, left: BTreeSet::new(), begun });
+            }
+        }
+        Err(Failure::new(code::FAILED, "stop failed: it is started again and again").of(&self.place.name))
+    }
+
+    fn stop_running(&self, daemon: &Running, begun: Instant) -> Result<Stopped, Failure> {
+        // Checked first: who may not end the daemon ends nothing of it.
+        daemon.signal(0).or_else(|error| if error.errno() == Some(libc::ESRCH) { Ok(()) } else { Err(error) })?;
         let tree = Tree::of(daemon.pid(), self.file.path(), self.all);
         tree.announce_end();
-        let by = self.end(&daemon)?;
+        let by = self.end(daemon)?;
         let others = self.end_tree(tree)?;
+        let left = self.wait_for_holders()?;
         self.remove_file();
-        Ok(Stopped { pid: Some(daemon.pid()), by: Some(by), others, begun })
+        Ok(Stopped { pid: Some(daemon.pid()), by: Some(by), others, left, begun })
     }
 
     fn daemon(&self) -> Result<Option<Running>, Failure> {
@@ -64,10 +87,7 @@ impl<'a> Stop<'a> {
     /// Sends the signals in their order until it has ended; the one that it ended after.
     fn end(&self, daemon: &Running) -> Result<i32, Failure> {
         for step in &self.schedule.0 {
-            match daemon.signal(step.signal) {
-                Err(error) if error.errno() == Some(libc::ESRCH) => {}
-                sent => sent?,
-            }
+            send(daemon, step.signal)?;
             if daemon.wait(step.wait)? {
                 return Ok(step.signal);
             }
@@ -78,42 +98,62 @@ impl<'a> Stop<'a> {
     }
 
     /// Ends what the daemon has left; who that was.
-    fn end_tree(&self, tree: Tree) -> Result<BTreeSet<i32>, Failure> {
+    fn end_tree(&self, mut tree: Tree) -> Result<BTreeSet<i32>, Failure> {
         if !tree.is_wanted() {
             return Ok(BTreeSet::new());
         }
         let others = tree.processes();
-        let left = tree.end(&self.schedule);
+        let mut left = BTreeSet::new();
+        for _ in 0..ROUNDS {
+            left = tree.end(&self.schedule);
+            if !left.is_empty() {
+                break;
+            }
+            left = tree.clear_away();
+            if left.is_empty() {
+                break;
+            }
+        }
         if !left.is_empty() {
             let message = format!("stop failed: PID {}: still there", numbers(&left));
             return Err(Failure::new(code::FAILED, message).of(&self.place.name));
         }
-        tree.clear_away();
         Ok(others)
     }
 
-    /// The daemon does not run. What it has left may.
-    fn clear_up(&self, begun: Instant) -> Result<Stopped, Failure> {
-        let holders = match self.file.status()? {
-            Status::Starting => tree::holders(self.file.path()),
-            _ => BTreeSet::new(),
-        };
+    /// The daemon does not run. What it has left may: who that was. Nothing where it has been started again meanwhile.
+    fn clear_up(&self) -> Result<Option<BTreeSet<i32>>, Failure> {
         let mut others = BTreeSet::new();
-        if !holders.is_empty() {
+        let status = self.file.status()?;
+        if status == Status::Starting {
             let tree = Tree::of_holders(self.file.path(), self.all);
-            if !tree.is_wanted() {
-                let message = format!(
-                    "stop failed: {}: held by PID {}, which the daemon has left; --tree ends that too",
-                    self.file.path().to_string_lossy(),
-                    numbers(&holders)
-                );
-                return Err(Failure::new(code::FAILED, message).of(&self.place.name));
-            }
             tree.announce_end();
             others = self.end_tree(tree)?;
+            let left = self.wait_for_holders()?;
+            if !left.is_empty() {
+                let held = left_behind(self.file, &left);
+                return Err(Failure::new(code::FAILED, format!("stop failed: {held}")).of(&self.place.name));
+            }
         }
         self.remove_file();
-        Ok(Stopped { pid: None, by: None, others, begun })
+        Ok((!matches!(status, Status::Running(_))).then_some(others))
+    }
+
+    /// Waits for those that the daemon has left and that still hold its pid file: most are about to end themselves. Those that do
+    /// not are given back; no new daemon can be started beside them.
+    fn wait_for_holders(&self) -> Result<BTreeSet<i32>, Failure> {
+        let deadline = Instant::now() + PATIENCE;
+        while self.file.status()? == Status::Starting {
+            let holders = holders_of(self.file);
+            let left = deadline.saturating_duration_since(Instant::now());
+            let first = holders.first().and_then(|pid| Process::open(*pid).ok().flatten());
+            match first {
+                Some(first) if !left.is_zero() => drop(first.wait(Some(left))),
+                // One that may not be seen cannot be waited for either.
+                _ => return Ok(holders),
+            }
+        }
+        Ok(BTreeSet::new())
     }
 
     /// What a killed daemon leaves; one that cannot be removed is stale, and blocks nothing.
@@ -155,9 +195,13 @@ impl Stopped {
             1 => " and a process that it left".to_owned(),
             count => format!(" and {count} processes that it left"),
         };
+        let left = match self.left.is_empty() {
+            true => String::new(),
+            false => format!("; PID {}, which it left, holds its pid file (--tree ends that too)", numbers(&self.left)),
+        };
         let text = match (self.pid, self.by) {
-            (Some(pid), Some(libc::SIGKILL)) => format!("{name}: killed, PID {pid}{others}"),
-            (Some(pid), _) => format!("{name}: stopped, PID {pid}{others}"),
+            (Some(pid), Some(libc::SIGKILL)) => format!("{name}: killed, PID {pid}{others}{left}"),
+            (Some(pid), _) => format!("{name}: stopped, PID {pid}{others}{left}"),
             (None, _) if !self.others.is_empty() => format!("{name}: did not run; stopped what it left"),
             (None, _) => format!("{name}: does not run"),
         };
@@ -172,9 +216,38 @@ impl Stopped {
             "pidfile": place.pid_file.as_ref().map(|file| file.path().to_string_lossy()),
             "signal": self.by.map(schedule::name),
             "others": self.others.iter().collect::<Vec<_>>(),
+            "left": self.left.iter().collect::<Vec<_>>(),
             "seconds": self.begun.elapsed().as_secs_f64(),
         })
     }
+}
+
+/// Sends a signal; that the daemon has ended is seen by waiting. One that is stopped hears of no other until it goes on.
+fn send(daemon: &Running, signal: i32) -> Result<(), Failure> {
+    for signal in [signal, libc::SIGCONT] {
+        match daemon.signal(signal) {
+            Err(error) if error.errno() == Some(libc::ESRCH) => {}
+            sent => sent?,
+        }
+        if !is_stopped(daemon.pid()) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// That a daemon which does not run any more has left processes that hold its pid file.
+pub(crate) fn left_behind(file: &PidFile, holders: &BTreeSet<i32>) -> String {
+    format!(
+        "{}: held by PID {}, which the daemon has left; `daemonctx stop --tree` ends that too",
+        file.path().to_string_lossy(),
+        numbers(holders)
+    )
+}
+
+pub(crate) fn holders_of(file: &PidFile) -> BTreeSet<i32> {
+    let alive = holders::of(file.path()).into_iter().filter(|holder| !holder.has_ended());
+    alive.map(|holder| holder.pid).collect()
 }
 
 pub(crate) fn numbers(pids: &BTreeSet<i32>) -> String {

@@ -1,7 +1,125 @@
-//! A stub, to be replaced.
-#![allow(unsafe_code)]
-/// SAFETY: takes nothing.
+//! The few system calls that the standard library does not have.
+#![allow(unsafe_code, reason = "the one place for it")]
+
+use std::ffi::CStr;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Duration;
+
 pub(crate) fn is_root() -> bool {
-    // SAFETY: takes nothing.
+    // SAFETY: geteuid(2) takes nothing and cannot fail.
     unsafe { libc::geteuid() == 0 }
+}
+
+/// What a user is called, where the system knows.
+pub(crate) fn user_name(user: u32) -> Option<String> {
+    /// What glibc suggests, with room to spare; an entry that is longer is shown as a number.
+    const ROOM: usize = 4096;
+    let mut room = [0; ROOM];
+    let mut entry = MaybeUninit::<libc::passwd>::uninit();
+    let mut found = std::ptr::null_mut();
+    // SAFETY: `entry` and `room` are ours, of the sizes said, and outlive what points into them.
+    let failed = unsafe { libc::getpwuid_r(user, entry.as_mut_ptr(), room.as_mut_ptr(), ROOM, &mut found) };
+    if failed != 0 || found.is_null() {
+        return None;
+    }
+    // SAFETY: `found` is `entry`, filled in, and its name a C string in `room`.
+    let name = unsafe { CStr::from_ptr((*found).pw_name) };
+    Some(name.to_string_lossy().into_owned())
+}
+
+/// A moment on the local clock.
+#[derive(Debug)]
+pub(crate) struct LocalTime {
+    pub(crate) year: i64,
+    pub(crate) month: i64,
+    pub(crate) day: i64,
+    pub(crate) hour: i64,
+    pub(crate) minute: i64,
+    pub(crate) second: i64,
+    /// From Sunday, 0.
+    pub(crate) weekday: usize,
+    /// Seconds east of UTC.
+    pub(crate) offset: i64,
+    pub(crate) zone: String,
+}
+
+/// Of seconds since 1970.
+#[allow(clippy::useless_conversion, reason = "C's long is shorter elsewhere")]
+pub(crate) fn local_time(seconds: i64) -> Option<LocalTime> {
+    let time = libc::time_t::try_from(seconds).ok()?;
+    let mut broken = MaybeUninit::<libc::tm>::zeroed();
+    // SAFETY: both point to values of ours; the result is null, or `broken`, filled in.
+    let broken = unsafe { libc::localtime_r(&time, broken.as_mut_ptr()).as_ref() }?;
+    let zone = if broken.tm_zone.is_null() {
+        String::new()
+    } else {
+        // SAFETY: a C string that lives as long as the C library's time zones.
+        unsafe { CStr::from_ptr(broken.tm_zone) }.to_string_lossy().into_owned()
+    };
+    Some(LocalTime {
+        year: i64::from(broken.tm_year) + 1900,
+        month: i64::from(broken.tm_mon) + 1,
+        day: broken.tm_mday.into(),
+        hour: broken.tm_hour.into(),
+        minute: broken.tm_min.into(),
+        second: broken.tm_sec.into(),
+        weekday: usize::try_from(broken.tm_wday).unwrap_or_default(),
+        offset: broken.tm_gmtoff.into(),
+        zone,
+    })
+}
+
+/// The clock that processes' start times are read from: since boot, suspended or not.
+pub(crate) fn since_boot() -> Option<Duration> {
+    #[cfg(target_os = "linux")]
+    const CLOCK: libc::clockid_t = libc::CLOCK_BOOTTIME;
+    #[cfg(not(target_os = "linux"))]
+    const CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC;
+    let mut now = MaybeUninit::<libc::timespec>::uninit();
+    // SAFETY: `now` is ours; it is read only when it has been filled in.
+    let now = unsafe { (libc::clock_gettime(CLOCK, now.as_mut_ptr()) == 0).then(|| now.assume_init()) }?;
+    Some(Duration::new(u64::try_from(now.tv_sec).ok()?, u32::try_from(now.tv_nsec).ok()?))
+}
+
+/// How many of them make the second that `/proc` counts in.
+pub(crate) fn ticks_per_second() -> u64 {
+    const USUAL: u64 = 100;
+    // SAFETY: sysconf(3) takes a number and gives one.
+    let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    u64::try_from(ticks).ok().filter(|ticks| *ticks > 0).unwrap_or(USUAL)
+}
+
+/// How many columns a terminal has; nothing where that is none, or does not know.
+pub(crate) fn columns(terminal: BorrowedFd<'_>) -> Option<usize> {
+    let mut size = MaybeUninit::<libc::winsize>::zeroed();
+    // SAFETY: `size` is ours and of the type that this request fills in; all zeros are a valid one.
+    let size = unsafe {
+        let done = libc::ioctl(terminal.as_raw_fd(), libc::TIOCGWINSZ, size.as_mut_ptr());
+        (done == 0).then(|| size.assume_init())
+    }?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
+/// Waits until there is something to read, or nothing to come any more; false when `timeout` has passed first.
+pub(crate) fn wait_readable(fd: BorrowedFd<'_>, timeout: Duration) -> bool {
+    let mut wanted = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    let milliseconds = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: one descriptor to wait for, which is ours.
+    unsafe { libc::poll(&mut wanted, 1, milliseconds) > 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{local_time, since_boot, user_name};
+
+    #[test]
+    fn what_the_system_knows() {
+        assert_eq!(user_name(0).as_deref(), Some("root"));
+        assert_eq!(user_name(u32::MAX - 7), None);
+        assert!(since_boot() < since_boot());
+        // Wherever that is: the day before or after 1970 began.
+        let begin = local_time(0).map(|time| (time.year, time.weekday, time.second));
+        assert!(matches!(begin, Some((1969 | 1970, 3 | 4, 0))), "{begin:?}");
+    }
 }

@@ -1,66 +1,69 @@
 //! All that belongs to a daemon, and its end.
 //!
 //! What counts as the daemon's tree: the processes of its control group, where one was made for it; those below the process that
-//! keeps them together, where there is one; those below the daemon itself; and those of its session. The last two miss a process
-//! that has detached itself, which is what the first two are for.
+//! keeps them together, where there is one; those below the daemon itself, those of its session, and those that hold its pid file.
+//! The last three miss a process that has detached itself and closed what it had, which is what the first two are for.
 
 use crate::cgroup::Group;
-use crate::schedule::Schedule;
-use daemonctx::parts::Process;
+use crate::holders;
+use crate::process::Process;
+use crate::schedule::{Schedule, Step};
+use daemonctx::parts::Process as Held;
 use std::collections::BTreeSet;
-use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// What /proc says about who a process belongs to.
-#[derive(Clone, Copy, Debug)]
-struct Kin {
-    pid: i32,
-    parent: i32,
-    session: i32,
-    is_dead: bool,
-}
+/// How long a process that keeps others may take to see that they are gone.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Who forks and goes on is found when it is looked again.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Where to look for the processes of a daemon.
 #[derive(Debug, Default)]
 pub(crate) struct Tree {
     group: Option<Group>,
-    keeper: Option<Process>,
-    /// Known before its daemon ended.
-    known: BTreeSet<i32>,
+    keeper: Option<Held>,
+    /// Who is known to belong to it, held fast: a number alone could be somebody else's by the time that it is signalled.
+    known: Vec<Held>,
     session: Option<i32>,
+    daemon: Option<Held>,
 }
 
 impl Tree {
     /// What was made ready when the daemon was started, if anything was; with `all` also what can only be seen now.
     pub(crate) fn of(daemon: i32, pid_file: &Path, all: bool) -> Self {
-        let everybody = everybody();
-        let own = everybody.iter().find(|kin| kin.pid == daemon);
-        let keeper = own.map(|kin| kin.parent).filter(|parent| keeps(*parent, pid_file));
+        let everybody = Process::all();
+        let own = everybody.iter().find(|process| process.pid == daemon && !process.has_ended());
+        // By its name first: the daemon may have ended meanwhile and be about to be started again, or have the session leader of
+        // its start as parent still. Directly after the first start the keeper has no name yet.
+        let named = keeper_among(&holders::of(pid_file));
+        let keeper = named.or_else(|| own.and_then(|own| holders::keeper_of(own, pid_file)));
         let mut tree = Self {
-            group: Group::of_daemon(daemon),
-            keeper: keeper.and_then(|pid| Process::open(pid).ok().flatten()),
+            group: Group::made_for(pid_file, daemon),
+            keeper: keeper.and_then(open),
+            daemon: open(daemon),
             ..Self::default()
         };
         if all {
-            tree.known = below(&everybody, daemon);
-            // A session whose leader lives is somebody's who may have started other things in it.
-            let leader_lives =
-                |session| session != daemon && everybody.iter().any(|kin| kin.pid == session && !kin.is_dead);
-            tree.session = own.map(|kin| kin.session).filter(|session| *session > 1 && !leader_lives(*session));
+            tree.session = own.and_then(|own| session_of(own, &everybody));
+            tree.hold(&everybody, &below(&everybody, daemon));
+            let holders = holders::of(pid_file).into_iter().filter(|holder| holder.pid != daemon);
+            let holders: Vec<_> = holders.filter(|holder| !holders::is_keeper(holder)).collect();
+            tree.hold(&holders, &holders.iter().map(|holder| holder.pid).collect());
         }
         tree
     }
 
     /// Of a daemon that has ended and left processes that hold its pid file.
     pub(crate) fn of_holders(pid_file: &Path, all: bool) -> Self {
-        let holders = holders(pid_file);
-        let keeper = holders.iter().copied().find(|pid| keeps(*pid, pid_file));
-        let group = holders.iter().find_map(|pid| Group::of_daemon(*pid));
-        let keeper = keeper.and_then(|pid| Process::open(pid).ok().flatten());
-        let known = if all { holders } else { BTreeSet::new() };
-        Self { group, keeper, known, session: None }
+        let holders = holders::of(pid_file);
+        let keeper = keeper_among(&holders).and_then(open);
+        let group = holders.iter().find_map(|holder| Group::made_for(pid_file, holder.pid));
+        let mut tree = Self { group, keeper, ..Self::default() };
+        if all {
+            tree.hold(&holders, &holders.iter().map(|holder| holder.pid).collect());
+        }
+        tree
     }
 
     /// Whether there is anything besides the daemon itself to end.
@@ -76,64 +79,204 @@ impl Tree {
         }
     }
 
-    /// Everything that is alive, this process excepted.
+    /// Everything that is alive, this process and the one that keeps the others excepted.
     pub(crate) fn processes(&self) -> BTreeSet<i32> {
-        let everybody = everybody();
+        self.look(&Process::all())
+    }
+
+    fn look(&self, everybody: &[Process]) -> BTreeSet<i32> {
         let mut found = BTreeSet::new();
-        if let Some(keeper) = &self.keeper {
-            found.extend(below(&everybody, keeper.pid()));
+        let keeper = self.keeper.iter().filter(|keeper| is_alive(keeper)).map(Held::pid);
+        let known: BTreeSet<_> = self.known.iter().filter(|process| is_alive(process)).map(Held::pid).collect();
+        for ancestor in keeper.clone().chain(known.iter().copied()) {
+            found.extend(below(everybody, ancestor));
         }
+        found.extend(known);
+        // Read after the others: who is listed here and began when `everybody` says belongs to it. One that is not among them has
+        // been forked meanwhile.
         found.extend(self.group.iter().flat_map(Group::processes));
-        found.extend(everybody.iter().filter(|kin| Some(kin.session) == self.session).map(|kin| kin.pid));
-        found.extend(self.known.iter().flat_map(|pid| below(&everybody, *pid)));
-        found.extend(&self.known);
-        let is_alive = |pid: &i32| everybody.iter().any(|kin| kin.pid == *pid && !kin.is_dead);
-        let own = i32::try_from(std::process::id()).unwrap_or(0);
-        let keeper = self.keeper.as_ref().map_or(0, Process::pid);
-        found.into_iter().filter(|pid| *pid != own && *pid != keeper && is_alive(pid)).collect()
+        found.extend(self.keeper.iter().filter(|keeper| is_alive(keeper)).flat_map(children));
+        found.extend(self.in_session(everybody));
+        let is_dead = |pid: &i32| everybody.iter().any(|process| process.pid == *pid && process.has_ended());
+        let excepted: Vec<_> = keeper.chain([own_pid()]).collect();
+        found.into_iter().filter(|pid| !excepted.contains(pid) && !is_dead(pid)).collect()
+    }
+
+    /// Once the daemon's session is empty its number may become that of another, whose leader then is alive.
+    fn in_session(&self, everybody: &[Process]) -> Vec<i32> {
+        let Some(session) = self.session else { return Vec::new() };
+        let is_daemon = self.daemon.as_ref().is_some_and(|daemon| daemon.pid() == session && is_alive(daemon));
+        let members = everybody.iter().filter(|process| process.session == session && !process.has_ended());
+        let members: Vec<_> = members.map(|process| process.pid).collect();
+        if is_daemon || !members.contains(&session) { members } else { Vec::new() }
+    }
+
+    /// Takes hold of processes that were just seen: of those that are still the same.
+    fn hold(&mut self, everybody: &[Process], pids: &BTreeSet<i32>) {
+        self.known.retain(is_alive);
+        for seen in everybody.iter().filter(|process| pids.contains(&process.pid)) {
+            let is_held = self.known.iter().any(|process| process.pid() == seen.pid);
+            let process = if is_held { None } else { open(seen.pid) };
+            let is_same = || Process::read(seen.pid).is_some_and(|now| now.began == seen.began);
+            self.known.extend(process.filter(|_| is_same()));
+        }
     }
 
     /// Ends what is left, by the schedule; what is there still when that is done is given back.
     ///
     /// A process that is signalled may fork before it ends, so it is looked again until nothing is found.
-    pub(crate) fn end(&self, schedule: &Schedule) -> BTreeSet<i32> {
+    pub(crate) fn end(&mut self, schedule: &Schedule) -> BTreeSet<i32> {
         for step in &schedule.0 {
-            let deadline = step.wait.map(|wait| Instant::now() + wait);
-            let mut told = BTreeSet::new();
-            loop {
-                let left = self.processes();
-                if left.is_empty() {
-                    return left;
-                }
-                let processes: Vec<_> = left.iter().filter_map(|pid| Process::open(*pid).ok().flatten()).collect();
-                for process in processes.iter().filter(|process| told.insert(process.pid())) {
-                    // One that may not be signalled is still there at the end, and named.
-                    let _ = process.signal(step.signal);
-                }
-                if !wait_for_one(&processes, deadline) {
-                    break;
-                }
+            let left = self.end_by(*step);
+            if left.is_empty() {
+                return left;
             }
         }
         self.processes()
     }
 
-    /// Waits for the process that keeps the others, which leaves when they are gone, and removes the control group.
-    pub(crate) fn clear_away(self) {
-        const PATIENCE: Duration = Duration::from_secs(5);
-        if let Some(keeper) = &self.keeper {
-            let _ = keeper.wait(Some(PATIENCE));
+    fn end_by(&mut self, step: Step) -> BTreeSet<i32> {
+        let deadline = step.wait.map(|wait| Instant::now() + wait);
+        let mut told = BTreeSet::new();
+        loop {
+            let everybody = Process::all();
+            let left = self.look(&everybody);
+            if left.is_empty() {
+                return left;
+            }
+            self.hold(&everybody, &left);
+            // Again and again: while it starts the program, the same signal calls only that start off.
+            self.announce_end();
+            if step.signal == libc::SIGKILL {
+                self.group.iter().for_each(Group::kill);
+                self.keeper.iter().for_each(kill_children);
+            }
+            for process in self.known.iter().filter(|process| left.contains(&process.pid())) {
+                if told.insert(process.pid()) {
+                    // One that may not be signalled is still there at the end, and named.
+                    let _ = process.signal(step.signal);
+                    if is_stopped(process.pid()) {
+                        let _ = process.signal(libc::SIGCONT);
+                    }
+                }
+            }
+            if !wait_for_one(&self.known, deadline) {
+                return left;
+            }
         }
-        if let Some(group) = self.group {
-            group.remove();
+    }
+
+    /// Waits for the process that keeps the others, which leaves when they are gone, and removes the control group. Who is there
+    /// all the same is given back: it may have started some again, and one that is forked behind the back of who looks through
+    /// `/proc` is not seen.
+    pub(crate) fn clear_away(&mut self) -> BTreeSet<i32> {
+        let left = self.keeper.as_ref().map_or_else(BTreeSet::new, |keeper| self.wait_for(keeper));
+        if left.is_empty() && self.group.as_ref().is_some_and(|group| !group.remove()) {
+            return self.processes();
+        }
+        left
+    }
+
+    fn wait_for(&self, keeper: &Held) -> BTreeSet<i32> {
+        if below(&Process::all(), keeper.pid()).contains(&own_pid()) {
+            // It would wait for this very process. There is nobody else to keep.
+            let _ = keeper.signal(libc::SIGKILL);
+        }
+        let begun = Instant::now();
+        while keeper.wait(Some(LOOK_AGAIN)).is_ok_and(|ended| !ended) {
+            let again = self.processes();
+            if !again.is_empty() {
+                return again;
+            }
+            if begun.elapsed() > PATIENCE {
+                return BTreeSet::from([keeper.pid()]);
+            }
+            self.announce_end();
+        }
+        BTreeSet::new()
+    }
+}
+
+/// Kills the children of the process that keeps the others. One that forks and ends, again and again, faster than all of `/proc`
+/// can be looked through, is among them each time.
+fn kill_children(keeper: &Held) {
+    const ROUNDS: u32 = 200;
+    for _ in 0..ROUNDS {
+        let mut found = false;
+        for pid in children(keeper).into_iter().filter(|pid| *pid != own_pid()) {
+            let child = open(pid).filter(|_| Process::read(pid).is_some_and(|now| now.parent == keeper.pid()));
+            found |= child.is_some_and(|child| child.signal(libc::SIGKILL).is_ok());
+        }
+        if !found {
+            return;
         }
     }
 }
 
+/// Where the kernel lists them (CONFIG_PROC_CHILDREN): at one stroke, while all of `/proc` is read bit by bit.
+fn children(of: &Held) -> Vec<i32> {
+    let list = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", of.pid())).unwrap_or_default();
+    list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
+fn open(pid: i32) -> Option<Held> {
+    Held::open(pid).ok().flatten()
+}
+
+fn is_alive(process: &Held) -> bool {
+    process.wait(Some(Duration::ZERO)).is_ok_and(|ended| !ended)
+}
+
+/// The daemon's session, where that is its own: it leads it, or whoever did is gone and all are of one group, as a start leaves
+/// it. Another is somebody's who may have started other things in it.
+fn session_of(own: &Process, everybody: &[Process]) -> Option<i32> {
+    let leader_lives = everybody.iter().any(|process| process.pid == own.session && !process.has_ended());
+    let is_own = own.session == own.pid || group_of(own.pid) == Some(own.session) && !leader_lives;
+    Some(own.session).filter(|session| *session > 1 && is_own)
+}
+
+/// Its process group.
+fn group_of(pid: i32) -> Option<i32> {
+    const FIELD: usize = 2;
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything.
+    let end = stat.iter().rposition(|byte| *byte == b')')?;
+    std::str::from_utf8(stat.get(end + 1..)?).ok()?.split_whitespace().nth(FIELD)?.parse().ok()
+}
+
+/// Everybody below a process.
+fn below(everybody: &[Process], ancestor: i32) -> BTreeSet<i32> {
+    let mut found = BTreeSet::from([ancestor]);
+    loop {
+        let before = found.len();
+        let is_child = |process: &&Process| found.contains(&process.parent);
+        let children: Vec<_> = everybody.iter().filter(is_child).map(|process| process.pid).collect();
+        found.extend(children);
+        if found.len() == before {
+            found.remove(&ancestor);
+            return found;
+        }
+    }
+}
+
+/// The topmost: what it forks is called so, too, until it is another program.
+fn keeper_among(holders: &[Process]) -> Option<i32> {
+    let named: Vec<_> = holders.iter().filter(|holder| holders::is_keeper(holder)).collect();
+    let is_top = |keeper: &&&Process| !named.iter().any(|other| other.pid == keeper.parent);
+    named.iter().find(is_top).map(|keeper| keeper.pid)
+}
+
+/// Whether a process is stopped (SIGSTOP, or a terminal): it follows no signal but SIGKILL until it goes on.
+pub(crate) fn is_stopped(pid: i32) -> bool {
+    Process::read(pid).is_some_and(|process| process.state == b'T')
+}
+
+fn own_pid() -> i32 {
+    i32::try_from(std::process::id()).unwrap_or(0)
+}
+
 /// Waits until the first of them has ended; false when the time has come.
-fn wait_for_one(processes: &[Process], deadline: Option<Instant>) -> bool {
-    /// One that forks and goes on is found when it is looked again.
-    const LOOK_AGAIN: Duration = Duration::from_millis(200);
+fn wait_for_one(processes: &[Held], deadline: Option<Instant>) -> bool {
     let left = deadline.map(|end| end.saturating_duration_since(Instant::now()));
     if left == Some(Duration::ZERO) {
         return false;
@@ -144,55 +287,4 @@ fn wait_for_one(processes: &[Process], deadline: Option<Instant>) -> bool {
         None => std::thread::yield_now(),
     }
     true
-}
-
-/// Everybody below a process.
-fn below(everybody: &[Kin], ancestor: i32) -> BTreeSet<i32> {
-    let mut found = BTreeSet::from([ancestor]);
-    loop {
-        let before = found.len();
-        let children: Vec<_> = everybody.iter().filter(|kin| found.contains(&kin.parent)).map(|kin| kin.pid).collect();
-        found.extend(children);
-        if found.len() == before {
-            found.remove(&ancestor);
-            return found;
-        }
-    }
-}
-
-fn everybody() -> Vec<Kin> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| kin(entry.file_name().to_str()?.parse().ok()?)).collect()
-}
-
-fn kin(pid: i32) -> Option<Kin> {
-    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold anything.
-    let end = stat.iter().rposition(|byte| *byte == b')')?;
-    let rest = String::from_utf8_lossy(stat.get(end + 1..)?).into_owned();
-    let mut fields = rest.split_whitespace();
-    let is_dead = matches!(fields.next()?, "Z" | "X");
-    let mut number = || fields.next()?.parse::<i32>().ok();
-    let (parent, _group, session) = (number()?, number()?, number()?);
-    Some(Kin { pid, parent, session, is_dead })
-}
-
-/// Whether a process is one that stays with a daemon: it is called so, and has the daemon's pid file open.
-fn keeps(pid: i32, pid_file: &Path) -> bool {
-    let named = fs::read(format!("/proc/{pid}/comm")).is_ok_and(|name| name == b"daemonctx-keep\n");
-    named && has_open(pid, pid_file)
-}
-
-fn has_open(pid: i32, path: &Path) -> bool {
-    let Ok(wanted) = fs::metadata(path) else { return false };
-    let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-    open.filter_map(|entry| fs::metadata(entry.path()).ok())
-        .any(|found| (found.dev(), found.ino()) == (wanted.dev(), wanted.ino()))
-}
-
-/// Who has the pid file open, as far as this user may see.
-pub(crate) fn holders(pid_file: &Path) -> BTreeSet<i32> {
-    let own = i32::try_from(std::process::id()).unwrap_or(0);
-    let alive = everybody().into_iter().filter(|kin| !kin.is_dead && kin.pid != own);
-    alive.map(|kin| kin.pid).filter(|pid| has_open(*pid, pid_file)).collect()
 }

@@ -1,0 +1,259 @@
+"""`daemonctx stop` and `reload`: the daemon is gone afterwards, and nobody else is touched."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+from daemons import COMMAND, LIMIT, NOBODY, NOGROUP, PYTHON, House, descriptors, house, is_gone, is_root, kill, needs_cgroup, stat
+
+__all__ = ["house"]
+SLEEP = ["--", "sleep", "1000"]
+
+
+def test_gone_when_it_returns(house: House) -> None:
+    script = house.script("""
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(time.sleep(0.3)))
+        report("here")
+        forever()
+    """)
+    pid = house.started(script)
+    assert house.hear() == "here"
+    house.stop().is_(0, f"stopped, PID {pid}")
+    assert is_gone(pid) and not house.pid_path.exists()
+    assert house.stop().is_(0).stdout == "test: does not run\n"
+
+
+def test_twenty_at_once(house: House) -> None:
+    pid = house.started(*SLEEP)
+    words = [COMMAND, "stop", "-p", str(house.pid_path)]
+    stops = [subprocess.Popen(words, stdout=subprocess.DEVNULL) for _ in range(20)]
+    assert [stop.wait(LIMIT) for stop in stops] == [0] * 20
+    assert is_gone(pid) and not house.pid_path.exists()
+
+
+def test_schedules(house: House) -> None:
+    for schedule, by in [
+        ("TERM/0.2/KILL/5", "KILL"),
+        ("0.2", "KILL"),
+        ("HUP/0.1/-SIGTERM/0.1/9", "KILL"),
+        ("TERM/0.1/INT/5", "INT"),
+        ("KILL", "KILL"),
+        ("INT/forever", "INT"),
+    ]:
+        pid = house.started(house.deaf("TERM", "HUP", ends_by="INT"))
+        assert house.hear() == "here"
+        said = house.stop("--retry", schedule, "--json").is_(0).json
+        assert (said["pid"], said["signal"], said["result"]) == (pid, by, "stopped")
+        assert is_gone(pid) and (by != "INT" or house.hear() == "ended")
+
+
+def test_still_there(house: House) -> None:
+    pid = house.started(house.deaf("TERM"))
+    assert house.hear() == "here"
+    house.stop("-R", "TERM/0.2", "name").is_(1, "", f"name: stop failed: PID {pid}: still there after TERM")
+    assert not is_gone(pid) and house.pid_path.exists()
+    assert house.stop("-R", "TERM/0.1/KILL/5").is_(0).stdout == f"test: killed, PID {pid}\n"
+
+
+def test_one_that_is_stopped(house: House) -> None:
+    """SIGSTOP, or a terminal: SIGTERM alone would wait for ever."""
+    pid = house.started(house.deaf(ends_by="TERM"))
+    assert house.hear() == "here"
+    os.kill(pid, signal.SIGSTOP)
+    house.stop("--retry", "TERM/10").is_(0)
+    assert house.hear() == "ended"
+
+
+@is_root
+def test_not_permitted(house: House) -> None:
+    pid = house.started(*SLEEP)
+    house.stop(nobody=True).is_(4, "", "(1 EPERM)")
+    house.stop("--tree", nobody=True).is_(4, "", "(1 EPERM)")
+    house.command("reload", "-p", house.pid_path, nobody=True).is_(4, "", "(1 EPERM)")
+    house.pid_path.chmod(0o600)
+    house.stop(nobody=True).is_(4, "", "not permitted to read it")
+    house.pid_path.chmod(0o644)
+    assert not is_gone(pid)
+    house.stop().is_(0)
+
+
+@is_root
+def test_somebody_elses_file(house: House) -> None:
+    """nobody writes a file that names root's process, and has root signal it: no."""
+    innocent = subprocess.Popen(["sleep", "1000"])
+    house.pid_path.write_text(f"{innocent.pid}\n")
+    os.chown(house.pid_path, NOBODY, NOGROUP)
+    house.stop().is_(4, "", "the file's owner is neither root, nor you, nor the process's")
+    assert innocent.poll() is None
+    innocent.kill()
+    innocent.wait()
+    house.pid_path.unlink()
+
+
+def test_after_the_name(house: House) -> None:
+    """The options of a command that starts nothing may stand behind the name."""
+    house.started(*SLEEP)
+    house.command("stop", "somename", "--pidfile", house.pid_path, "--dry-run").is_(0, "somename: would send TERM, KILL")
+    house.command("stop", "somename", "--pidfile", house.pid_path).is_(0, "somename: stopped")
+
+
+LEAVES = "sleep 1000 & say $!; wait"
+
+
+def test_a_child_that_holds_the_lock(house: House) -> None:
+    """What a killed daemon has left may be the very thing that listens on its port: it is not passed over."""
+    pid = house.started(*house.shell(LEAVES))
+    child = int(house.hear())
+    kill(pid)
+    held = f"held by PID {child}, which the daemon has left; `daemonctx stop --tree` ends that too"
+    house.stop().is_(1, "", held)
+    house.start(*SLEEP).is_(1, "", held)
+    house.start("--json", *SLEEP).is_(1)
+    assert not is_gone(child)
+    said = house.stop("--tree", "--json").is_(0).json
+    assert (said["result"], said["others"]) == ("not_running", [child])
+    assert is_gone(child) and not house.pid_path.exists()
+    house.started(*SLEEP)
+    house.stop().is_(0)
+
+
+def test_a_reader_is_no_holder(house: House) -> None:
+    """Somebody who looks at the pid file (tail -f) does not belong to the daemon."""
+    pid = house.started(*house.shell(LEAVES))
+    child = int(house.hear())
+    with open(house.pid_path) as file:
+        reader = subprocess.Popen(["sleep", "1000"], stdin=file)
+    kill(pid)
+    house.stop("--tree").is_(0)
+    assert is_gone(child) and reader.poll() is None
+    reader.kill()
+    reader.wait()
+
+
+def test_what_a_daemon_leaves(house: House) -> None:
+    """Without --tree the daemon's children are its own business."""
+    house.started(*house.shell(LEAVES))
+    child = int(house.hear())
+    house.stop().is_(0, f"; PID {child}, which it left, holds its pid file (--tree ends that too)")
+    assert not is_gone(child)
+    house.stop("--tree").is_(0, "stopped what it left")
+    assert is_gone(child)
+
+
+def test_children_that_end_a_moment_later(house: House) -> None:
+    """A worker that takes its time to see that its master was killed does not spoil the next start."""
+    pid = house.started(*house.shell("sleep 0.5 & say $!; wait"))
+    child = int(house.hear())
+    house.command("restart", "-p", house.pid_path, "--retry", "KILL", *SLEEP).is_(0, "restarted")
+    assert house.pid() != pid and is_gone(child)
+    house.stop().is_(0)
+
+
+def test_dry_run(house: House) -> None:
+    house.stop("--dry-run").is_(0, "test: does not run, nothing to stop")
+    pid = house.started(*house.shell(LEAVES))
+    child = int(house.hear())
+    house.stop("--dry-run").is_(0, f"test: would send TERM, KILL to PID {pid}\n")
+    said = house.stop("--dry-run", "--tree", "--json", "--retry", "INT/1/TERM/1").is_(0).json
+    assert said == {
+        "result": "would_stop", "dry_run": True, "name": "test", "pid": pid, "signals": ["INT", "TERM"], "others": [child]
+    }  # fmt: skip
+    assert not is_gone(pid) and not is_gone(child)
+    house.stop("--tree").is_(0)
+
+
+def test_a_reused_pid_in_a_namespace(house: House) -> None:
+    """The PID itself, given to somebody else: in a PID namespace where the next one can be chosen."""
+    if os.geteuid() or subprocess.run(["unshare", "--pid", "--fork", "--mount-proc", "true"], capture_output=True).returncode:
+        pytest.skip("no PID namespaces")
+    script = house.script("""
+        subprocess.run([COMMAND, "start", "-q", "-p", PID_FILE, "sleep", "1000"], check=True)
+        pid = int(open(PID_FILE).read())
+        os.kill(pid, signal.SIGKILL)
+        while os.path.exists(f"/proc/{pid}"):
+            os.waitpid(-1, 0)
+        time.sleep(0.1)  # A process's age is known to 20 ms.
+        open("/proc/sys/kernel/ns_last_pid", "w").write(str(pid - 1))
+        innocent = os.posix_spawnp("sleep", ["sleep", "1000"], os.environ)
+        report(innocent == pid)
+        for words in (["reload"], ["stop", "--dry-run"], ["stop", "--tree"], ["stop"]):
+            report(subprocess.run([COMMAND, *words, "-p", PID_FILE], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL).returncode)
+        report(os.waitpid(innocent, os.WNOHANG))
+        os.kill(innocent, signal.SIGKILL)
+    """)
+    if not os.path.exists("/proc/sys/kernel/ns_last_pid"):
+        pytest.skip("the kernel does not let the next PID be chosen")
+    words = ["unshare", "--pid", "--fork", "--mount-proc", PYTHON, script]
+    ended = subprocess.run(words, pass_fds=[house.mouth], timeout=LIMIT, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert [house.hear() for _ in range(6)] == ["True", "7", "0", "0", "0", "(0, 0)"]
+
+
+def test_reload(house: House) -> None:
+    script = house.script("""
+        signal.signal(signal.SIGHUP, lambda *_: report("hup"))
+        signal.signal(signal.SIGUSR1, lambda *_: report("usr1"))
+        report("here")
+        forever()
+    """)
+    house.command("reload", "-p", house.pid_path, "x").is_(7, "", "x: does not run")
+    pid = house.started(script)
+    assert house.hear() == "here"
+    house.command("reload", "-p", house.pid_path).is_(0, f"test: sent HUP to PID {pid}")
+    assert house.hear() == "hup"
+    said = house.command("reload", "-p", house.pid_path, "--signal", "usr1", "--json").is_(0).json
+    assert said == {"result": "signalled", "dry_run": False, "name": "test", "pid": pid, "signal": "USR1"}
+    assert house.hear() == "usr1"
+    house.command("reload", "-p", house.pid_path, "--dry-run").is_(0, f"would send HUP to PID {pid}")
+    house.command("reload", "-p", house.pid_path, "-q").is_(0)
+    assert house.hear() == "hup" and house.is_silent()
+    house.stop().is_(0)
+
+
+def test_pid_files_of_others(house: House) -> None:
+    """Written by a program that does not lock it."""
+    other = subprocess.Popen(["sleep", "1000"])
+    house.pid_path.write_text(f"  {other.pid}")
+    house.stop("--dry-run").is_(0, f"to PID {other.pid}")
+    house.stop().is_(0, f"stopped, PID {other.pid}")
+    assert other.wait(LIMIT) == -signal.SIGTERM and not house.pid_path.exists()
+
+
+def test_what_is_no_pid_file(house: House) -> None:
+    for make in (os.mkfifo, os.mkdir, lambda path: os.symlink("/etc/passwd", path)):
+        make(house.pid_path)
+        assert house.stop().returncode == 1
+        assert house.start(*SLEEP).returncode == 1
+        os.rmdir(house.pid_path) if house.pid_path.is_dir() else house.pid_path.unlink()
+    house.stop().is_(0)
+
+
+def test_time(house: House) -> None:
+    """No fixed sleeps: a daemon that ends at once is gone at once."""
+    house.started(*SLEEP)
+    before = time.monotonic()
+    house.stop().is_(0)
+    assert time.monotonic() - before < 1
+
+
+@is_root
+@needs_cgroup
+def test_outside_a_group_nobody_is_touched(house: House) -> None:
+    """A daemon that another has started is in that one's control group, and stopping it leaves the other alone."""
+    inner = house.folder / "inner.pid"
+    script = house.script(f"""
+        subprocess.run([COMMAND, "start", "-q", "-p", {str(inner)!r}, "sleep", "1000"], check=True)
+        report("started")
+        forever()
+    """)
+    outer = house.started("--tree", script)
+    assert house.hear() == "started"
+    pid = int(inner.read_text())
+    house.command("stop", "-p", inner).is_(0, f"stopped, PID {pid}\n")
+    assert is_gone(pid) and not is_gone(outer) and stat(outer)[0] == "S"
+    assert len(descriptors(outer)) >= 4
+    house.stop().is_(0)
