@@ -4,7 +4,7 @@ use crate::notify;
 use crate::report::{Record, Reporter};
 use crate::sys::Sys;
 use crate::sys::pidfd::Process;
-use crate::sys::process::Pid;
+use crate::sys::process::{self, Pid};
 use std::time::Duration;
 
 /// The daemon's end of a start that is not over.
@@ -23,7 +23,7 @@ impl Waiting {
     /// Lets it leave. Closing the line would not do: a worker that was forked before has it open, too.
     pub(crate) fn let_go(self) {
         if let Some(starter) = self.0 {
-            let _: Sys<()> = starter.send(&Record::Ready);
+            let _: Sys<()> = starter.send(&Record::Ready(process::id()));
         }
     }
 }
@@ -50,9 +50,14 @@ impl Tie {
     pub(crate) fn report_ready(self) -> Sys<Waiting> {
         const PATIENCE: Duration = Duration::from_secs(5);
         let helper = self.helper.filter(|_| notify::is_wanted()).and_then(|pid| Process::open(pid).ok());
-        self.reporter.send(&Record::Ready)?;
+        let ready = Record::Ready(process::id());
+        self.reporter.send(&ready)?;
         if let Some(helper) = helper {
             let _: Sys<bool> = helper.wait(Some(PATIENCE));
+        }
+        // The helper may have been killed before it could tell, and so may the starter: it is asked before anybody else is told.
+        if let Some(starter) = &self.starter {
+            starter.send(&ready)?;
         }
         Ok(Waiting(self.starter))
     }

@@ -69,6 +69,16 @@ pub(crate) fn set_mask(set: &Set) -> Set {
     before
 }
 
+/// Opens this thread's signal mask. A daemon whose mask is not open would not hear of anything, so it is asked whether it is.
+pub(crate) fn unblock_all() -> Sys<()> {
+    let none = Set::empty();
+    // SAFETY: the set is initialised.
+    match unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const none.0, std::ptr::null_mut()) } {
+        0 => Ok(()),
+        errno => Err(Errno::new(errno)),
+    }
+}
+
 /// Takes a signal out of this thread's mask; a number that is no signal changes nothing.
 pub(crate) fn unblock(signal: Signal) {
     let mut set = Set::empty();
