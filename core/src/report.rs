@@ -13,6 +13,9 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 const HEADER: usize = 16;
 const MOST_TEXT: usize = 512 - HEADER;
 
+/// How often a read that fails is tried again.
+const TRIES: u8 = 3;
+
 /// What is told to the starter.
 #[allow(clippy::large_enum_variant, reason = "a box would have to be allocated between fork and report")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,11 +192,14 @@ impl Listener {
     }
 
     fn fill(&self, buffer: &mut [u8]) -> Sys<bool> {
-        let mut rest = buffer;
+        let (mut rest, mut tries) = (buffer, TRIES);
         while !rest.is_empty() {
-            match fd::read(self.as_raw_fd(), rest)? {
-                0 => return Ok(false),
-                got => rest = rest.get_mut(got..).unwrap_or_default(),
+            match fd::read(self.as_raw_fd(), rest) {
+                Ok(0) => return Ok(false),
+                Ok(got) => rest = rest.get_mut(got..).unwrap_or_default(),
+                // What has been said is still there: before a daemon has to end for it, it is asked for again.
+                Err(_) if tries > 0 => tries -= 1,
+                Err(errno) => return Err(errno),
             }
         }
         Ok(true)

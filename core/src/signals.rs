@@ -106,7 +106,7 @@ impl Plan {
                 value: i64::from(*signal),
             })?;
         }
-        signal::unblock_all().map_err(|errno| Failure { step: Step::Signals, errno, value: i64::MAX })
+        signal::unblock_all().map_err(|errno| Failure { step: Step::Signals, errno, value: i64::from(u32::MAX) })
     }
 }
 

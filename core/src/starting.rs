@@ -49,7 +49,7 @@ impl Starting {
         }
         match self.outcome.take().flatten() {
             Some(error) => Err(error),
-            None => Err(self.lost()),
+            None => Err(self.end(Cause::Lost)),
         }
     }
 
@@ -86,7 +86,7 @@ impl Starting {
         let called_off = self.watch();
         drop(quiet);
         match called_off {
-            Some(signal) => Err(Outcome::CalledOff(signal).explain(None, &self.plan).unwrap_or_else(|| self.lost())),
+            Some(signal) => Err(Outcome::CalledOff(signal).explain(None, &self.plan).unwrap_or_else(Self::lost)),
             None => self.result(),
         }
     }
@@ -138,33 +138,33 @@ impl Starting {
 
     /// Takes the next record off the line, and keeps what it says.
     fn hear(&mut self) {
-        match self.listener.receive() {
+        let error = match self.listener.receive() {
             Ok(Some(Record::Forked(daemon))) => {
                 self.daemon = daemon;
                 // Now it is the helper's child, and its number nobody else's.
                 self.process = Process::open(daemon).ok();
+                return;
             }
-            record => {
-                let daemon = (self.daemon != 0).then_some(self.daemon);
-                let outcome = record.map(|record| record.and_then(Outcome::from_record));
-                self.outcome = Some(match outcome {
-                    Ok(Some(outcome)) => outcome.explain(daemon, &self.plan),
-                    told => {
-                        self.end();
-                        let broken = |errno| Error::os(Step::Report, Subject::Nothing, errno);
-                        Some(told.err().map_or_else(|| self.lost(), broken))
-                    }
-                });
-                // The helper has said its last and leaves, unless it is one that stays.
-                if !self.plan.helper_stays || self.result().is_err() {
-                    process::wait(self.helper, true);
-                }
+            Ok(Some(Record::Ready(daemon))) => {
+                self.daemon = daemon;
+                None
             }
+            Ok(record) => match record.and_then(Outcome::from_record) {
+                Some(outcome) => outcome.explain((self.daemon != 0).then_some(self.daemon), &self.plan),
+                None => Some(self.end(Cause::Lost)),
+            },
+            Err(errno) => Some(self.end(Cause::Os(errno))),
+        };
+        self.outcome = Some(error);
+        // The helper has said its last and leaves, unless it is one that stays.
+        if !self.plan.helper_stays || self.result().is_err() {
+            process::wait(self.helper, true);
         }
     }
 
     /// Nobody has said how it went and nobody will: whatever there is of the start is not to stay.
-    fn end(&mut self) {
+    #[inline(never)]
+    fn end(&mut self, cause: Cause) -> Error {
         self.pass_on(Some(libc::SIGTERM));
         let _: Sys<Option<Ended>> = process::peek(self.helper, true);
         if let Some(daemon) = &self.process {
@@ -176,6 +176,7 @@ impl Starting {
         if let Some(path) = self.plan.pid_file_path.take() {
             PidFile::clear_away(path);
         }
+        Error::new(Step::Start, Subject::Word("daemon"), cause)
     }
 
     fn result(&self) -> Result<(), Error> {
@@ -185,9 +186,8 @@ impl Starting {
         }
     }
 
-    fn lost(&self) -> Error {
-        let subject = if self.daemon == 0 { Subject::Word("helper") } else { Subject::Pid(i64::from(self.daemon)) };
-        Error::new(Step::Start, subject, Cause::Lost)
+    fn lost() -> Error {
+        Error::new(Step::Start, Subject::Word("daemon"), Cause::Lost)
     }
 }
 

@@ -52,12 +52,12 @@ impl Tie {
         let helper = self.helper.filter(|_| notify::is_wanted()).and_then(|pid| Process::open(pid).ok());
         let ready = Record::Ready(process::id());
         self.reporter.send(&ready)?;
-        if let Some(helper) = helper {
-            let _: Sys<bool> = helper.wait(Some(PATIENCE));
-        }
-        // The helper may have been killed before it could tell, and so may the starter: it is asked before anybody else is told.
+        // The helper may be killed before it could tell, and so may the starter: it is asked before anybody else is told.
         if let Some(starter) = &self.starter {
             starter.send(&ready)?;
+        }
+        if let Some(helper) = helper {
+            let _: Sys<bool> = helper.wait(Some(PATIENCE));
         }
         Ok(Waiting(self.starter))
     }
