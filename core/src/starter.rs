@@ -83,8 +83,6 @@ impl Watch {
     /// Where it `must_know`, the start is off when it is gone.
     pub(crate) fn tell<S: Signs>(mut self, teller: &Reporter, signs: Option<&mut S>, must_know: bool) -> Option<Pid> {
         self.caller = if must_know { teller.as_raw_fd() } else { -1 };
-        // A program that waits for its own daemon hears from that itself when it is ready.
-        let daemon_tells = must_know && signs.is_none();
         let outcome = self.await_daemon();
         if let Some(daemon) = self.daemon {
             let _: Sys<()> = teller.send(&Record::Forked(daemon));
@@ -92,9 +90,7 @@ impl Watch {
         let outcome = outcome.unwrap_or_else(|| self.watch(signs));
         let outcome = self.finish(outcome);
         let ready = self.daemon.filter(|_| matches!(outcome, Outcome::Ready));
-        if !(ready.is_some() && daemon_tells) {
-            let _: Sys<()> = teller.send(&outcome.as_record(ready));
-        }
+        let _: Sys<()> = teller.send(&outcome.as_record(ready));
         ready
     }
 

@@ -20,7 +20,8 @@ pub(crate) struct Tie {
 pub(crate) struct Waiting(Option<Reporter>);
 
 impl Waiting {
-    /// Lets it leave. Closing the line would not do: a worker that was forked before has it open, too.
+    /// Lets it leave, and tells it in case the helper was killed before it could. Closing the line would not do: a worker that
+    /// was forked before has it open, too.
     pub(crate) fn let_go(self) {
         if let Some(starter) = self.0 {
             let _: Sys<()> = starter.send(&Record::Ready(process::id()));
@@ -50,12 +51,7 @@ impl Tie {
     pub(crate) fn report_ready(self) -> Sys<Waiting> {
         const PATIENCE: Duration = Duration::from_secs(5);
         let helper = self.helper.filter(|_| notify::is_wanted()).and_then(|pid| Process::open(pid).ok());
-        let ready = Record::Ready(process::id());
-        self.reporter.send(&ready)?;
-        // The helper may be killed before it could tell, and so may the starter: it is asked before anybody else is told.
-        if let Some(starter) = &self.starter {
-            starter.send(&ready)?;
-        }
+        self.reporter.send(&Record::Ready(process::id()))?;
         if let Some(helper) = helper {
             let _: Sys<bool> = helper.wait(Some(PATIENCE));
         }

@@ -50,6 +50,9 @@ harmless(ALL, r"\w+ close\(.*\)=E\w+", "Linux has closed the descriptor, whateve
 harmless(ALL, r"\w+ set_robust_list\(\)=E\w+", "the C library's, for mutexes that are shared; it does not look either")
 harmless(ALL, r"\w+ (openat|read|pread64|write|pwrite64|ftruncate|flock|dup2|wait4|waitid)\(.*\)=EINTR", "it is called again")
 harmless(OURS, r"\w+ poll\(\)=E\w+", "it is called again; what it was to wait for is found by the calls after it")
+entry("c-fork", r"daemon rt_sigprocmask\(SIG_BLOCK\)=E\w+", (STARTED,),
+      "SIGPIPE of a program that has left already ends the daemon, if it could not be held back; with a set that is one it can",
+      allows="the starter says 0, and there is no daemon")
 harmless(ALL, r"\w+ rt_sigprocmask\(SIG_BLOCK\)=E\w+", "what was to be held back meanwhile could have come at another time")
 harmless(ALL, r"(starter|leader|helper|between) rt_sigprocmask\(SIG_SETMASK\)=E\w+",
          "the process ends, or its child has a mask set of its own")
@@ -109,17 +112,19 @@ entry("python.*", r"daemon rt_sigaction\(.*\)=E\w+", (TOLD,), "Python's own sign
 entry(OURS, r"daemon (capget|getgroups|getresuid|getresgid)\(\)=E\w+", (TOLD,), "what cannot be seen is not proven",
       says=r"verify privileges failed: .*: Operation not permitted \(1 EPERM\)")
 
+harmless("c-fork", r"daemon rt_sigtimedwait\(\)=E\w+", "SIGPIPE of a program that has left already; it is tried again")
+
 # The lines between the processes. An error of read(2) is no end: it is read again.
 harmless(ALL, r"\w+ read\(pipe\)=E\w+", "it is read again")
 harmless(ALL, r"leader write\(pipe\)=E\w+", "the daemon says its PID itself when it is ready")
-entry("c-(open|manual|syslog|fork)|python.*", r"daemon write\(pipe\)=E\w+", (TOLD,), "who cannot say that it is ready cannot say why, and ends",
+entry("c-(open|manual|syslog)|python.*", r"daemon write\(pipe\)=E\w+", (TOLD,), "who cannot say that it is ready cannot say why, and ends",
       says=r"start failed: PID \d+: exited with status 1 before it was ready")
 entry("c-fork", r"helper write\(pipe\)=E\w+", (TOLD, STARTED), "the first is the PID, which comes with readiness, too; without the second it is not known",
       says=r"start failed: daemon: ended before it was ready")
 
 harmless("c-notify", r"daemon (socket|sendmsg)\(.*\)=E\w+", "a service manager that cannot be told does not end a daemon")
-entry("c-notify", r"daemon write\(pipe\)=E\w+", (TOLD, STARTED), "to the helper, to the starter, and to the starter once more, which matters no more",
-      says=r"start failed: (daemon: ended|PID \d+: exited with status 1) before it was ready")
+entry("c-(notify|fork)", r"daemon write\(pipe\)=E\w+", (TOLD, STARTED), "to the helper, and once more to the starter, where the helper may have said it",
+      says=r"start failed: PID \d+: exited with status 1 before it was ready")
 
 # Killed. Where a report has been sent nobody can take it back: whoever is killed after it has done its work.
 harmless(ALL, r"leader (rt_sigprocmask\(.*\)|write\(pipe\)|exit_group\(\))=KILL", "there is a daemon by then, which says its PID itself")
@@ -127,12 +132,10 @@ entry(ALL, r"daemon .*=KILL after the report", (STARTED, TOLD), "it was ready: w
       says=r".*", allows="the starter says 0, and there is no daemon")
 entry("c-fork", r"helper .*=KILL after the report", (STARTED, TOLD), "it has told the program, or the daemon is ended for it",
       says=r"start failed: daemon: ended before it was ready")
-entry("c-(fork|manual)", r"daemon dup2\(daemon\.log\)=E\w+", (TOLD,), "at daemonctx_ready() it is the program that says what failed, and then ends",
+entry("c-(fork|manual)|python-manual", r"daemon dup2\(daemon\.log\)=E\w+", (TOLD,), "at ready() it is the program that says what failed, and then ends",
       says=r"start failed: PID \d+: exited with status 1 before it was ready")
 harmless("c-notify", r"helper write\(pipe\)=E\w+", "the daemon tells the starter itself")
 harmless("c-notify", r"helper .*=KILL after the report", "the daemon tells the starter itself")
-entry("c-notify", r"daemon (write\(pipe\)|rt_sigprocmask\(.*\))=KILL", (TOLD,), "killed between its word to the helper and that to the starter",
-      says=r"start failed: (daemon: ended|PID \d+: killed by signal 9 \(SIGKILL\)) before it was ready")
 entry("c-fork", r"starter .*=KILL( after the report)?", (GONE, STAYS), "daemonctx_fork(): the start goes on without the program")
 entry("(?!c-fork).*", r"starter .*=KILL after the report", (GONE, STAYS), "the daemon cannot know whether what it has reported is heard")
 

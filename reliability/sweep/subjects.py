@@ -68,7 +68,7 @@ def subjects(venv: pathlib.Path, peer: pathlib.Path | None) -> list[Subject]:
         Subject("c-open", "C, daemonctx_open()", _c("daemonctx")),
         Subject("c-manual", "C, with daemonctx_ready()", _c("daemonctx"), how="manual"),
         Subject("c-syslog", "C, streams to syslog", _c("daemonctx"), how="syslog", roles=logger),
-        Subject("c-notify", "C, below a service manager", _c("daemonctx"), roles=helper, environment=manager, words=2),
+        Subject("c-notify", "C, below a service manager", _c("daemonctx"), roles=helper, environment=manager),
         Subject("c-fork", "C, daemonctx_fork()", _c("daemonctx"), how="fork", roles=helper),
         Subject("python", "Python, DaemonContext.open()", package),
         Subject("python-manual", "Python, with ready()", package, how="manual"),

@@ -189,7 +189,9 @@ class Trial:
             result.problems.append("the daemon has left its pid file")
 
     def _judge_remains(self, result: Result, found: trace.Trace, starter_killed: bool) -> None:
-        if not house.wait_until(lambda: not house.living(), LIMIT if starter_killed else GRACE):
+        # Where nobody is left who could end the daemon, it finds out when it reports.
+        finds_out = result.fault == KILL and result.role in ("starter", "helper")
+        if not house.wait_until(lambda: not house.living(), LIMIT if finds_out else GRACE):
             result.problems.append(f"left: {self._roles(found, set(house.living()))}")
         allowed = {LOG, PID_FILE} if starter_killed else {LOG}
         for name in sorted(set(os.listdir(self.folder)) - allowed):

@@ -267,13 +267,21 @@ pub(crate) fn write_without_broken_pipe(fd: std::os::fd::RawFd, bytes: &[u8]) ->
     result
 }
 
+/// How often it is tried to take a signal that would end this process.
+#[cfg(not(target_vendor = "apple"))]
+const TRIES: u32 = 2;
+
 /// Takes one pending signal of `set`, if there is one.
 fn take_pending(set: &Set) {
     #[cfg(not(target_vendor = "apple"))]
     {
         let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: set and time are valid; no information is asked for.
-        unsafe { libc::sigtimedwait(&raw const set.0, std::ptr::null_mut(), &raw const now) };
+        for _ in 0..TRIES {
+            // SAFETY: set and time are valid; no information is asked for.
+            if unsafe { libc::sigtimedwait(&raw const set.0, std::ptr::null_mut(), &raw const now) } >= 0 {
+                return;
+            }
+        }
     }
     #[cfg(target_vendor = "apple")]
     {
