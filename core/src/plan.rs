@@ -82,7 +82,7 @@ impl Plan {
         if target.is_none() {
             activation::close_on_exec();
         }
-        let signals = signals::Plan::new(&options.signals, pidfile::descriptors().next().is_some());
+        let signals = signals::Plan::new(&options.signals, pidfile::any());
         Ok(Self {
             detach,
             second_fork: SecondFork::find(),

@@ -91,7 +91,7 @@ pub(crate) unsafe fn start_aside(plan: &mut Plan, caller: Caller) -> Result<Asid
     }
     let channel = open_line(plan)?;
     let (listener, teller) = report::channel().map_err(|errno| plan.explain(Failure::new(Step::Pipe, errno)))?;
-    if caller == Caller::Leaves {
+    if caller != Caller::Waits {
         plan.keep(teller.as_raw_fd())?;
     }
     if let Some(lock) = &plan.pid_file {
@@ -144,7 +144,7 @@ pub(crate) unsafe fn start_aside(plan: &mut Plan, caller: Caller) -> Result<Asid
 
 /// In the daemon: its end of the helper's line, where that has been kept. Else it was closed with all the others.
 fn stays_with_daemon(teller: Reporter, caller: Caller) -> Option<Reporter> {
-    if caller == Caller::Leaves {
+    if caller != Caller::Waits {
         return Some(teller);
     }
     std::mem::forget(teller);

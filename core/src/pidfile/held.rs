@@ -11,7 +11,7 @@ use crate::sys::process;
 use crate::sys::signal::Signal;
 use crate::sys::{Sys, fd, file, memory};
 use crate::text::Text;
-use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering};
 
 const FREE: RawFd = -1;
@@ -56,9 +56,9 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// Takes over a locked descriptor. The file at `path` is this process's from now on; its exit removes it. `path_inside`
+    /// Takes over a locked descriptor, which the caller forgets unless this fails. The file at `path` is this process's from now on; its exit removes it. `path_inside`
     /// is what the file is called inside the root that the daemon is going to change to, if it can be seen from there.
-    pub(super) fn new(descriptor: OwnedFd, path: Text, path_inside: Option<Text>) -> Sys<Self> {
+    pub(super) fn new(descriptor: &OwnedFd, path: Text, path_inside: Option<Text>) -> Sys<Self> {
         install_handlers()?;
         let Identity { device, inode } = file::status_of(descriptor.as_raw_fd())?.identity;
         let path = Leaked::new(Some(path))?;
@@ -73,7 +73,7 @@ impl Held {
             slot.device.store(device, Ordering::Relaxed);
             slot.inode.store(inode, Ordering::Relaxed);
             slot.owner.store(process::id(), Ordering::Relaxed);
-            slot.descriptor.store(descriptor.into_raw_fd(), Ordering::Release);
+            slot.descriptor.store(descriptor.as_raw_fd(), Ordering::Release);
         }
         Ok(held)
     }
@@ -215,6 +215,11 @@ impl Drop for Leaked {
     fn drop(&mut self) {
         memory::reclaim(self.0);
     }
+}
+
+/// Whether this process holds any.
+pub(crate) fn any() -> bool {
+    SLOTS.iter().any(|slot| slot.descriptor().is_some())
 }
 
 /// The locked descriptors.

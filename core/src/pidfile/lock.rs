@@ -30,8 +30,18 @@ pub(super) fn acquire(path: &Text, root: Option<&Text>, proof: Proof) -> Result<
         };
         if let Some(file) = taken {
             let inside = root.map_or_else(|| Text::path(path.as_bytes()).map(Some), |root| path.inside(root));
-            let held = inside.and_then(|inside| Held::new(file, Text::path(path.as_bytes())?, inside));
-            return held.map_err(|errno| failed(path, errno));
+            let held = inside.and_then(|inside| Held::new(&file, Text::path(path.as_bytes())?, inside));
+            return match held {
+                Ok(held) => {
+                    std::mem::forget(file);
+                    Ok(held)
+                }
+                Err(errno) => {
+                    // Before the lock goes with the descriptor.
+                    let _: Sys<()> = file::unlink(path.as_c_str());
+                    Err(failed(path, errno))
+                }
+            };
         }
     }
     Err(failed(path, Errno::EAGAIN).note("the file keeps changing"))

@@ -11,8 +11,8 @@ mod running;
 
 pub(crate) use content::number;
 pub(crate) use held::{
-    all_go_along, descriptors, keep_on_exec, none_goes_along, own_all, release_all, release_and_die, root_has_changed,
-    write_all,
+    all_go_along, any, descriptors, keep_on_exec, none_goes_along, own_all, release_all, release_and_die,
+    root_has_changed, write_all,
 };
 pub(crate) use holder::{Proof, runs_as};
 pub(crate) use lock::is_at;
@@ -372,6 +372,11 @@ impl PidFile {
         let same =
             lock::read(file.as_raw_fd(), self.proof).pid() == Some(pid) && lock::is_at(&self.path, file.as_raw_fd());
         Ok((meant && same).then(|| Running::new(process, pid, status.owner, self.path.clone())))
+    }
+
+    /// For a start of which nobody is left who could remove its file at `path`.
+    pub(crate) fn clear_away(path: Text) {
+        Self { path, proof: Proof::Lock }.remove_stale();
     }
 
     /// Removes the file that a killed daemon has left, where that can be. What another program wrote is that program's.
