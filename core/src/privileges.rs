@@ -118,6 +118,7 @@ impl Plan {
     }
 
     /// The daemon's step: groups, then gid, then uid, because each needs the privileges that the next one gives up.
+    #[inline(never)]
     pub(crate) fn apply(&mut self) -> Result<(), Failure> {
         let failed = |step| move |errno| Failure::new(step, errno);
         if let Some(groups) = &self.groups {
