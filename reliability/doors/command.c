@@ -71,6 +71,9 @@ int door_start_here(const char *pid_file, const struct wishes *wishes)
         return strstr(said, "runs already") != NULL ? ALREADY : outcome;
     if (strstr(said, "another start is under way") != NULL)
         return ALREADY;
+    /* Its daemon was ended before it was ready: by the others here. */
+    if (strstr(said, "before it was ready") != NULL)
+        return 128 + SIGTERM;
     fprintf(stderr, "%s", said);
     return outcome;
 }
@@ -94,6 +97,9 @@ int door_stop(const char *pid_file)
 {
     int outcome = run((char *const[]){"daemonctx", "stop", "--pidfile", (char *)pid_file, NULL});
 
+    /* Another start is under way, whose processes have the lock: it says so, and no daemon runs. */
+    if (strstr(said, "which the daemon has left") != NULL)
+        return 0;
     if (outcome != 0)
         fprintf(stderr, "%s", said);
     return outcome;

@@ -20,9 +20,9 @@ import trust
 # How small the namespace is: the kernel gives 300 and more again, so that there are 120 numbers. Where a program that does not lock
 # may have written the file (libdaemon's interface, the command), a process that was born within some 30 ms after the file was written
 # cannot be told from the one that wrote it. All numbers must not be used up in that time; nowhere but in such a namespace they are.
-SMALLEST = {"daemonctx.h": 420, "Python": 420, "libdaemon": 2400, "command": 2400}
+SMALLEST = {"daemonctx.h": 420, "Python": 420, "libdaemon": 800, "command": 800}
 # How long, in milliseconds at the most, a killed daemon's file lies there, for somebody else to get the number.
-STALE = {420: "40", 2400: "500"}
+STALE = {420: "40", 800: "300"}
 
 
 def herd(run: trust.Run, door: list[str], count: int, rounds: int) -> None:
