@@ -44,7 +44,17 @@ def is_leaving(pid: int) -> bool:
             fields = stat.read().rsplit(")", 1)[1].split()
     except (OSError, IndexError):
         return True
-    return fields[0] in "ZX" or bool(int(fields[6]) & EXITING)
+    return fields[0] in "ZX" or bool(int(fields[6]) & EXITING) or is_killed(pid)
+
+
+def is_killed(pid: int) -> bool:
+    """Sent SIGKILL, and has not run since."""
+    try:
+        with open(f"/proc/{pid}/status") as status:
+            pending = [int(line.split()[1], 16) for line in status if line.startswith(("SigPnd:", "ShdPnd:"))]
+    except (OSError, IndexError):
+        return True
+    return any(mask >> (signal.SIGKILL - 1) & 1 for mask in pending)
 
 
 def locked(fd: int, kind: int) -> bool:

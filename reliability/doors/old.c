@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <libdaemon/daemon.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -91,7 +92,10 @@ int door_stop(const char *pid_file)
     use(pid_file);
     if (daemon_pid_file_kill_wait(SIGTERM, 10) < 0)
         /* None runs, one is just being started (and none runs), or what is there names none. */
-        return errno == ENOENT || errno == ESRCH || errno == EAGAIN || errno == EINVAL ? 0 : errno;
+        if (errno != ENOENT && errno != ESRCH && errno != EAGAIN && errno != EINVAL) {
+            fprintf(stderr, "door: daemon_pid_file_kill_wait: %m\n");
+            return errno;
+        }
     return 0;
 }
 

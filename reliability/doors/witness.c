@@ -3,6 +3,7 @@
 #include "witness.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,6 +47,27 @@ static pid_t written(int fd)
     return pread(fd, text, sizeof text - 1, 0) > 0 ? (pid_t)atoi(text) : 0;
 }
 
+/* Sent SIGKILL, and has not run since. */
+static int is_killed(pid_t pid)
+{
+    const unsigned long long bit = 1ULL << (SIGKILL - 1);
+    unsigned long long mine = 0, shared = 0;
+    char path[64], text[4096];
+    const char *line;
+    ssize_t length;
+    int fd;
+
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 1;
+    length = read(fd, text, sizeof text - 1);
+    close(fd);
+    text[length > 0 ? length : 0] = 0;
+    line = strstr(text, "SigPnd:");
+    return line == NULL || sscanf(line, "SigPnd: %llx ShdPnd: %llx", &mine, &shared) != 2 || (mine | shared) & bit;
+}
+
 /* Gone, a zombie, or in exit(2): the kernel gives locks up one after the other, in no promised order. */
 static int is_leaving(pid_t pid)
 {
@@ -67,7 +89,7 @@ static int is_leaving(pid_t pid)
     text[length] = 0;
     end = strrchr(text, ')');
     return end == NULL || sscanf(end + 1, " %c %*d %*d %*d %*d %*d %u", &state, &flags) != 2 || strchr("ZX", state) ||
-           flags & EXITING;
+           flags & EXITING || is_killed(pid);
 }
 
 void witness_begin(int to)

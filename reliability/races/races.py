@@ -69,8 +69,12 @@ def main() -> int:
         print(f"{name}, {options.seconds:.0f} s: {out}", end="", flush=True)
         if process.returncode != 0 or "epochs" not in out:
             run.violation(f"{name}: the race has ended with {process.returncode}: {(run.folder / name / 'stderr').read_text()[-500:]}")
-        for line in (run.folder / name / "violations").read_text().splitlines() if (run.folder / name / "violations").exists() else []:
+        wrong = run.folder / name / "violations"
+        for line in wrong.read_text().splitlines() if wrong.exists() else []:
             run.violation(f"{name}: {line}")
+        if wrong.exists():
+            said = (run.folder / name / "stderr").read_text().splitlines()
+            print("\n".join(line for line in said if "already running" not in line and "is under way" not in line)[-3000:])
     return run.finish()
 
 

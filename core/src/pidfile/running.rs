@@ -23,7 +23,7 @@ pub struct Running {
 
 impl Running {
     pub(super) fn new(process: Process, pid: Pid, file: &Status, path: Text) -> Self {
-        Self { process, pid, named_by: file.owner, is_linked: file.links != 1, path }
+        Self { process, pid, named_by: file.owner, is_linked: file.links > 1, path }
     }
 
     /// Its PID, which is another process's when this one has ended.
