@@ -63,13 +63,13 @@ class Run:
             return subprocess.CompletedProcess(command, status, out.read(), err.read())
 
     def clear(self, keep: set[int] = frozenset()) -> int:  # type: ignore[assignment]
-        """Ends all children that are not to be kept, the daemons among them: this process adopts orphans. How many they were."""
+        """Ends all children that are not to be kept, the daemons among them: this process adopts orphans. How many were alive."""
         ended = 0
         while left := children() - keep:
             for pid in left:
                 os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
-                ended += 1
+                # One that had ended already was a zombie with the status that it has ended with.
+                ended += os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
         return ended
 
     def finish(self) -> int:

@@ -124,18 +124,23 @@ def start(pid_file: str, log: str | None = None, truncate: bool = False) -> int:
     signal.alarm(0)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP})
     witness_begin()
-    if log:
-        os.write(1, f"the daemon {os.getpid()} has written this\n".encode())
+    say("this") if log else None
     while signal.sigwait({signal.SIGTERM, signal.SIGHUP}) == signal.SIGHUP:
         try:
             context.reopen_streams()
         except daemonctx.DaemonError:
             pass  # The stream goes on with the old file.
-        if log:
-            os.write(1, f"the daemon {os.getpid()} has written this, too\n".encode())
+        say("this, too") if log else None
     witness_end()
     context.close()
     os._exit(0)
+
+
+def say(what: str) -> None:
+    try:
+        os.write(1, f"the daemon {os.getpid()} has written {what}\n".encode())
+    except OSError:
+        pass  # A full disk.
 
 
 def stop(pid_file: str) -> int:

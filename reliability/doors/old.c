@@ -40,7 +40,8 @@ static void become(void)
     if (daemon_close_all(WITNESS, -1) < 0)
         _exit(FAILED);
     if (daemon_pid_file_create() < 0) {
-        daemon_retval_send(errno == EEXIST ? ALREADY : FAILED);
+        /* EAGAIN: whoever had it has gone meanwhile, and its file with it. */
+        daemon_retval_send(errno == EEXIST || errno == EAGAIN ? ALREADY : FAILED);
         _exit(FAILED);
     }
     if (daemon_retval_send(STARTED) < 0) {

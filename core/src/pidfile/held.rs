@@ -86,6 +86,7 @@ impl Held {
     pub(super) fn abandon(&self) {
         if let Some(slot) = self.slot() {
             slot.close();
+            slot.give_back();
         }
     }
 
@@ -105,10 +106,7 @@ impl Held {
     pub(crate) fn release(self) {
         if let Some(slot) = self.slot() {
             if slot.release() {
-                for path in [&slot.path, &slot.path_inside] {
-                    memory::reclaim(path.swap(std::ptr::null_mut(), Ordering::AcqRel));
-                }
-                slot.descriptor.store(FREE, Ordering::Release);
+                slot.give_back();
             }
         }
     }
@@ -122,6 +120,14 @@ impl Slot {
             self.descriptor.compare_exchange(descriptor, TAKEN, Ordering::AcqRel, Ordering::Relaxed).is_ok()
         };
         (descriptor >= 0 && taken(descriptor)).then_some(descriptor)
+    }
+
+    /// Makes the place free for another file.
+    fn give_back(&self) {
+        for path in [&self.path, &self.path_inside] {
+            memory::reclaim(path.swap(std::ptr::null_mut(), Ordering::AcqRel));
+        }
+        self.descriptor.store(FREE, Ordering::Release);
     }
 
     fn close(&self) {
