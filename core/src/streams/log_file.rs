@@ -254,6 +254,7 @@ fn open_to_block(path: &Text, flags: libc::c_int) -> Sys<OwnedFd> {
 
 /// Opens a file that was there a moment ago. In a directory that everybody may write to, the kernel keeps others' files from those
 /// who want to create one (`fs.protected_regular`), so that is what is said here too; but nothing is created through a link.
+#[inline(never)]
 fn open_existing(path: &Text, truncate: bool) -> Sys<OwnedFd> {
     let flags = libc::O_WRONLY | libc::O_APPEND;
     let opened = match open_to_block(path, flags | libc::O_CREAT | libc::O_NOFOLLOW) {
