@@ -17,7 +17,8 @@ ORIGINAL_LIB = $(ORIGINAL)/lib/$(shell $(CC) -print-multiarch)
 
 .PHONY: help build library command original python demo check check-rust check-c check-original check-abi check-clients \
         check-clients-original check-systemd check-command check-python check-programs check-pythons check-all \
-        check-types check-library check-header check-format check-lints check-docs check-readme bench-c header ci clean
+        check-types check-library check-header check-format check-lints check-docs check-readme bench-c header ci clean \
+        reliability races hostile privileges load endurance trust check-trust
 
 help:
 	@echo "make demo    build everything and show the main job"
@@ -25,6 +26,7 @@ help:
 	@echo "make build   the C library in $(LIB), the command in $(BIN), the Python package in $(VENV)"
 	@echo "make check-all  ci, and what takes too long for every time"
 	@echo "make ci      check, and everything else that guards the contract: formats, lints, header, docs"
+	@echo "make trust   races, a hostile directory, privileges, load, endurance: half an hour; check-trust is the short one"
 	@echo "make bench-c the C library measured beside the original libdaemon"
 	@echo "make header  write include/daemonctx.h again"
 	@echo "make clean   remove what was built"
@@ -145,6 +147,47 @@ check-library: library
 check-readme:
 	@echo "== README: its programs are those of the examples"
 	@docs/tools/check-readme
+
+# --- trust -----------------------------------------------------------------------------------------------------------
+
+# Everything that can go wrong, tried: reliability/README.md. SEED has a run again.
+TRUST = $(abspath $(VENV))/bin/python
+SEEDED = $(if $(SEED),--seed $(SEED))
+
+reliability: library command python
+	@$(MAKE) --no-print-directory -C reliability LIBDIR=$(abspath $(LIB)) BUILD=$(abspath target/reliability) \
+		COMMAND=$(abspath $(BIN)/daemonctx)
+
+races: reliability
+	@echo "== races: 200 starts at once, 200 times; starts against stops against kills for ten minutes"
+	@$(TRUST) reliability/races/races.py $(SEEDED)
+
+hostile: reliability
+	@echo "== a directory where others may write"
+	@$(TRUST) reliability/hostile/hostile.py $(SEEDED)
+
+privileges: reliability
+	@echo "== privileges, from whatever they come"
+	@$(TRUST) reliability/privileges/privileges.py
+
+load: reliability
+	@echo "== load"
+	@$(TRUST) reliability/load/load.py
+
+endurance: reliability
+	@echo "== started and stopped ten thousand times"
+	@$(TRUST) reliability/endurance/endurance.py
+
+trust: races hostile privileges load endurance
+
+# The same, short.
+check-trust: reliability
+	@echo "== trust: races, a hostile directory, privileges, load, endurance"
+	@$(TRUST) reliability/races/races.py --herd 100 --rounds 5 --seconds 15 $(SEEDED)
+	@$(TRUST) reliability/hostile/hostile.py --seconds 3 $(SEEDED)
+	@$(TRUST) reliability/privileges/privileges.py --threads 50 --quiet
+	@$(TRUST) reliability/load/load.py --share 0.02
+	@$(TRUST) reliability/endurance/endurance.py --times 100
 
 # --- measure ---------------------------------------------------------------------------------------------------------
 

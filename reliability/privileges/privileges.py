@@ -31,8 +31,8 @@ DROPPED = "dropped"
 
 
 class Bench:
-    def __init__(self, run: trust.Run) -> None:
-        self.run, self.cases = run, 0
+    def __init__(self, run: trust.Run, quiet: bool) -> None:
+        self.run, self.quiet, self.cases = run, quiet, 0
         self.log = run.folder / "log"
         # Where other users may run it: a library below somebody's home cannot be loaded by a program with file capabilities.
         self.place = run.folder / "bin"
@@ -78,7 +78,7 @@ class Bench:
             if text := self.log.read_text():
                 self.run.violation(f"{what}: refused, and it ran: {text[:200]}")
             why = done.stderr.strip() or "(said to the caller)"
-            print(f"  {what}: refused: {why.splitlines()[-1]}")
+            self.tell(f"  {what}: refused: {why.splitlines()[-1]}")
             return
         lines = self.report()
         threads = [line for line in lines if line.startswith("thread")]
@@ -90,7 +90,11 @@ class Bench:
                 self.run.violation(f"{what}: {line}")
         for line in threads:
             self.judge_thread(what, user, line)
-        print(f"  {what}: dropped, {len(threads)} threads")
+        self.tell(f"  {what}: dropped, {len(threads)} threads")
+
+    def tell(self, text: str) -> None:
+        if not self.quiet:
+            print(text)
 
     def judge_thread(self, what: str, user: str, line: str) -> None:
         seen = dict(part.split(":", 1) for part in line.split(";")[1:])
@@ -208,12 +212,13 @@ def newest_child() -> int:
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--threads", type=int, default=500)
+    parser.add_argument("--quiet", action="store_true", help="say nothing of each case")
     options = parser.parse_args()
     if os.geteuid() != 0:
         print("privileges: needs root: skipped")
         return 0
     run = trust.Run("privileges")
-    bench = Bench(run)
+    bench = Bench(run, options.quiet)
     from_root(bench, options.threads)
     from_files(bench)
     from_namespaces(bench)

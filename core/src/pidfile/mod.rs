@@ -375,8 +375,7 @@ impl PidFile {
         let meant = held && holder::holds(pid, &status) != Answer::No
             || self.proof != Proof::Lock && holder::began_before(pid, &status) == Answer::Yes;
         let Ok(named) = file::status_at(self.path.as_c_str()) else { return Ok(None) };
-        let same =
-            lock::read(file.as_raw_fd(), self.proof).pid() == Some(pid) && named.identity == status.identity;
+        let same = lock::read(file.as_raw_fd(), self.proof).pid() == Some(pid) && named.identity == status.identity;
         Ok((meant && same).then(|| Running::new(process, pid, &named, self.path.clone())))
     }
 

@@ -122,9 +122,12 @@ pub(crate) struct User {
     pub(crate) name: Vec<u8>,
 }
 
+/// One of the reentrant look-up functions: given room, an error number and what was found.
+type LookUp<'a, T> = dyn FnMut(&mut [u8]) -> (libc::c_int, Option<T>) + 'a;
+
 /// Calls one of the reentrant look-up functions with a buffer that grows until the answer fits. Allocates.
 #[inline(never)]
-fn look_up<T>(call: &mut dyn FnMut(&mut [u8]) -> (libc::c_int, Option<T>)) -> Sys<Option<T>> {
+fn look_up<T>(call: &mut LookUp<'_, T>) -> Sys<Option<T>> {
     const FIRST: usize = 1024;
     const MOST: usize = 1 << 20;
     let mut size = FIRST;
