@@ -19,8 +19,7 @@ ORIGINAL_LIB = $(ORIGINAL)/lib/$(shell $(CC) -print-multiarch)
 
 .PHONY: help build library command original python demo check check-rust check-c check-original check-abi check-clients \
         check-clients-original check-systemd check-command check-python check-programs check-pythons check-all \
-        check-types check-library check-header check-format check-lints check-docs check-readme check-sweep sweep bench-c header ci \
-        clean
+        check-types check-library check-header check-format check-lints check-docs check-readme bench-c header ci clean
 
 help:
 	@echo "make demo    build everything and show the main job"
@@ -28,7 +27,7 @@ help:
 	@echo "make build   the C library in $(LIB), the command in $(BIN), the Python package in $(VENV)"
 	@echo "make check-all  ci, and what takes too long for every time"
 	@echo "make ci      check, and everything else that guards the contract: formats, lints, header, docs"
-	@echo "make sweep   every system call of a start made to fail, every process killed at every call; needs root"
+	@echo "make trust   everything that can go wrong, tried: half an hour; make check-trust is short"
 	@echo "make bench-c the C library measured beside the original libdaemon"
 	@echo "make header  write include/daemonctx.h again"
 	@echo "make clean   remove what was built"
@@ -154,19 +153,7 @@ check-readme:
 	@echo "== README: its programs are those of the examples"
 	@docs/tools/check-readme
 
-# --- reliability: docs/reliability.md ---------------------------------------------------------------------------------
-
-SWEEP := $(abspath $(VENV))/bin/python -B reliability/sweep/sweep.py --venv $(abspath $(VENV))
-
-# Each call with one errno, one program for each interface. Daemons change their user, so this needs root.
-check-sweep: library original python
-	@echo "== the fault sweep, in short"
-	@$(SWEEP) --short
-
-sweep: library original python
-	@echo "== the fault sweep, and the same over others"
-	@mkdir -p target/sweep
-	@$(SWEEP) --json target/sweep/sweep.json --markdown target/sweep/sweep.md
+include reliability/targets.mk
 
 # --- measure ---------------------------------------------------------------------------------------------------------
 

@@ -118,6 +118,7 @@ impl Plan {
     }
 
     /// The daemon's step: groups, then gid, then uid, because each needs the privileges that the next one gives up.
+    #[inline(never)]
     pub(crate) fn apply(&mut self) -> Result<(), Failure> {
         let failed = |step| move |errno| Failure::new(step, errno);
         if let Some(groups) = &self.groups {
@@ -218,6 +219,7 @@ pub(crate) fn find_group(step: Step, name: &Name) -> Result<Gid, Error> {
     name.number().ok_or_else(|| failed(Errno::ENOENT).note("no such group"))
 }
 
+#[inline(never)]
 fn own_groups(user: &User, group: Option<Gid>) -> Result<Vec<Gid>, Error> {
     let failed = |errno| Error::os(Step::Groups, Subject::Number(i64::from(user.uid)), errno);
     if user.name.is_empty() {

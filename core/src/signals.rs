@@ -74,6 +74,7 @@ impl Plan {
         Ok(Self(plan))
     }
 
+    #[inline(never)]
     fn decide(
         signal: Signal,
         now: &Disposition,

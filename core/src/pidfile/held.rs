@@ -56,8 +56,9 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// Takes over a locked descriptor, which the caller forgets unless this fails. The file at `path` is this process's from now on; its exit removes it. `path_inside`
-    /// is what the file is called inside the root that the daemon is going to change to, if it can be seen from there.
+    /// Takes over a locked descriptor, which the caller forgets unless this fails. The file at `path` is this process's from now on;
+    /// its exit removes it. `path_inside` is what the file is called inside the root that the daemon is going to change to, if it
+    /// can be seen from there.
     pub(super) fn new(descriptor: &OwnedFd, path: Text, path_inside: Option<Text>) -> Sys<Self> {
         install_handlers()?;
         let Identity { device, inode } = file::status_of(descriptor.as_raw_fd())?.identity;
@@ -86,6 +87,7 @@ impl Held {
     pub(super) fn abandon(&self) {
         if let Some(slot) = self.slot() {
             slot.close();
+            slot.give_back();
         }
     }
 
@@ -105,10 +107,7 @@ impl Held {
     pub(crate) fn release(self) {
         if let Some(slot) = self.slot() {
             if slot.release() {
-                for path in [&slot.path, &slot.path_inside] {
-                    memory::reclaim(path.swap(std::ptr::null_mut(), Ordering::AcqRel));
-                }
-                slot.descriptor.store(FREE, Ordering::Release);
+                slot.give_back();
             }
         }
     }
@@ -122,6 +121,14 @@ impl Slot {
             self.descriptor.compare_exchange(descriptor, TAKEN, Ordering::AcqRel, Ordering::Relaxed).is_ok()
         };
         (descriptor >= 0 && taken(descriptor)).then_some(descriptor)
+    }
+
+    /// Makes the place free for another file.
+    fn give_back(&self) {
+        for path in [&self.path, &self.path_inside] {
+            memory::reclaim(path.swap(std::ptr::null_mut(), Ordering::AcqRel));
+        }
+        self.descriptor.store(FREE, Ordering::Release);
     }
 
     fn close(&self) {

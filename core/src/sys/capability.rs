@@ -5,7 +5,9 @@ use super::Sys;
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use super::super::{Sys, check, check_size};
+    use super::super::{Errno, Sys, check, check_size, file};
+    use crate::pidfile::number;
+    use crate::text::c_text;
 
     /// `_LINUX_CAPABILITY_VERSION_3`: two words a set.
     const VERSION: u32 = 0x2008_0522;
@@ -33,9 +35,22 @@ mod linux {
         check_size(result as isize).map(drop)
     }
 
-    /// Whether the three sets are empty.
+    /// Whether the three sets are empty, in all threads: they cannot be emptied in others than this one (capset(2)).
     pub(crate) fn none_left() -> Sys<bool> {
-        let mut header = Header { version: VERSION, pid: 0 };
+        let mut left = !is_without(0)?;
+        let listed = file::for_each_name(c_text!("/proc/self/task"), &mut |_, name| {
+            let thread = number(name).and_then(|thread| libc::c_int::try_from(thread).ok());
+            left |= thread.is_some_and(|thread| !matches!(is_without(thread), Ok(true) | Err(Errno::ESRCH)));
+        });
+        // Without /proc there is this thread's word for it.
+        match listed {
+            Ok(()) | Err(Errno::ENOENT) => Ok(!left),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    fn is_without(thread: libc::c_int) -> Sys<bool> {
+        let mut header = Header { version: VERSION, pid: thread };
         let mut sets = [Sets::default(); 2];
         // SAFETY: header and sets have the layout of capget(2), version 3, and are valid places for the result.
         let result = unsafe { libc::syscall(libc::SYS_capget, &raw mut header, sets.as_mut_ptr()) };
