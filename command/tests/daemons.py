@@ -109,11 +109,12 @@ class House:
         """A Python program; `report(...)` in it tells this process something."""
         path = self.folder / f"{name}.py"
         head = f"""
-            import os, signal, socket, subprocess, sys, time
+            import os, select, signal, socket, subprocess, sys, time
             COMMAND, PID_FILE, FOLDER = {COMMAND!r}, {str(self.pid_path)!r}, {str(self.folder)!r}
             def report(*words): os.write({self.mouth}, (" ".join(map(str, words)) + "\\n").encode())
+            # A handler is not missed for longer than this, however close before the wait the signal came: signal.pause() would.
             def forever():
-                while True: signal.pause()
+                while True: select.select([], [], [], 0.2)
         """
         # One that everybody may execute.
         path.write_text(f"#!{PYTHON}\n" + textwrap.dedent(head) + textwrap.dedent(body))

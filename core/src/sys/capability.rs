@@ -35,12 +35,18 @@ mod linux {
         check_size(result as isize).map(drop)
     }
 
-    /// Whether the three sets are empty, in all threads: they cannot be emptied in others than this one (capset(2)).
+    /// Whether the three sets are empty, and in other threads the one that they can use: theirs cannot be emptied from here
+    /// (capset(2)), and what root's threads could hand on by a file's capabilities is no privilege of theirs.
     pub(crate) fn none_left() -> Sys<bool> {
-        let mut left = !is_without(0)?;
+        let mut left = sets_of(0)? != [Sets::default(); 2];
         let listed = file::for_each_name(c_text!("/proc/self/task"), &mut |_, name| {
             let thread = number(name).and_then(|thread| libc::c_int::try_from(thread).ok());
-            left |= thread.is_some_and(|thread| !matches!(is_without(thread), Ok(true) | Err(Errno::ESRCH)));
+            left |= match thread.map(sets_of) {
+                Some(Ok(sets)) => sets.iter().any(|sets| sets.permitted != 0),
+                // Gone meanwhile, or `.`.
+                Some(Err(Errno::ESRCH)) | None => false,
+                Some(Err(_)) => true,
+            };
         });
         // Without /proc there is this thread's word for it.
         match listed {
@@ -49,13 +55,13 @@ mod linux {
         }
     }
 
-    fn is_without(thread: libc::c_int) -> Sys<bool> {
+    fn sets_of(thread: libc::c_int) -> Sys<[Sets; 2]> {
         let mut header = Header { version: VERSION, pid: thread };
         let mut sets = [Sets::default(); 2];
         // SAFETY: header and sets have the layout of capget(2), version 3, and are valid places for the result.
         let result = unsafe { libc::syscall(libc::SYS_capget, &raw mut header, sets.as_mut_ptr()) };
         check_size(result as isize)?;
-        Ok(sets == [Sets::default(); 2])
+        Ok(sets)
     }
 
     /// No execve(2) from now on grants what this process does not have (`no_new_privs`).

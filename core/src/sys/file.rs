@@ -177,6 +177,23 @@ pub(crate) fn read_link(link: &OwnedFd, buffer: &mut [u8]) -> Sys<usize> {
     })
 }
 
+/// Whether a file is one of proc(5)'s.
+pub(crate) fn is_in_proc(file: &OwnedFd) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        // SAFETY: `statfs` is a C struct of integers, for which all zeroes is a value.
+        let mut system: libc::statfs = unsafe { std::mem::zeroed() };
+        // SAFETY: `system` is a valid place for the result.
+        let result = unsafe { libc::fstatfs(file.as_raw_fd(), &raw mut system) };
+        result == 0 && i64::from(system.f_type) == i64::from(libc::PROC_SUPER_MAGIC)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _: &OwnedFd = file;
+        false
+    }
+}
+
 pub(crate) fn unlink(path: &CStr) -> Sys<()> {
     // SAFETY: `path` is NUL-terminated.
     check(unsafe { libc::unlink(path.as_ptr()) }).map(drop)

@@ -267,6 +267,24 @@ fn others_links(house: &mut House) {
     relative.tell(house, "out through");
     relative.dismiss();
     assert_eq!(text(&precious), "through\n");
+    // Nor is one that is root's own a way to what another's leads to.
+    let hop = house.path("hop");
+    symlink(&precious, &hop).unwrap();
+    std::os::unix::fs::lchown(&hop, Some(65534), Some(65534)).unwrap();
+    fs::remove_file(&log).unwrap();
+    symlink("hop", &log).unwrap();
+    house.start("daemon", &[&word("out_log", &log)]).is(1, "(40 ELOOP)");
+    // What the kernel's own links lead to has no name, and is nobody's.
+    fs::remove_file(&log).unwrap();
+    let nameless =
+        fs::OpenOptions::new().create_new(true).read(true).append(true).open(house.path("nameless")).unwrap();
+    fs::remove_file(house.path("nameless")).unwrap();
+    let link = format!("/proc/{}/fd/{}", std::process::id(), nameless.as_raw_fd());
+    symlink(&link, &log).unwrap();
+    let mut to_nameless = daemon(house, &[&word("out_log", &log)]);
+    to_nameless.tell(house, "out through");
+    to_nameless.dismiss();
+    assert_eq!(text(Path::new(&link)), "through\n");
     fs::remove_file(&log).unwrap();
     let name = std::ffi::CString::new(log.to_str().unwrap()).unwrap();
     // SAFETY: the name is NUL-terminated.
