@@ -239,7 +239,7 @@ fn become_daemon(plan: &mut Plan, reporter: Option<&Reporter>) -> Result<(), Fai
         process::forbid_core_files().map_err(|errno| Failure::new(Step::CoreLimit, errno))?;
     }
     pidfile::write_all().map_err(|errno| Failure::new(Step::PidFile, errno))?;
-    plan.privileges.apply()?;
+    plan.privileges.apply(plan.detach)?;
     plan.streams.begin_logging(plan.second_fork, reporter)?;
     plan.target.as_ref().map_or(Ok(()), |target| Err(target.execute()))
 }

@@ -39,16 +39,23 @@ void door_prepare(void)
     }
 }
 
-void door_live(void (*reopen)(void), void (*leave)(void))
+sigset_t door_listen(void)
 {
     sigset_t set;
-    int signum;
 
-    alarm(0);
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGHUP);
     sigprocmask(SIG_BLOCK, &set, NULL);
+    return set;
+}
+
+void door_live(void (*reopen)(void), void (*leave)(void))
+{
+    sigset_t set = door_listen();
+    int signum;
+
+    alarm(0);
     witness_begin(witness);
     if (wishes.log != NULL)
         dprintf(1, "the daemon %d has written this\n", (int)getpid());
@@ -257,7 +264,10 @@ static int restart_once(const char *pid_file)
 {
     int outcome = door_start_here(pid_file, &wishes);
 
-    return outcome != 0 ? outcome : door_stop(pid_file);
+    if (outcome == 0)
+        outcome = door_stop(pid_file);
+    /* The next start would take the file without a word. */
+    return outcome == 0 && access(pid_file, F_OK) == 0 ? EEXIST : outcome;
 }
 
 /* Once in a while, what is had is compared with the beginning. */

@@ -5,6 +5,7 @@
 #ifndef DOOR_H
 #define DOOR_H
 
+#include <signal.h>
 #include <sys/types.h>
 
 /* What a start ends with. */
@@ -39,6 +40,8 @@ int door_cycle(const char *pid_file);
 /* Before the start: number 3 is taken, so that the witness gets it later and the lock does not. */
 #define WITNESS 3
 void door_prepare(void);
+/* SIGTERM and SIGHUP wait from now on until the daemon's life begins, which does the same. */
+sigset_t door_listen(void);
 /* The daemon's life; `reopen` is called on SIGHUP, `leave` before the end. Either may be NULL. */
 void door_live(void (*reopen)(void), void (*leave)(void)) __attribute__((noreturn));
 

@@ -44,6 +44,8 @@ static void become(void)
         daemon_retval_send(errno == EEXIST || errno == EAGAIN ? ALREADY : FAILED);
         _exit(FAILED);
     }
+    /* From its word on it may be told to end, and only a daemon that hears of it removes its file. */
+    door_listen();
     if (daemon_retval_send(STARTED) < 0) {
         leave();
         _exit(FAILED);

@@ -37,8 +37,11 @@ mod linux {
 
     /// Whether the three sets are empty, and in other threads the one that they can use: theirs cannot be emptied from here
     /// (capset(2)), and what root's threads could hand on by a file's capabilities is no privilege of theirs.
-    pub(crate) fn none_left() -> Sys<bool> {
+    pub(crate) fn none_left(single_threaded: bool) -> Sys<bool> {
         let mut left = sets_of(0)? != [Sets::default(); 2];
+        if single_threaded {
+            return Ok(!left);
+        }
         let listed = file::for_each_name(c_text!("/proc/self/task"), &mut |_, name| {
             let thread = number(name).and_then(|thread| libc::c_int::try_from(thread).ok());
             left |= match thread.map(sets_of) {
@@ -82,7 +85,7 @@ pub(crate) fn drop_all() -> Sys<()> {
 
 /// Systems without capabilities have none left.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn none_left() -> Sys<bool> {
+pub(crate) fn none_left(_single_threaded: bool) -> Sys<bool> {
     Ok(true)
 }
 

@@ -181,11 +181,15 @@ pub(crate) fn read_link(link: &OwnedFd, buffer: &mut [u8]) -> Sys<usize> {
 pub(crate) fn is_in_proc(file: &OwnedFd) -> bool {
     #[cfg(target_os = "linux")]
     {
+        /// PROC_SUPER_MAGIC (statfs(2)).
+        const PROC: i64 = 0x9fa0;
         // SAFETY: `statfs` is a C struct of integers, for which all zeroes is a value.
         let mut system: libc::statfs = unsafe { std::mem::zeroed() };
         // SAFETY: `system` is a valid place for the result.
         let result = unsafe { libc::fstatfs(file.as_raw_fd(), &raw mut system) };
-        result == 0 && i64::from(system.f_type) == i64::from(libc::PROC_SUPER_MAGIC)
+        #[allow(clippy::unnecessary_cast, reason = "its type is the C library's choice")]
+        let kind = system.f_type as i64;
+        result == 0 && kind == PROC
     }
     #[cfg(not(target_os = "linux"))]
     {
