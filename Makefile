@@ -165,7 +165,7 @@ bench-c: library original
 
 # --- guards ----------------------------------------------------------------------------------------------------------
 
-ci: check-format check-lints check-header check-docs check check-clients-original check-pythons
+ci: check-format check-lints check-header check-docs check check-clients-original check-pythons check-trust
 
 # The tests of the clients are right where they pass on what Debian has.
 check-clients-original: original $(VENV)/.tools
