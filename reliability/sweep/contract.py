@@ -98,6 +98,7 @@ entry(OURS, r"starter pipe2\(\)=ENOPKG", (TOLD,), "a number that has no name her
       says=r"(pipe|stdout|stderr) failed: .*\(65 errno\)")
 
 # The daemon's steps.
+harmless(ALL, r"daemon rseq\(\)=E\w+", "the C library asks the kernel each time on which processor it runs")
 harmless(ALL, r"\w+ close_range\(\)=E\w+", "what is open is closed one by one")
 harmless(OURS, r"daemon setuid\(\)=E\w+", "that root cannot be had again is what is wanted")
 entry(OURS, r"daemon setresuid\(\)=E\w+", (STARTED, TOLD), "the second is a try to be root again, which is to fail")

@@ -4,10 +4,11 @@
 use crate::directories;
 use crate::error::{Cause, Error, Failure, Step, Subject};
 use crate::report::{self, Listener, Record};
+use crate::session::{self, Forks};
 use crate::signals::{self, Quiet};
-use crate::start::{give_up, lead_session};
+use crate::start::give_up;
 use crate::streams::{self, Stream, Surroundings};
-use crate::sys::process::{self, Ended, Pid, SecondFork};
+use crate::sys::process::{self, Ended, Pid};
 use crate::sys::{Errno, Sys};
 use crate::text::Text;
 
@@ -38,10 +39,9 @@ pub unsafe fn fork(umask: u32) -> Result<Forked, Error> {
     let (listener, reporter) = report::channel().map_err(|errno| Error::os(Step::Pipe, Subject::Nothing, errno))?;
     let quiet = Quiet::begin();
     // SAFETY: the child allocates nothing and takes no lock until it has reported; the caller keeps the rest.
-    match unsafe { process::fork() } {
+    match unsafe { session::beget(daemon.forks, &reporter) } {
         Ok(process::Forked::Child) => {
             drop(listener);
-            let reporter = lead_session(daemon.second_fork, reporter);
             if let Err(failure) = daemon.apply() {
                 give_up(&reporter, failure);
             }
@@ -72,7 +72,7 @@ pub unsafe fn fork(umask: u32) -> Result<Forked, Error> {
 
 /// What the daemon's half needs, checked and opened before.
 struct Plan {
-    second_fork: SecondFork,
+    forks: Forks,
     streams: streams::Plan,
     directories: directories::Plan,
 }
@@ -82,7 +82,7 @@ impl Plan {
         let umask = umask as libc::mode_t;
         let root = Text::new(b"/").map_err(|errno| Error::os(Step::WorkingDirectory, Subject::Nothing, errno))?;
         Ok(Self {
-            second_fork: SecondFork::find(),
+            forks: Forks::find(),
             streams: streams::Plan::new(&[None, None, None], &Stream::null(), false, &Surroundings::default())?,
             directories: directories::Plan::new(umask, None, &root)?,
         })
