@@ -40,8 +40,8 @@ library:
 	@echo "== building libdaemon.so.0 in $(LIB)"
 	$(CARGO) build --release -p daemonctx-ffi
 	@mkdir -p $(LIB)
-	@cp target/release/libdaemon.so $(LIB)/libdaemon.so.0.6.0
-	@cp target/release/libdaemon.a $(LIB)/libdaemon.a
+	@install -m 755 target/release/libdaemon.so $(LIB)/libdaemon.so.0.6.0
+	@install -m 644 target/release/libdaemon.a $(LIB)/libdaemon.a
 	@ln -sf libdaemon.so.0.6.0 $(LIB)/libdaemon.so.0
 	@ln -sf libdaemon.so.0 $(LIB)/libdaemon.so
 	@mkdir -p $(LIB)/pkgconfig

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import time
 from typing import Any, Iterator
 
 import pytest
@@ -176,12 +177,15 @@ def environment(pid: int) -> dict[str, str]:
 
 
 def descriptors(pid: int) -> dict[int, str]:
-    folder = pathlib.Path(f"/proc/{pid}/fd")
-    found = {}
-    for entry in folder.iterdir():
-        with contextlib.suppress(FileNotFoundError):  # the one that this very list is read by
-            found[int(entry.name)] = os.readlink(entry)
-    return found
+    """Those of a program that has begun: libraries and locales are open for a moment before that."""
+    until = time.monotonic() + LIMIT
+    while True:
+        found = {}
+        for entry in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # the one that this very list is read by
+                found[int(entry.name)] = os.readlink(entry)
+        if not any(path.startswith(("/usr/lib", "/lib", "/etc/ld.so")) for path in found.values()) or time.monotonic() > until:
+            return found
 
 
 def is_gone(pid: int) -> bool:
