@@ -74,6 +74,8 @@ impl From<Syslog> for Stream {
 /// The three streams, resolved.
 pub(crate) struct Plan {
     streams: [Resolved; 3],
+    /// `/dev/null`, for all streams that lead there from the beginning.
+    null: Option<OwnedFd>,
     logger: logger::Plan,
 }
 
@@ -81,6 +83,7 @@ pub(crate) struct Plan {
 #[derive(Default)]
 struct Resolved {
     opened: Option<OwnedFd>,
+    is_null: bool,
     /// It is connected only at readiness.
     late: bool,
     place: Option<Place>,
@@ -123,10 +126,13 @@ impl Plan {
         late: bool,
         surroundings: &Surroundings<'_>,
     ) -> Result<Self, Error> {
-        let mut plan = Self { streams: Default::default(), logger: logger::Plan::default() };
+        let mut plan = Self { streams: Default::default(), null: None, logger: logger::Plan::default() };
         for (((slot, wish), step), number) in plan.streams.iter_mut().zip(wanted).zip(STEPS).zip(fd::STANDARD) {
             slot.late = late && step == Step::Stderr && fd::is_open(number);
             resolve(slot, wish.as_ref().unwrap_or(default), step, number, surroundings, &mut plan.logger)?;
+            if slot.is_null && plan.null.is_none() {
+                plan.null = Some(open_null(step)?);
+            }
         }
         Ok(plan)
     }
@@ -135,6 +141,9 @@ impl Plan {
     /// start that is refused has not touched what a running daemon wrote.
     pub(crate) fn apply(&mut self) -> Result<(), Failure> {
         for ((stream, step), number) in self.streams.iter_mut().zip(STEPS).zip(fd::STANDARD) {
+            if let Some(null) = self.null.as_ref().filter(|_| stream.is_null) {
+                fd::connect(null.as_raw_fd(), number).map_err(|errno| Failure::new(step, errno))?;
+            }
             let Some(opened) = &stream.opened else { continue };
             let emptied = stream.place.as_ref().map_or(Ok(()), |place| place.empty(opened.as_raw_fd()));
             emptied.map_err(|errno| Failure::new(step, errno))?;
@@ -143,6 +152,7 @@ impl Plan {
                 stream.opened = None;
             }
         }
+        self.null = None;
         Ok(())
     }
 
@@ -164,6 +174,7 @@ impl Plan {
     /// For the starter: what is the daemon's is not to stay open here. The end of a log is when nobody can write to it.
     pub(crate) fn leave_to_daemon(&mut self) {
         self.streams.iter_mut().for_each(|stream| stream.opened = None);
+        self.null = None;
         self.logger.close();
     }
 
@@ -197,9 +208,10 @@ fn resolve(
     slot.opened = Some(match &stream.0 {
         Target::Inherit if fd::is_open(number) => return Ok(()),
         Target::Descriptor(same) if *same == number && fd::is_open(number) => return Ok(()),
+        Target::Null | Target::Inherit if slot.late => open_null(step)?,
         Target::Null | Target::Inherit => {
-            let opened = file::open(file::NULL_DEVICE, libc::O_RDWR, 0);
-            opened.map_err(|errno| Error::os(step, Subject::Word("/dev/null"), errno))?
+            slot.is_null = true;
+            return Ok(());
         }
         Target::Descriptor(from) => {
             fd::duplicate(*from).map_err(|errno| Error::os(step, Subject::Number(i64::from(*from)), errno))?
@@ -213,4 +225,9 @@ fn resolve(
         Target::Syslog(syslog) => logger.add(step, syslog.head(step, surroundings.program)?)?,
     });
     Ok(())
+}
+
+fn open_null(step: Step) -> Result<OwnedFd, Error> {
+    let opened = file::open(file::NULL_DEVICE, libc::O_RDWR, 0);
+    opened.map_err(|errno| Error::os(step, Subject::Word("/dev/null"), errno))
 }
