@@ -7,7 +7,7 @@ use crate::detach::Surroundings;
 use crate::error::{Error, Failure, Step, Subject};
 use crate::launch::Target;
 use crate::options::{Hooks, Options};
-use crate::parts::signal_stream;
+use crate::parts::{signal_queue, signal_stream};
 use crate::pidfile::{self, PidFileLock};
 use crate::session::Forks;
 use crate::start::{self, Helper};
@@ -75,6 +75,10 @@ impl Plan {
         let for_target = target.as_ref().and_then(|target| target.kept());
         for fd in streams.descriptors().chain(for_target).chain(pidfile::descriptors()) {
             keep_too(&mut keep, fd)?;
+        }
+        // Its handlers stay as well, and would write to whatever had got the number.
+        for end in signal_queue::descriptors().filter(|_| target.is_none()) {
+            keep_too(&mut keep, end)?;
         }
         for end in signal_stream::ends() {
             keep_too(&mut keep, end)?;

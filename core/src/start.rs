@@ -7,7 +7,7 @@
 
 use crate::activation;
 use crate::error::{Error, Failure, Step};
-use crate::parts::signal_stream;
+use crate::parts::{signal_queue, signal_stream};
 use crate::pidfile;
 use crate::plan::Plan;
 use crate::readiness::Nobody;
@@ -116,6 +116,10 @@ pub(crate) unsafe fn start_aside(plan: &mut Plan, caller: Caller) -> Result<Asid
             match unsafe { beget(plan, channel) } {
                 Ok(Role::Daemon(tie)) => {
                     pidfile::none_goes_along();
+                    if caller != Caller::Leaves {
+                        // Its line is the program's, which goes on.
+                        signal_queue::close();
+                    }
                     Ok(Aside::Daemon(tie.map(|tie| tie.with_helper(helper, stays_with_daemon(teller, caller)))))
                 }
                 Ok(Role::Starter(watch)) => (plan.helper)(plan, watch, teller, caller != Caller::Returns),
