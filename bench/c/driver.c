@@ -1,6 +1,6 @@
 /* Starts programs in turn and reads the clock.
  *
- *     driver ROUNDS FIFO -- PID-FILE PROGRAM [ARGUMENT ...] [-- PID-FILE PROGRAM ...]
+ *     driver ROUNDS FIFO , PID-FILE PROGRAM [ARGUMENT ...] [, PID-FILE PROGRAM ...]
  *
  * A line for each start: which program, nanoseconds until the starter had left, nanoseconds until its daemon said "ready". The word
  * is a line on the FIFO, whose path is in BENCH_FIFO: the daemon's PID, and the time at which the start began, or 0 for the time at
@@ -129,12 +129,12 @@ static int read_programs(char **arguments, struct program *programs)
 {
     int count = 0;
     while (*arguments) {
-        if (strcmp(*arguments, "--") != 0 || arguments[1] == NULL || arguments[2] == NULL || count == MOST)
-            errx(2, "usage: driver ROUNDS FIFO -- PID-FILE PROGRAM [ARGUMENT ...] ...");
+        if (strcmp(*arguments, ",") != 0 || arguments[1] == NULL || arguments[2] == NULL || count == MOST)
+            errx(2, "usage: driver ROUNDS FIFO , PID-FILE PROGRAM [ARGUMENT ...] ...");
         *arguments = NULL;
         programs[count].pid_file = arguments[1];
         programs[count++].command = arguments + 2;
-        for (arguments += 2; *arguments && strcmp(*arguments, "--") != 0; arguments++) {}
+        for (arguments += 2; *arguments && strcmp(*arguments, ",") != 0; arguments++) {}
     }
     return count;
 }
@@ -143,7 +143,7 @@ int main(int argc, char **argv)
 {
     struct program programs[MOST];
     if (argc < 6)
-        errx(2, "usage: driver ROUNDS FIFO -- PID-FILE PROGRAM [ARGUMENT ...] ...");
+        errx(2, "usage: driver ROUNDS FIFO , PID-FILE PROGRAM [ARGUMENT ...] ...");
     int rounds = atoi(argv[1]), count = read_programs(argv + 3, programs);
     if (strcmp(argv[2], "-") != 0 && (fifo = open(argv[2], O_RDWR | O_CLOEXEC)) < 0)
         err(2, "%s", argv[2]);
