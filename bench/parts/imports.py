@@ -9,7 +9,7 @@ from common.result import verdict
 from common.rounds import Contestant
 from common.statistics import differences, spread
 
-WHEEL = 400_000  # bytes
+WHEEL = 400 * 1024  # bytes
 
 STATEMENTS = {
     "bare": "pass",
