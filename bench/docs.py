@@ -45,6 +45,10 @@ def _starts(found: dict[str, Any], name: str) -> str:
         [it["name"], _spread(it["left"], 1e-3), _spread(it["ready"], 1e-3), _spread(it["ratio"]), _spread(it["added"], 1e-3), it["note"]]
         for it in found["rows"]
     ]
+    if any("loaded" in it for it in found["rows"]):
+        head.insert(-1, "times floor-loaded")
+        for row, it in zip(rows, found["rows"]):
+            row.insert(-1, _spread(it["loaded"]) if "loaded" in it else "")
     return _table(head, rows) + f"\n\n![{STARTS[name][0]}](plots/{name}.svg)"
 
 

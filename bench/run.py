@@ -15,7 +15,7 @@ from parts import imports, inprocess, library, sizes, starts
 PARTS: dict[str, tuple[Callable[[int], dict[str, object]], int]] = {
     "starts-c": (starts.c, 1000),
     "starts-programs": (starts.programs, 300),
-    "starts-python": (starts.python, 40),
+    "starts-python": (starts.python, 150),
     "starts-rust": (starts.rust, 500),
     "memory": (sizes.memory, 12),
     "descriptors": (sizes.descriptors, 100),

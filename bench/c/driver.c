@@ -139,9 +139,20 @@ static int read_programs(char **arguments, struct program *programs)
     return count;
 }
 
+/* Who comes after whom matters: its caches are warm after itself. The same orders in each run. */
+static void shuffle(int *order, int count)
+{
+    for (int i = count - 1; i > 0; i--) {
+        int other = rand() % (i + 1), kept = order[i];
+        order[i] = order[other];
+        order[other] = kept;
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct program programs[MOST];
+    int order[MOST];
     if (argc < 6)
         errx(2, "usage: driver ROUNDS FIFO , PID-FILE PROGRAM [ARGUMENT ...] ...");
     int rounds = atoi(argv[1]), count = read_programs(argv + 3, programs);
@@ -151,13 +162,15 @@ int main(int argc, char **argv)
         setenv("BENCH_FIFO", argv[2], 1);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     use_one_processor();
-    for (int round = 0; round < rounds + WARM_UP; round++)
+    for (int i = 0; i < count; i++)
+        order[i] = i;
+    for (int round = 0; round < rounds + WARM_UP; round++) {
+        shuffle(order, count);
         for (int i = 0; i < count; i++) {
-            /* Each second round the other way round: nobody always has the same before it. */
-            int which = round % 2 ? count - 1 - i : i;
-            struct outcome outcome = start(&programs[which]);
+            struct outcome outcome = start(&programs[order[i]]);
             if (round >= WARM_UP)
-                printf("%d %lld %lld\n", which, outcome.left, outcome.ready);
+                printf("%d %lld %lld\n", order[i], outcome.left, outcome.ready);
         }
+    }
     return 0;
 }

@@ -31,7 +31,7 @@ class Times:
     ready: list[float] = dataclasses.field(default_factory=list)
 
 
-def take(contestants: list[Contestant], rounds: int, silent: bool = False, **environment: str) -> dict[str, Times]:
+def take(contestants: list[Contestant], rounds: int, silent: bool = False, environment: dict[str, str] | None = None) -> dict[str, Times]:
     """Starts all of them in each round. Silent ones are no daemons: they run, and say nothing."""
     driver = build.driver()
     if not FIFO.exists():
@@ -40,7 +40,7 @@ def take(contestants: list[Contestant], rounds: int, silent: bool = False, **env
     for it in contestants:
         pathlib.Path(it.pid_file).unlink(missing_ok=True)
         command += [",", it.pid_file, *(word.format(pid=it.pid_file) for word in it.command)]
-    done = subprocess.run(command, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, env={**os.environ, **(environment or {})}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     if done.returncode:
         raise SystemExit(f"bench: the driver has ended with {done.returncode}")
     times = {it.name: Times() for it in contestants}
@@ -59,22 +59,22 @@ def whole(times: Times) -> list[float]:
     return [max(pair) for pair in zip(times.left, times.ready)]
 
 
-def row(it: Contestant, times: Times, base: Times) -> dict[str, object]:
-    """A line of a table: both ends, and how the whole compares with the base's."""
+def row(it: Contestant, times: Times, base: list[float]) -> dict[str, object]:
+    """A line of a table: both ends, and how the whole compares with the base."""
     return {
         "name": it.name,
         "note": it.note,
         "left": spread(times.left),
         "ready": spread(times.ready),
         "whole": spread(whole(times)),
-        "ratio": ratios(whole(times), whole(base)),
-        "added": differences(whole(times), whole(base)),
+        "ratio": ratios(whole(times), base),
+        "added": differences(whole(times), base),
     }
 
 
-def table(contestants: list[Contestant], rounds: int, base: str, **environment: str) -> list[dict[str, object]]:
-    times = take(contestants, rounds, **environment)
-    return [row(it, times[it.name], times[base]) for it in contestants]
+def table(contestants: list[Contestant], rounds: int, base: str) -> list[dict[str, object]]:
+    times = take(contestants, rounds)
+    return [row(it, times[it.name], whole(times[base])) for it in contestants]
 
 
 def show(rows: list[dict[str, object]], base: str) -> None:

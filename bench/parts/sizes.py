@@ -32,7 +32,8 @@ def _against(
     for size in sizes:
         variables = {environment: str(size), "LD_PRELOAD": str(BUILD / "c" / "limit.so")} if environment else {}
         # Touching takes seconds.
-        times = rounds.take(contestants_at[size], max(3, effort // 3) if unit == "MiB" and size > 1024 else effort, **variables)
+        fewer = max(3, effort // 3) if unit == "MiB" and size > 1024 else effort
+        times = rounds.take(contestants_at[size], fewer, environment=variables)
         raw[size] = {name: whole(it) if environment else it.ready for name, it in times.items()}
         found = {name: spread(it) for name, it in raw[size].items()}
         _say(size, unit, found)

@@ -11,6 +11,8 @@
 #include <err.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,8 +46,11 @@ static void open_descriptors(int count)
             err(2, "open");
 }
 
+static sem_t asleep;
+
 static void *sleep_on(void *nothing)
 {
+    sem_post(&asleep);
     for (;;)
         pause();
     return nothing;
@@ -56,11 +61,16 @@ static void begin_threads(int count)
     pthread_attr_t small;
     pthread_attr_init(&small);
     pthread_attr_setstacksize(&small, 65536);
-    for (; count > 0; count--) {
+    sem_init(&asleep, 0, 0);
+    for (int i = 0; i < count; i++) {
         pthread_t thread;
         if (pthread_create(&thread, &small, sleep_on, NULL) != 0)
             errx(2, "pthread_create");
     }
+    /* Their first steps are no part of the start. */
+    for (int i = 0; i < count; i++)
+        sem_wait(&asleep);
+    sched_yield();
 }
 
 static long long prepare(char **sizes)

@@ -8,7 +8,8 @@ fn main() {
         Ok(fork::Fork::Parent(_)) => return,
         Err(error) => bench::fail(format!("{error:?}")),
     }
-    let written = std::fs::File::create(bench::pid_file()).and_then(|mut file| writeln!(file, "{}", std::process::id()));
+    let written =
+        std::fs::File::create(bench::pid_file()).and_then(|mut file| writeln!(file, "{}", std::process::id()));
     match written {
         Ok(()) => bench::ready(),
         Err(error) => bench::fail(error),
