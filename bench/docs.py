@@ -13,7 +13,7 @@ from plots import draw
 STARTS = {
     "starts-c": ("A start in C", None),
     "starts-programs": ("A program started by another", None),
-    "starts-python": ("A start in Python", 60.0),
+    "starts-python": ("A start in Python", 130.0),
     "starts-rust": ("A start in Rust", None),
 }
 SIZES = {
@@ -22,6 +22,8 @@ SIZES = {
     "limit": "A start against RLIMIT_NOFILE",
     "threads": "A start against threads",
 }
+
+LINEAR = ("memory", "threads")
 
 
 def _value(value: float) -> str:
@@ -98,7 +100,7 @@ def _calls() -> str:
 
 def _budgets(every: dict[str, dict[str, Any]]) -> str:
     rows = [
-        [it["what"], f"≤ {it['most']:g}{it['unit']}", f"{_spread(it['value'])}{it['unit']}", it["held"]]
+        [it["what"], it["bound"], f"{_spread(it['value'])}{it['unit']}", it["held"]]
         for found in every.values()
         for it in found["verdicts"]
     ]
@@ -131,7 +133,7 @@ def main() -> None:
             (PLOTS / f"{name}.svg").write_text(draw.bars(title, found["rows"], most))
             page = _replace(page, name, _starts(found, name))
         elif name in SIZES:
-            (PLOTS / f"{name}.svg").write_text(draw.lines(SIZES[name], found))
+            (PLOTS / f"{name}.svg").write_text(draw.lines(SIZES[name], found, linear=name in LINEAR))
             page = _replace(page, name, _sizes(found, name))
         else:
             page = _replace(page, name, tables[name](found))

@@ -21,16 +21,18 @@ def machine() -> dict[str, str]:
         "C library": " ".join(platform.libc_ver()),
         "compiler": compiler,
         "Python": platform.python_version(),
+        "load average at the end": f"{os.getloadavg()[0]:.1f}, this included",
     }
 
 
-def verdict(what: str, value: Spread | float, most: float, unit: str = "") -> dict[str, object]:
+def verdict(what: str, value: Spread | float, bound: float, unit: str = "", at_least: bool = False) -> dict[str, object]:
     """Whether a budget holds: surely, surely not, or the interval lies on both sides."""
     it = value if isinstance(value, Spread) else Spread(value, value, value)
-    held = "yes" if it.high <= most else "no" if it.low > most else "within noise"
+    sign, surely, perhaps = ("≥", it.low >= bound, it.high >= bound) if at_least else ("≤", it.high <= bound, it.low <= bound)
+    held = "yes" if surely else "within noise" if perhaps else "no"
     shown = f"{it.median:.3g}" if it.low == it.high else f"{it.median:.3g} ({it.low:.3g} to {it.high:.3g})"
-    print(f"  budget: {what}: {shown}{unit}, {most:g}{unit} allowed: {held}")
-    return {"what": what, "value": it, "most": most, "unit": unit, "held": held}
+    print(f"  budget: {what}: {shown}{unit}, {sign} {bound:,g}{unit}: {held}")
+    return {"what": what, "value": it, "bound": f"{sign} {bound:,.10g}{unit}", "unit": unit, "held": held}
 
 
 def write(part: str, rounds: int, found: dict[str, object]) -> None:

@@ -44,29 +44,39 @@ def bars(title: str, rows: list[dict[str, Any]], most: float | None = None) -> s
     return str(drawing)
 
 
-def lines(title: str, found: dict[str, Any]) -> str:
-    """Milliseconds against what grows. Sizes are evenly spaced: what counts is whether it is flat; the times are a logarithm's."""
-    series = {name: [it and it[0] / 1e3 for it in values] for name, values in found["series"].items()}
+def lines(title: str, found: dict[str, Any], linear: bool) -> str:
+    """Milliseconds against what grows: as it is, or sizes evenly spaced and a logarithm's times, where what counts is who is flat."""
+    series: dict[str, list[float]] = {name: [it and it[0] / 1e3 for it in values] for name, values in found["series"].items()}
     every = [value for values in series.values() for value in values if value]
-    low, high = math.floor(math.log10(min(every))), math.ceil(math.log10(max(every)))
-    left, right, top, bottom = 80, WIDTH - 170, 44, 330
+    sizes: list[float] = found["x"]
+    left, right, top, bottom = 80, WIDTH - 220, 44, 330
     drawing = Drawing(WIDTH, 376, title)
-
-    def x_of(i: int) -> float:
-        return left + (right - left) * i / (len(found["x"]) - 1)
+    if linear:
+        marks = _steps(max(every) * 1.05)
+        low, high = 0.0, float(max(every)) * 1.05
+        places = [size / sizes[-1] for size in sizes]
+    else:
+        low, high = float(math.floor(math.log10(min(every)))), float(math.ceil(math.log10(max(every))))
+        marks = [10.0**power for power in range(int(low), int(high) + 1)]
+        places = [i / (len(sizes) - 1) for i in range(len(sizes))]
 
     def y_of(value: float) -> float:
-        return bottom - (bottom - top) * (math.log10(value) - low) / (high - low)
+        place: float = value if linear else math.log10(value)
+        return bottom - (bottom - top) * (place - low) / (high - low)
 
-    for power in range(low, high + 1):
-        drawing.line([(left, y_of(10.0**power)), (right, y_of(10.0**power))], "grid")
-        drawing.text(left - 8, y_of(10.0**power) + 4, f"{10.0**power:g} ms", "end", small=True)
+    for mark in marks:
+        drawing.line([(left, y_of(mark)), (right, y_of(mark))], "grid")
+        drawing.text(left - 8, y_of(mark) + 4, f"{mark:,g} ms", "end", small=True)
     drawing.line([(left, top), (left, bottom), (right, bottom)], "axis")
-    for i, size in enumerate(found["x"]):
-        drawing.text(x_of(i), bottom + 18, f"{size:,}", "middle", small=True)
+    columns = [left + (right - left) * place for place in places]
+    shown = -math.inf
+    for x, size in zip(columns, sizes):
+        if x - shown > 24:  # Those that would lie on one another are left out.
+            drawing.text(x, bottom + 18, f"{size:,}", "middle", small=True)
+            shown = x
     drawing.text((left + right) / 2, bottom + 36, found["unit"], "middle")
     for number, (name, values) in enumerate(series.items()):
-        points = [(x_of(i), y_of(value)) for i, value in enumerate(values) if value]
+        points = [(x, y_of(value)) for x, value in zip(columns, values) if value]
         colour = COLOURS[number % len(COLOURS)]
         drawing.line(points, colour=colour)
         for x, y in points:
