@@ -19,7 +19,7 @@ ORIGINAL_LIB = $(ORIGINAL)/lib/$(shell $(CC) -print-multiarch)
 
 .PHONY: help build library command original python demo check check-rust check-c check-original check-abi check-clients \
         check-clients-original check-systemd check-command check-python check-programs check-pythons check-all \
-        check-types check-library check-header check-format check-lints check-docs check-readme bench-c header ci clean
+        check-types check-library check-header check-format check-lints check-docs check-readme header ci clean
 
 help:
 	@echo "make demo    build everything and show the main job"
@@ -28,7 +28,7 @@ help:
 	@echo "make check-all  ci, and what takes too long for every time"
 	@echo "make ci      check, and everything else that guards the contract: formats, lints, header, docs"
 	@echo "make trust   everything that can go wrong, tried: half an hour; make check-trust is short"
-	@echo "make bench-c the C library measured beside the original libdaemon"
+	@echo "make bench   everything measured beside its peers: ten minutes; make bench-docs has docs/performance.md say it"
 	@echo "make header  write include/daemonctx.h again"
 	@echo "make clean   remove what was built"
 
@@ -154,18 +154,11 @@ check-readme:
 	@docs/tools/check-readme
 
 include reliability/targets.mk
-
-# --- measure ---------------------------------------------------------------------------------------------------------
-
-bench-c: library original
-	@echo "== C: beside the original libdaemon"
-	@ffi/check-library $(LIB)/libdaemon.so.0.6.0
-	@$(MAKE) --no-print-directory -C bench/c LIBDIR=$(abspath $(LIB)) ORIGINAL=$(ORIGINAL_LIB) \
-		BUILD=$(abspath target/bench-c)
+include bench/targets.mk
 
 # --- guards ----------------------------------------------------------------------------------------------------------
 
-ci: check-format check-lints check-header check-docs check check-clients-original check-pythons check-trust
+ci: check-format check-lints check-header check-docs check check-speed check-clients-original check-pythons check-trust
 
 # The tests of the clients are right where they pass on what Debian has.
 check-clients-original: original $(VENV)/.tools

@@ -10,6 +10,8 @@ mod fork;
 mod pidfile;
 mod signals;
 mod supervisor;
+#[cfg(all(target_os = "linux", not(target_arch = "arm")))]
+mod unwinding;
 
 use pyo3::prelude::*;
 

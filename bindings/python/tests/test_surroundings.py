@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pathlib
 import pty
@@ -207,6 +208,25 @@ def test_a_new_root(house: House, working: str) -> None:
     assert os.readlink(f"/proc/{pid}/root") == str(house.folder)
     house.end(pid)
     assert not house.pid_path.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="chroot needs root")
+def test_a_new_root_needs_nothing_of_the_package(house: House) -> None:
+    house.run(
+        """
+        DaemonContext(chroot_directory=FOLDER, files_preserve=[REPORT]).open()
+        report(daemonctx.notify("STATUS=inside"), daemonctx.Watchdog.__name__, daemonctx.watchdog_interval())
+        try:
+            PidFile("/nonexistent/test.pid").acquire()
+        except daemonctx.PidFileError as error:
+            report(error.step, error.errno, os.getpid())
+        """,
+        use="import daemonctx\nfrom daemonctx import DaemonContext, PidFile",
+    )
+    assert house.hear() == "False Watchdog None"
+    *failed, pid = house.hear().split()
+    assert failed == ["pid", "file", str(errno.ENOENT)]
+    house.reap(int(pid))
 
 
 def test_a_starter_that_is_killed_leaves_no_daemon(house: House) -> None:

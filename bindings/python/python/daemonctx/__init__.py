@@ -9,10 +9,8 @@ The starter, the program that was run, exits 0 only when the daemon is ready. Ot
 step, the value and the error, exits with a status that says what happened, and nothing stays behind.
 """
 
+# At once: the library looks, when it is loaded, which signals whoever started this process has had ignored.
 from ._native import VERSION as __version__
-from ._supervisor import listen_descriptors, listen_sockets, notify, notify_barrier, notify_reloading, watchdog_interval
-from ._context import DaemonContext
-from ._pidfile import PidFile
 
 __all__ = [
     "AlreadyRunningError",
@@ -41,20 +39,30 @@ __all__ = [
 ]
 
 
-# Where what is not imported with the package is: parts that only those need who name them. All else is an exception.
-_LATER = {
+# Where each name is. A part is imported when the first name of it is used (PEP 562), so a start does not pay for what it does not use.
+_PLACES = {
+    "DaemonContext": "_context",
+    "LogFile": "_streams",
+    "PidFile": "_pidfile",
     "ReopeningFileHandler": "_logging",
     "SignalStream": "_signals",
-    "Watchdog": "_watchdog",
-    "signals": "_signals",
-    "LogFile": "_streams",
     "Syslog": "_streams",
+    "Watchdog": "_watchdog",
+    "listen_descriptors": "_supervisor",
+    "listen_sockets": "_supervisor",
+    "notify": "_supervisor",
+    "notify_barrier": "_supervisor",
+    "notify_reloading": "_supervisor",
+    "signals": "_signals",
+    "watchdog_interval": "_supervisor",
 }
+# All else that is public can be raised, or warned of.
+_EXCEPTIONS = "_errors"
 
 
 def __getattr__(name):
     if name in __all__:
-        module = __import__(f"{__name__}.{_LATER.get(name, '_errors')}", fromlist=(name,))
+        module = __import__(f"{__name__}.{_PLACES.get(name, _EXCEPTIONS)}", fromlist=(name,))
         value = globals()[name] = getattr(module, name)
         return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -211,6 +211,8 @@ class DaemonContext:
         _set(start.working_directory, "working_directory", self._working_directory_inside())
         _set(start.umask, "umask", self.umask)
         self._prepare_owner(start)
+        if self.chroot_directory is not None or self.uid is not None:
+            _import_what_is_late()
         start.prevent_core(bool(self.prevent_core))
         if self.detach_process is not None:
             start.detach_process(bool(self.detach_process))
@@ -418,6 +420,11 @@ def _logging_descriptors():
                 continue
             if fd >= 0:  # A closed socket has none.
                 yield fd
+
+
+def _import_what_is_late():
+    """A daemon in another root, or as another user, may not reach this package's files any more."""
+    from . import _errors, _supervisor, _watchdog  # noqa: F401
 
 
 def _refuse_running_loop():

@@ -113,7 +113,7 @@ def stand_in() -> pathlib.Path:
     return _built("python_daemon", [folder], lambda destination: _build_pure(folder, destination))
 
 
-_PARTS = ("Cargo.toml", "pyproject.toml", "README.md", "src", "python")
+_PARTS = ("Cargo.toml", "build.rs", "pyproject.toml", "README.md", "src", "python")
 
 
 def _built(name: str, sources: Iterable[pathlib.Path], build) -> pathlib.Path:  # type: ignore[no-untyped-def]
