@@ -162,6 +162,8 @@ check-readme:
 
 include reliability/targets.mk
 include packaging/install.mk
+include packaging/debian.mk
+include man/targets.mk
 
 # --- measure ---------------------------------------------------------------------------------------------------------
 
