@@ -110,4 +110,4 @@ check-install: library command $(VENV)/.tools
 	@echo "== installed, programs outside of the tree built with it, and uninstalled"
 	@command -v cmake >/dev/null || [ -x $(VENV)/bin/cmake ] || \
 		$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check 'cmake>=3.13'
-	cd packaging/tests && CARGO='$(CARGO)' $(abspath $(VENV))/bin/python -B -m pytest -q
+	cd packaging/tests/install && CARGO='$(CARGO)' $(abspath $(VENV))/bin/python -B -m pytest -q

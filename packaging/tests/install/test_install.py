@@ -10,7 +10,7 @@ import sys
 from typing import Iterator
 
 import pytest
-from tree import HERE, MULTIARCH, PROGRAMS, REPOSITORY, Tree, is_a_daemons_program, needed, run
+from tree import MULTIARCH, PROGRAMS, REPOSITORY, Tree, is_a_daemons_program, needed, run
 
 BOTH = [(name, language) for name in ("own", "classic") for language in ("c", "cc")]
 # By the folder that a distribution has them in, by the default one, and by one that is nowhere near the headers.
@@ -169,5 +169,5 @@ def test_uninstall(tmp_path: pathlib.Path) -> None:
 
 def test_as_packagers_call_it(tmp_path: pathlib.Path) -> None:
     """By GNU's lower-case prefix."""
-    run("make", "--no-print-directory", "install-library", "prefix=/usr", f"DESTDIR={tmp_path}", cwd=HERE.parents[1])
+    run("make", "--no-print-directory", "install-library", "prefix=/usr", f"DESTDIR={tmp_path}", cwd=REPOSITORY)
     assert (tmp_path / "usr/lib/libdaemon.so.0").exists()

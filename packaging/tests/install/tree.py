@@ -11,7 +11,7 @@ import signal
 import subprocess
 
 HERE = pathlib.Path(__file__).resolve().parent
-REPOSITORY = HERE.parents[1]
+REPOSITORY = HERE.parents[2]
 PROGRAMS = HERE / "programs"
 MULTIARCH = f"{os.uname().machine}-linux-gnu"
 LIMIT = 120  # seconds for a build
@@ -52,10 +52,10 @@ class Tree:
         return {str(path.relative_to(top)) for path in top.rglob("*") if path.is_symlink() or not path.is_dir()}
 
     def pkg_config(self, *words: str) -> list[str]:
-        sysroot = {"PKG_CONFIG_SYSROOT_DIR": str(self.destdir)} if self.destdir else {}
         # Without the folders where the system's own files are: they would be left out, wherever the root is.
         asked = run("pkg-config", *words, "libdaemon", PKG_CONFIG_LIBDIR=str(self.lib / "pkgconfig"),
-                    PKG_CONFIG_SYSTEM_INCLUDE_PATH="/none", PKG_CONFIG_SYSTEM_LIBRARY_PATH="/none", **sysroot)
+                    PKG_CONFIG_SYSTEM_INCLUDE_PATH="/none", PKG_CONFIG_SYSTEM_LIBRARY_PATH="/none",
+                    PKG_CONFIG_SYSROOT_DIR=str(self.destdir or ""))
         return asked.split()
 
     def compiled(self, name: str, language: str, folder: pathlib.Path, static: str = "") -> pathlib.Path:
