@@ -30,7 +30,7 @@ help:
 	@echo "make demo    build everything and show the main job"
 	@echo "make check   build everything and run all tests"
 	@echo "make build   the same, and the Python package in $(VENV)"
-	@echo "make debian  Debian packages in target/debian-packages"
+	@echo "make debian  Debian packages in target/debian-packages; make check-debian tries them in a small Debian"
 	@echo "make check-all  ci, and what takes too long for every time"
 	@echo "make ci      check, and everything else that guards the contract: formats, lints, header, docs"
 	@echo "make trust   everything that can go wrong, tried: half an hour; make check-trust is short"
@@ -80,7 +80,7 @@ demo: build
 # --- check -----------------------------------------------------------------------------------------------------------
 
 check: check-rust check-library check-c check-original check-abi check-clients check-command check-systemd check-python \
-       check-types check-readme
+       check-types check-readme check-man check-install
 	@echo "== all tests passed"
 
 check-rust:

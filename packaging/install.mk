@@ -57,8 +57,10 @@ install: install-library install-development install-command install-man install
 	@echo "== installed below $(DESTDIR)$(PREFIX)"
 
 # Without a rule to make them anew: `sudo make install` has no cargo, and is not to build as root.
-$(LIB)/$(REALNAME) $(LIB)/libdaemon.a:
+$(LIB)/$(REALNAME):
 	@$(MAKE) --no-print-directory library
+$(LIB)/libdaemon.a: | $(LIB)/$(REALNAME)
+	@[ -e $@ ] || $(MAKE) --no-print-directory library
 $(BIN)/daemonctx:
 	@$(MAKE) --no-print-directory command
 
