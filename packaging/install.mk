@@ -47,8 +47,8 @@ INSTALLED = $(BINDIR)/daemonctx \
 OWN_FOLDERS = $(LIBDIR)/cmake/libdaemon $(INCLUDEDIR)/libdaemon $(DOCDIR)/examples $(DOCDIR)
 
 # The templates of packaging, for where the files will be.
-FILLED = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@VERSION@|$(VERSION)|' \
-	-e 's|@PRIVATE_LIBS@|$(PRIVATE_LIBS)|' -e 's|@SONAME@|$(SONAME)|' -e 's|@LIBRARY@|$(REALNAME)|' \
+FILLED = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+	-e 's|@VERSION@|$(VERSION)|' -e 's|@PRIVATE_LIBS@|$(PRIVATE_LIBS)|' -e 's|@SONAME@|$(SONAME)|' -e 's|@LIBRARY@|$(REALNAME)|' \
 	-e "s|@INCLUDEDIR_FROM_HERE@|$$(realpath -m --relative-to='$(LIBDIR)/cmake/libdaemon' '$(INCLUDEDIR)')|"
 
 .PHONY: install install-library install-development install-command install-man install-doc uninstall check-install

@@ -97,16 +97,19 @@ class Page:
         return "\n".join(kept)
 
     def examples(self) -> list[Example]:
-        """Programs, each with the line of shell that a comment above it has."""
-        found, mark, program = [], None, None
+        """Programs, each with the line of shell that a comment above it has; a comment further in goes on with it."""
+        found = list[Example]()
+        name, run, program = "", "", None
         for line in self.lines:
-            if match := re.fullmatch(r'\.\\" example (\w+): (.*)', line):
-                mark = match
-            elif line.startswith(".Bd -literal") and mark:
+            if mark := re.fullmatch(r'\.\\" example (\w+): (.*)', line):
+                name, run = mark.groups()
+            elif name and line.startswith('.\\"     '):
+                run += " " + line[3:].strip()
+            elif line.startswith(".Bd -literal") and name:
                 program = list[str]()
-            elif line == ".Ed" and mark and program is not None:
-                found.append(Example(mark[1], mark[2], unescape("\n".join(program)) + "\n"))
-                mark = program = None
+            elif line == ".Ed" and program is not None:
+                found.append(Example(name, run, unescape("\n".join(program)) + "\n"))
+                name, program = "", None
             elif program is not None:
                 program.append(line)
         return found

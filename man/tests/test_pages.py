@@ -66,7 +66,8 @@ def test_synopsis_is_the_headers(page: Page) -> None:
 
 
 def test_every_available_macro_is_shown() -> None:
-    defined = {name for header in headers() for name in re.findall(r"^#define (\w+_AVAILABLE) 1", (INCLUDE / header).read_text(), re.M)}
+    text = "\n".join((INCLUDE / header).read_text() for header in headers())
+    defined = set(re.findall(r"^#define (\w+_AVAILABLE) 1", text, re.MULTILINE))
     shown = {name for page in SECTION_3 for line in page.defines() for name in re.findall(r"\w+_AVAILABLE", line)}
     assert shown == defined and len(defined) >= 7
 

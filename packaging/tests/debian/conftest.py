@@ -26,7 +26,8 @@ class Debian:
     def __init__(self, place: pathlib.Path) -> None:
         command = ["unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child",
                    sys.executable, "-I", "-S", str(HERE / "machine_init.py"), str(ROOT), str(place), str(PACKAGES)]
-        self._unshare = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        self._unshare = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                         start_new_session=True)
         assert self._unshare.stdout is not None
         if self._unshare.stdout.readline() != "ready\n":
             self._unshare.wait()

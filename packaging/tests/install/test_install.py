@@ -14,7 +14,11 @@ from tree import MULTIARCH, PROGRAMS, REPOSITORY, Tree, is_a_daemons_program, ne
 
 BOTH = [(name, language) for name in ("own", "classic") for language in ("c", "cc")]
 # By the folder that a distribution has them in, by the default one, and by one that is nowhere near the headers.
-PLACES = {"staged": ("/usr", f"/usr/lib/{MULTIARCH}"), "default": ("/usr/local", "/usr/local/lib"), "odd": ("/opt/x", "/opt/x/a/b/c")}
+PLACES = {
+    "staged": ("/usr", f"/usr/lib/{MULTIARCH}"),
+    "default": ("/usr/local", "/usr/local/lib"),
+    "odd": ("/opt/x", "/opt/x/a/b/c"),
+}
 
 
 def cmake() -> str:
@@ -124,7 +128,8 @@ def test_cmake_finds_it_by_its_prefix(tree: Tree, tmp_path: pathlib.Path) -> Non
     run(cmake(), "-S", PROGRAMS, "-B", tmp_path / "found", prefix)
     newer = tmp_path / "newer"
     newer.mkdir()
-    (newer / "CMakeLists.txt").write_text("cmake_minimum_required(VERSION 3.13)\nproject(newer C)\nfind_package(libdaemon 0.15 REQUIRED)\n")
+    (newer / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.13)\nproject(newer C)\nfind_package(libdaemon 0.15 REQUIRED)\n")
     with pytest.raises(AssertionError, match="version: 0.14"):
         run(cmake(), "-S", newer, "-B", newer / "build", prefix)
 
