@@ -1,4 +1,4 @@
-# daemonctx: build, show, check. `make demo` and `make check` do all the set-up themselves.
+# daemonctx: build, show, check, install. `make demo` and `make check` do all the set-up themselves.
 
 PYTHON ?= python3
 CARGO ?= cargo
@@ -17,14 +17,20 @@ ORIGINAL := $(abspath $(DEBIAN))/root/usr
 TESTD := $(ORIGINAL)/share/doc/libdaemon-dev/examples/testd.c.gz
 ORIGINAL_LIB = $(ORIGINAL)/lib/$(shell $(CC) -print-multiarch)
 
-.PHONY: help build library command original python demo check check-rust check-c check-original check-abi check-clients \
+.PHONY: all help build library command original python demo check check-rust check-c check-original check-abi check-clients \
         check-clients-original check-systemd check-command check-python check-programs check-pythons check-all \
         check-types check-library check-header check-format check-lints check-docs check-readme header ci clean
 
+# What `make install` installs.
+all: library command
+
 help:
+	@echo "make         the C library in $(LIB), the command in $(BIN)"
+	@echo "make install, make uninstall: PREFIX=/usr/local LIBDIR= DESTDIR= and others; docs/installing.md"
 	@echo "make demo    build everything and show the main job"
 	@echo "make check   build everything and run all tests"
-	@echo "make build   the C library in $(LIB), the command in $(BIN), the Python package in $(VENV)"
+	@echo "make build   the same, and the Python package in $(VENV)"
+	@echo "make debian  Debian packages in target/debian-packages; make check-debian tries them in a small Debian"
 	@echo "make check-all  ci, and what takes too long for every time"
 	@echo "make ci      check, and everything else that guards the contract: formats, lints, header, docs"
 	@echo "make trust   everything that can go wrong, tried: half an hour; make check-trust is short"
@@ -40,13 +46,14 @@ library:
 	@echo "== building libdaemon.so.0 in $(LIB)"
 	$(CARGO) build --release -p daemonctx-ffi
 	@mkdir -p $(LIB)
-	@install -m 755 target/release/libdaemon.so $(LIB)/libdaemon.so.0.6.0
-	@install -m 644 target/release/libdaemon.a $(LIB)/libdaemon.a
-	@ln -sf libdaemon.so.0.6.0 $(LIB)/libdaemon.so.0
-	@ln -sf libdaemon.so.0 $(LIB)/libdaemon.so
+	@install -m 755 target/release/libdaemon.so $(LIB)/$(REALNAME)
+	@CC='$(CC)' ffi/static-library target/release/libdaemon.a $(LIB)/libdaemon.a $(LIB)/$(REALNAME)
+	@ln -sf $(REALNAME) $(LIB)/$(SONAME)
+	@ln -sf $(SONAME) $(LIB)/libdaemon.so
 	@mkdir -p $(LIB)/pkgconfig
 	@sed -e 's|@PREFIX@|$(CURDIR)|' -e 's|@LIBDIR@|$(abspath $(LIB))|' -e 's|@INCLUDEDIR@|$(CURDIR)/include|' \
-		ffi/libdaemon.pc.in > $(LIB)/pkgconfig/libdaemon.pc
+		-e 's|@VERSION@|$(VERSION)|' -e 's|@PRIVATE_LIBS@|$(PRIVATE_LIBS)|' \
+		packaging/libdaemon.pc.in > $(LIB)/pkgconfig/libdaemon.pc
 
 command:
 	@echo "== building the command, $(BIN)/daemonctx"
@@ -73,7 +80,7 @@ demo: build
 # --- check -----------------------------------------------------------------------------------------------------------
 
 check: check-rust check-library check-c check-original check-abi check-clients check-command check-systemd check-python \
-       check-types check-readme
+       check-types check-readme check-man check-install
 	@echo "== all tests passed"
 
 check-rust:
@@ -155,6 +162,9 @@ check-readme:
 
 include reliability/targets.mk
 include bench/targets.mk
+include packaging/install.mk
+include packaging/debian.mk
+include man/targets.mk
 
 # --- guards ----------------------------------------------------------------------------------------------------------
 

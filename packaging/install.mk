@@ -1,0 +1,115 @@
+# Installing, with GNU's names and defaults. Included by the Makefile of the project.
+#
+#     make && sudo make install
+#     make install PREFIX=/usr LIBDIR=/usr/lib/x86_64-linux-gnu DESTDIR=/tmp/stage
+#
+# What is installed is what was built: nothing is compiled here, unless there is nothing yet. Nothing is stripped; who packages
+# does that.
+
+prefix ?= /usr/local
+PREFIX ?= $(prefix)
+BINDIR ?= $(PREFIX)/bin
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+DATADIR ?= $(PREFIX)/share
+MANDIR ?= $(DATADIR)/man
+DOCDIR ?= $(DATADIR)/doc/daemonctx
+BASHCOMPDIR ?= $(DATADIR)/bash-completion/completions
+ZSHCOMPDIR ?= $(DATADIR)/zsh/site-functions
+FISHCOMPDIR ?= $(DATADIR)/fish/vendor_completions.d
+DESTDIR ?=
+
+INSTALL ?= install
+INSTALL_PROGRAM ?= $(INSTALL) -m 755
+INSTALL_DATA ?= $(INSTALL) -m 644
+
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+SONAME := libdaemon.so.0
+REALNAME := $(SONAME).6.0
+# What `rustc --print native-static-libs` says, less the C library, which every program has, and less the unwinder, which
+# ffi/static-library has made unnecessary. check-install compares. From glibc 2.34 on all of it is in the C library.
+PRIVATE_LIBS := -lutil -lrt -lpthread -lm -ldl
+
+PAGES := $(sort $(wildcard man/*.1 man/*.3 man/*.7))
+COMPLETIONS := $(BASHCOMPDIR)/daemonctx $(ZSHCOMPDIR)/_daemonctx $(FISHCOMPDIR)/daemonctx.fish
+DOCUMENTS := README.md CHANGELOG.md SECURITY.md LICENSE-MIT LICENSE-APACHE $(sort $(wildcard docs/*.md))
+EXAMPLES := examples/hello.c
+
+# Each file by its place; uninstall removes what is listed here, and then the folders that are nobody else's.
+INSTALLED = $(BINDIR)/daemonctx \
+	$(LIBDIR)/$(REALNAME) $(LIBDIR)/$(SONAME) $(LIBDIR)/libdaemon.so $(LIBDIR)/libdaemon.a $(LIBDIR)/pkgconfig/libdaemon.pc \
+	$(addprefix $(LIBDIR)/cmake/libdaemon/,libdaemon-config.cmake libdaemon-config-version.cmake) \
+	$(patsubst include/%,$(INCLUDEDIR)/%,$(wildcard include/*.h include/libdaemon/*.h)) \
+	$(foreach page,$(PAGES),$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
+	$(addprefix $(MANDIR)/man3/,$(shell man/names --links $(PAGES) | cut -d' ' -f1)) \
+	$(COMPLETIONS) \
+	$(addprefix $(DOCDIR)/,$(notdir $(DOCUMENTS))) $(addprefix $(DOCDIR)/examples/,$(notdir $(EXAMPLES)))
+OWN_FOLDERS = $(LIBDIR)/cmake/libdaemon $(INCLUDEDIR)/libdaemon $(DOCDIR)/examples $(DOCDIR)
+
+# The templates of packaging, for where the files will be.
+FILLED = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+	-e 's|@VERSION@|$(VERSION)|' -e 's|@PRIVATE_LIBS@|$(PRIVATE_LIBS)|' -e 's|@SONAME@|$(SONAME)|' -e 's|@LIBRARY@|$(REALNAME)|' \
+	-e "s|@INCLUDEDIR_FROM_HERE@|$$(realpath -m --relative-to='$(LIBDIR)/cmake/libdaemon' '$(INCLUDEDIR)')|"
+
+.PHONY: install install-library install-development install-command install-man install-doc uninstall check-install
+
+install: install-library install-development install-command install-man install-doc
+	@echo "== installed below $(DESTDIR)$(PREFIX)"
+
+# Without a rule to make them anew: `sudo make install` has no cargo, and is not to build as root.
+$(LIB)/$(REALNAME):
+	@$(MAKE) --no-print-directory library
+$(LIB)/libdaemon.a: | $(LIB)/$(REALNAME)
+	@[ -e $@ ] || $(MAKE) --no-print-directory library
+$(BIN)/daemonctx:
+	@$(MAKE) --no-print-directory command
+
+# install(1) makes new files, so programs that have the old library mapped go on.
+install-library: $(LIB)/$(REALNAME)
+	$(INSTALL) -d $(DESTDIR)$(LIBDIR)
+	$(INSTALL_DATA) $(LIB)/$(REALNAME) $(DESTDIR)$(LIBDIR)/$(REALNAME)
+	ln -sf $(REALNAME) $(DESTDIR)$(LIBDIR)/$(SONAME)
+
+install-development: $(LIB)/libdaemon.a install-library
+	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(LIBDIR)/cmake/libdaemon $(DESTDIR)$(INCLUDEDIR)/libdaemon
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libdaemon.so
+	$(INSTALL_DATA) $(LIB)/libdaemon.a $(DESTDIR)$(LIBDIR)/libdaemon.a
+	$(INSTALL_DATA) include/*.h $(DESTDIR)$(INCLUDEDIR)
+	$(INSTALL_DATA) include/libdaemon/*.h $(DESTDIR)$(INCLUDEDIR)/libdaemon
+	$(FILLED) packaging/libdaemon.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/libdaemon.pc
+	$(FILLED) -e '/LINK_LIBRARIES/s/ -l/;-l/g' packaging/cmake/libdaemon-config.cmake.in \
+		> $(DESTDIR)$(LIBDIR)/cmake/libdaemon/libdaemon-config.cmake
+	$(INSTALL_DATA) packaging/cmake/libdaemon-config-version.cmake $(DESTDIR)$(LIBDIR)/cmake/libdaemon
+	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/libdaemon.pc $(DESTDIR)$(LIBDIR)/cmake/libdaemon/libdaemon-config.cmake
+
+install-command: $(BIN)/daemonctx
+	$(INSTALL) -d $(addprefix $(DESTDIR),$(BINDIR) $(dir $(COMPLETIONS)))
+	$(INSTALL_PROGRAM) $(BIN)/daemonctx $(DESTDIR)$(BINDIR)/daemonctx
+	$(BIN)/daemonctx completions bash > $(DESTDIR)$(BASHCOMPDIR)/daemonctx
+	$(BIN)/daemonctx completions zsh > $(DESTDIR)$(ZSHCOMPDIR)/_daemonctx
+	$(BIN)/daemonctx completions fish > $(DESTDIR)$(FISHCOMPDIR)/daemonctx.fish
+	chmod 644 $(addprefix $(DESTDIR),$(COMPLETIONS))
+
+# A page by the name of each function that it explains.
+install-man:
+	$(INSTALL) -d $(addprefix $(DESTDIR)$(MANDIR)/,man1 man3 man7)
+	@for section in 1 3 7; do $(INSTALL_DATA) man/*.$$section $(DESTDIR)$(MANDIR)/man$$section || exit; done
+	@man/names --links $(PAGES) | while read -r name page; do ln -sf $$page $(DESTDIR)$(MANDIR)/man3/$$name || exit; done
+
+install-doc:
+	$(INSTALL) -d $(DESTDIR)$(DOCDIR)/examples
+	$(INSTALL_DATA) $(DOCUMENTS) $(DESTDIR)$(DOCDIR)
+	$(INSTALL_DATA) $(EXAMPLES) $(DESTDIR)$(DOCDIR)/examples
+
+uninstall:
+	rm -f $(addprefix $(DESTDIR),$(INSTALLED))
+	@for folder in $(addprefix $(DESTDIR),$(OWN_FOLDERS)); do \
+		if [ -d $$folder ]; then rmdir --ignore-fail-on-non-empty $$folder; fi; \
+	done
+
+# CMake comes from pip where the machine has none.
+check-install: library command $(VENV)/.tools
+	@echo "== installed, programs outside of the tree built with it, and uninstalled"
+	@command -v cmake >/dev/null || [ -x $(VENV)/bin/cmake ] || \
+		$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check 'cmake>=3.13'
+	cd packaging/tests/install && CARGO='$(CARGO)' $(abspath $(VENV))/bin/python -B -m pytest -q

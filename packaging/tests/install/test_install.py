@@ -1,0 +1,178 @@
+"""`make install`, programs outside of the tree built with what it has installed, and `make uninstall`."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import re
+import shutil
+import sys
+from typing import Iterator
+
+import pytest
+from tree import MULTIARCH, PROGRAMS, REPOSITORY, Tree, is_a_daemons_program, needed, run
+
+BOTH = [(name, language) for name in ("own", "classic") for language in ("c", "cc")]
+# By the folder that a distribution has them in, by the default one, and by one that is nowhere near the headers.
+PLACES = {
+    "staged": ("/usr", f"/usr/lib/{MULTIARCH}"),
+    "default": ("/usr/local", "/usr/local/lib"),
+    "odd": ("/opt/x", "/opt/x/a/b/c"),
+}
+
+
+def cmake() -> str:
+    found = shutil.which("cmake") or str(pathlib.Path(sys.executable).parent / "cmake")
+    assert pathlib.Path(found).exists(), "no cmake"
+    return found
+
+
+@pytest.fixture(scope="session", params=PLACES)
+def tree(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tree]:
+    prefix, libdir = PLACES[request.param]
+    made = Tree(tmp_path_factory.mktemp(request.param), prefix, libdir)
+    made.make("install")
+    yield made
+
+
+def test_what_is_there(tree: Tree) -> None:
+    lib = os.path.relpath(tree.libdir, tree.prefix)
+    files = tree.files()
+    for name in ("libdaemon.so.0.6.0", "libdaemon.so.0", "libdaemon.so", "libdaemon.a", "pkgconfig/libdaemon.pc",
+                 "cmake/libdaemon/libdaemon-config.cmake", "cmake/libdaemon/libdaemon-config-version.cmake"):
+        assert f"{lib}/{name}" in files
+    for name in ("bin/daemonctx", "include/daemonctx.h", "include/libdaemon/daemon.h", "share/man/man1/daemonctx.1",
+                 "share/man/man3/daemonctx_free.3", "share/man/man7/daemonctx.7", "share/doc/daemonctx/README.md",
+                 "share/bash-completion/completions/daemonctx", "share/zsh/site-functions/_daemonctx",
+                 "share/fish/vendor_completions.d/daemonctx.fish"):
+        assert name in files
+    # Nothing is empty, no link leads nowhere, all can be read by anybody, and only what is run can be.
+    for name in files:
+        path = tree.path(tree.prefix) / name
+        found = path.stat()
+        assert found.st_size > 0, name
+        assert found.st_mode & 0o777 == (0o755 if name.startswith("bin/") else 0o644), name
+
+
+def test_library(tree: Tree) -> None:
+    links = {name: os.readlink(tree.lib / name) for name in ("libdaemon.so.0", "libdaemon.so")}
+    assert links == {"libdaemon.so.0": "libdaemon.so.0.6.0", "libdaemon.so": "libdaemon.so.0"}
+    # Who packages strips: until then there are the names that a debugger wants.
+    assert ".symtab" in run("readelf", "-SW", tree.lib / "libdaemon.so.0.6.0")
+
+
+def test_static_library_defines_no_more_than_the_shared_one(tree: Tree) -> None:
+    shared = run("nm", "-D", "--defined-only", tree.lib / "libdaemon.so.0.6.0")
+    archive = run("nm", "-g", "--defined-only", tree.lib / "libdaemon.a")
+    names = [{words[2] for words in map(str.split, text.splitlines()) if len(words) == 3} for text in (shared, archive)]
+    assert names[0] == names[1] and len(names[0]) > 80
+    assert "_Unwind" not in run("nm", "-u", tree.lib / "libdaemon.a")
+
+
+@pytest.fixture(scope="session")
+def native_static_libraries(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """What rustc wants programs to be linked with. cargo asks it again where the file has another name."""
+    said = tmp_path_factory.mktemp("rustc") / "native-static-libs"
+    run(os.environ.get("CARGO", "cargo"), "rustc", "--quiet", "--release", "-p", "daemonctx-ffi", "--crate-type", "staticlib",
+        "--target-dir", REPOSITORY / "target/native-static-libs", "--", f"--print=native-static-libs={said}")
+    return set(said.read_text().split())
+
+
+def test_private_libraries_are_what_rustc_says(tree: Tree, native_static_libraries: set[str]) -> None:
+    found = re.search(r"^Libs.private: (.*)$", (tree.lib / "pkgconfig/libdaemon.pc").read_text(), re.MULTILINE)
+    assert found and set(found[1].split()) == native_static_libraries - {"-lc", "-lgcc_s", "-lgcc_eh"} != set()
+
+
+def test_command(tree: Tree) -> None:
+    assert run(tree.path(tree.prefix) / "bin/daemonctx", "--version") == run(REPOSITORY / "target/release/daemonctx", "--version")
+    version = run("pkg-config", "--variable=daemonctx_version", "libdaemon", PKG_CONFIG_LIBDIR=str(tree.lib / "pkgconfig"))
+    assert run(tree.path(tree.prefix) / "bin/daemonctx", "--version").split() == ["daemonctx", version.strip()]
+
+
+@pytest.mark.parametrize(("name", "language"), BOTH)
+def test_pkg_config(tree: Tree, name: str, language: str, tmp_path: pathlib.Path) -> None:
+    program = tree.compiled(name, language, tmp_path)
+    assert "libdaemon.so.0" in needed(program)
+    is_a_daemons_program(program)
+
+
+@pytest.mark.parametrize(("name", "language"), BOTH)
+def test_pkg_config_static(tree: Tree, name: str, language: str, tmp_path: pathlib.Path) -> None:
+    program = tree.compiled(name, language, tmp_path, "-archive")
+    assert "libdaemon.so.0" not in needed(program)
+    if language == "c":
+        assert needed(program) <= {"libc.so.6", "ld-linux-x86-64.so.2"}, "it needs nothing but the C library"
+    is_a_daemons_program(program)
+    # The linker warns of getpwnam_r(3), which wants the running system's C library.
+    program = tree.compiled(name, language, tmp_path, "-static")
+    assert needed(program) == set()
+    is_a_daemons_program(program)
+
+
+def test_cmake(tree: Tree, tmp_path: pathlib.Path) -> None:
+    place = tree.lib / "cmake/libdaemon"
+    run(cmake(), "-S", PROGRAMS, "-B", tmp_path, f"-Dlibdaemon_DIR={place}", "-DCMAKE_BUILD_TYPE=Release")
+    run(cmake(), "--build", tmp_path)
+    for name, language in BOTH:
+        assert "libdaemon.so.0" in needed(tmp_path / f"{name}-{language}")
+        assert "libdaemon.so.0" not in needed(tmp_path / f"{name}-{language}-static")
+        is_a_daemons_program(tmp_path / f"{name}-{language}")
+        is_a_daemons_program(tmp_path / f"{name}-{language}-static")
+
+
+def test_cmake_finds_it_by_its_prefix(tree: Tree, tmp_path: pathlib.Path) -> None:
+    """Where the folder of libraries is one that CMake looks into; and a newer interface is not there."""
+    if tree.libdir.endswith("/a/b/c"):
+        pytest.skip("that folder has to be named")
+    prefix = f"-DCMAKE_PREFIX_PATH={tree.path(tree.prefix)}"
+    run(cmake(), "-S", PROGRAMS, "-B", tmp_path / "found", prefix)
+    newer = tmp_path / "newer"
+    newer.mkdir()
+    (newer / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.13)\nproject(newer C)\nfind_package(libdaemon 0.15 REQUIRED)\n")
+    with pytest.raises(AssertionError, match="version: 0.14"):
+        run(cmake(), "-S", newer, "-B", newer / "build", prefix)
+
+
+def test_moved(tree: Tree, tmp_path: pathlib.Path) -> None:
+    """The whole tree elsewhere: CMake and pkg-config with another prefix still find it."""
+    shutil.copytree(tree.path(tree.prefix), tmp_path / "moved", symlinks=True)
+    lib = tmp_path / "moved" / os.path.relpath(tree.libdir, tree.prefix)
+    run(cmake(), "-S", PROGRAMS, "-B", tmp_path / "build", f"-Dlibdaemon_DIR={lib / 'cmake/libdaemon'}")
+    run(cmake(), "--build", tmp_path / "build", "--target", "own-c")
+    assert str(lib) in run("readelf", "-d", tmp_path / "build/own-c")
+
+
+def test_without_destdir(tmp_path: pathlib.Path) -> None:
+    """Into the place itself, as `make install PREFIX=~/.local` does."""
+    tree = Tree(None, str(tmp_path / "home"), str(tmp_path / "home/lib"))
+    tree.make("install")
+    is_a_daemons_program(tree.compiled("own", "c", tmp_path))
+    tree.make("uninstall")
+    assert tree.files() == set()
+
+
+def test_uninstall(tmp_path: pathlib.Path) -> None:
+    """Nothing is left of it, and all that is somebody else's is."""
+    prefix, libdir = PLACES["staged"]
+    tree = Tree(tmp_path, prefix, libdir)
+    others = ["usr/include/libother.h", "usr/share/man/man3/other.3", "usr/lib/libother.so", "usr/bin/other"]
+    for name in others:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("somebody else's")
+    tree.make("install")
+    # Again, over itself.
+    before = tree.files()
+    tree.make("install")
+    assert tree.files() == before
+    tree.make("uninstall")
+    assert {f"usr/{name}" for name in tree.files()} == set(others)
+    left = {path.name for path in tmp_path.rglob("*") if path.is_dir()}
+    assert "libdaemon" not in left and "daemonctx" not in left
+    tree.make("uninstall")
+
+
+def test_as_packagers_call_it(tmp_path: pathlib.Path) -> None:
+    """By GNU's lower-case prefix."""
+    run("make", "--no-print-directory", "install-library", "prefix=/usr", f"DESTDIR={tmp_path}", cwd=REPOSITORY)
+    assert (tmp_path / "usr/lib/libdaemon.so.0").exists()
