@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fnmatch
 import json
 import os
 import pathlib
@@ -232,7 +233,9 @@ def control_groups(house: House) -> set[str]:
     mark = 0xCBF29CE484222325
     for byte in str(house.pid_path).encode():
         mark = (mark ^ byte) * 0x100000001B3 % (1 << 64)
-    return {str(path) for path in CGROUPS.rglob(f"daemonctx-*-{mark:016x}-*") if path.is_dir()}
+    # Others' groups may go while this looks: os.walk() does not mind.
+    folders = (folder for folder, _, _ in os.walk(CGROUPS))
+    return {folder for folder in folders if fnmatch.fnmatch(os.path.basename(folder), f"daemonctx-*-{mark:016x}-*")}
 
 
 def reap() -> None:
