@@ -27,6 +27,7 @@ help:
 	@echo "make build   the C library in $(LIB), the command in $(BIN), the Python package in $(VENV)"
 	@echo "make check-all  ci, and what takes too long for every time"
 	@echo "make ci      check, and everything else that guards the contract: formats, lints, header, docs"
+	@echo "make trust   everything that can go wrong, tried: half an hour; make check-trust is short"
 	@echo "make bench-c the C library measured beside the original libdaemon"
 	@echo "make header  write include/daemonctx.h again"
 	@echo "make clean   remove what was built"
@@ -39,8 +40,8 @@ library:
 	@echo "== building libdaemon.so.0 in $(LIB)"
 	$(CARGO) build --release -p daemonctx-ffi
 	@mkdir -p $(LIB)
-	@cp target/release/libdaemon.so $(LIB)/libdaemon.so.0.6.0
-	@cp target/release/libdaemon.a $(LIB)/libdaemon.a
+	@install -m 755 target/release/libdaemon.so $(LIB)/libdaemon.so.0.6.0
+	@install -m 644 target/release/libdaemon.a $(LIB)/libdaemon.a
 	@ln -sf libdaemon.so.0.6.0 $(LIB)/libdaemon.so.0
 	@ln -sf libdaemon.so.0 $(LIB)/libdaemon.so
 	@mkdir -p $(LIB)/pkgconfig
@@ -152,6 +153,8 @@ check-readme:
 	@echo "== README: its programs are those of the examples"
 	@docs/tools/check-readme
 
+include reliability/targets.mk
+
 # --- measure ---------------------------------------------------------------------------------------------------------
 
 bench-c: library original
@@ -162,7 +165,7 @@ bench-c: library original
 
 # --- guards ----------------------------------------------------------------------------------------------------------
 
-ci: check-format check-lints check-header check-docs check check-clients-original check-pythons
+ci: check-format check-lints check-header check-docs check check-clients-original check-pythons check-trust
 
 # The tests of the clients are right where they pass on what Debian has.
 check-clients-original: original $(VENV)/.tools

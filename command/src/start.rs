@@ -10,7 +10,7 @@ use crate::priority;
 use crate::stop::{Stop, holders_of, left_behind};
 use daemonctx::{Detach, Error, ErrorKind, PidFile, parts};
 use serde_json::{Value, json};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub(crate) fn start(arguments: &Arguments) -> Result<Answer, Failure> {
     let place = Place::of_program(arguments)?;
@@ -69,7 +69,11 @@ fn check(described: &Described) -> Result<(), Failure> {
     }
 }
 
-/// Starts and waits until it is ready. What calls the start off waits until somebody waits for the daemon.
+/// How long a start is tried again whose pid file is held by nobody when it is looked for: a daemon that is just leaving.
+const PATIENCE: Duration = Duration::from_secs(2);
+const STEP: Duration = Duration::from_millis(1);
+
+/// Starts, or finds out why not.
 fn begin(
     arguments: &Arguments,
     place: &Place,
@@ -77,7 +81,25 @@ fn begin(
     result: &str,
     begun: Instant,
 ) -> Result<Answer, Failure> {
-    let group = group(arguments, place, &mut described);
+    let patience = Instant::now();
+    loop {
+        let error = match launch(arguments, place, &mut described) {
+            Ok(pid) => return Ok(started(place, pid, result, begun)),
+            Err(error) => error,
+        };
+        if let Some(answer) = runs_already(place, &error) {
+            return Ok(answer);
+        }
+        if !is_free(place, &error) || patience.elapsed() > PATIENCE {
+            return Err(refused(place, error));
+        }
+        std::thread::sleep(STEP);
+    }
+}
+
+/// Starts and waits until it is ready. What calls the start off waits until somebody waits for the daemon.
+fn launch(arguments: &Arguments, place: &Place, described: &mut Described) -> Result<i32, Error> {
+    let group = group(arguments, place, described);
     parts::block_only(&[libc::SIGINT, libc::SIGQUIT, libc::SIGTERM])?;
     let launched = described.daemon.launch(&described.executable);
     let group = group.map(Inside::leave);
@@ -86,10 +108,7 @@ fn begin(
     if let (Err(_), Some(group)) = (&ready, group) {
         group.remove();
     }
-    match ready {
-        Ok(pid) => Ok(started(place, pid, result, begun)),
-        Err(error) => runs_already(place, &error).ok_or_else(|| refused(place, error)),
-    }
+    ready
 }
 
 /// Where the daemon's processes are to be found together: in a control group, else below a process that stays.
@@ -127,6 +146,12 @@ fn runs_already(place: &Place, error: &Error) -> Option<Answer> {
     let text = format!("{}: runs already, PID {pid}", place.name);
     let json = json!({ "result": "already_running", "name": place.name, "pid": pid, "pidfile": pid_file(place) });
     Some(Answer::new(text, json))
+}
+
+/// Whether nobody holds the file any more that was in the way.
+fn is_free(place: &Place, error: &Error) -> bool {
+    let file = error.holder().and(place.pid_file.as_ref());
+    error.kind() == ErrorKind::AlreadyRunning && file.is_some_and(|file| holders_of(file).is_empty())
 }
 
 /// Why it was not started. Where the file names a daemon that is gone, somebody else holds it: no start, which writes its own.

@@ -238,6 +238,9 @@ fn send(daemon: &Running, signal: i32) -> Result<(), Failure> {
 
 /// That a daemon which does not run any more has left processes that hold its pid file.
 pub(crate) fn left_behind(file: &PidFile, holders: &BTreeSet<i32>) -> String {
+    if holders.is_empty() {
+        return format!("{}: held by a process that cannot be seen from here", file.path().to_string_lossy());
+    }
     format!(
         "{}: held by PID {}, which the daemon has left; `daemonctx stop --tree` ends that too",
         file.path().to_string_lossy(),

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import time
 from typing import Any, Iterator
 
 import pytest
@@ -109,11 +110,12 @@ class House:
         """A Python program; `report(...)` in it tells this process something."""
         path = self.folder / f"{name}.py"
         head = f"""
-            import os, signal, socket, subprocess, sys, time
+            import os, select, signal, socket, subprocess, sys, time
             COMMAND, PID_FILE, FOLDER = {COMMAND!r}, {str(self.pid_path)!r}, {str(self.folder)!r}
             def report(*words): os.write({self.mouth}, (" ".join(map(str, words)) + "\\n").encode())
+            # A handler is not missed for longer than this, however close before the wait the signal came: signal.pause() would.
             def forever():
-                while True: signal.pause()
+                while True: select.select([], [], [], 0.2)
         """
         # One that everybody may execute.
         path.write_text(f"#!{PYTHON}\n" + textwrap.dedent(head) + textwrap.dedent(body))
@@ -175,12 +177,15 @@ def environment(pid: int) -> dict[str, str]:
 
 
 def descriptors(pid: int) -> dict[int, str]:
-    folder = pathlib.Path(f"/proc/{pid}/fd")
-    found = {}
-    for entry in folder.iterdir():
-        with contextlib.suppress(FileNotFoundError):  # the one that this very list is read by
-            found[int(entry.name)] = os.readlink(entry)
-    return found
+    """Those of a program that has begun: libraries and locales are open for a moment before that."""
+    until = time.monotonic() + LIMIT
+    while True:
+        found = {}
+        for entry in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # the one that this very list is read by
+                found[int(entry.name)] = os.readlink(entry)
+        if not any(path.startswith(("/usr/lib", "/lib", "/etc/ld.so")) for path in found.values()) or time.monotonic() > until:
+            return found
 
 
 def is_gone(pid: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -118,6 +119,20 @@ def test_a_child_that_holds_the_lock(house: House) -> None:
     assert (said["result"], said["others"]) == ("not_running", [child])
     assert is_gone(child) and not house.pid_path.exists()
     house.started(*SLEEP)
+    house.stop().is_(0)
+
+
+@is_root
+def test_a_holder_that_cannot_be_seen(house: House) -> None:
+    """The file names a daemon that is gone, and its lock is another user's: who that is only root could say."""
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    house.folder.chmod(0o777)
+    house.pid_path.write_text(f"{gone.pid}\n")
+    with open(house.pid_path) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        house.start(*SLEEP, nobody=True).is_(1, "", "test.pid: held by a process that cannot be seen from here")
+    house.start(*SLEEP).is_(0)
     house.stop().is_(0)
 
 

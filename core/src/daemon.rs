@@ -185,7 +185,7 @@ impl Daemon {
     /// nor what it should be, and must end.
     pub fn change_owner(&self) -> Result<(), Error> {
         let mut plan = privileges::Plan::new(&self.options.privileges)?;
-        plan.apply().map_err(|Failure { step, errno, value }| Error::os(step, plan.subject(step, value), errno))
+        plan.apply(false).map_err(|Failure { step, errno, value }| Error::os(step, plan.subject(step, value), errno))
     }
 
     /// Whether core files are forbidden (`RLIMIT_CORE` 0), as they may hold secrets; they are unless set.

@@ -228,6 +228,7 @@ impl Error {
     }
 
     /// About a text that came from outside, which may hold a NUL: what is before it is shown.
+    #[inline(never)]
     pub(crate) fn about(step: Step, bytes: &[u8], errno: Errno) -> Self {
         Self::os(step, Subject::Text(Text::up_to_nul(bytes)), errno)
     }

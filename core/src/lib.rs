@@ -42,6 +42,7 @@ mod plan;
 mod privileges;
 mod readiness;
 mod report;
+mod session;
 mod signals;
 mod start;
 mod starter;

@@ -9,11 +9,11 @@ use crate::launch::Target;
 use crate::options::{Hooks, Options};
 use crate::parts::signal_stream;
 use crate::pidfile::{self, PidFileLock};
+use crate::session::Forks;
 use crate::start::{self, Helper};
 use crate::streams::Stream;
 use crate::sys::Errno;
 use crate::sys::fd;
-use crate::sys::process::SecondFork;
 use crate::sys::stdio;
 use crate::text::Text;
 use crate::{activation, descriptors, directories, privileges, signals, streams};
@@ -22,7 +22,7 @@ use std::time::Duration;
 
 pub(crate) struct Plan {
     pub(crate) detach: bool,
-    pub(crate) second_fork: SecondFork,
+    pub(crate) forks: Forks,
     pub(crate) signals: signals::Plan,
     pub(crate) streams: streams::Plan,
     pub(crate) keep: descriptors::Keep,
@@ -82,10 +82,10 @@ impl Plan {
         if target.is_none() {
             activation::close_on_exec();
         }
-        let signals = signals::Plan::new(&options.signals, pidfile::descriptors().next().is_some());
+        let signals = signals::Plan::new(&options.signals, pidfile::any());
         Ok(Self {
             detach,
-            second_fork: SecondFork::find(),
+            forks: Forks::find(),
             signals: signals.map_err(|errno| Error::os(Step::Signals, Subject::Nothing, errno))?,
             streams,
             keep,

@@ -117,8 +117,10 @@ impl Plan {
         }
     }
 
-    /// The daemon's step: groups, then gid, then uid, because each needs the privileges that the next one gives up.
-    pub(crate) fn apply(&mut self) -> Result<(), Failure> {
+    /// The daemon's step: groups, then gid, then uid, because each needs the privileges that the next one gives up. A process that has
+    /// just been forked is `single_threaded`.
+    #[inline(never)]
+    pub(crate) fn apply(&mut self, single_threaded: bool) -> Result<(), Failure> {
         let failed = |step| move |errno| Failure::new(step, errno);
         if let Some(groups) = &self.groups {
             identity::set_groups(groups).map_err(failed(Step::SetGroups))?;
@@ -136,14 +138,14 @@ impl Plan {
         if self.no_new_privileges {
             capability::forbid_new().map_err(failed(Step::NoNewPrivileges))?;
         }
-        self.verify().map_err(|check| Failure {
+        self.verify(single_threaded).map_err(|check| Failure {
             step: Step::VerifyPrivileges,
             errno: Errno::EPERM,
             value: check as i64,
         })
     }
 
-    fn verify(&mut self) -> Result<(), Check> {
+    fn verify(&mut self, single_threaded: bool) -> Result<(), Check> {
         let is = |ids: Sys<identity::Ids>, wanted| ids.is_ok_and(|ids| ids.are_all(wanted));
         if self.user.is_some_and(|user| !is(identity::user_ids(), user)) {
             return Err(Check::User);
@@ -157,7 +159,7 @@ impl Plan {
                 _ => return Err(Check::Groups),
             }
         }
-        if self.leaves_root_behind && capability::none_left() != Ok(true) {
+        if self.leaves_root_behind && capability::none_left(single_threaded) != Ok(true) {
             return Err(Check::Capabilities);
         }
         if self.leaves_root_behind && identity::regains_root() {
@@ -218,6 +220,7 @@ pub(crate) fn find_group(step: Step, name: &Name) -> Result<Gid, Error> {
     name.number().ok_or_else(|| failed(Errno::ENOENT).note("no such group"))
 }
 
+#[inline(never)]
 fn own_groups(user: &User, group: Option<Gid>) -> Result<Vec<Gid>, Error> {
     let failed = |errno| Error::os(Step::Groups, Subject::Number(i64::from(user.uid)), errno);
     if user.name.is_empty() {

@@ -13,13 +13,17 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 const HEADER: usize = 16;
 const MOST_TEXT: usize = 512 - HEADER;
 
+/// How often a read that fails is tried again.
+const TRIES: u8 = 3;
+
 /// What is told to the starter.
 #[allow(clippy::large_enum_variant, reason = "a box would have to be allocated between fork and report")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Record {
     /// The session leader has forked; this is the daemon's PID.
     Forked(Pid),
-    Ready,
+    /// The daemon is ready, and this is its PID, too: the session leader may have been killed before it could tell.
+    Ready(Pid),
     /// A step failed; the daemon is about to exit.
     Failed(Failure),
     /// The program gave up with a message of its own.
@@ -73,7 +77,7 @@ impl Frame {
     fn of(record: &Record) -> Self {
         match *record {
             Record::Forked(pid) => Self::new(0, pid),
-            Record::Ready => Self::new(1, 0),
+            Record::Ready(pid) => Self::new(1, pid),
             Record::Failed(failure) => {
                 Self { kind: 2, step: failure.step.number(), number: failure.errno.value(), value: failure.value }
             }
@@ -90,7 +94,7 @@ impl Frame {
     fn record(&self, text: &[u8]) -> Option<Record> {
         Some(match self.kind {
             0 => Record::Forked(self.number),
-            1 => Record::Ready,
+            1 => Record::Ready(self.number),
             2 => Record::Failed(Failure {
                 step: Step::from_number(self.step)?,
                 errno: Errno::new(self.number),
@@ -171,25 +175,34 @@ impl Listener {
     }
 
     /// Waits for the next record; `None` at end of file, and for anything that is no record.
-    pub(crate) fn receive(&self) -> Option<Record> {
+    ///
+    /// # Errors
+    /// read(2): what was said, if anything, is lost, and whoever said it lives on.
+    pub(crate) fn receive(&self) -> Sys<Option<Record>> {
         let mut header = [0; HEADER];
-        self.fill(&mut header)?;
+        if !self.fill(&mut header)? {
+            return Ok(None);
+        }
         let (frame, length) = Frame::parse(header);
         let mut text = [0; MOST_TEXT];
-        let text = text.get_mut(..length)?;
-        self.fill(text)?;
-        frame.record(text)
+        match text.get_mut(..length) {
+            Some(text) => Ok(if self.fill(text)? { frame.record(text) } else { None }),
+            None => Ok(None),
+        }
     }
 
-    fn fill(&self, buffer: &mut [u8]) -> Option<()> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match fd::read(self.as_raw_fd(), buffer.get_mut(filled..)?) {
-                Ok(0) | Err(_) => return None,
-                Ok(got) => filled += got,
+    fn fill(&self, buffer: &mut [u8]) -> Sys<bool> {
+        let (mut rest, mut tries) = (buffer, TRIES);
+        while !rest.is_empty() {
+            match fd::read(self.as_raw_fd(), rest) {
+                Ok(0) => return Ok(false),
+                Ok(got) => rest = rest.get_mut(got..).unwrap_or_default(),
+                // What has been said is still there: before a daemon has to end for it, it is asked for again.
+                Err(_) if tries > 0 => tries -= 1,
+                Err(errno) => return Err(errno),
             }
         }
-        Some(())
+        Ok(true)
     }
 }
 
@@ -206,7 +219,7 @@ mod tests {
         let failure = Failure { step: Step::SetUser, errno: Errno::EPERM, value: -7 };
         let records = [
             Record::Forked(4711),
-            Record::Ready,
+            Record::Ready(4711),
             Record::Failed(failure),
             Record::Said(Said::new(3, b"the port is taken")),
             Record::Said(Said::new(4, &[b'x'; 2000])),
@@ -219,16 +232,16 @@ mod tests {
         ];
         for record in records {
             assert_eq!(reporter.send(&record), Ok(()));
-            assert_eq!(listener.receive(), Some(record));
+            assert_eq!(listener.receive(), Ok(Some(record)));
         }
         drop(reporter);
-        assert_eq!(listener.receive(), None);
+        assert_eq!(listener.receive(), Ok(None));
     }
 
     #[test]
     fn nobody_listening_is_an_error_and_no_signal() {
         let (listener, reporter) = channel().unwrap_or_else(|errno| unreachable!("{errno:?}"));
         drop(listener);
-        assert_eq!(reporter.send(&Record::Ready), Err(Errno::EPIPE));
+        assert_eq!(reporter.send(&Record::Ready(1)), Err(Errno::EPIPE));
     }
 }

@@ -58,7 +58,12 @@ impl Plan {
     pub(crate) fn new(map: &Map, has_pid_file: bool) -> Sys<Self> {
         let mut plan = Vec::new();
         for signal in signal::all() {
-            let Ok(now) = signal::disposition(signal) else { continue };
+            let now = match signal::disposition(signal) {
+                Ok(now) => now,
+                Err(errno) if ENDS.contains(&signal) => return Err(errno),
+                // One that the C library keeps for itself.
+                Err(_) => continue,
+            };
             let new = Self::decide(signal, &now, map.get(signal), has_pid_file);
             // The starter sets SIGCHLD to its default to see its children end; the daemon has to set it back.
             let new = new.or_else(|| (signal == libc::SIGCHLD && !now.is_default()).then_some(now));
@@ -69,6 +74,7 @@ impl Plan {
         Ok(Self(plan))
     }
 
+    #[inline(never)]
     fn decide(
         signal: Signal,
         now: &Disposition,
@@ -101,8 +107,7 @@ impl Plan {
                 value: i64::from(*signal),
             })?;
         }
-        signal::set_mask(&Set::empty());
-        Ok(())
+        signal::unblock_all().map_err(|errno| Failure { step: Step::Signals, errno, value: i64::from(u32::MAX) })
     }
 }
 

@@ -12,10 +12,11 @@ use crate::pidfile;
 use crate::plan::Plan;
 use crate::readiness::Nobody;
 use crate::report::{self, Listener, Record, Reporter};
+use crate::session;
 use crate::signals::Quiet;
 use crate::starter::Watch;
 use crate::sys::Errno;
-use crate::sys::process::{self, Forked, Pid, SecondFork};
+use crate::sys::process::{self, Forked, Pid};
 use crate::tie::Tie;
 
 /// Which process this is after a start.
@@ -91,7 +92,7 @@ pub(crate) unsafe fn start_aside(plan: &mut Plan, caller: Caller) -> Result<Asid
     }
     let channel = open_line(plan)?;
     let (listener, teller) = report::channel().map_err(|errno| plan.explain(Failure::new(Step::Pipe, errno)))?;
-    if caller == Caller::Leaves {
+    if caller != Caller::Waits {
         plan.keep(teller.as_raw_fd())?;
     }
     if let Some(lock) = &plan.pid_file {
@@ -144,7 +145,7 @@ pub(crate) unsafe fn start_aside(plan: &mut Plan, caller: Caller) -> Result<Asid
 
 /// In the daemon: its end of the helper's line, where that has been kept. Else it was closed with all the others.
 fn stays_with_daemon(teller: Reporter, caller: Caller) -> Option<Reporter> {
-    if caller == Caller::Leaves {
+    if caller != Caller::Waits {
         return Some(teller);
     }
     std::mem::forget(teller);
@@ -181,12 +182,11 @@ pub(crate) unsafe fn beget(plan: &mut Plan, (listener, reporter): (Listener, Rep
     let quiet = Quiet::begin();
     // The daemon is the session leader's child and an orphan in a moment: adopted, its end can be waited for like a child's.
     let adopted_before = process::adopt_orphans(true);
-    // SAFETY: the child allocates nothing and takes no lock until it has reported; the caller keeps the rest.
-    match unsafe { process::fork() } {
+    // SAFETY: the daemon allocates nothing and takes no lock until it has reported; the caller keeps the rest.
+    match unsafe { session::beget(plan.forks, &reporter) } {
         Ok(Forked::Child) => {
             drop(listener);
             quiet.leave_as_it_is();
-            let reporter = lead_session(plan.second_fork, reporter);
             match become_daemon(plan, Some(&reporter)) {
                 Ok(()) => Ok(Role::Daemon(Some(Tie::with_starter(reporter)))),
                 Err(failure) => give_up(&reporter, failure),
@@ -206,24 +206,6 @@ pub(crate) unsafe fn beget(plan: &mut Plan, (listener, reporter): (Listener, Rep
     }
 }
 
-/// The session leader's life: a session without a terminal, a child that does not lead it and so can never get one, and
-/// away. Only the child returns.
-#[inline(never)]
-pub(crate) fn lead_session(second_fork: SecondFork, reporter: Reporter) -> Reporter {
-    if let Err(errno) = process::new_session() {
-        give_up(&reporter, Failure::new(Step::Session, errno));
-    }
-    // SAFETY: this is the only thread, and the first fork has put the C library's locks right.
-    match unsafe { second_fork.fork() } {
-        Ok(Forked::Child) => reporter,
-        Ok(Forked::Parent(daemon)) => {
-            let _: Result<(), _> = reporter.send(&Record::Forked(daemon));
-            process::exit_now(0)
-        }
-        Err(errno) => give_up(&reporter, Failure::new(Step::SecondFork, errno)),
-    }
-}
-
 /// What makes a process a daemon, in this order. Each step is in the file that is called like it.
 fn become_daemon(plan: &mut Plan, reporter: Option<&Reporter>) -> Result<(), Failure> {
     signal_stream::stay();
@@ -239,8 +221,8 @@ fn become_daemon(plan: &mut Plan, reporter: Option<&Reporter>) -> Result<(), Fai
         process::forbid_core_files().map_err(|errno| Failure::new(Step::CoreLimit, errno))?;
     }
     pidfile::write_all().map_err(|errno| Failure::new(Step::PidFile, errno))?;
-    plan.privileges.apply()?;
-    plan.streams.begin_logging(plan.second_fork, reporter)?;
+    plan.privileges.apply(plan.detach)?;
+    plan.streams.begin_logging(plan.forks.second(), reporter)?;
     plan.target.as_ref().map_or(Ok(()), |target| Err(target.execute()))
 }
 

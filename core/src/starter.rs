@@ -17,7 +17,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 /// How long a daemon that is told to end may take.
-const GRACE: Duration = Duration::from_secs(5);
+pub(crate) const GRACE: Duration = Duration::from_secs(5);
 /// How often to look where the system has nothing to wait on.
 const STEP: Duration = Duration::from_millis(10);
 
@@ -89,8 +89,9 @@ impl Watch {
         }
         let outcome = outcome.unwrap_or_else(|| self.watch(signs));
         let outcome = self.finish(outcome);
-        let _: Sys<()> = teller.send(&outcome.as_record());
-        self.daemon.filter(|_| matches!(outcome, Outcome::Ready))
+        let ready = self.daemon.filter(|_| matches!(outcome, Outcome::Ready));
+        let _: Sys<()> = teller.send(&outcome.as_record(ready));
+        ready
     }
 
     /// Waits for the outcome and keeps the pid file in any case: with the daemon's PID.
@@ -198,26 +199,34 @@ impl Watch {
 
     /// Takes one record off the pipe; an outcome if it is one.
     fn hear(&mut self) -> Option<Outcome> {
-        match self.listener.as_ref().and_then(Listener::receive) {
-            Some(Record::Forked(daemon)) => {
+        match self.listener.as_ref().map_or(Ok(None), Listener::receive) {
+            Ok(Some(Record::Forked(daemon))) => {
                 self.meet(daemon);
                 None
             }
-            Some(Record::Logger(logger)) => {
+            Ok(Some(Record::Logger(logger))) => {
                 self.logger = Some(logger);
                 None
             }
-            Some(record) => {
+            Ok(Some(Record::Ready(daemon))) => {
+                if self.daemon.is_none() {
+                    self.meet(daemon);
+                }
+                Some(Outcome::Ready)
+            }
+            Ok(Some(record)) => {
                 // Session leader and daemon run side by side: the PID that the one tells may come after the other's word. It is
                 // on its way, or the pipe's end is.
                 if self.daemon.is_none() {
-                    if let Some(Record::Forked(daemon)) = self.listener.as_ref().and_then(Listener::receive) {
+                    if let Some(Ok(Some(Record::Forked(daemon)))) = self.listener.as_ref().map(Listener::receive) {
                         self.meet(daemon);
                     }
                 }
                 Outcome::from_record(record)
             }
-            None => {
+            // What the daemon has said cannot be known any more, so it is not to stay, ready or not.
+            Err(errno) => Some(Outcome::Failed(Failure::new(Step::Report, errno))),
+            Ok(None) => {
                 self.listener = None;
                 // Without a daemon it was the session leader that ended.
                 self.daemon.is_none().then(|| Outcome::Ended(self.ended(self.leader)))
@@ -384,15 +393,15 @@ impl Outcome {
     fn leaves_daemon(self) -> bool {
         match self {
             Self::TimedOut | Self::CalledOff(_) => true,
-            Self::Failed(failure) => failure.step == Step::Ready,
+            Self::Failed(failure) => matches!(failure.step, Step::Ready | Step::Report),
             _ => false,
         }
     }
 
     /// For a starter that a helper watches for.
-    fn as_record(self) -> Record {
+    fn as_record(self, daemon: Option<Pid>) -> Record {
         match self {
-            Self::Ready => Record::Ready,
+            Self::Ready => Record::Ready(daemon.unwrap_or(0)),
             Self::Failed(failure) => Record::Failed(failure),
             Self::Said(said) => Record::Said(said),
             Self::Ended(ended) => Record::Ended(ended),
@@ -405,7 +414,7 @@ impl Outcome {
     pub(crate) fn from_record(record: Record) -> Option<Self> {
         match record {
             Record::Forked(_) | Record::Value(_) | Record::Logger(_) => None,
-            Record::Ready => Some(Self::Ready),
+            Record::Ready(_) => Some(Self::Ready),
             Record::Failed(failure) => Some(Self::Failed(failure)),
             Record::Said(said) => Some(Self::Said(said)),
             Record::Ended(ended) => Some(Self::Ended(ended)),

@@ -1,11 +1,13 @@
 //! A start under way, seen from a program that goes on.
 
 use crate::error::{Cause, Error, Step, Subject};
+use crate::pidfile::PidFile;
 use crate::plan::Plan;
 use crate::report::{Listener, Record};
 use crate::signals::{self, Quiet};
-use crate::starter::Outcome;
-use crate::sys::process::{self, Pid};
+use crate::starter::{GRACE, Outcome};
+use crate::sys::pidfd::Process;
+use crate::sys::process::{self, Ended, Pid};
 use crate::sys::signal::{self, Signal};
 use crate::sys::time::Deadline;
 use crate::sys::{Sys, fd};
@@ -20,6 +22,7 @@ pub struct Starting {
     listener: Listener,
     helper: Pid,
     daemon: Pid,
+    process: Option<Process>,
     outcome: Option<Option<Error>>,
     plan: Plan,
 }
@@ -35,7 +38,7 @@ impl std::fmt::Debug for Starting {
 
 impl Starting {
     pub(crate) fn new(listener: Listener, helper: Pid, plan: Plan) -> Self {
-        Self { listener, helper, daemon: 0, outcome: None, plan }
+        Self { listener, helper, daemon: 0, process: None, outcome: None, plan }
     }
 
     /// Waits for the daemon's PID, or for the error that came before there was one.
@@ -46,7 +49,7 @@ impl Starting {
         }
         match self.outcome.take().flatten() {
             Some(error) => Err(error),
-            None => Err(self.lost()),
+            None => Err(self.end(Cause::Lost)),
         }
     }
 
@@ -83,7 +86,7 @@ impl Starting {
         let called_off = self.watch();
         drop(quiet);
         match called_off {
-            Some(signal) => Err(Outcome::CalledOff(signal).explain(None, &self.plan).unwrap_or_else(|| self.lost())),
+            Some(signal) => Err(Outcome::CalledOff(signal).explain(None, &self.plan).unwrap_or_else(Self::lost)),
             None => self.result(),
         }
     }
@@ -135,18 +138,45 @@ impl Starting {
 
     /// Takes the next record off the line, and keeps what it says.
     fn hear(&mut self) {
-        match self.listener.receive() {
-            Some(Record::Forked(daemon)) => self.daemon = daemon,
-            record => {
-                let daemon = (self.daemon != 0).then_some(self.daemon);
-                let outcome = record.and_then(Outcome::from_record);
-                self.outcome = Some(outcome.map_or_else(|| Some(self.lost()), |it| it.explain(daemon, &self.plan)));
-                // The helper has said its last and leaves, unless it is one that stays.
-                if !self.plan.helper_stays || self.result().is_err() {
-                    process::wait(self.helper, true);
-                }
+        let error = match self.listener.receive() {
+            Ok(Some(Record::Forked(daemon))) => {
+                self.daemon = daemon;
+                // Now it is the helper's child, and its number nobody else's.
+                self.process = Process::open(daemon).ok();
+                return;
+            }
+            Ok(Some(Record::Ready(daemon))) => {
+                self.daemon = daemon;
+                None
+            }
+            Ok(record) => match record.and_then(Outcome::from_record) {
+                Some(outcome) => outcome.explain((self.daemon != 0).then_some(self.daemon), &self.plan),
+                None => Some(self.end(Cause::Lost)),
+            },
+            Err(errno) => Some(self.end(Cause::Os(errno))),
+        };
+        self.outcome = Some(error);
+        // The helper has said its last and leaves, unless it is one that stays.
+        if !self.plan.helper_stays || self.result().is_err() {
+            process::wait(self.helper, true);
+        }
+    }
+
+    /// Nobody has said how it went and nobody will: whatever there is of the start is not to stay.
+    #[inline(never)]
+    fn end(&mut self, cause: Cause) -> Error {
+        self.pass_on(Some(libc::SIGTERM));
+        let _: Sys<Option<Ended>> = process::peek(self.helper, true);
+        if let Some(daemon) = &self.process {
+            let _: Sys<()> = daemon.signal(libc::SIGTERM);
+            if daemon.wait(Some(GRACE)) != Ok(true) {
+                let _: Sys<()> = daemon.signal(libc::SIGKILL);
             }
         }
+        if let Some(path) = self.plan.pid_file_path.take() {
+            PidFile::clear_away(path);
+        }
+        Error::new(Step::Start, Subject::Word("daemon"), cause)
     }
 
     fn result(&self) -> Result<(), Error> {
@@ -156,8 +186,8 @@ impl Starting {
         }
     }
 
-    fn lost(&self) -> Error {
-        Error::new(Step::Start, Subject::Pid(i64::from(self.daemon)), Cause::Lost)
+    fn lost() -> Error {
+        Error::new(Step::Start, Subject::Word("daemon"), Cause::Lost)
     }
 }
 

@@ -6,7 +6,7 @@ use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 
 /// The longest path the kernel takes, its NUL included.
-const PATH_MAX: usize = 4096;
+pub(crate) const PATH_MAX: usize = 4096;
 
 /// A constant for the kernel: what `c"…"` is, but for a second NUL at its end.
 ///
@@ -55,6 +55,7 @@ impl Text {
     }
 
     /// A path as the kernel may be given one: not empty, not too long, no NUL.
+    #[inline(never)]
     pub(crate) fn path(bytes: &[u8]) -> Sys<Self> {
         match bytes.len() {
             0 => Err(Errno::ENOENT),
@@ -82,6 +83,18 @@ impl Text {
         }
         memory::extend(&mut room, bytes)?;
         Self::path(&room)
+    }
+
+    /// What a symbolic link at this path means by `target`.
+    pub(crate) fn beside(&self, target: &[u8]) -> Sys<Self> {
+        let folder = self.as_bytes().rsplitn(2, |&byte| byte == b'/').nth(1).filter(|_| target.first() != Some(&b'/'));
+        let mut path = Vec::new();
+        if let Some(folder) = folder {
+            memory::extend(&mut path, folder)?;
+            memory::push(&mut path, b'/')?;
+        }
+        memory::extend(&mut path, target)?;
+        Self::path(&path)
     }
 
     /// What this path is called inside `root`, if it lies there by its name.

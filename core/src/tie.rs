@@ -4,7 +4,7 @@ use crate::notify;
 use crate::report::{Record, Reporter};
 use crate::sys::Sys;
 use crate::sys::pidfd::Process;
-use crate::sys::process::Pid;
+use crate::sys::process::{self, Pid};
 use std::time::Duration;
 
 /// The daemon's end of a start that is not over.
@@ -20,10 +20,11 @@ pub(crate) struct Tie {
 pub(crate) struct Waiting(Option<Reporter>);
 
 impl Waiting {
-    /// Lets it leave. Closing the line would not do: a worker that was forked before has it open, too.
+    /// Lets it leave, and tells it in case the helper was killed before it could. Closing the line would not do: a worker that
+    /// was forked before has it open, too.
     pub(crate) fn let_go(self) {
         if let Some(starter) = self.0 {
-            let _: Sys<()> = starter.send(&Record::Ready);
+            let _: Sys<()> = starter.send(&Record::Ready(process::id()));
         }
     }
 }
@@ -50,7 +51,7 @@ impl Tie {
     pub(crate) fn report_ready(self) -> Sys<Waiting> {
         const PATIENCE: Duration = Duration::from_secs(5);
         let helper = self.helper.filter(|_| notify::is_wanted()).and_then(|pid| Process::open(pid).ok());
-        self.reporter.send(&Record::Ready)?;
+        self.reporter.send(&Record::Ready(process::id()))?;
         if let Some(helper) = helper {
             let _: Sys<bool> = helper.wait(Some(PATIENCE));
         }

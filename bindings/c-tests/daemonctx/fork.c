@@ -271,3 +271,33 @@ TEST("daemonctx_fork(): in a program that ignores SIGCHLD")
     HEAR("program 0 1 0 ");
     terminate((pid_t)hear_number());
 }
+
+/* Argument: a pid file. */
+PROGRAM(often)
+{
+    daemonctx_pidfile *file = daemonctx_pidfile_new(argv[1]);
+    for (int i = 0; i < 100; i++) {
+        pid_t daemon = -1;
+        int ready = 0;
+        daemonctx *ctx = configured(0, argv + 1);
+        MUST(daemonctx_set_pid_file(ctx, argv[1]));
+        MUST(daemonctx_fork(ctx, &daemon));
+        if (daemon == 0)
+            sleep_forever();
+        MUST(daemonctx_wait_ready(ctx, -1, &ready));
+        MUST(daemonctx_pidfile_stop(file, 10000, NULL));
+        daemonctx_free(ctx);
+    }
+    say("a hundred");
+    daemonctx_pidfile_free(file);
+    return 0;
+}
+
+TEST("a program that goes on starts as many daemons as it likes")
+{
+    CHECK_TEXT(START(NULL, "often", path("pid")).err, "");
+    HEAR("a hundred");
+    CHECK(!exists("pid"));
+    while (waitpid(-1, NULL, WNOHANG) > 0)
+        ;
+}

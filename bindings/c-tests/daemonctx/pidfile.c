@@ -630,3 +630,21 @@ TEST("a file that was acquired goes along into the daemon")
     CHECK(!exists("own"));
     CHECK(!exists("pid"));
 }
+
+TEST("a file that has another name as well is not obeyed: somebody may have linked it there")
+{
+    pid_t daemon = started();
+    NEED(link("pid", "other") == 0);
+    daemonctx_pidfile *file = file_at("other");
+    status_is(file, DAEMONCTX_RUNNING, daemon);
+    const char *line = text("signal failed: %s (the file has other names): Operation not permitted (1 EPERM)", path("other"));
+    is_error(file, daemonctx_pidfile_signal(file, SIGTERM), DAEMONCTX_ERROR_PID_FILE, EPERM, "signal", line);
+    is_error(file, daemonctx_pidfile_stop(file, 0, NULL), DAEMONCTX_ERROR_PID_FILE, EPERM, "signal", line);
+    CHECK(is_alive(daemon));
+    NEED(unlink("other") == 0);
+    daemonctx_pidfile_free(file);
+    file = file_at("pid");
+    stop_is(file, 10000, DAEMONCTX_STOP_TERMINATED);
+    ended(daemon);
+    daemonctx_pidfile_free(file);
+}

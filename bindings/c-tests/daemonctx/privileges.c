@@ -5,7 +5,9 @@
 
 #include "handle.h"
 
+#include <errno.h>
 #include <grp.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -223,4 +225,38 @@ TEST("chroot: a working directory that is not inside is an error in the starter"
     starter = START(NULL, "quiet", "chroot=absent", with_pid_file());
     CHECK_HAS(starter.err, text("refused %d ENOENT chroot: chroot failed: %s: ", DAEMONCTX_ERROR_OPTION, path("absent")));
     CHECK(!exists("pid"));
+}
+
+static void *rest(void *nothing)
+{
+    for (;;)
+        pause();
+    return nothing;
+}
+
+/* Argument: 1 where the other thread keeps its capabilities. */
+PROGRAM(dropping_with_thread)
+{
+    const char *why = "";
+    int number = 0;
+    pthread_t thread;
+    daemonctx *ctx = daemonctx_new();
+    NEED(prctl(PR_SET_KEEPCAPS, argv[1][0] == '1', 0, 0, 0) == 0);
+    NEED(pthread_create(&thread, NULL, rest, NULL) == 0);
+    MUST(daemonctx_set_detach(ctx, DAEMONCTX_DETACH_NO));
+    MUST(daemonctx_set_user(ctx, "nobody"));
+    /* As nobody it cannot speak to the test. */
+    if (daemonctx_open(ctx) == DAEMONCTX_OK)
+        return 0;
+    daemonctx_error(ctx, NULL, &number, &why);
+    return strstr(why, "capabilities left") != NULL ? number : 99;
+}
+
+TEST("a thread that keeps its capabilities when the user changes: the start fails")
+{
+    need_root();
+    struct outcome without = START(NULL, "dropping_with_thread", "0");
+    CHECK_TEXT(without.err, "");
+    CHECK_INT(without.code, 0);
+    CHECK_INT(START(NULL, "dropping_with_thread", "1").code, EPERM);
 }

@@ -839,7 +839,7 @@ def test_a_group_alone_leaves_no_others_either() -> None:
 @needs_root
 def test_capabilities_that_another_thread_keeps_end_the_start() -> None:
     main, _ = drop("import ctypes; ctypes.CDLL(None).prctl(8, 1, 0, 0, 0)", "uid=54321, gid=54322")  # PR_SET_KEEPCAPS
-    assert main == "PrivilegeError verify privileges failed: capabilities of a thread: Operation not permitted (1 EPERM)"
+    assert main == "PrivilegeError verify privileges failed: capabilities left: Operation not permitted (1 EPERM)"
 
 
 @needs_root

@@ -76,8 +76,8 @@ def test_finally_and_atexit_run_on_sigterm_and_only_in_the_daemon(house: House) 
         """
         atexit.register(lambda: report("atexit", os.getpid()))
         with DaemonContext(pidfile=PidFile(PID_FILE), files_preserve=[REPORT]):
-            report("open")
             try:
+                report("open")
                 signal.pause()
             except SystemExit as end:
                 report(end, end.args, end.code)

@@ -1,14 +1,16 @@
 //! The two forks and little else: what daemon(3) should have been.
 #![allow(unsafe_code, reason = "the first fork; its contract is the caller's")]
 
+use crate::directories;
 use crate::error::{Cause, Error, Failure, Step, Subject};
 use crate::report::{self, Listener, Record};
+use crate::session::{self, Forks};
 use crate::signals::{self, Quiet};
-use crate::start::{give_up, lead_session};
+use crate::start::give_up;
 use crate::streams::{self, Stream, Surroundings};
-use crate::sys::process::{self, Ended, Pid, SecondFork};
+use crate::sys::process::{self, Ended, Pid};
+use crate::sys::{Errno, Sys};
 use crate::text::Text;
-use crate::{directories, sys::Errno};
 
 /// Which process this is after [`fork`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,16 +39,15 @@ pub unsafe fn fork(umask: u32) -> Result<Forked, Error> {
     let (listener, reporter) = report::channel().map_err(|errno| Error::os(Step::Pipe, Subject::Nothing, errno))?;
     let quiet = Quiet::begin();
     // SAFETY: the child allocates nothing and takes no lock until it has reported; the caller keeps the rest.
-    match unsafe { process::fork() } {
+    match unsafe { session::beget(daemon.forks, &reporter) } {
         Ok(process::Forked::Child) => {
             drop(listener);
-            let reporter = lead_session(daemon.second_fork, reporter);
             if let Err(failure) = daemon.apply() {
                 give_up(&reporter, failure);
             }
             // A signal that has waited for this moment and ends the daemon does so before it is called one.
             drop(quiet);
-            match reporter.send(&Record::Ready) {
+            match reporter.send(&Record::Ready(process::id())) {
                 Ok(()) => Ok(Forked::Daemon),
                 Err(errno) => give_up(&reporter, Failure::new(Step::Report, errno)),
             }
@@ -54,6 +55,9 @@ pub unsafe fn fork(umask: u32) -> Result<Forked, Error> {
         Ok(process::Forked::Parent(leader)) => {
             drop(reporter);
             let heard = hear(&listener);
+            if !matches!(heard, Heard::Ready(_)) {
+                end(leader);
+            }
             let ended = process::wait(leader, true).unwrap_or(Ended::Unknown);
             match heard {
                 Heard::Ready(pid) => Ok(Forked::Starter(pid)),
@@ -68,7 +72,7 @@ pub unsafe fn fork(umask: u32) -> Result<Forked, Error> {
 
 /// What the daemon's half needs, checked and opened before.
 struct Plan {
-    second_fork: SecondFork,
+    forks: Forks,
     streams: streams::Plan,
     directories: directories::Plan,
 }
@@ -78,7 +82,7 @@ impl Plan {
         let umask = umask as libc::mode_t;
         let root = Text::new(b"/").map_err(|errno| Error::os(Step::WorkingDirectory, Subject::Nothing, errno))?;
         Ok(Self {
-            second_fork: SecondFork::find(),
+            forks: Forks::find(),
             streams: streams::Plan::new(&[None, None, None], &Stream::null(), false, &Surroundings::default())?,
             directories: directories::Plan::new(umask, None, &root)?,
         })
@@ -99,6 +103,14 @@ impl Plan {
     }
 }
 
+/// Ends what there may be of a start that has failed. Without its leader the daemon is all there is of the group, whose number
+/// is nobody else's before the leader has been waited for.
+fn end(leader: Pid) {
+    let _: Sys<()> = process::kill(leader, libc::SIGKILL);
+    let _: Sys<Option<Ended>> = process::peek(leader, true);
+    let _: Sys<()> = process::kill(-leader, libc::SIGKILL);
+}
+
 enum Heard {
     Ready(Pid),
     Failed(Failure),
@@ -106,19 +118,15 @@ enum Heard {
     Nothing(Option<Pid>),
 }
 
-/// Session leader and daemon run side by side: the PID that the one tells may come after the other's word.
 fn hear(listener: &Listener) -> Heard {
     let mut daemon = None;
-    let mut ready = false;
     loop {
         match listener.receive() {
-            Some(Record::Forked(pid)) => daemon = Some(pid),
-            Some(Record::Ready) => ready = true,
-            Some(Record::Failed(failure)) => return Heard::Failed(failure),
-            _ => return Heard::Nothing(daemon),
-        }
-        if let (Some(pid), true) = (daemon, ready) {
-            return Heard::Ready(pid);
+            Ok(Some(Record::Forked(pid))) => daemon = Some(pid),
+            Ok(Some(Record::Ready(pid))) => return Heard::Ready(pid),
+            Ok(Some(Record::Failed(failure))) => return Heard::Failed(failure),
+            Err(errno) => return Heard::Failed(Failure::new(Step::Report, errno)),
+            Ok(_) => return Heard::Nothing(daemon),
         }
     }
 }

@@ -50,9 +50,10 @@ impl Handshake {
         loop {
             let mut fds = [listener.as_raw_fd(), end].map(fd::readable);
             let patience = if gone { 0 } else { deadline.poll_timeout() };
-            let heard = fd::poll(&mut fds, patience) == Ok(true) && fds.first().is_some_and(|fd| fd.revents != 0);
+            let polled = fd::poll(&mut fds, patience).map_err(failed)?;
+            let heard = polled && fds.first().is_some_and(|fd| fd.revents != 0);
             if heard {
-                return match listener.receive() {
+                return match listener.receive().map_err(failed)? {
                     Some(Record::Value(value)) => Ok(value),
                     _ => Err(lost(daemon)),
                 };
@@ -63,8 +64,7 @@ impl Handshake {
             }
             gone = fds.iter().any(|fd| fd.revents != 0);
             if !gone {
-                let why = if deadline.passed() { Errno::ETIMEDOUT } else { Errno::EINTR };
-                return Err(Error::os(Step::Ready, Subject::Time(timeout.unwrap_or_default()), why));
+                return Err(failed(if deadline.passed() { Errno::ETIMEDOUT } else { Errno::EINTR }));
             }
         }
     }
@@ -79,6 +79,11 @@ impl Handshake {
         let sent = self.reporter.as_ref().map_or(Err(Errno::EBADF), |reporter| reporter.send(&Record::Value(value)));
         sent.map_err(|errno| Error::os(Step::Report, Subject::Number(i64::from(value)), errno))
     }
+}
+
+#[inline(never)]
+fn failed(errno: Errno) -> Error {
+    Error::os(Step::Ready, Subject::Nothing, errno)
 }
 
 fn lost(daemon: Option<i32>) -> Error {

@@ -110,7 +110,7 @@ impl Program {
         drop(output);
         drop(patience);
         let ended = process::wait(pid, true).unwrap_or(Ended::Unknown);
-        if let Some(Record::Failed(failure)) = failed {
+        if let Ok(Some(Record::Failed(failure))) = failed {
             return Err(self.explain(failure));
         }
         read.map_err(|errno| self.failed(Step::ReadOutput, errno))?;

@@ -9,6 +9,7 @@ pub(super) const ROOM: usize = 64;
 const HIGHEST: Pid = 1 << 22;
 
 /// A decimal number and nothing else.
+#[inline(never)]
 pub(crate) fn number(bytes: &[u8]) -> Option<u64> {
     if bytes.is_empty() {
         return None;

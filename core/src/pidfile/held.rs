@@ -11,7 +11,7 @@ use crate::sys::process;
 use crate::sys::signal::Signal;
 use crate::sys::{Sys, fd, file, memory};
 use crate::text::Text;
-use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering};
 
 const FREE: RawFd = -1;
@@ -56,9 +56,10 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// Takes over a locked descriptor. The file at `path` is this process's from now on; its exit removes it. `path_inside`
-    /// is what the file is called inside the root that the daemon is going to change to, if it can be seen from there.
-    pub(super) fn new(descriptor: OwnedFd, path: Text, path_inside: Option<Text>) -> Sys<Self> {
+    /// Takes over a locked descriptor, which the caller forgets unless this fails. The file at `path` is this process's from now on;
+    /// its exit removes it. `path_inside` is what the file is called inside the root that the daemon is going to change to, if it
+    /// can be seen from there.
+    pub(super) fn new(descriptor: &OwnedFd, path: Text, path_inside: Option<Text>) -> Sys<Self> {
         install_handlers()?;
         let Identity { device, inode } = file::status_of(descriptor.as_raw_fd())?.identity;
         let path = Leaked::new(Some(path))?;
@@ -73,7 +74,7 @@ impl Held {
             slot.device.store(device, Ordering::Relaxed);
             slot.inode.store(inode, Ordering::Relaxed);
             slot.owner.store(process::id(), Ordering::Relaxed);
-            slot.descriptor.store(descriptor.into_raw_fd(), Ordering::Release);
+            slot.descriptor.store(descriptor.as_raw_fd(), Ordering::Release);
         }
         Ok(held)
     }
@@ -86,6 +87,7 @@ impl Held {
     pub(super) fn abandon(&self) {
         if let Some(slot) = self.slot() {
             slot.close();
+            slot.give_back();
         }
     }
 
@@ -105,10 +107,7 @@ impl Held {
     pub(crate) fn release(self) {
         if let Some(slot) = self.slot() {
             if slot.release() {
-                for path in [&slot.path, &slot.path_inside] {
-                    memory::reclaim(path.swap(std::ptr::null_mut(), Ordering::AcqRel));
-                }
-                slot.descriptor.store(FREE, Ordering::Release);
+                slot.give_back();
             }
         }
     }
@@ -122,6 +121,14 @@ impl Slot {
             self.descriptor.compare_exchange(descriptor, TAKEN, Ordering::AcqRel, Ordering::Relaxed).is_ok()
         };
         (descriptor >= 0 && taken(descriptor)).then_some(descriptor)
+    }
+
+    /// Makes the place free for another file.
+    fn give_back(&self) {
+        for path in [&self.path, &self.path_inside] {
+            memory::reclaim(path.swap(std::ptr::null_mut(), Ordering::AcqRel));
+        }
+        self.descriptor.store(FREE, Ordering::Release);
     }
 
     fn close(&self) {
@@ -215,6 +222,11 @@ impl Drop for Leaked {
     fn drop(&mut self) {
         memory::reclaim(self.0);
     }
+}
+
+/// Whether this process holds any.
+pub(crate) fn any() -> bool {
+    SLOTS.iter().any(|slot| slot.descriptor().is_some())
 }
 
 /// The locked descriptors.

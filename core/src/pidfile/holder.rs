@@ -62,7 +62,7 @@ mod linux {
                 Err(_) => {}
             }
         };
-        let listed = file::for_each_name(directory.as_c_str(), |_, name| {
+        let listed = file::for_each_name(directory.as_c_str(), &mut |_, name| {
             if number(name).is_some() {
                 each(name);
             }

@@ -7,7 +7,8 @@ use crate::error::{Cause, Error, ErrorKind, Step, Subject};
 use crate::sys::Errno;
 use crate::sys::file::{self, Kind, Lock};
 use crate::sys::process::{self, Pid};
-use crate::sys::{Sys, identity, time};
+use crate::sys::time::{self, Deadline};
+use crate::sys::{Sys, identity};
 use crate::text::Text;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
@@ -15,14 +16,15 @@ use std::time::Duration;
 /// Whatever the umask, everybody may read who runs.
 const MODE: libc::mode_t = 0o644;
 
-/// How often a path is tried whose file changes under our hands. Every round that fails is one that another start has got
-/// further in, or one that somebody spoils on purpose.
-const ROUNDS: u32 = 1000;
+/// How long a path is tried whose file changes under our hands. Every round that fails is one that another start has got
+/// further in, or one that somebody spoils on purpose, who may have it last for as long as [`lock`] waits.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Takes the pid file at `path`, which is absolute: afterwards this process holds it, empty. `root` is the one that the
 /// daemon is going to change to, `proof` what keeps a file that is there from being stale.
 pub(super) fn acquire(path: &Text, root: Option<&Text>, proof: Proof) -> Result<Held, Error> {
-    for _ in 0..ROUNDS {
+    let deadline = Deadline::after(Some(PATIENCE));
+    while !deadline.passed() {
         let taken = match open(path)? {
             Opened::Fresh(file) => take_fresh(path, file)?,
             Opened::Existing(file) => take_existing(path, file, proof)?,
@@ -30,8 +32,18 @@ pub(super) fn acquire(path: &Text, root: Option<&Text>, proof: Proof) -> Result<
         };
         if let Some(file) = taken {
             let inside = root.map_or_else(|| Text::path(path.as_bytes()).map(Some), |root| path.inside(root));
-            let held = inside.and_then(|inside| Held::new(file, Text::path(path.as_bytes())?, inside));
-            return held.map_err(|errno| failed(path, errno));
+            let held = inside.and_then(|inside| Held::new(&file, Text::path(path.as_bytes())?, inside));
+            return match held {
+                Ok(held) => {
+                    std::mem::forget(file);
+                    Ok(held)
+                }
+                Err(errno) => {
+                    // Before the lock goes with the descriptor.
+                    let _: Sys<()> = file::unlink(path.as_c_str());
+                    Err(failed(path, errno))
+                }
+            };
         }
     }
     Err(failed(path, Errno::EAGAIN).note("the file keeps changing"))
@@ -141,7 +153,8 @@ fn held_by(path: &Text, pid: Option<Pid>) -> Error {
 /// daemon. It is written to in place when it is this user's own and has no other name.
 fn reuse(path: &Text, file: OwnedFd) -> Sys<OwnedFd> {
     let status = file::status_at(path.as_c_str())?;
-    if status.owner != identity::effective_user() || status.links != 1 {
+    let is_ours = status.owner == identity::effective_user() && status.links == 1;
+    if !is_ours || file::status_of(file.as_raw_fd())?.identity != status.identity {
         return Err(Errno::EPERM);
     }
     file::truncate(file.as_raw_fd())?;
@@ -159,8 +172,9 @@ pub(crate) fn is_at(path: &Text, file: RawFd) -> bool {
 
 /// Locks for good, or says who else has.
 ///
-/// Two locks in the way are gone in a moment, and worth waiting for: a shared one is somebody asking [`is_held`], one on a
-/// file that names a dead process somebody removing a stale file.
+/// Some locks in the way are gone in a moment, and worth waiting for: a shared one is somebody asking [`is_held`]; one on a
+/// file that names a dead process, or nobody, is somebody removing a stale file, which a file that has just been made looks like
+/// too, or a daemon that is just leaving. Where it is a start, there is a PID to tell soon.
 fn lock(path: &Text, file: RawFd) -> Result<(), Error> {
     const TRIES: u32 = 1000;
     /// A dead process's file may also be held for good: by a process of another PID namespace, say.
@@ -186,13 +200,9 @@ fn lock(path: &Text, file: RawFd) -> Result<(), Error> {
     Err(failed(path, Errno::EAGAIN).note("somebody holds a shared lock"))
 }
 
-/// Whether a daemon that holds the file cannot have written this. Nothing at all is what a start has written so far.
+/// Whether this names no process that lives.
 fn names_nobody(content: Content) -> bool {
-    match content {
-        Content::Pid(pid) => process::kill(pid, 0) == Err(Errno::ESRCH),
-        Content::Empty => false,
-        Content::NoPid | Content::Garbage => true,
-    }
+    content.pid().is_none_or(|pid| process::kill(pid, 0) == Err(Errno::ESRCH))
 }
 
 /// Whether a daemon holds the file that is open as `file`. Asked with a shared lock that is given back at once: two who ask

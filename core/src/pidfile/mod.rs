@@ -11,8 +11,8 @@ mod running;
 
 pub(crate) use content::number;
 pub(crate) use held::{
-    all_go_along, descriptors, keep_on_exec, none_goes_along, own_all, release_all, release_and_die, root_has_changed,
-    write_all,
+    all_go_along, any, descriptors, keep_on_exec, none_goes_along, own_all, release_all, release_and_die,
+    root_has_changed, write_all,
 };
 pub(crate) use holder::{Proof, runs_as};
 pub(crate) use lock::is_at;
@@ -268,11 +268,16 @@ impl PidFile {
             self.remove_stale();
             return Ok(Stopped::NotRunning);
         };
-        target.signal(libc::SIGTERM)?;
+        // It may end by itself just now.
+        let send = |signal| match target.signal(signal) {
+            Err(error) if error.errno() == Some(Errno::ESRCH.value()) => Ok(()),
+            sent => sent,
+        };
+        send(libc::SIGTERM)?;
         let how = if target.wait(Some(grace))? {
             Stopped::Terminated
         } else {
-            target.signal(libc::SIGKILL)?;
+            send(libc::SIGKILL)?;
             target.wait(None)?;
             Stopped::Killed
         };
@@ -369,9 +374,14 @@ impl PidFile {
         // A program that was launched may have closed the lock, and its children may still have it.
         let meant = held && holder::holds(pid, &status) != Answer::No
             || self.proof != Proof::Lock && holder::began_before(pid, &status) == Answer::Yes;
-        let same =
-            lock::read(file.as_raw_fd(), self.proof).pid() == Some(pid) && lock::is_at(&self.path, file.as_raw_fd());
-        Ok((meant && same).then(|| Running::new(process, pid, status.owner, self.path.clone())))
+        let Ok(named) = file::status_at(self.path.as_c_str()) else { return Ok(None) };
+        let same = lock::read(file.as_raw_fd(), self.proof).pid() == Some(pid) && named.identity == status.identity;
+        Ok((meant && same).then(|| Running::new(process, pid, &named, self.path.clone())))
+    }
+
+    /// For a start of which nobody is left who could remove its file at `path`.
+    pub(crate) fn clear_away(path: Text) {
+        Self { path, proof: Proof::Lock }.remove_stale();
     }
 
     /// Removes the file that a killed daemon has left, where that can be. What another program wrote is that program's.

@@ -2,6 +2,7 @@
 
 use super::holder;
 use crate::error::{Error, Step, Subject};
+use crate::sys::file::Status;
 use crate::sys::pidfd::Process;
 use crate::sys::process::Pid;
 use crate::sys::{Errno, identity, signal};
@@ -15,12 +16,14 @@ pub struct Running {
     pid: Pid,
     /// Who owns the file that names it.
     named_by: identity::Uid,
+    /// The file has other names as well.
+    is_linked: bool,
     path: Text,
 }
 
 impl Running {
-    pub(super) fn new(process: Process, pid: Pid, named_by: identity::Uid, path: Text) -> Self {
-        Self { process, pid, named_by, path }
+    pub(super) fn new(process: Process, pid: Pid, file: &Status, path: Text) -> Self {
+        Self { process, pid, named_by: file.owner, is_linked: file.links > 1, path }
     }
 
     /// Its PID, which is another process's when this one has ended.
@@ -50,13 +53,21 @@ impl Running {
     }
 
     /// Whoever owns the file chooses whom it names. So the file of somebody else is obeyed only as far as that somebody
-    /// could have sent the signal himself: it must be root's, this user's, or belong to the user the process runs as.
+    /// could have sent the signal himself: it must be root's, this user's, or belong to the user the process runs as. And whoever
+    /// owns the directory may have linked another daemon's file into it, so it must not have two names.
     fn check_owner(&self) -> Result<(), Error> {
         let owner = self.named_by;
-        if owner == 0 || owner == identity::effective_user() || holder::runs_as(self.pid, owner) {
+        let why = if self.is_linked {
+            "the file has other names"
+        } else if owner == 0 || owner == identity::effective_user() || holder::runs_as(self.pid, owner) {
             return Ok(());
-        }
-        Err(self.error(Step::Signal, Errno::EPERM).note("the file's owner is neither root, nor you, nor the process's"))
+        } else if self.process.wait(Some(Duration::ZERO)) == Ok(true) {
+            // Nobody's, now that it has ended.
+            return Err(self.error(Step::Signal, Errno::ESRCH));
+        } else {
+            "the file's owner is neither root, nor you, nor the process's"
+        };
+        Err(self.error(Step::Signal, Errno::EPERM).note(why))
     }
 
     #[inline(never)]

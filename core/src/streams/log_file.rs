@@ -4,8 +4,8 @@ use crate::error::{Error, Step, Subject};
 use crate::pidfile;
 use crate::privileges::{self, Name};
 use crate::sys::file::{self, Kind, Status};
-use crate::sys::{Errno, Sys, fd};
-use crate::text::Text;
+use crate::sys::{Errno, Sys, fd, identity, memory};
+use crate::text::{PATH_MAX, Text};
 use std::ffi::OsStr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
@@ -252,16 +252,63 @@ fn open_to_block(path: &Text, flags: libc::c_int) -> Sys<OwnedFd> {
     Ok(opened)
 }
 
+/// How many symbolic links a path may lead over, as the kernel has it (path_resolution(7)).
+const MOST_LINKS: u8 = 40;
+
 /// Opens a file that was there a moment ago. In a directory that everybody may write to, the kernel keeps others' files from those
 /// who want to create one (`fs.protected_regular`), so that is what is said here too; but nothing is created through a link.
+#[inline(never)]
 fn open_existing(path: &Text, truncate: bool) -> Sys<OwnedFd> {
-    let flags = libc::O_WRONLY | libc::O_APPEND;
-    let opened = match open_to_block(path, flags | libc::O_CREAT | libc::O_NOFOLLOW) {
-        Err(Errno::ELOOP) if !truncate => open_to_block(path, flags)?,
-        opened => opened?,
-    };
+    let mut flags = libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT | libc::O_NOFOLLOW;
+    let mut target = None;
+    for _ in 0..MOST_LINKS {
+        let path = target.as_ref().unwrap_or(path);
+        match open_to_block(path, flags) {
+            Err(Errno::ELOOP) if !truncate => match behind_link(path)? {
+                Behind::Path(path) => {
+                    target = Some(path);
+                    flags &= !libc::O_CREAT;
+                }
+                Behind::Object => flags &= !(libc::O_CREAT | libc::O_NOFOLLOW),
+            },
+            opened => return fit_to_write(opened?),
+        }
+    }
+    Err(Errno::ELOOP)
+}
+
+/// Whether what has been opened cannot be somebody else's trap.
+fn fit_to_write(opened: OwnedFd) -> Sys<OwnedFd> {
     match file::status_of(opened.as_raw_fd())? {
-        Status { kind: Kind::Regular, links: 2.., .. } if truncate => Err(Errno::EMLINK),
+        Status { kind: Kind::Regular, links: 2.., .. } => Err(Errno::EMLINK),
+        Status { kind: Kind::Fifo, owner, .. } if !is_trusted(owner) => Err(Errno::EPERM),
         _ => Ok(opened),
     }
+}
+
+fn is_trusted(owner: identity::Uid) -> bool {
+    owner == 0 || owner == identity::effective_user()
+}
+
+/// Where a symbolic link leads.
+enum Behind {
+    Path(Text),
+    /// An open file, whatever it is called: a link of the kernel's own (`/proc/self/fd/1`), which nobody can put elsewhere.
+    Object,
+}
+
+/// Looks behind a symbolic link that is root's or this user's. Whoever else can make one there would have this process write to any
+/// file. Owner and target are asked of the open link: its name may be another's in a moment.
+fn behind_link(path: &Text) -> Sys<Behind> {
+    let link = file::open_link(path.as_c_str())?;
+    if file::is_in_proc(&link) {
+        return Ok(Behind::Object);
+    }
+    if !is_trusted(file::status_of(link.as_raw_fd())?.owner) {
+        return Err(Errno::ELOOP);
+    }
+    let mut room = memory::filled(0, PATH_MAX)?;
+    let length = file::read_link(&link, &mut room)?;
+    room.truncate(length);
+    path.beside(&room).map(Behind::Path)
 }

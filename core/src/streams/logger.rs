@@ -134,7 +134,8 @@ impl Plan {
             }
         }
         let last = self.heads.iter().rfind(|head| !head.as_bytes().is_empty());
-        log.confess(last.map_or(&[], |head| head.as_bytes()));
+        // There is nothing else to wait for any more, and nobody who would have to.
+        log.confess(last.map_or(&[], |head| head.as_bytes()), PATIENCE);
         process::exit_now(0)
     }
 }
@@ -158,17 +159,17 @@ struct Log {
 impl Log {
     fn write(&mut self, head: &[u8], text: &[u8]) {
         // The first line that cannot be delivered is waited for; those after it are lost before it comes to that.
-        if !self.confess(head) || !self.deliver(head, text, PATIENCE) {
+        if !self.confess(head, Duration::ZERO) || !self.deliver(head, text, PATIENCE) {
             self.lost += 1;
         }
     }
 
     /// Says how many lines were lost, if any; false if that cannot be said either.
-    fn confess(&mut self, head: &[u8]) -> bool {
+    fn confess(&mut self, head: &[u8], patience: Duration) -> bool {
         if self.lost > 0 {
             let mut line = Line::new();
             line.push_number(self.lost).push(b" lines lost");
-            if !self.deliver(head, line.as_bytes(), Duration::ZERO) {
+            if !self.deliver(head, line.as_bytes(), patience) {
                 return false;
             }
             self.lost = 0;

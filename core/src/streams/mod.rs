@@ -185,6 +185,7 @@ impl Plan {
     }
 }
 
+#[inline(never)]
 fn resolve(
     slot: &mut Resolved,
     stream: &Stream,

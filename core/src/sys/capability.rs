@@ -5,7 +5,9 @@ use super::Sys;
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use super::super::{Sys, check, check_size};
+    use super::super::{Errno, Sys, check, check_size, file};
+    use crate::pidfile::number;
+    use crate::text::c_text;
 
     /// `_LINUX_CAPABILITY_VERSION_3`: two words a set.
     const VERSION: u32 = 0x2008_0522;
@@ -33,14 +35,36 @@ mod linux {
         check_size(result as isize).map(drop)
     }
 
-    /// Whether the three sets are empty.
-    pub(crate) fn none_left() -> Sys<bool> {
-        let mut header = Header { version: VERSION, pid: 0 };
+    /// Whether the three sets are empty, and in other threads the one that they can use: theirs cannot be emptied from here
+    /// (capset(2)), and what root's threads could hand on by a file's capabilities is no privilege of theirs.
+    pub(crate) fn none_left(single_threaded: bool) -> Sys<bool> {
+        let mut left = sets_of(0)? != [Sets::default(); 2];
+        if single_threaded {
+            return Ok(!left);
+        }
+        let listed = file::for_each_name(c_text!("/proc/self/task"), &mut |_, name| {
+            let thread = number(name).and_then(|thread| libc::c_int::try_from(thread).ok());
+            left |= match thread.map(sets_of) {
+                Some(Ok(sets)) => sets.iter().any(|sets| sets.permitted != 0),
+                // Gone meanwhile, or `.`.
+                Some(Err(Errno::ESRCH)) | None => false,
+                Some(Err(_)) => true,
+            };
+        });
+        // Without /proc there is this thread's word for it.
+        match listed {
+            Ok(()) | Err(Errno::ENOENT) => Ok(!left),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    fn sets_of(thread: libc::c_int) -> Sys<[Sets; 2]> {
+        let mut header = Header { version: VERSION, pid: thread };
         let mut sets = [Sets::default(); 2];
         // SAFETY: header and sets have the layout of capget(2), version 3, and are valid places for the result.
         let result = unsafe { libc::syscall(libc::SYS_capget, &raw mut header, sets.as_mut_ptr()) };
         check_size(result as isize)?;
-        Ok(sets == [Sets::default(); 2])
+        Ok(sets)
     }
 
     /// No execve(2) from now on grants what this process does not have (`no_new_privs`).
@@ -61,7 +85,7 @@ pub(crate) fn drop_all() -> Sys<()> {
 
 /// Systems without capabilities have none left.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn none_left() -> Sys<bool> {
+pub(crate) fn none_left(_single_threaded: bool) -> Sys<bool> {
     Ok(true)
 }
 

@@ -149,11 +149,53 @@ pub(crate) fn read_start(fd: RawFd, buffer: &mut [u8]) -> Sys<usize> {
     Ok(filled)
 }
 
-/// Reads a whole small file, such as those of `/proc`, into `buffer`; the rest of a longer one is left out.
+/// Reads a whole small file, such as those of `/proc`, into `buffer`; the rest of a longer one is left out. Does not wait for
+/// anybody where it is none.
 pub(crate) fn read_small<'a>(path: &CStr, buffer: &'a mut [u8]) -> Sys<&'a [u8]> {
-    let file = open(path, libc::O_RDONLY | libc::O_NOFOLLOW, 0)?;
+    let file = open(path, libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK, 0)?;
     let length = read_start(file.as_raw_fd(), buffer)?;
     Ok(buffer.get(..length).unwrap_or_default())
+}
+
+/// Takes hold of a symbolic link itself, where the system can.
+pub(crate) fn open_link(path: &CStr) -> Sys<OwnedFd> {
+    #[cfg(target_os = "linux")]
+    let flags = libc::O_PATH | libc::O_NOFOLLOW;
+    #[cfg(target_vendor = "apple")]
+    let flags = libc::O_RDONLY | libc::O_SYMLINK;
+    // Without that a link cannot be told from what it leads to, and is refused.
+    #[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+    let flags = libc::O_RDONLY | libc::O_NOFOLLOW;
+    open(path, flags, 0)
+}
+
+/// What an open symbolic link says, and how long that is.
+pub(crate) fn read_link(link: &OwnedFd, buffer: &mut [u8]) -> Sys<usize> {
+    // SAFETY: the path is NUL-terminated, `buffer` valid for writes of its length.
+    check_size(unsafe {
+        libc::readlinkat(link.as_raw_fd(), c_text!("").as_ptr(), buffer.as_mut_ptr().cast(), buffer.len())
+    })
+}
+
+/// Whether a file is one of proc(5)'s.
+pub(crate) fn is_in_proc(file: &OwnedFd) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        /// PROC_SUPER_MAGIC (statfs(2)).
+        const PROC: i64 = 0x9fa0;
+        // SAFETY: `statfs` is a C struct of integers, for which all zeroes is a value.
+        let mut system: libc::statfs = unsafe { std::mem::zeroed() };
+        // SAFETY: `system` is a valid place for the result.
+        let result = unsafe { libc::fstatfs(file.as_raw_fd(), &raw mut system) };
+        #[allow(clippy::unnecessary_cast, reason = "its type is the C library's choice")]
+        let kind = system.f_type as i64;
+        result == 0 && kind == PROC
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _: &OwnedFd = file;
+        false
+    }
 }
 
 pub(crate) fn unlink(path: &CStr) -> Sys<()> {
@@ -211,7 +253,8 @@ pub(crate) fn working_directory(buffer: &mut [u8]) -> Sys<()> {
 
 /// Hands the names in a directory to `each`, without allocating: opendir(3) would.
 #[cfg(target_os = "linux")]
-pub(crate) fn for_each_name(path: &CStr, mut each: impl FnMut(RawFd, &[u8])) -> Sys<()> {
+#[inline(never)]
+pub(crate) fn for_each_name(path: &CStr, each: &mut dyn FnMut(RawFd, &[u8])) -> Sys<()> {
     const NAME_OFFSET: usize = std::mem::offset_of!(libc::dirent64, d_name);
     const LENGTH_OFFSET: usize = std::mem::offset_of!(libc::dirent64, d_reclen);
     let directory = open(path, libc::O_RDONLY | libc::O_DIRECTORY, 0)?;
@@ -240,6 +283,6 @@ pub(crate) fn for_each_name(path: &CStr, mut each: impl FnMut(RawFd, &[u8])) -> 
 
 /// Other systems have no directory that can be read without allocating.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn for_each_name(_path: &CStr, _each: impl FnMut(RawFd, &[u8])) -> Sys<()> {
+pub(crate) fn for_each_name(_path: &CStr, _each: &mut dyn FnMut(RawFd, &[u8])) -> Sys<()> {
     Err(Errno::ENOSYS)
 }

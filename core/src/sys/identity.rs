@@ -122,8 +122,12 @@ pub(crate) struct User {
     pub(crate) name: Vec<u8>,
 }
 
+/// One of the reentrant look-up functions: given room, an error number and what was found.
+type LookUp<'a, T> = dyn FnMut(&mut [u8]) -> (libc::c_int, Option<T>) + 'a;
+
 /// Calls one of the reentrant look-up functions with a buffer that grows until the answer fits. Allocates.
-fn look_up<T>(mut call: impl FnMut(&mut [u8]) -> (libc::c_int, Option<T>)) -> Sys<Option<T>> {
+#[inline(never)]
+fn look_up<T>(call: &mut LookUp<'_, T>) -> Sys<Option<T>> {
     const FIRST: usize = 1024;
     const MOST: usize = 1 << 20;
     let mut size = FIRST;
@@ -140,10 +144,11 @@ fn look_up<T>(mut call: impl FnMut(&mut [u8]) -> (libc::c_int, Option<T>)) -> Sy
     }
 }
 
-fn user(call: impl Fn(*mut libc::passwd, &mut [u8], *mut *mut libc::passwd) -> libc::c_int) -> Sys<Option<User>> {
+#[inline(never)]
+fn user(call: &dyn Fn(*mut libc::passwd, &mut [u8], *mut *mut libc::passwd) -> libc::c_int) -> Sys<Option<User>> {
     let mut name = Vec::new();
     let mut copied = Ok(());
-    let found = look_up(|buffer| {
+    let found = look_up(&mut |buffer| {
         // SAFETY: `passwd` is a C struct of integers and nullable pointers, for which all zeroes is a value.
         let mut entry: libc::passwd = unsafe { std::mem::zeroed() };
         let mut result = std::ptr::null_mut();
@@ -164,7 +169,7 @@ fn user(call: impl Fn(*mut libc::passwd, &mut [u8], *mut *mut libc::passwd) -> l
 
 /// Looks a user up by name. Allocates.
 pub(crate) fn user_by_name(name: &CStr) -> Sys<Option<User>> {
-    user(|entry, buffer, result| {
+    user(&|entry, buffer, result| {
         // SAFETY: `name` is NUL-terminated, the rest are valid places of the sizes given.
         unsafe { libc::getpwnam_r(name.as_ptr(), entry, buffer.as_mut_ptr().cast(), buffer.len(), result) }
     })
@@ -172,7 +177,7 @@ pub(crate) fn user_by_name(name: &CStr) -> Sys<Option<User>> {
 
 /// Looks a user up by number. Allocates.
 pub(crate) fn user_by_id(uid: Uid) -> Sys<Option<User>> {
-    user(|entry, buffer, result| {
+    user(&|entry, buffer, result| {
         // SAFETY: the arguments are valid places of the sizes given.
         unsafe { libc::getpwuid_r(uid, entry, buffer.as_mut_ptr().cast(), buffer.len(), result) }
     })
@@ -180,7 +185,7 @@ pub(crate) fn user_by_id(uid: Uid) -> Sys<Option<User>> {
 
 /// Looks a group up by name. Allocates.
 pub(crate) fn group_by_name(name: &CStr) -> Sys<Option<Gid>> {
-    look_up(|buffer| {
+    look_up(&mut |buffer| {
         // SAFETY: `group` is a C struct of integers and nullable pointers, for which all zeroes is a value.
         let mut entry: libc::group = unsafe { std::mem::zeroed() };
         let mut result = std::ptr::null_mut();

@@ -11,6 +11,7 @@ mod errno;
 pub(crate) mod fd;
 pub(crate) mod file;
 pub(crate) mod identity;
+pub(crate) mod leader;
 pub(crate) mod memory;
 pub(crate) mod pidfd;
 pub(crate) mod process;

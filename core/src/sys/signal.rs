@@ -69,6 +69,16 @@ pub(crate) fn set_mask(set: &Set) -> Set {
     before
 }
 
+/// Opens this thread's signal mask. A daemon whose mask is not open would not hear of anything, so it is asked whether it is.
+pub(crate) fn unblock_all() -> Sys<()> {
+    let none = Set::empty();
+    // SAFETY: the set is initialised.
+    match unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const none.0, std::ptr::null_mut()) } {
+        0 => Ok(()),
+        errno => Err(Errno::new(errno)),
+    }
+}
+
 /// Takes a signal out of this thread's mask; a number that is no signal changes nothing.
 pub(crate) fn unblock(signal: Signal) {
     let mut set = Set::empty();
@@ -257,13 +267,21 @@ pub(crate) fn write_without_broken_pipe(fd: std::os::fd::RawFd, bytes: &[u8]) ->
     result
 }
 
+/// How often it is tried to take a signal that would end this process.
+#[cfg(not(target_vendor = "apple"))]
+const TRIES: u32 = 2;
+
 /// Takes one pending signal of `set`, if there is one.
 fn take_pending(set: &Set) {
     #[cfg(not(target_vendor = "apple"))]
     {
         let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: set and time are valid; no information is asked for.
-        unsafe { libc::sigtimedwait(&raw const set.0, std::ptr::null_mut(), &raw const now) };
+        for _ in 0..TRIES {
+            // SAFETY: set and time are valid; no information is asked for.
+            if unsafe { libc::sigtimedwait(&raw const set.0, std::ptr::null_mut(), &raw const now) } >= 0 {
+                return;
+            }
+        }
     }
     #[cfg(target_vendor = "apple")]
     {

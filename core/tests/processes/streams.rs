@@ -15,6 +15,7 @@ pub const TESTS: &[Test] = &[
     ("streams: a log file that exists stays as it is", existing_stays),
     ("streams: a log file is emptied where that is asked for", emptied),
     ("streams: links and other files", links_and_others),
+    ("streams: what somebody else has put there", others_links),
     ("streams: somebody else's file where everybody may write", somebody_elses),
     ("streams: what a log file cannot be", refused),
     ("streams: moved away and opened again", moved_away),
@@ -243,6 +244,55 @@ fn links_and_others(house: &mut House) {
     let device = daemon(house, &["out_log=/dev/null", "log_truncate", "log_mode=0600"]);
     device.dismiss();
     assert_ne!(mode(Path::new("/dev/null")), 0o600);
+}
+
+/// Whoever may write to the directory must not have the daemon write elsewhere, or wait.
+fn others_links(house: &mut House) {
+    let (log, precious) = (house.path("log"), house.path("precious"));
+    fs::write(&precious, "").unwrap();
+    fs::hard_link(&precious, &log).unwrap();
+    house.start("daemon", &[&word("out_log", &log)]).is(1, "(31 EMLINK)");
+    if !is_root() {
+        println!("(the rest needs root: skipped)");
+        return;
+    }
+    fs::remove_file(&log).unwrap();
+    symlink(&precious, &log).unwrap();
+    std::os::unix::fs::lchown(&log, Some(65534), Some(65534)).unwrap();
+    house.start("daemon", &[&word("out_log", &log)]).is(1, "(40 ELOOP)");
+    // A relative one of root's own leads to where the link is, not to where the daemon was started.
+    fs::remove_file(&log).unwrap();
+    symlink("precious", &log).unwrap();
+    let mut relative = daemon(house, &[&word("out_log", &log)]);
+    relative.tell(house, "out through");
+    relative.dismiss();
+    assert_eq!(text(&precious), "through\n");
+    // Nor is one that is root's own a way to what another's leads to.
+    let hop = house.path("hop");
+    symlink(&precious, &hop).unwrap();
+    std::os::unix::fs::lchown(&hop, Some(65534), Some(65534)).unwrap();
+    fs::remove_file(&log).unwrap();
+    symlink("hop", &log).unwrap();
+    house.start("daemon", &[&word("out_log", &log)]).is(1, "(40 ELOOP)");
+    // What the kernel's own links lead to has no name, and is nobody's.
+    fs::remove_file(&log).unwrap();
+    let nameless =
+        fs::OpenOptions::new().create_new(true).read(true).append(true).open(house.path("nameless")).unwrap();
+    fs::remove_file(house.path("nameless")).unwrap();
+    let link = format!("/proc/{}/fd/{}", std::process::id(), nameless.as_raw_fd());
+    symlink(&link, &log).unwrap();
+    let mut to_nameless = daemon(house, &[&word("out_log", &log)]);
+    to_nameless.tell(house, "out through");
+    to_nameless.dismiss();
+    assert_eq!(text(Path::new(&link)), "through\n");
+    fs::remove_file(&log).unwrap();
+    let name = std::ffi::CString::new(log.to_str().unwrap()).unwrap();
+    // SAFETY: the name is NUL-terminated.
+    assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o666) }, 0);
+    std::os::unix::fs::chown(&log, Some(65534), Some(65534)).unwrap();
+    let reader = fs::OpenOptions::new().read(true).write(true).open(&log).unwrap();
+    house.start("daemon", &[&word("out_log", &log)]).is(1, "(1 EPERM)");
+    drop(reader);
 }
 
 /// As the kernel has it for who would create a file there (`fs.protected_regular`).
