@@ -53,11 +53,18 @@ const TERMINAL_STOPS: [Signal; 3] = [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU
 const ENDS: [Signal; 3] = [libc::SIGHUP, libc::SIGINT, libc::SIGTERM];
 
 impl Plan {
-    /// Decides for every signal: the map's word first; then what the program itself has installed stays; then
+    /// Decides for every signal that it concerns: the map's word first; then what the program itself has installed stays; then
     /// terminal stops are ignored, and what was ignored before this program began goes back to the default.
     pub(crate) fn new(map: &Map, has_pid_file: bool) -> Sys<Self> {
         let mut plan = Vec::new();
-        for signal in signal::all() {
+        let concerns = |&signal: &Signal| {
+            map.get(signal).is_some()
+                || TERMINAL_STOPS.contains(&signal)
+                || has_pid_file && ENDS.contains(&signal)
+                || signal == libc::SIGCHLD
+                || signal::ignored_at_load(signal)
+        };
+        for signal in signal::all().filter(concerns) {
             let now = match signal::disposition(signal) {
                 Ok(now) => now,
                 Err(errno) if ENDS.contains(&signal) => return Err(errno),

@@ -111,12 +111,17 @@ fn take_fresh(path: &Text, file: OwnedFd) -> Result<Option<OwnedFd>, Error> {
     if held || !is_at(path, file.as_raw_fd()) {
         return locked.map(|()| None);
     }
-    let ready = locked.and_then(|()| file::set_mode(file.as_raw_fd(), MODE).map_err(|errno| failed(path, errno)));
+    let ready = locked.and_then(|()| give_mode(file.as_raw_fd()).map_err(|errno| failed(path, errno)));
     if ready.is_err() {
         // A file system without locks or modes: what was made is taken back.
         let _: Sys<()> = file::unlink(path.as_c_str());
     }
     ready.map(|()| Some(file))
+}
+
+/// The umask has taken from the mode that it was made with, or has not: mostly nothing is left to do.
+fn give_mode(file: RawFd) -> Sys<()> {
+    if file::status_of(file)?.mode == MODE { Ok(()) } else { file::set_mode(file, MODE) }
 }
 
 /// A file that was there and that nobody holds: stale. It is replaced by a new one, never written to, because its name

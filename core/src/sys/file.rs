@@ -19,6 +19,7 @@ pub(crate) struct Status {
     pub(crate) mode: libc::mode_t,
     pub(crate) owner: libc::uid_t,
     pub(crate) links: u64,
+    pub(crate) size: u64,
     pub(crate) modified: Duration,
 }
 
@@ -57,6 +58,7 @@ fn status(raw: &libc::stat) -> Status {
         mode: raw.st_mode & !libc::S_IFMT,
         owner: raw.st_uid,
         links: raw.st_nlink as u64,
+        size: u64::try_from(raw.st_size).unwrap_or(0),
         modified: seconds.saturating_add(nanoseconds),
     }
 }
