@@ -22,7 +22,7 @@ from parts.imports import WHEEL
 # More than a bare interpreter's, as callgrind counts them: the loading of the module is in it. 10 % above what was counted.
 INSTRUCTIONS = {"import daemonctx": 1_550_000, "from daemonctx import DaemonContext, PidFile": 3_300_000}
 # A whole start, times the same in bare system calls, on a machine that does other things too. The budget is in docs/performance.md.
-START, ROUNDS = 1.60, 150
+START, ROUNDS = 1.40, 150
 
 
 def instructions(python: pathlib.Path, statement: str) -> int:

@@ -217,18 +217,32 @@ pub(crate) fn next(_descriptor: std::os::fd::RawFd) -> Sys<Signal> {
     Err(Errno::ENOSYS)
 }
 
-/// Whether `handler`s that signals were ignored with when this library was loaded; see [`ignored_at_load`].
+/// Which signals were ignored when this library was loaded; see [`ignored_at_load`].
+///
+/// Every program that is linked with this one pays for it, so it asks the kernel itself, stands where the loader has just been
+/// (`.text.startup`), and touches no memory where there is nothing to remember.
 mod at_load {
-    use super::{all, disposition};
+    use super::all;
     use std::sync::atomic::{AtomicU64, Ordering};
 
     /// Bit `n - 1` stands for signal `n`, as in the masks of `/proc/PID/status`.
     static IGNORED: AtomicU64 = AtomicU64::new(0);
 
+    #[cfg_attr(target_os = "linux", unsafe(link_section = ".text.startup"))]
     extern "C" fn record() {
-        let ignored = all().filter(|&signal| disposition(signal).is_ok_and(|now| now.is_ignore()));
-        let mask = ignored.fold(0, |mask, signal| mask | 1_u64 << (signal - 1));
-        IGNORED.store(mask, Ordering::Relaxed);
+        let mut ignored = 0;
+        for signal in all() {
+            // SAFETY: `sigaction` is a C struct of integers and nullable pointers, for which all zeroes is a value.
+            let mut now: libc::sigaction = unsafe { std::mem::zeroed() };
+            // SAFETY: `now` is a valid place for the result; nothing is set.
+            let asked = unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut now) };
+            if asked == 0 && now.sa_sigaction == libc::SIG_IGN {
+                ignored |= 1_u64 << (signal - 1);
+            }
+        }
+        if ignored != 0 {
+            IGNORED.store(ignored, Ordering::Relaxed);
+        }
     }
 
     // SAFETY: the loader calls the functions in this section once, before main or at the end of dlopen, when the C
