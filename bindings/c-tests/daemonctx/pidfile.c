@@ -133,6 +133,7 @@ PROGRAM(asker)
     say("%d %d", status, (int)pid);
     int result = daemonctx_pidfile_signal(file, 0);
     say("%d %s", result, strerrorname_np(errno));
+    daemonctx_pidfile_free(file);
     return 0;
 }
 

@@ -297,7 +297,7 @@ void own_system(void)
     NEED(symlink("/proc/self/fd", "dev/fd") == 0);
     NEED(mount("dev", "/dev", NULL, MS_MOVE, NULL) == 0);
     NEED(mount("run", "/run", "tmpfs", 0, "mode=0755") == 0);
-    if (access("/var/run/.", F_OK) != 0 || strcmp(realpath("/var/run", NULL), "/run") != 0)
+    if (access("/var/run/.", F_OK) != 0 || strcmp(keep(realpath("/var/run", NULL)), "/run") != 0)
         NEED(mount("run", "/var/run", "tmpfs", 0, "mode=0755") == 0);
     open_log();
 }
