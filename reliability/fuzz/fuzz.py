@@ -1,6 +1,7 @@
 """Fuzzing, in a house of its own.
 
     fuzz.py replay [--seed N] [--times N] [TARGET...]      the corpora, and so many random inputs, on stable Rust
+    fuzz.py python [--seed N] [--calls N]                  the Python package, in batches of 200 calls
     fuzz.py run [--seconds N] [TARGET...]                  libFuzzer with AddressSanitizer, nightly Rust; adds to the corpora in target/
 
 A house is a PID namespace and a mount namespace with everything read-only but a directory in memory: pid files name processes, and
@@ -10,6 +11,8 @@ log files are made wherever a path leads.
 from __future__ import annotations
 
 import argparse
+import ast
+import collections
 import os
 import pathlib
 import re
@@ -27,6 +30,9 @@ GUIDED = TARGETS[:3]
 CARGO_FUZZ = TOP / "target/memory/tools/bin/cargo-fuzz"
 NIGHTLY = "x86_64-unknown-linux-gnu"
 
+# Calls of Python in one process.
+BATCH = 200
+
 # $1 is the house, $2 what stays writable in it. The shell stays: PID 1 takes what loses its parent.
 HOUSE = """
 mount -t tmpfs -o mode=0777 house "$1" && mkdir "$1/corpus" && mount --bind "$2" "$1/corpus" || exit 99
@@ -34,7 +40,7 @@ mount -t tmpfs run /run && mount -o remount,bind,ro / || exit 99
 cd "$1"; FUZZ_HOUSE=$1; export FUZZ_HOUSE; shift 2
 "$@"
 status=$?
-[ $status = 0 ] || { echo "ended with $status"; cat wrong 2>/dev/null; [ -f last-input ] && od -c last-input | head -40; }
+[ $status = 0 ] || { echo "ended with $status"; cat wrong last-call 2>/dev/null; [ -f last-input ] && od -c last-input | head -40; }
 exit $status
 """
 
@@ -92,6 +98,28 @@ def run(options: argparse.Namespace) -> int:
     return failed
 
 
+def python(options: argparse.Namespace) -> int:
+    unused = BUILT / "unused"
+    unused.mkdir(parents=True, exist_ok=True)
+    log = BUILT / "python.log"
+    failed = 0
+    came: collections.Counter[str] = collections.Counter()
+    for batch in range(max(1, options.calls // BATCH)):
+        seed = options.seed + batch
+        said = unused / "said"
+        command = [sys.executable, "-B", "-X", "faulthandler", str(HERE / "arguments.py"), "--seed", str(seed), "--calls", str(BATCH)]
+        # Daemons, and whatever has a descriptor of the house, may outlive the batch: they end with its PID namespace.
+        status = in_house(["sh", "-c", 'exec "$@" >corpus/said', "sh", *command], unused, 120, log)
+        if status != 0:
+            print(f"seed {seed}: {status}")
+            print(log.read_text(errors="replace")[-3000:], flush=True)
+            failed += 1
+        else:
+            came.update(ast.literal_eval(said.read_text().split(": ", 2)[2]))
+    print(f"python: {batch + 1} batches of {BATCH} calls from seed {options.seed}, {failed} failed: {dict(came.most_common())}")
+    return failed
+
+
 def summary(target: str, log: pathlib.Path) -> str:
     """What libFuzzer says in the end: executions, places in the code, inputs that are worth keeping; or what it has found."""
     text = log.read_text(errors="replace")
@@ -104,14 +132,15 @@ def summary(target: str, log: pathlib.Path) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["replay", "run"])
+    parser.add_argument("what", choices=["replay", "python", "run"])
     parser.add_argument("--seed", type=int, default=int(time.time()) & 0x7FFFFFFF)
     parser.add_argument("--times", type=int, default=5000)
+    parser.add_argument("--calls", type=int, default=2000)
     parser.add_argument("--seconds", type=int, default=300)
     parser.add_argument("targets", nargs="*")
     options = parser.parse_intermixed_args()
     print(f"seed {options.seed}", flush=True)
-    return replay(options) if options.what == "replay" else run(options)
+    return int({"replay": replay, "python": python, "run": run}[options.what](options) > 0)
 
 
 if __name__ == "__main__":

@@ -64,7 +64,8 @@ fn named(bytes: &[u8]) -> Option<i32> {
     let digits = text.chars().all(|it| it.is_ascii_digit());
     // i128 has room for 38 digits.
     let number = text.trim_start_matches('0');
-    let number: i128 = if number.len() < 38 && !text.is_empty() && digits { number.parse().ok()? } else { return None };
+    let number: i128 =
+        if number.len() < 38 && !text.is_empty() && digits { number.parse().ok()? } else { return None };
     i32::try_from(number).ok().filter(|pid| (2..=4_194_304).contains(pid))
 }
 

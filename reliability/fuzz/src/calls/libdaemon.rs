@@ -4,7 +4,7 @@ use super::{HARMLESS, PATHS, Where, errno, set_errno};
 use crate::choice::Choices;
 use crate::house::wrong;
 use std::cell::RefCell;
-use std::ffi::{CString, c_char, c_int};
+use std::ffi::{CStr, CString, c_char, c_int};
 use std::ptr::null;
 
 type Proc = Option<unsafe extern "C" fn() -> *const c_char>;
@@ -45,6 +45,8 @@ thread_local! {
     /// What `path` gives out, and the identity: the library keeps the pointers.
     static PATH: RefCell<Option<CString>> = const { RefCell::new(None) };
     static IDENT: RefCell<Option<CString>> = const { RefCell::new(None) };
+    /// What this process has made, and holds until it is removed.
+    static MADE: RefCell<Vec<CString>> = const { RefCell::new(Vec::new()) };
 }
 
 unsafe extern "C" fn path() -> *const c_char {
@@ -76,7 +78,7 @@ pub(super) fn call(choices: &mut Choices<'_>, place: Where) {
         8 => install(choices),
         9 => nonblock(choices),
         10..=11 => name_file(choices),
-        12 => says_why("daemon_pid_file_create", || daemon_pid_file_create()),
+        12 => says_why("daemon_pid_file_create", create),
         13 => says_why("daemon_pid_file_remove", || daemon_pid_file_remove()),
         14 => says_why("daemon_pid_file_is_running", || daemon_pid_file_is_running()),
         15 => kill(choices),
@@ -135,6 +137,17 @@ fn name_file(choices: &mut Choices<'_>) {
     };
     // SAFETY: one thread; a function of the type, or NULL.
     unsafe { daemon_pid_file_proc = function };
+}
+
+fn create() -> c_int {
+    let made = daemon_pid_file_create();
+    // SAFETY: one thread.
+    if let (0, Some(function)) = (made, unsafe { daemon_pid_file_proc }) {
+        // SAFETY: what it gives is a string: a file was made by it.
+        let path = unsafe { CStr::from_ptr(function()) };
+        MADE.with_borrow_mut(|all| all.push(path.into()));
+    }
+    made
 }
 
 unsafe extern "C" fn default_path() -> *const c_char {
@@ -232,10 +245,10 @@ pub(super) fn give_back() {
     daemon_signal_done();
     // SAFETY: one thread; no bits.
     unsafe { daemon_log_use = 0 };
-    for name in PATHS {
-        PATH.replace(CString::new(name).ok());
-        // SAFETY: one thread; a function of the type.
-        unsafe { daemon_pid_file_proc = Some(path) };
+    // SAFETY: one thread; a function of the type.
+    unsafe { daemon_pid_file_proc = Some(path) };
+    for made in MADE.take() {
+        PATH.replace(Some(made));
         daemon_pid_file_remove();
     }
     // SAFETY: one thread; strings that stay, or NULL.

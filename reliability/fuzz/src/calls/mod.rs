@@ -15,7 +15,8 @@ use crate::house::{self, wrong};
 use std::ffi::c_int;
 
 /// Where pid files and others are looked for.
-pub(crate) const PATHS: [&str; 10] = ["a.pid", "b.pid", "log", "./a.pid", "", "/", "/dev/null", "missing/a", "fifo", "link"];
+pub(crate) const PATHS: [&str; 10] =
+    ["a.pid", "b.pid", "log", "./a.pid", "", "/", "/dev/null", "missing/a", "fifo", "link"];
 /// Sent to whom a file names, this process too: those that do nothing, and none.
 pub(crate) const HARMLESS: [c_int; 8] = [0, libc::SIGURG, libc::SIGWINCH, -1, 65, 1000, c_int::MAX, c_int::MIN];
 

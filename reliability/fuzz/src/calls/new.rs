@@ -156,12 +156,25 @@ fn set(handle: Handle, choices: &mut Choices<'_>) -> error::daemonctx_status {
 
 /// # Safety
 /// A handle or NULL, a string or NULL.
-unsafe fn log_file(handle: Handle, stream: c_int, path: *const c_char, choices: &mut Choices<'_>) -> error::daemonctx_status {
+unsafe fn log_file(
+    handle: Handle,
+    stream: c_int,
+    path: *const c_char,
+    choices: &mut Choices<'_>,
+) -> error::daemonctx_status {
     let (flags, mode) = (choices.number().cast_unsigned(), choices.number().cast_unsigned());
     let (user, group) = (choices.text(&NAMES), choices.text(&NAMES));
     // SAFETY: the caller's contract; the strings live as long as the call.
     unsafe {
-        options::daemonctx_set_stream_log_file(handle, stream, path, flags, mode, pointer(user.as_ref()), pointer(group.as_ref()))
+        options::daemonctx_set_stream_log_file(
+            handle,
+            stream,
+            path,
+            flags,
+            mode,
+            pointer(user.as_ref()),
+            pointer(group.as_ref()),
+        )
     }
 }
 
@@ -216,7 +229,8 @@ fn free_standing(choices: &mut Choices<'_>) {
 unsafe fn listen(count: *mut c_int, with_names: bool) -> error::daemonctx_status {
     let mut names: *mut *mut c_char = null_mut();
     // SAFETY: the caller's contract; a place or NULL.
-    let status = unsafe { notify::daemonctx_listen_descriptors(count, if with_names { &raw mut names } else { null_mut() }) };
+    let status =
+        unsafe { notify::daemonctx_listen_descriptors(count, if with_names { &raw mut names } else { null_mut() }) };
     // SAFETY: in one piece for free(3), or NULL.
     unsafe { libc::free(names.cast()) };
     status
@@ -225,7 +239,9 @@ unsafe fn listen(count: *mut c_int, with_names: bool) -> error::daemonctx_status
 fn told(handle: Handle, status: error::daemonctx_status) {
     let number = errno();
     // SAFETY: a handle or NULL, and places.
-    explained(handle.is_null(), status, number, |step, errnum, text| unsafe { error::daemonctx_error(handle, step, errnum, text) });
+    explained(handle.is_null(), status, number, |step, errnum, text| unsafe {
+        error::daemonctx_error(handle, step, errnum, text)
+    });
     // SAFETY: a handle or NULL.
     let exit_status = unsafe { error::daemonctx_exit_status(handle) };
     if !(0..=255).contains(&exit_status) || status != error::DAEMONCTX_OK && !handle.is_null() && exit_status == 0 {
@@ -255,7 +271,12 @@ fn explained(
     if status == error::DAEMONCTX_OK {
         return;
     }
-    if said(null_mut(), null_mut(), null_mut()) != status || errnum != errno || step.is_empty() || text.is_empty() || text.contains('\n') {
+    if said(null_mut(), null_mut(), null_mut()) != status
+        || errnum != errno
+        || step.is_empty()
+        || text.is_empty()
+        || text.contains('\n')
+    {
         wrong(&format!("status {status}, errno {errno}; the accessor: {errnum}, \"{step}\", \"{text}\""));
     }
 }
