@@ -19,6 +19,7 @@ import pathlib
 import random
 import signal
 import sys
+import traceback
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
@@ -43,6 +44,7 @@ APART = {
     "prevent_core_dump", "redirect_stream", "install", "start", "stop", "restart", "run", "daemon_daemonize", "queue_again", "send", "kill",
     "__enter__", "__exit__", "SignalHandler1", "take_listen_descriptors", "listen_descriptors", "listen_sockets", "set_signal_handlers",
     "register_atexit_function", "acquire_for_good", "acquire", "_open_step_by_step",
+    "close_file_descriptor_if_open", "read_pid",
 }  # fmt: skip
 EXPECTED = (TypeError, ValueError, OverflowError, OSError, AttributeError, RecursionError, MemoryError, KeyError, IndexError, values.Refused,
             NotImplementedError, RuntimeError, StopIteration)  # fmt: skip
@@ -67,7 +69,7 @@ def arguments(thing: object, chance: random.Random) -> tuple[list[object], dict[
     """Some positional, some by name; sometimes too many, or of no such name."""
     try:
         parameters = [name for name in inspect.signature(thing).parameters if name not in ("self", "args", "kwargs")]  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, values.Refused):
         parameters = []
     positional = [values.value(chance) for _ in range(chance.randrange(0, min(len(parameters), 4) + 2))]
     rest = parameters[len(positional) :]
@@ -125,7 +127,10 @@ class Batch:
         named.clear()
         gc.collect()
         sys.last_value = sys.last_traceback = None  # type: ignore[attr-defined]
-        if (left := descriptors() - before) and "signal" not in name.lower():
+        after = descriptors()
+        if gone := before - after:
+            self.wrong(f"descriptors closed: {gone}", call)
+        if (left := after - before) and "signal" not in name.lower():
             self.wrong(f"descriptors left: {left}", call)
         if any(it() is not None for it in watched):
             self.wrong("a reference is left", call)
@@ -208,15 +213,18 @@ def main() -> int:
     parser.add_argument("--calls", type=int, required=True)
     options = parser.parse_args()
     # Nothing of what is printed meanwhile is of interest; Ctrl-C's handler and warnings are no concern of the calls'.
-    sys.stderr = io.StringIO()
+    said, sys.stderr = sys.stderr, io.StringIO()
     warnings.simplefilter("ignore")
     for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     batch = Batch(options.seed)
     for _ in range(options.calls):
-        batch.one()
-        sys.stderr.seek(0)
-        sys.stderr.truncate()
+        try:
+            batch.one()
+        except BaseException:
+            traceback.print_exc(file=said)
+            return 1
+        sys.stderr = io.StringIO()
     print(f"seed {options.seed}: {options.calls} calls of {len(batch.things)} things: {dict(batch.came.most_common())}", flush=True)
     return int(os.path.exists("wrong"))
 

@@ -39,10 +39,11 @@ pub(crate) fn extend<T: Copy>(list: &mut Vec<T>, values: &[T]) -> Sys<()> {
 
 /// Moves a part of `buffer` to its front, and says how long it is; a part beyond the end is empty.
 pub(crate) fn move_to_front(buffer: &mut [u8], part: std::ops::Range<usize>) -> usize {
-    let Some(part) = buffer.get(part) else { return 0 };
-    let (from, len) = (part.as_ptr(), part.len());
-    // SAFETY: both lie in `buffer`, the front being no longer than the part; they may overlap.
-    unsafe { std::ptr::copy(from, buffer.as_mut_ptr(), len) };
+    let Some(len) = buffer.get(part.clone()).map(<[u8]>::len) else { return 0 };
+    let front = buffer.as_mut_ptr();
+    // SAFETY: both lie in `buffer`, the front being no longer than the part; they may overlap. One pointer is made of the other:
+    // a slice of the part would end where the buffer is borrowed to be written to.
+    unsafe { std::ptr::copy(front.add(part.start), front, len) };
     len
 }
 
