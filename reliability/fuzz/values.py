@@ -41,7 +41,7 @@ class Lies:
     def _answer(self, *_: object) -> object:
         return self.answer
 
-    __index__ = __fspath__ = __iter__ = fileno = acquire = _answer  # type: ignore[assignment]
+    __index__ = __fspath__ = __iter__ = fileno = acquire = _answer
 
 
 class Changes(list):  # type: ignore[type-arg]

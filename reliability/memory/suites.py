@@ -110,14 +110,18 @@ def run_suite(run: trust.Run, kind: str, suite: str, words: list[str]) -> None:
 def hear(run: trust.Run, suite: str, tests: subprocess.Popen[str]) -> None:
     """Reads what the tests say: those that fail, with their reason, and the last line."""
     lines: list[str] = []
+    last = ""
     assert tests.stdout is not None
     for line in tests.stdout:
         if line.startswith("  FAILED"):
             run.violation(f"{suite}: {line.strip()}: {' '.join(' '.join(lines).split())[-600:]}")
         lines = [] if line.startswith("  ") and not line.startswith("    ") else [*lines, line]
         if " passed, " in line:
-            print(f"{suite}: {line.strip()}", flush=True)
+            last = line.strip()
     tests.wait()
+    if not last:
+        run.violation(f"{suite}: the tests did not come to their end: {' '.join(lines)[-600:]}")
+    print(f"{suite}: {last}", flush=True)
 
 
 def judge(run: trust.Run, suite: str, logs: pathlib.Path) -> None:

@@ -1,6 +1,8 @@
 //! Where input is tried: a directory of its own, in a PID namespace of its own.
 
 use std::ffi::{CStr, c_int};
+use std::fs::File;
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
@@ -22,6 +24,11 @@ pub fn enter() {
         std::process::exit(2)
     }
     let _ = HOUSE.set(house);
+    let said = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        write_down(&panic.to_string());
+        said(panic);
+    }));
 }
 
 /// A path in the house.
@@ -96,9 +103,15 @@ pub fn children() -> Vec<libc::pid_t> {
 /// Ends the process, as nothing that was tried may.
 pub fn wrong(what: &str) -> ! {
     eprintln!("WRONG: {what}");
-    // Standard error may be anywhere by now.
-    let _ = std::fs::write(path("wrong"), format!("{what}\n"));
+    write_down(what);
     std::process::abort()
+}
+
+/// Where fuzz.py looks: standard error may be anywhere by now.
+fn write_down(what: &str) {
+    if let Ok(mut file) = File::options().append(true).create(true).open(path("wrong")) {
+        let _ = writeln!(file, "{what}");
+    }
 }
 
 /// The text of a C string that a function has given out.

@@ -239,6 +239,11 @@ fn execute(choices: &mut Choices<'_>) {
     });
 }
 
+/// Before a start by the other interface, which closes descriptors that this one would close again, whosever they are by then.
+pub(super) fn before_the_other() {
+    daemon_retval_done();
+}
+
 /// What a program does that has had enough.
 pub(super) fn give_back() {
     daemon_retval_done();

@@ -120,7 +120,7 @@ impl Handles {
 fn set(handle: Handle, choices: &mut Choices<'_>) -> error::daemonctx_status {
     let which = choices.one_of(24);
     let number = choices.number();
-    let unsigned = number.cast_unsigned();
+    let unsigned = number as u32;
     let text = choices.text(if which < 4 { &NAMES } else { &PATHS });
     let text = pointer(text.as_ref());
     // SAFETY: a handle or NULL; the string lives as long as this function.
@@ -162,7 +162,7 @@ unsafe fn log_file(
     path: *const c_char,
     choices: &mut Choices<'_>,
 ) -> error::daemonctx_status {
-    let (flags, mode) = (choices.number().cast_unsigned(), choices.number().cast_unsigned());
+    let (flags, mode) = (choices.number() as u32, choices.number() as u32);
     let (user, group) = (choices.text(&NAMES), choices.text(&NAMES));
     // SAFETY: the caller's contract; the strings live as long as the call.
     unsafe {
@@ -183,6 +183,9 @@ fn begun(handle: Handle, choices: &mut Choices<'_>, place: Where) -> error::daem
     let mut number: c_int = 0;
     let to = if choices.byte() % 4 == 0 { null_mut() } else { &raw mut number };
     let message = choices.text(&MESSAGES);
+    if place == Where::Apart {
+        super::libdaemon::before_the_other();
+    }
     // SAFETY: a handle or NULL, a string or NULL, a place or NULL; apart there is one thread.
     unsafe {
         match choices.one_of(7) {
@@ -215,7 +218,10 @@ fn free_standing(choices: &mut Choices<'_>) {
             3 => notify::daemonctx_notify_descriptors(message, fds.as_ptr(), usize::MAX >> choices.one_of(48), to),
             4 => notify::daemonctx_notify_reloading(to),
             5 => notify::daemonctx_notify_barrier(choices.long().clamp(0, 2) as c_long, to),
-            6 => notify::daemonctx_watchdog_interval().min(0) as c_int,
+            6 => {
+                notify::daemonctx_watchdog_interval();
+                error::DAEMONCTX_OK
+            }
             _ => listen(to, choices.byte() % 2 == 0),
         }
     };
