@@ -50,11 +50,14 @@ fn set_link_arguments() {
     println!("cargo:rustc-link-lib=dylib=gcc_eh");
     // Code and constants in one segment: a mapping less for each program that loads the library, and no padding between.
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,noseparate-code");
-    let script = Path::new(&std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default()).join("without-unwinding.ld");
-    println!("cargo:rerun-if-changed={}", script.display());
-    println!("cargo:rustc-cdylib-link-arg=-Wl,-T,{}", script.display());
     // crti.o's _init and _fini do nothing; the one at the end would be the only reason to have the last pages in memory at exit.
     println!("cargo:rustc-cdylib-link-arg=-Wl,-init=,-fini=");
+    // A sanitizer's report goes by the tables.
+    if std::env::var_os("CARGO_CFG_SANITIZE").is_none() {
+        let script = Path::new(&std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default()).join("without-unwinding.ld");
+        println!("cargo:rerun-if-changed={}", script.display());
+        println!("cargo:rustc-cdylib-link-arg=-Wl,-T,{}", script.display());
+    }
     // Nothing is bound late: a lookup between a fork and the report would take the dynamic linker's lock.
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,now");
 }

@@ -6,12 +6,13 @@ TRUST := $(abspath $(VENV))/bin/python -B
 SEEDED = $(if $(SEED),--seed $(SEED))
 SWEEP := $(TRUST) reliability/sweep/sweep.py --venv $(abspath $(VENV))
 
-.PHONY: trust check-trust reliability sweep check-sweep races hostile privileges load endurance
+.PHONY: trust check-trust reliability sweep check-sweep races hostile privileges load endurance memory check-memory asan \
+        valgrind miri fuzz
 
-trust: sweep races hostile privileges load endurance
+trust: sweep races hostile privileges load endurance memory
 
 # Each in short: part of `make ci`.
-check-trust: check-sweep reliability
+check-trust: check-sweep reliability check-memory
 	@echo "== races, a hostile directory, privileges, load, endurance, in short"
 	@$(TRUST) reliability/races/races.py --herd 100 --rounds 5 --seconds 15 $(SEEDED)
 	@$(TRUST) reliability/hostile/hostile.py --seconds 3 $(SEEDED)
@@ -53,3 +54,38 @@ load: reliability
 endurance: reliability
 	@echo "== started and stopped ten thousand times"
 	@$(TRUST) reliability/endurance/endurance.py
+
+# Sanitizers, valgrind, Miri and fuzzing: reliability/memory, reliability/fuzz. They take nightly Rust and its components, valgrind and
+# cargo-fuzz, which is built in target/memory. SECONDS is what libFuzzer has for each of its targets.
+SECONDS ?= 300
+FUZZ := $(TRUST) reliability/fuzz/fuzz.py
+FUZZ_SEED = $(if $(SEED),--seed $(SEED))
+
+memory: asan valgrind miri fuzz
+
+# The corpora and as many random inputs as take half a minute, on stable Rust.
+check-memory: python
+	@echo "== fuzzing, in short"
+	@$(FUZZ) replay --times 5000 $(FUZZ_SEED)
+	@$(FUZZ) python --calls 1000 $(FUZZ_SEED)
+
+asan: original
+	@echo "== the C tests with AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer"
+	@rustup toolchain install nightly --profile minimal --no-self-update
+	@$(PYTHON) -B reliability/memory/suites.py address
+
+valgrind: library original
+	@echo "== the C tests below valgrind"
+	@command -v valgrind > /dev/null || { echo "apt-get install valgrind" >&2; exit 1; }
+	@$(PYTHON) -B reliability/memory/suites.py valgrind
+
+miri:
+	@echo "== the unit tests of the core in Miri"
+	@rustup component add --toolchain nightly miri rust-src
+	MIRIFLAGS=-Zmiri-disable-isolation $(CARGO) +nightly miri test -q -p daemonctx --lib --target-dir target/memory/miri
+
+fuzz: python
+	@echo "== fuzzing, $(SECONDS) seconds for each target"
+	@$(FUZZ) run --seconds $(SECONDS) $(FUZZ_SEED)
+	@$(FUZZ) replay --times 100000 $(FUZZ_SEED)
+	@$(FUZZ) python --calls 20000 $(FUZZ_SEED)

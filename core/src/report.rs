@@ -214,6 +214,7 @@ mod tests {
     use crate::sys::process::Ended;
 
     #[test]
+    #[cfg_attr(miri, ignore = "sigemptyset(3)")]
     fn records_arrive_as_they_were_sent() {
         let (listener, reporter) = channel().unwrap_or_else(|errno| unreachable!("{errno:?}"));
         let failure = Failure { step: Step::SetUser, errno: Errno::EPERM, value: -7 };
@@ -239,6 +240,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "sigemptyset(3)")]
     fn nobody_listening_is_an_error_and_no_signal() {
         let (listener, reporter) = channel().unwrap_or_else(|errno| unreachable!("{errno:?}"));
         drop(listener);

@@ -7,10 +7,10 @@ use crate::readiness::{Nobody, Signs, Verdict};
 use crate::report::{Listener, Record, Reporter, Said};
 use crate::signals;
 use crate::sys::Errno;
-use crate::sys::pidfd::Process;
+use crate::sys::pidfd::{Process, STEP, has_ended};
 use crate::sys::process::{self, Ended, Pid};
 use crate::sys::signal::{self, Signal};
-use crate::sys::time::{self, Deadline};
+use crate::sys::time::Deadline;
 use crate::sys::{Sys, fd};
 use crate::text::Text;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -18,8 +18,6 @@ use std::time::Duration;
 
 /// How long a daemon that is told to end may take.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
-/// How often to look where the system has nothing to wait on.
-const STEP: Duration = Duration::from_millis(10);
 
 /// What became of a start.
 #[allow(clippy::large_enum_variant, reason = "a box would have to be allocated between fork and report")]
@@ -167,10 +165,10 @@ impl Watch {
     fn wait_for_news(&self, until: Until, called_off: Option<&OwnedFd>, sign: RawFd) -> News {
         let report = self.listener.as_ref().map_or(-1, Listener::as_raw_fd);
         let process = self.process.as_ref().map_or(-1, Process::as_poll_descriptor);
-        let blind = report < 0 && process < 0;
+        let blind = process < 0 && (report < 0 || self.daemon.is_some());
         let off = called_off.map_or(-1, AsRawFd::as_raw_fd);
         let mut fds = [report, off, process, sign, self.caller].map(fd::readable);
-        if fd::poll(&mut fds, if blind { 0 } else { until.poll_timeout() }) != Ok(true) {
+        if fd::poll(&mut fds, if blind { STEP } else { until.poll_timeout() }) != Ok(true) {
             return if blind { self.look_at_daemon() } else { News::Nothing };
         }
         let [report, off, process, sign, caller] = fds.map(|fd| fd.revents != 0);
@@ -186,15 +184,9 @@ impl Watch {
         }
     }
 
-    /// Without a pidfd to wait on, when the pipe is closed: the daemon is as good as dead, or lives and has closed it.
+    /// Without a pidfd to wait on: the line says nothing of a daemon that has closed it, or whose child holds it.
     fn look_at_daemon(&self) -> News {
-        match self.daemon.map(|daemon| process::peek(daemon, false)) {
-            Some(Ok(None)) => {
-                time::pause(STEP);
-                News::Nothing
-            }
-            _ => News::DaemonEnded,
-        }
+        if self.daemon.is_none_or(has_ended) { News::DaemonEnded } else { News::Nothing }
     }
 
     /// Takes one record off the pipe; an outcome if it is one.
@@ -306,18 +298,10 @@ fn clear_away_logger(logger: Pid) {
     process::wait(logger, true);
 }
 
+#[inline(never)]
 fn ends_within(child: Pid, process: Option<&Process>, time: Duration) -> bool {
-    if let Some(process) = process {
-        return process.wait(Some(time)) == Ok(true);
-    }
-    let deadline = Deadline::after(Some(time));
-    while process::peek(child, false) == Ok(None) {
-        if deadline.passed() {
-            return false;
-        }
-        time::pause(STEP);
-    }
-    true
+    let by_number = Process::by_number(child);
+    process.unwrap_or(&by_number).wait(Some(time)) == Ok(true)
 }
 
 /// How long to wait, and what it means that the time has come.

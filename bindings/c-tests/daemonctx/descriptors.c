@@ -74,7 +74,7 @@ TEST("a kept descriptor that is not open is an error in the starter")
 
 PROGRAM(keeper)
 {
-    daemonctx *ctx = daemonctx_new();
+    daemonctx *ctx = keep(daemonctx_new());
     int stays = open("/dev/null", O_RDONLY);
     int closes = open("/dev/null", O_RDONLY | O_CLOEXEC);
     MUST(daemonctx_keep_descriptor(ctx, stays));

@@ -116,7 +116,8 @@ static daemonctx_status set(daemonctx *ctx, const char *word)
 
 daemonctx *configured(int argc, char **argv)
 {
-    daemonctx *ctx = daemonctx_new();
+    /* Not every program frees it: a daemon ends with it. */
+    daemonctx *ctx = keep(daemonctx_new());
     if (ctx == NULL)
         must(DAEMONCTX_ERROR_SYSTEM, "daemonctx_new()");
     for (int i = 1; i < argc; i++)

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,6 +124,28 @@ TEST("status: starting, while a start holds the file and has not written it")
     daemonctx_pidfile_free(file);
 }
 
+static void *say_number(void *unused)
+{
+    (void)unused;
+    write_file("pid", text("%d\n", (int)gettid()));
+    say("written");
+    sleep_forever();
+}
+
+/* kill(2) would take it for its process. */
+TEST("status: the number of a thread is nobody's, though its process holds the file")
+{
+    pthread_t thread;
+    locked_by_us("pid", LOCK_EX);
+    NEED(pthread_create(&thread, NULL, say_number, NULL) == 0);
+    HEAR("written");
+    daemonctx_pidfile *file = file_at("pid");
+    status_is(file, DAEMONCTX_STARTING, 0);
+    CHECK_INT(daemonctx_pidfile_signal(file, 0), DAEMONCTX_ERROR_PID_FILE);
+    CHECK_INT(errno, ESRCH);
+    daemonctx_pidfile_free(file);
+}
+
 /* Argument: the pid file. */
 PROGRAM(asker)
 {
@@ -133,6 +156,7 @@ PROGRAM(asker)
     say("%d %d", status, (int)pid);
     int result = daemonctx_pidfile_signal(file, 0);
     say("%d %s", result, strerrorname_np(errno));
+    daemonctx_pidfile_free(file);
     return 0;
 }
 

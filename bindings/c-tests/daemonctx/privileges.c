@@ -240,7 +240,7 @@ PROGRAM(dropping_with_thread)
     const char *why = "";
     int number = 0;
     pthread_t thread;
-    daemonctx *ctx = daemonctx_new();
+    daemonctx *ctx = keep(daemonctx_new());
     NEED(prctl(PR_SET_KEEPCAPS, argv[1][0] == '1', 0, 0, 0) == 0);
     NEED(pthread_create(&thread, NULL, rest, NULL) == 0);
     MUST(daemonctx_set_detach(ctx, DAEMONCTX_DETACH_NO));

@@ -7,12 +7,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 /* --- ready ---------------------------------------------------------------------------------------------------------- */
@@ -170,9 +176,9 @@ TEST_WITHIN(60, "five hundred daemons that exit at once: each one's status is to
     }
 }
 
-TEST("a child of the daemon that lives on hides nothing, and does not stay")
+static void hides_nothing(surroundings *around)
 {
-    struct outcome starter = START(NULL, "unready", "offspring", with_pid_file(), "program=me");
+    struct outcome starter = START(around, "unready", "offspring", with_pid_file(), "program=me");
     long first = hear_number();
     CHECK_INT(starter.code, 6);
     CHECK_TEXT(starter.err, text("me: start failed: PID %ld: exited with status 6 before it was ready\n", first));
@@ -181,6 +187,38 @@ TEST("a child of the daemon that lives on hides nothing, and does not stay")
         orphan = ended((pid_t)atoi(children_of(getpid())));
         CHECK_INT(orphan.signal, SIGKILL);
     }
+}
+
+TEST("a child of the daemon that lives on hides nothing, and does not stay")
+{
+    hides_nothing(NULL);
+}
+
+/* As in Linux before 5.3, and below valgrind. */
+static void have_no_pidfd(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pidfd_open, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
+    NEED(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    NEED(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+}
+
+TEST("where there are no pidfds, the end of a daemon is noticed as soon")
+{
+    struct timespec began, now;
+    clock_gettime(CLOCK_MONOTONIC, &began);
+    struct outcome starter = START(have_no_pidfd, "unready", "exit3", with_pid_file());
+    hear_number();
+    CHECK_INT(starter.code, 3);
+    CHECK(!exists("pid"));
+    hides_nothing(have_no_pidfd);
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    CHECK(now.tv_sec - began.tv_sec < 3);
 }
 
 TEST("a timeout is 124, and the daemon is gone")

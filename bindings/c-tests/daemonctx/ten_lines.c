@@ -298,7 +298,9 @@ TEST("the settings that change what it is: directory, umask, core files")
 TEST("nice value and environment stay")
 {
     NEED(setenv("KEEP_ME", "yes", 1) == 0);
-    NEED(nice(5) != -1);
+    /* Whoever runs the tests may be nice already. */
+    int nicer = nice(5);
+    CHECK(nicer > 0);
     CHECK_INT(START(NULL, "daemon").code, 0);
     pid_t daemon = (pid_t)hear_number();
     char *rest = strrchr(content(text("/proc/%d/stat", (int)daemon)), ')');
@@ -306,7 +308,7 @@ TEST("nice value and environment stay")
     for (int field = 2; rest != NULL && field < 19; field++)
         rest = strchr(rest + 1, ' ');
     CHECK(rest != NULL);
-    CHECK_INT(strtol(rest, &end, 10), 5);
+    CHECK_INT(strtol(rest, &end, 10), nicer);
     char *file = text("/proc/%d/environ", (int)daemon);
     struct outcome found = START(NULL, "/bin/sh", "-c", text("tr '\\0' '\\n' < %s | grep -x KEEP_ME=yes", file));
     CHECK_INT(found.code, 0);

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,6 +68,23 @@ void need_root(void)
         skip("needs root");
 }
 
+/* All that keep() was given; threads use it too. */
+struct kept {
+    void *what;
+    struct kept *before;
+};
+static struct kept *_Atomic latest;
+
+void *keep(void *what)
+{
+    struct kept *entry = malloc(sizeof *entry);
+    if (entry == NULL)
+        abort();
+    entry->what = what;
+    entry->before = atomic_exchange(&latest, entry);
+    return what;
+}
+
 char *text(const char *format, ...)
 {
     char *result;
@@ -76,7 +94,7 @@ char *text(const char *format, ...)
     va_end(arguments);
     if (length < 0)
         abort();
-    return result;
+    return keep(result);
 }
 
 char *path(const char *name)
@@ -110,7 +128,7 @@ char *content(const char *file)
     }
     close(fd);
     bytes[length] = '\0';
-    return bytes;
+    return keep(bytes);
 }
 
 void write_file(const char *file, const char *bytes)

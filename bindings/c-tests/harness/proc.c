@@ -109,10 +109,13 @@ static char *in_order(int *numbers, size_t count)
     return all;
 }
 
-/* A process that speaks to the test has a FIFO open for a moment; that does not count. */
+/* A process that speaks to the test has a FIFO open for a moment; that does not count. Nor do valgrind's own, far up. */
 static bool is_conversation(pid_t process, const char *number)
 {
     char target[PATH_MAX];
+    const char *of_valgrind = getenv("HARNESS_VALGRIND_DESCRIPTORS");
+    if (of_valgrind != NULL && atoi(number) >= atoi(of_valgrind))
+        return true;
     ssize_t length = readlink(text("/proc/%d/fd/%s", (int)process, number), target, sizeof target - 1);
     target[length < 0 ? 0 : length] = '\0';
     /* Closed meanwhile is the end of such a moment too. */

@@ -4,7 +4,7 @@
  * child when the test's process ends, wherever it had hidden in the tree. So it is found, named and killed, and nothing
  * else can be. By the name of a PROGRAM the same executable is that program.
  *
- * Arguments: words; only tests run whose file or sentence has one of them.
+ * Arguments: words; only tests run whose file or sentence has one of them, and none that has one with a minus before it.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -199,14 +199,23 @@ static int run(const struct test *test)
     return status;
 }
 
+static bool has(const struct test *test, const char *word)
+{
+    return strstr(test->file, word) != NULL || strstr(test->name, word) != NULL;
+}
+
+/* A word behind a minus leaves tests out, whatever other words say. */
 static bool wanted(const struct test *test, char **words)
 {
-    if (*words == NULL)
-        return true;
-    for (; *words != NULL; words++)
-        if (strstr(test->file, *words) != NULL || strstr(test->name, *words) != NULL)
-            return true;
-    return false;
+    bool asked_for = false;
+    bool found = false;
+    for (; *words != NULL; words++) {
+        if (**words == '-' && has(test, *words + 1))
+            return false;
+        asked_for |= **words != '-';
+        found |= **words != '-' && has(test, *words);
+    }
+    return found || !asked_for;
 }
 
 static long milliseconds(void)
@@ -263,8 +272,10 @@ static void prepare(void)
 
 int main(int argc, char **argv)
 {
+    const char *slash = strrchr(argv[0], '/');
+    const char *name = slash == NULL ? argv[0] : slash + 1;
     for (struct program *program = programs; program != NULL; program = program->next)
-        if (strcmp(program->name, argv[0]) == 0)
+        if (strcmp(program->name, name) == 0)
             return program->run(argc, argv);
     if (readlink("/proc/self/exe", executable, sizeof executable - 1) < 0)
         return FAILED;

@@ -91,6 +91,8 @@ void need_root(void);
 /* --- strings and files ---------------------------------------------------------------------------------------------- */
 
 __attribute__((format(printf, 1, 2))) char *text(const char *format, ...);
+/* Remembers what is not freed before the process ends: for a leak checker a leak is what nobody remembers. Gives it back. */
+void *keep(void *what);
 /* The absolute path of a name in the test's own directory. */
 char *path(const char *name);
 bool exists(const char *file);

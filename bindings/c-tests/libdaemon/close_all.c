@@ -95,7 +95,7 @@ enum { HUGE = 20000 };
 
 PROGRAM(closer_with_list)
 {
-    int *list = malloc((HUGE + 1) * sizeof *list);
+    int *list = keep(malloc((HUGE + 1) * sizeof *list));
     for (int i = 0; i < HUGE; i++)
         list[i] = 2 * (HUGE - i);
     list[HUGE] = -1;

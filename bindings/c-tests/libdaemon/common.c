@@ -292,12 +292,12 @@ void own_system(void)
     for (size_t i = 0; i < sizeof devices / sizeof *devices; i++) {
         char *inside = text("dev/%s", devices[i]);
         write_file(inside, "");
-        NEED(mount(text("/dev/%s", devices[i]), inside, NULL, MS_BIND, NULL) == 0);
+        NEED(mount(text("/dev/%s", devices[i]), inside, "none", MS_BIND, NULL) == 0);
     }
     NEED(symlink("/proc/self/fd", "dev/fd") == 0);
-    NEED(mount("dev", "/dev", NULL, MS_MOVE, NULL) == 0);
+    NEED(mount("dev", "/dev", "none", MS_MOVE, NULL) == 0);
     NEED(mount("run", "/run", "tmpfs", 0, "mode=0755") == 0);
-    if (access("/var/run/.", F_OK) != 0 || strcmp(realpath("/var/run", NULL), "/run") != 0)
+    if (access("/var/run/.", F_OK) != 0 || strcmp(keep(realpath("/var/run", NULL)), "/run") != 0)
         NEED(mount("run", "/var/run", "tmpfs", 0, "mode=0755") == 0);
     open_log();
 }

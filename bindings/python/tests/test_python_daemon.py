@@ -452,7 +452,10 @@ def test_functions_are_called_directly(house: House) -> None:
             warnings.simplefilter("always")
             assert steps.is_socket(a.fileno()) and not steps.is_socket(0)
         assert [warning.category for warning in caught] == [DeprecationWarning] * 2
+        before = os.listdir("/proc/self/fd")
         assert steps.is_socket_file(a) and not steps.is_socket_file(sys.stdin)
+        assert not steps.is_process_started_by_superserver()
+        assert os.listdir("/proc/self/fd") == before
 
         steps.close_file_descriptor_if_open(a.fileno())
         steps.close_file_descriptor_if_open(a.fileno())

@@ -147,6 +147,7 @@ mod linux {
         use std::time::Duration;
 
         #[test]
+        #[cfg_attr(miri, ignore = "sysconf(_SC_CLK_TCK)")]
         fn a_command_cannot_forge_the_fields() {
             let stat = b"7 (a) Z 1) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 250 1 1\n";
             let expected = Duration::from_millis(250_000 / super::time::ticks_per_second());

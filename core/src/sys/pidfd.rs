@@ -16,7 +16,6 @@ pub(crate) struct Process {
 }
 
 #[cfg(target_os = "linux")]
-#[inline(never)]
 fn open(pid: Pid) -> Sys<OwnedFd> {
     // SAFETY: pidfd_open takes two numbers.
     let result = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
@@ -43,13 +42,16 @@ fn send(_descriptor: RawFd, _signal: libc::c_int) -> Sys<()> {
 }
 
 impl Process {
-    /// Takes hold of the process that has this PID now; ESRCH when there is none.
+    /// Takes hold of the process that has this PID now; ESRCH when there is none. A thread's number is none: EINVAL, or ENOENT
+    /// since Linux 6.9.
+    #[inline(never)]
     pub(crate) fn open(pid: Pid) -> Sys<Self> {
         match open(pid) {
             Ok(descriptor) => Ok(Self { pid, descriptor: Some(descriptor) }),
+            Err(Errno::ENOENT) => Err(Errno::ESRCH),
             Err(errno @ (Errno::ESRCH | Errno::EINVAL | Errno::EMFILE | Errno::ENFILE)) => Err(errno),
             Err(_) => match process::kill(pid, 0) {
-                Ok(()) | Err(Errno::EPERM) => Ok(Self { pid, descriptor: None }),
+                Ok(()) | Err(Errno::EPERM) => Ok(Self::by_number(pid)),
                 Err(errno) => Err(errno),
             },
         }
@@ -70,19 +72,31 @@ impl Process {
 
     /// Waits until the process has ended, a zombie included; false when `timeout` (`None`: any time) passed first.
     pub(crate) fn wait(&self, timeout: Option<Duration>) -> Sys<bool> {
-        const STEP: Duration = Duration::from_millis(10);
         let deadline = time::Deadline::after(timeout);
+        let descriptor = self.as_poll_descriptor();
         loop {
-            let ended = match &self.descriptor {
-                Some(descriptor) => fd::poll(&mut [fd::readable(descriptor.as_raw_fd())], deadline.poll_timeout())?,
-                None => process::kill(self.pid, 0) == Err(Errno::ESRCH),
-            };
+            let patience = if descriptor < 0 { STEP } else { deadline.poll_timeout() };
+            let ended = fd::poll(&mut [fd::readable(descriptor)], patience)? || descriptor < 0 && has_ended(self.pid);
             if ended || deadline.passed() {
                 return Ok(ended);
             }
-            if self.descriptor.is_none() {
-                time::pause(STEP);
-            }
         }
+    }
+
+    /// A process that nothing is known of but its number: a child's own, for as long as it is not waited for.
+    pub(crate) fn by_number(pid: Pid) -> Self {
+        Self { pid, descriptor: None }
+    }
+}
+
+/// Milliseconds between two looks, where there is nothing to wait on.
+pub(crate) const STEP: libc::c_int = 10;
+
+/// A zombie can be signalled, but of a child it is known that it is one.
+#[inline(never)]
+pub(crate) fn has_ended(pid: Pid) -> bool {
+    match process::peek(pid, false) {
+        Ok(how) => how.is_some(),
+        Err(_) => process::kill(pid, 0) == Err(Errno::ESRCH),
     }
 }

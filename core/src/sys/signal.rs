@@ -246,9 +246,9 @@ mod at_load {
     }
 
     // SAFETY: the loader calls the functions in this section once, before main or at the end of dlopen, when the C
-    // library is ready. `record` only asks the kernel.
+    // library is ready. `record` only asks the kernel, which Miri does not have.
     #[used]
-    #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".init_array"))]
+    #[cfg_attr(not(any(target_vendor = "apple", miri)), unsafe(link_section = ".init_array"))]
     #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_init_func"))]
     static AT_LOAD: extern "C" fn() = record;
 

@@ -7,6 +7,9 @@ use ::daemonctx::{Error, ListenDescriptor};
 use libc::{c_char, c_int, c_long, c_ulong, size_t};
 use std::ffi::CStr;
 
+/// More descriptors than fit into a message (`SCM_MAX_FD`).
+const TOO_MANY: size_t = 254;
+
 /// Sends assignments, one a line, such as "STATUS=reading the configuration", to the service manager (sd_notify(3)); readiness
 /// is told by daemonctx_open() or daemonctx_ready(). *sent, if sent is not NULL, becomes 0 where there is no service manager:
 /// NOTIFY_SOCKET is not set. May be called from any thread.
@@ -38,6 +41,8 @@ pub unsafe extern "C" fn daemonctx_notify_descriptors(
         set_errno(libc::EINVAL);
         return DAEMONCTX_ERROR_USAGE;
     }
+    // One more than a message takes is enough to be too many; a number that no array has would be no slice.
+    let count = count.min(TOO_MANY);
     // SAFETY: not NULL; the header asks for a string, for so many numbers, and for a place or NULL.
     unsafe {
         let fds = if count == 0 { &[] } else { std::slice::from_raw_parts(fds, count) };

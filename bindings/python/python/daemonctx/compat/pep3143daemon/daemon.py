@@ -1,10 +1,9 @@
 """What pep3143daemon's ``daemon`` module has."""
 
-import errno
 import os
 import resource
 import signal
-import socket
+import stat
 import sys
 
 from ..._context import DaemonContext as _Core
@@ -230,14 +229,10 @@ def parent_is_init():
 def parent_is_inet():
     """Whether standard input is a socket, as below inetd."""
     try:
-        with socket.fromfd(sys.__stdin__.fileno(), socket.AF_INET, socket.SOCK_RAW) as duplicate:
-            duplicate.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE)
-    except (AttributeError, ValueError):
+        # Not socket.fromfd(), which leaves its duplicate open when it fails.
+        return stat.S_ISSOCK(os.fstat(sys.__stdin__.fileno()).st_mode)
+    except (AttributeError, ValueError, OSError):
         return False
-    except OSError as error:
-        # What is not open is none either.
-        return error.args[0] not in (errno.ENOTSOCK, errno.EBADF)
-    return True
 
 
 def detach_required():

@@ -7,6 +7,7 @@ import pwd
 import resource
 import signal
 import socket
+import stat
 import sys
 import warnings
 
@@ -462,6 +463,12 @@ def is_socket_file(file):
 
 
 def _is_socket(fd):
+    try:
+        # Of anything else `fromfd` would leave its duplicate open.
+        if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+            return False
+    except OSError:
+        pass  # It says so itself.
     try:
         duplicate = socket.fromfd(fd, socket.AF_INET, socket.SOCK_RAW)
         try:

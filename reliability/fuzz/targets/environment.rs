@@ -1,0 +1,4 @@
+//! libFuzzer's door to [`daemonctx_fuzz::environment`].
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(init: daemonctx_fuzz::house::enter(), |bytes: &[u8]| daemonctx_fuzz::environment::run(bytes));
