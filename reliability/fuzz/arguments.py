@@ -53,7 +53,7 @@ EXPECTED = (TypeError, ValueError, OverflowError, OSError, AttributeError, Recur
 
 def is_apart(name: str) -> bool:
     last = name.rsplit(".", 1)[-1].lower()
-    return last in APART or any(word in last for word in ("daemon", "detach", "close", "chroot", "redirect", "change", "acquire", "lock"))
+    return last in APART or any(word in last for word in ("daemon", "detach", "close", "chroot", "redirect", "change", "acquire", "lock", "wait", "next", "iter"))
 
 
 def public() -> Iterator[tuple[str, Callable[..., object]]]:
@@ -165,7 +165,7 @@ class Batch:
 
     def methods(self, name: str, made: object) -> None:
         """Some of an instance's methods and attributes."""
-        names = [it for it in dir(type(made)) if not it.startswith("__") or it in ("__enter__", "__exit__", "__iter__", "__next__")]
+        names = [it for it in dir(type(made)) if not it.startswith("_") or it in ("__enter__", "__exit__", "__iter__", "__next__")]
         for attribute in self.chance.sample(names, min(len(names), 4)):
             full = f"{name}().{attribute}"
             self.note(full)

@@ -109,7 +109,7 @@ def python(options: argparse.Namespace) -> int:
         said = unused / "said"
         command = [sys.executable, "-B", "-X", "faulthandler", str(HERE / "arguments.py"), "--seed", str(seed), "--calls", str(BATCH)]
         # Daemons, and whatever has a descriptor of the house, may outlive the batch: they end with its PID namespace.
-        status = in_house(["sh", "-c", 'exec "$@" >corpus/said', "sh", *command], unused, 120, log)
+        status = in_house(["sh", "-c", 'exec timeout -s ABRT 60 "$@" >corpus/said', "sh", *command], unused, 120, log)
         if status != 0:
             print(f"seed {seed}: {status}")
             print(log.read_text(errors="replace")[-3000:], flush=True)

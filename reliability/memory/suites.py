@@ -29,7 +29,7 @@ BUILT = trust.TOP / "target/memory"
 TESTS = trust.TOP / "bindings/c-tests"
 SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
 # Without freeres: that writes what stdio has buffered at every _exit(2).
-VALGRIND = ["valgrind", "-q", "--run-libc-freeres=no", "--leak-check=full", "--show-leak-kinds=definite,indirect", "--errors-for-leak-kinds=definite,indirect"]
+VALGRIND = ["valgrind", "-q", "--vgdb=no", "--run-libc-freeres=no", "--leak-check=full", "--show-leak-kinds=definite,indirect", "--errors-for-leak-kinds=definite,indirect"]
 # What is no finding: LeakSanitizer below a PID namespace, where threads have other numbers, and where there is no /proc to look in;
 # valgrind 3.19, which does not know pidfd_open(2): the library goes on without.
 HARMLESS = re.compile(

@@ -18,6 +18,7 @@ pub fn run_apart(input: &[u8]) {
     // SAFETY: there is one thread; the child ends by _exit.
     match unsafe { libc::fork() } {
         0 => {
+            say_nothing();
             sequence(input, Where::Apart);
             // SAFETY: ends the process.
             unsafe { libc::_exit(0) }
@@ -25,6 +26,16 @@ pub fn run_apart(input: &[u8]) {
         -1 => wrong("fork fails"),
         _ => reap(),
     }
+}
+
+/// What is logged to standard output is nobody's to read.
+fn say_nothing() {
+    // SAFETY: a string, and numbers.
+    let null = unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_WRONLY) };
+    // SAFETY: numbers.
+    unsafe { libc::dup2(null, 1) };
+    // SAFETY: this function's own.
+    unsafe { libc::close(null) };
 }
 
 /// All of them: after two seconds they are killed, as some wait for a signal or for each other.
