@@ -6,6 +6,7 @@ import sys
 import time
 
 from daemonctx import DaemonContext, PidFile
+from daemonctx import _errors, _supervisor, _watchdog  # noqa: F401  What open() would import first: that is Python's, not the start.
 
 how, folder = sys.argv[1:]
 context = DaemonContext(
