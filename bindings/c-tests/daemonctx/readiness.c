@@ -329,14 +329,21 @@ TEST("a message of fail() stays one line, whatever is in it and however long")
     CHECK(strchr(starter.err, '\n') == starter.err + strlen(starter.err) - 1);
 }
 
+static void say_refusal(daemonctx *ctx, int status, const char *message)
+{
+    errno = 0;
+    daemonctx_status refusal = daemonctx_fail(ctx, status, message);
+    say("%d %d", refusal, errno == EINVAL);
+}
+
 PROGRAM(stubborn)
 {
     daemonctx *ctx = configured(argc, argv);
     MUST(daemonctx_set_manual_ready(ctx, 1));
     open_or_leave(ctx);
-    say("%d %d", daemonctx_fail(ctx, 0, "zero"), errno == EINVAL);
-    say("%d %d", daemonctx_fail(ctx, 256, "more"), errno == EINVAL);
-    say("%d %d", daemonctx_fail(ctx, 3, NULL), errno == EINVAL);
+    say_refusal(ctx, 0, "zero");
+    say_refusal(ctx, 256, "more");
+    say_refusal(ctx, 3, NULL);
     MUST(daemonctx_fail(ctx, 5, "I stay"));
     sleep_forever();
 }
