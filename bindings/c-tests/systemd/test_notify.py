@@ -35,8 +35,8 @@ def test_life(units: Units, door: Door) -> None:
 
     reload = unit.machine.popen("systemctl", "reload", unit.name)
     with unit.meet(meet):
+        # Whether systemctl still waits depends on who came first, RELOADING=1 or the end of kill(1): notify-reload is for that.
         unit.is_(ActiveState="reloading", StatusText="reads again", MainPID=pid)
-        assert reload.poll() is None
     with unit.meet(meet):
         assert reload.wait(10) == 0
         assert unit.runs().pid == process.pid
