@@ -46,7 +46,7 @@ exit $status
 
 
 def in_house(command: list[str], writable: pathlib.Path, limit: float, log: pathlib.Path | None = None) -> int:
-    """Runs a command in a house; what the house has to say goes where this program's output goes, the rest to the log."""
+    """Runs a command in a house; what it says of itself goes where this program's output goes, errors to the log."""
     house = pathlib.Path(tempfile.mkdtemp(prefix="fuzz-"))
     unshare = ["unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc", "--", "sh", "-c", HOUSE, "sh"]
     known = {name: value for name, value in os.environ.items() if not name.startswith(("NOTIFY_", "LISTEN_", "WATCHDOG_"))}
@@ -54,7 +54,12 @@ def in_house(command: list[str], writable: pathlib.Path, limit: float, log: path
     with open(log or os.devnull, "w") as said:
         try:
             arguments = [*unshare, str(house), str(writable), *command]
-            return subprocess.run(arguments, stdin=subprocess.DEVNULL, stderr=said, env=known, timeout=limit).returncode
+            done = subprocess.run(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, env=known, timeout=limit)
+            # What is tried logs there, too.
+            for line in done.stdout.decode(errors="replace").splitlines():
+                if ": seed " in line:
+                    print(line, flush=True)
+            return done.returncode
         except subprocess.TimeoutExpired:
             print(f"does not end: {' '.join(command)}")
             return 1
