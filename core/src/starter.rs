@@ -120,7 +120,12 @@ impl Watch {
     /// end of the line, when it has become it.
     fn watch<S: Signs>(&mut self, mut signs: Option<&mut S>) -> Outcome {
         let mut until = Until { ready: Deadline::after(None), failed: Deadline::after(self.timeout) };
-        let called_off = signal::descriptor(&signals::calls_off()).ok();
+        let ends = signals::calls_off();
+        let called_off = signal::descriptor(&ends).ok();
+        if called_off.is_none() {
+            // They end the starter then, and the daemon learns of it when it wants to say that it is ready.
+            signal::unblock_set(&ends);
+        }
         loop {
             let sign = signs.as_ref().map_or(-1, |signs| signs.descriptor());
             let found = match self.wait_for_news(until, called_off.as_ref(), sign) {
@@ -167,11 +172,15 @@ impl Watch {
     fn wait_for_news(&self, until: Until, called_off: Option<&OwnedFd>, sign: RawFd) -> News {
         let report = self.listener.as_ref().map_or(-1, Listener::as_raw_fd);
         let process = self.process.as_ref().map_or(-1, Process::as_poll_descriptor);
-        let blind = report < 0 && process < 0;
+        let daemon = self.daemon.filter(|_| process < 0);
         let off = called_off.map_or(-1, AsRawFd::as_raw_fd);
         let mut fds = [report, off, process, sign, self.caller].map(fd::readable);
-        if fd::poll(&mut fds, if blind { 0 } else { until.poll_timeout() }) != Ok(true) {
-            return if blind { self.look_at_daemon() } else { News::Nothing };
+        let timeout = match daemon {
+            Some(_) => Deadline::after(Some(STEP)).poll_timeout(),
+            None => until.poll_timeout(),
+        };
+        if fd::poll(&mut fds, timeout) != Ok(true) {
+            return if daemon.is_some_and(is_gone) { News::DaemonEnded } else { News::Nothing };
         }
         let [report, off, process, sign, caller] = fds.map(|fd| fd.revents != 0);
         match (report, off, process, sign) {
@@ -183,17 +192,6 @@ impl Watch {
             (_, _, true, _) => News::DaemonEnded,
             (.., true) => News::Sign,
             _ => News::Nothing,
-        }
-    }
-
-    /// Without a pidfd to wait on, when the pipe is closed: the daemon is as good as dead, or lives and has closed it.
-    fn look_at_daemon(&self) -> News {
-        match self.daemon.map(|daemon| process::peek(daemon, false)) {
-            Some(Ok(None)) => {
-                time::pause(STEP);
-                News::Nothing
-            }
-            _ => News::DaemonEnded,
         }
     }
 
@@ -306,12 +304,21 @@ fn clear_away_logger(logger: Pid) {
     process::wait(logger, true);
 }
 
+/// Whether a process has ended, where there is no pidfd to wait on. A zombie has, as far as it is a child: of others' kill(2) says
+/// nothing.
+fn is_gone(process: Pid) -> bool {
+    match process::peek(process, false) {
+        Ok(ended) => ended.is_some(),
+        Err(_) => process::kill(process, 0) == Err(Errno::ESRCH),
+    }
+}
+
 fn ends_within(child: Pid, process: Option<&Process>, time: Duration) -> bool {
-    if let Some(process) = process {
+    if let Some(process) = process.filter(|process| process.as_poll_descriptor() >= 0) {
         return process.wait(Some(time)) == Ok(true);
     }
     let deadline = Deadline::after(Some(time));
-    while process::peek(child, false) == Ok(None) {
+    while !is_gone(child) {
         if deadline.passed() {
             return false;
         }
