@@ -129,7 +129,8 @@ impl Greeter {
     /// Whether a client asks; comes back without one when a signal has come, or the time is over.
     fn wait(&self, time: Option<Duration>) -> bool {
         let signals = signal_queue::descriptor().unwrap_or(-1);
-        let mut fds = [self.listener.as_raw_fd(), signals].map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
+        let mut fds =
+            [self.listener.as_raw_fd(), signals].map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
         let milliseconds = time.map_or(-1, |time| i32::try_from(time.as_millis()).unwrap_or(i32::MAX));
         // SAFETY: an array of two, which is ours.
         unsafe { libc::poll(fds.as_mut_ptr(), 2, milliseconds) };

@@ -72,7 +72,7 @@ class Greeter:
     def supervised(self, **environment: str) -> int:
         """As systemd does; it stays the process that was started."""
         told = {"NOTIFY_SOCKET": str(self.folder / "manager"), **environment}
-        return subprocess.Popen(self.words(), stdin=subprocess.DEVNULL, env=os.environ | told).pid
+        return os.posix_spawn(self.command[0], self.words(), os.environ | told)
 
     def told(self, *skipped: str) -> str:
         """The first line of the next message to the manager."""
