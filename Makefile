@@ -164,7 +164,9 @@ include reliability/targets.mk
 include bench/targets.mk
 include packaging/install.mk
 include packaging/debian.mk
+include examples/targets.mk
 include man/targets.mk
+include portability/targets.mk
 
 # --- guards ----------------------------------------------------------------------------------------------------------
 

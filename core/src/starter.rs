@@ -118,7 +118,12 @@ impl Watch {
     /// end of the line, when it has become it.
     fn watch<S: Signs>(&mut self, mut signs: Option<&mut S>) -> Outcome {
         let mut until = Until { ready: Deadline::after(None), failed: Deadline::after(self.timeout) };
-        let called_off = signal::descriptor(&signals::calls_off()).ok();
+        let ends = signals::calls_off();
+        let called_off = signal::descriptor(&ends).ok();
+        if called_off.is_none() {
+            // They end the starter then, and the daemon learns of it when it wants to say that it is ready.
+            signal::unblock_set(&ends);
+        }
         loop {
             let sign = signs.as_ref().map_or(-1, |signs| signs.descriptor());
             let found = match self.wait_for_news(until, called_off.as_ref(), sign) {

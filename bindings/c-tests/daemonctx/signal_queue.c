@@ -70,6 +70,7 @@ PROGRAM(queuer_that_goes_on)
     int ready = 0;
     NEED(daemon_signal_init(SIGUSR1, 0) == 0);
     daemonctx *ctx = configured(argc, argv);
+    MUST(daemonctx_set_manual_ready(ctx, 1));
     MUST(daemonctx_fork(ctx, &daemon));
     if (daemon == 0) {
         say("%d", (int)getpid());

@@ -71,8 +71,15 @@ pub(crate) fn close_range(first: RawFd, last: RawFd) -> Sys<()> {
     check_size(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } as isize).map(drop)
 }
 
-/// FreeBSD has it too; elsewhere the callers fall back.
-#[cfg(not(target_os = "linux"))]
+/// The same since FreeBSD 12.2.
+#[cfg(target_os = "freebsd")]
+pub(crate) fn close_range(first: RawFd, last: RawFd) -> Sys<()> {
+    // SAFETY: close_range takes three numbers.
+    check(unsafe { libc::close_range(first as libc::c_uint, last as libc::c_uint, 0) }).map(drop)
+}
+
+/// Elsewhere the callers fall back.
+#[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
 pub(crate) fn close_range(_first: RawFd, _last: RawFd) -> Sys<()> {
     Err(Errno::ENOSYS)
 }

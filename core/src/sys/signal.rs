@@ -50,6 +50,7 @@ impl Set {
         unsafe { libc::sigaddset(&raw mut self.0, signal) == 0 }
     }
 
+    #[cfg(not(target_vendor = "apple"))]
     pub(super) fn as_ptr(&self) -> *const libc::sigset_t {
         &raw const self.0
     }
@@ -83,6 +84,11 @@ pub(crate) fn unblock_all() -> Sys<()> {
 pub(crate) fn unblock(signal: Signal) {
     let mut set = Set::empty();
     set.add(signal);
+    unblock_set(&set);
+}
+
+/// The same for several.
+pub(crate) fn unblock_set(set: &Set) {
     // SAFETY: the set is initialised.
     unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set.0, std::ptr::null_mut()) };
 }

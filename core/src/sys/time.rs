@@ -17,6 +17,7 @@ pub(crate) fn monotonic() -> Duration {
 }
 
 /// Time since 1970, as files are stamped with.
+#[cfg(target_os = "linux")]
 pub(crate) fn realtime() -> Duration {
     clock(libc::CLOCK_REALTIME)
 }
