@@ -21,6 +21,18 @@ use std::process::ExitStatus;
 
 /// A program to run for a daemon: in surroundings as an administrator's shell has them (umask 022, default signals, nothing
 /// blocked), with standard input on `/dev/null` and no other descriptor of the daemon's.
+///
+/// ```
+/// use daemonctx::parts::Program;
+///
+/// let mut program = Program::new("/bin/sh")?;
+/// program.argument("sh")?.argument("-c")?.argument("echo out; echo err >&2; umask")?;
+/// let mut lines = Vec::new();
+/// let status = program.run(|line| lines.push(String::from_utf8_lossy(line.text).into_owned()))?;
+/// assert!(status.success());
+/// assert_eq!(lines, ["out", "err", "0022"]);
+/// # Ok::<(), daemonctx::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Program {
     path: Text,
@@ -29,7 +41,7 @@ pub struct Program {
 }
 
 /// A line that a program has written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct OutputLine<'a> {
     /// Without its end.
     pub text: &'a [u8],

@@ -102,7 +102,10 @@ def debian(*packages: str) -> pathlib.Path:
 
 
 def wheel() -> pathlib.Path:
-    """A wheel of ours, built from the sources as they are; it is for every CPython from 3.9 on."""
+    """A wheel of ours, for every CPython from 3.9 on: the one that DAEMONCTX_WHEEL names, or one built from the sources as they are."""
+    given = os.environ.get("DAEMONCTX_WHEEL")
+    if given is not None:
+        return pathlib.Path(given)
     sources = [ROOT / "Cargo.toml", ROOT / "Cargo.lock", ROOT / "core", *(BINDING / part for part in _PARTS)]
     return _built("daemonctx", sources, _build_daemonctx)
 
