@@ -2,9 +2,8 @@
 
 # Published together, in this order.
 CRATES := daemonctx daemonctx-command
-# Cargo.toml's, and the one that is tried.
-MSRV := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
-MSRV_CRATES := daemonctx daemonctx-command daemonctx-ffi
+# Cargo's own tools that are no part of Rust.
+TOOLS := target/tools
 # Newest first; versions are tagged v0.1.0.
 LAST_RELEASE = $(shell git describe --tags --abbrev=0 --match 'v[0-9]*' 2>/dev/null)
 
@@ -16,14 +15,18 @@ check-package:
 	@packaging/check-package $(CRATES)
 
 check-msrv:
-	@echo "== Rust $(MSRV): the oldest that is promised"
-	@rustup run $(MSRV) rustc --version || rustup toolchain install $(MSRV) --profile minimal
-	CARGO_TARGET_DIR=target/msrv RUSTFLAGS='-D warnings' rustup run $(MSRV) cargo check --locked --all-targets $(addprefix -p ,$(MSRV_CRATES))
+	@echo "== the oldest Rust that is promised"
+	@packaging/check-msrv core command bindings/python ffi
 
-check-deny:
+# Without optimisation: it runs for a second.
+$(TOOLS)/bin/cargo-deny:
+	@echo "== building cargo-deny in $(TOOLS)"
+	CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install --quiet --debug --locked --root $(TOOLS) cargo-deny
+
+# Advisories are not asked for: they change without us.
+check-deny: $(TOOLS)/bin/cargo-deny
 	@echo "== licences, sources and duplicates of what is linked"
-	@command -v cargo-deny >/dev/null || { echo "cargo-deny is not installed: cargo install --locked cargo-deny" >&2; exit 1; }
-	cargo deny --workspace check bans licenses sources
+	$(TOOLS)/bin/cargo-deny --workspace check bans licenses sources
 
 # What a new version may break of the last one's interface.
 check-semver:

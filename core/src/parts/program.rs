@@ -90,7 +90,7 @@ impl Program {
     /// end; a last line that has none is handed over as well, empty ones are not. A NUL ends a line too.
     ///
     /// Comes back when the program has ended and everybody who has inherited its output has closed that. Signals that
-    /// arrive meanwhile are neither taken nor lost. When this process is asked to end ([`signal_queue`](super::signal_queue) has
+    /// arrive meanwhile are neither taken nor lost. When this process is asked to end ([`signal_queue`] has
     /// SIGTERM, SIGINT or SIGQUIT) and asked again, the program gets SIGTERM: it hangs, and is in the way.
     ///
     /// # Errors

@@ -35,28 +35,34 @@ def lives(python: list[str], folder: pathlib.Path, **environment: str) -> None:
     read, write = os.pipe()
     command = [*python, str(script), str(pid_file), str(write)]
     try:
-        assert start(command, write, environment) == (0, "")
+        started = start(command, write, environment)
         os.close(write)
-        write = -1
+        assert started == (0, ""), started
         assert select.select([read], [], [], LIMIT)[0], "the daemon says nothing"
         pid, session, directory = os.read(read, 100).decode().split()
         assert pid_file.read_text() == f"{pid}\n" and int(session) not in (int(pid), os.getsid(0)) and directory == "/"
-        pidfd = os.pidfd_open(int(pid))
-        try:
-            status, said = start([*command[:-1], "2"], 2, environment)
-            assert status != 0 and f"already running as PID {pid}" in said
-            signal.pidfd_send_signal(pidfd, signal.SIGTERM)
-            assert select.select([pidfd], [], [], LIMIT)[0], "the daemon does not end"
-        finally:
-            ended = select.select([pidfd], [], [], 0)[0]
-            if not ended:
-                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-            os.close(pidfd)
+        status, said = start([*command[:-1], "2"], 2, environment)
+        assert status != 0 and f"already running as PID {pid}" in said, (status, said)
+        assert ended(pid_file, signal.SIGTERM), "the daemon does not end"
         assert not pid_file.exists()
     finally:
         os.close(read)
-        if write >= 0:
-            os.close(write)
+        ended(pid_file, signal.SIGKILL)
+
+
+def ended(pid_file: pathlib.Path, signum: int) -> bool:
+    """Ends the daemon that the file names, if there is one."""
+    try:
+        pidfd = os.pidfd_open(int(pid_file.read_text()))
+    except (FileNotFoundError, ProcessLookupError, ValueError):
+        return True
+    try:
+        signal.pidfd_send_signal(pidfd, signum)
+        return bool(select.select([pidfd], [], [], LIMIT)[0])
+    except ProcessLookupError:
+        return True
+    finally:
+        os.close(pidfd)
 
 
 def start(command: list[str], descriptor: int, environment: dict[str, str]) -> tuple[int, str]:
