@@ -106,7 +106,8 @@ def wheel() -> pathlib.Path:
     given = os.environ.get("DAEMONCTX_WHEEL")
     if given is not None:
         return pathlib.Path(given)
-    sources = [ROOT / "Cargo.toml", ROOT / "Cargo.lock", ROOT / "core", *(BINDING / part for part in _PARTS)]
+    command = [ROOT / "command" / part for part in ("Cargo.toml", "src")]
+    sources = [ROOT / "Cargo.toml", ROOT / "Cargo.lock", ROOT / "core", *command, *(BINDING / part for part in _PARTS)]
     return _built("daemonctx", sources, _build_daemonctx)
 
 
@@ -116,7 +117,7 @@ def stand_in() -> pathlib.Path:
     return _built("python_daemon", [folder], lambda destination: _build_pure(folder, destination))
 
 
-_PARTS = ("Cargo.toml", "build.rs", "pyproject.toml", "README.md", "src", "python")
+_PARTS = ("Cargo.toml", "build.rs", "pyproject.toml", "README.md", "LICENSE-MIT", "LICENSE-APACHE", "src", "python")
 
 
 def _built(name: str, sources: Iterable[pathlib.Path], build) -> pathlib.Path:  # type: ignore[no-untyped-def]
