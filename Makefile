@@ -30,6 +30,7 @@ help:
 	@echo "make demo    build everything and show the main job"
 	@echo "make check   build everything and run all tests"
 	@echo "make build   the same, and the Python package in $(VENV)"
+	@echo "make wheels  the Python distributions in target/wheels; make check-wheels tries them on every CPython and below aarch64"
 	@echo "make debian  Debian packages in target/debian-packages; make check-debian tries them in a small Debian"
 	@echo "make check-all  ci, and what takes too long for every time"
 	@echo "make ci      check, and everything else that guards the contract: formats, lints, header, docs"
@@ -165,12 +166,15 @@ include bench/targets.mk
 include packaging/install.mk
 include packaging/debian.mk
 include examples/targets.mk
+include packaging/python.mk
+include packaging/rust.mk
 include man/targets.mk
 include portability/targets.mk
 
 # --- guards ----------------------------------------------------------------------------------------------------------
 
-ci: check-format check-lints check-header check-docs check check-speed check-clients-original check-pythons check-trust
+ci: check-format check-lints check-header check-docs check-package check-msrv check check-wheel check-speed check-clients-original \
+    check-pythons check-trust
 
 # The tests of the clients are right where they pass on what Debian has.
 check-clients-original: original $(VENV)/.tools
@@ -199,8 +203,9 @@ check-header:
 	fi
 
 check-docs:
-	@echo "== documentation builds without warnings"
-	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps -p daemonctx
+	@echo "== documentation builds without warnings, that of what is private as well"
+	RUSTDOCFLAGS='-D warnings -D missing_docs' $(CARGO) doc --no-deps -p daemonctx
+	RUSTDOCFLAGS='-D warnings' CARGO_TARGET_DIR=target/private-docs $(CARGO) doc --no-deps --document-private-items -p daemonctx
 
 clean:
 	$(CARGO) clean

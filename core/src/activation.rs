@@ -19,7 +19,7 @@ static TAKEN: AtomicI32 = AtomicI32::new(0);
 static PIDS: [PidVariable; 2] = [PidVariable::new("LISTEN_PID="), PidVariable::new("WATCHDOG_PID=")];
 
 /// A socket, FIFO or other file that was passed on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ListenDescriptor {
     fd: RawFd,
     name: Text,
@@ -44,6 +44,20 @@ impl ListenDescriptor {
 /// where nothing was passed on, and the second time.
 ///
 /// They are kept through a start, and `LISTEN_PID` is corrected in the daemon, so this may be called before or after it.
+///
+/// ```no_run
+/// use std::net::TcpListener;
+/// use std::os::fd::FromRawFd;
+///
+/// for passed in daemonctx::take_listen_descriptors()? {
+///     if passed.name() == b"http" {
+///         // SAFETY: the manager has passed it on as a listening TCP socket, and nobody else has it.
+///         let listener = unsafe { TcpListener::from_raw_fd(passed.descriptor()) };
+///         println!("{listener:?}");
+///     }
+/// }
+/// # Ok::<(), daemonctx::Error>(())
+/// ```
 ///
 /// # Errors
 /// EBADF for one that is not open; ENOMEM. The variables stay then.

@@ -15,6 +15,26 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 /// A daemon that has been opened: what [`Daemon::open`](crate::Daemon::open) gives back in it.
 ///
 /// Dropping it closes the line to the starter, but leaves the pid file to the end of the process.
+///
+/// ```no_run
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut daemon = daemonctx::Daemon::new()?;
+/// daemon.manual_ready(true);
+/// // SAFETY: there are no other threads, and no descriptor that is used again.
+/// let mut context = unsafe { daemon.open()? };
+/// match std::net::TcpListener::bind("127.0.0.1:8080") {
+///     Ok(port) => {
+///         context.ready()?; // the starter leaves with 0
+///         drop(port);
+///     }
+///     Err(why) => {
+///         context.fail(69, format!("no port: {why}"))?; // it prints that, and leaves with 69
+///         std::process::exit(69);
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Context {
     program: Text,

@@ -52,6 +52,21 @@ impl std::fmt::Debug for Daemon {
 }
 
 /// Which process this is after [`Daemon::fork`].
+///
+/// ```no_run
+/// use daemonctx::{Daemon, Fork};
+///
+/// let mut daemon = Daemon::new()?;
+/// // SAFETY: there are no other threads, and no descriptor that is used again.
+/// match unsafe { daemon.fork()? } {
+///     Fork::Starter(mut starting) => {
+///         starting.wait(None)?;
+///         println!("{} is ready", starting.pid());
+///     }
+///     Fork::Daemon(_context) => std::thread::park(),
+/// }
+/// # Ok::<(), daemonctx::Error>(())
+/// ```
 #[allow(clippy::large_enum_variant, reason = "it is made once and taken apart at once")]
 #[derive(Debug)]
 pub enum Fork {

@@ -6,7 +6,8 @@ use crate::text::c_text;
 use crate::{activation, notify};
 
 /// Whether a start detaches: forks twice and leaves its starter, session and terminal behind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Detach {
     /// Detach, unless a supervisor has done it already:
     ///

@@ -140,6 +140,12 @@ impl Step {
     }
 }
 
+impl fmt::Display for Step {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.as_str())
+    }
+}
+
 /// What sort of error it is: what a program may want to decide by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -195,8 +201,15 @@ pub(crate) enum Cause {
 ///
 /// `Display` gives one line without the program's name, the same that the starter prints:
 ///
-/// ```text
-/// working directory failed: /nonexistent: No such file or directory (2 ENOENT)
+/// ```
+/// use daemonctx::{Daemon, ErrorKind, Step};
+///
+/// let mut daemon = Daemon::new()?;
+/// daemon.working_directory("/nonexistent")?;
+/// let Err(error) = daemon.check() else { panic!("it is there") };
+/// assert_eq!(error.to_string(), "working directory failed: /nonexistent: No such file or directory (2 ENOENT)");
+/// assert_eq!((error.step(), error.kind(), error.errno()), (Step::WorkingDirectory, ErrorKind::Option, Some(2)));
+/// # Ok::<(), daemonctx::Error>(())
 /// ```
 #[derive(PartialEq, Eq)]
 pub struct Error {

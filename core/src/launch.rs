@@ -14,12 +14,25 @@ use crate::text::Text;
 use std::ffi::OsStr;
 use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::path::Path;
 
 /// A program to be started as a daemon by [`Daemon::launch`](crate::Daemon::launch): what to execute, with which arguments and
 /// environment, and when it is ready.
 ///
 /// It begins with the signals of a fresh process: nothing is ignored or blocked.
+///
+/// ```
+/// use daemonctx::{Daemon, Detach, Executable, Readiness};
+///
+/// let mut program = Executable::new("/bin/sh")?;
+/// program.argument("sh")?.argument("-c")?.argument("echo >&3; exec sleep 0.1 3>&-")?;
+/// program.readiness(Readiness::Newline(3)).without_variable("LANG")?;
+/// let mut daemon = Daemon::new()?;
+/// let mut starting = daemon.detach(Detach::Yes).launch(&program)?;
+/// assert!(starting.wait(None)?);
+/// # Ok::<(), daemonctx::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Executable {
     path: Text,
@@ -194,7 +207,7 @@ pub(crate) fn help(plan: &mut crate::plan::Plan, watch: Watch, teller: Reporter,
 
 /// What a start ends in when the daemon is another program. Behind a trait, so that a library which launches nothing does not
 /// contain what it takes.
-pub(crate) trait Target: std::fmt::Debug + Send + Sync {
+pub(crate) trait Target: std::fmt::Debug + Send + Sync + UnwindSafe + RefUnwindSafe {
     /// The daemon's last step: comes back with the failure when it cannot.
     fn execute(&self) -> Failure;
 

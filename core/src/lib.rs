@@ -22,6 +22,7 @@
 //! unsafe is in `sys`, but for the calls of fork themselves.
 
 #![deny(unsafe_code)]
+#![warn(missing_debug_implementations)]
 
 mod activation;
 mod context;
@@ -66,6 +67,11 @@ pub use readiness::Readiness;
 pub use signals::SignalAction;
 pub use starting::Starting;
 pub use streams::{Facility, LogFile, Severity, Stream, Syslog};
+
+/// The programs of the README, compiled as examples are.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 /// How many threads this process has; `None` where the system does not say (no `/proc`).
 ///

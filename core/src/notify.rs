@@ -15,6 +15,13 @@ use std::time::Duration;
 /// Readiness is told by [`Context::ready`](crate::Context::ready) and need not be sent. Others that managers know are
 /// `STOPPING=1`, `STATUS=`, `ERRNO=`, `MAINPID=`, `EXTEND_TIMEOUT_USEC=`, `WATCHDOG_USEC=`.
 ///
+/// ```
+/// if !daemonctx::notify("STATUS=reading the configuration")? {
+///     println!("nobody wants to know");
+/// }
+/// # Ok::<(), daemonctx::Error>(())
+/// ```
+///
 /// # Errors
 /// The socket that `NOTIFY_SOCKET` names cannot be sent to. A daemon need not care: nothing is left undone but the message.
 pub fn notify(state: &str) -> Result<bool, Error> {
@@ -87,6 +94,14 @@ pub fn notify_barrier(timeout: Option<Duration>) -> Result<bool, Error> {
 
 /// How often the manager wants to hear `WATCHDOG=1` at the least, where it does: `WATCHDOG_USEC` is set, and `WATCHDOG_PID` is
 /// this process or not set. Twice as often is well.
+///
+/// ```no_run
+/// while let Some(interval) = daemonctx::watchdog_interval() {
+///     daemonctx::notify("WATCHDOG=1")?;
+///     std::thread::sleep(interval / 2);
+/// }
+/// # Ok::<(), daemonctx::Error>(())
+/// ```
 #[must_use]
 pub fn watchdog_interval() -> Option<Duration> {
     let meant = environment::with(c_text!("WATCHDOG_PID"), crate::pidfile::number);

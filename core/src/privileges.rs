@@ -7,7 +7,8 @@ use crate::sys::{Sys, capability, memory};
 use crate::text::{Text, c_text};
 
 /// The supplementary groups of a daemon that changes its user. One that does not keeps what it has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Groups {
     /// The new user's own, as initgroups(3) sets them; none for a user that the user database does not know.
     #[default]
@@ -17,7 +18,7 @@ pub enum Groups {
 }
 
 /// A user or group as it was named.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Name {
     Text(Text),
     Number(u32),

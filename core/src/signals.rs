@@ -7,7 +7,8 @@ use crate::sys::signal::{self, Disposition, Set, Signal};
 use crate::sys::{Sys, memory, process};
 
 /// What a signal is to do in the daemon.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum SignalAction {
     /// The kernel's default (signal(7)).
     Default,

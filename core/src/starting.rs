@@ -18,6 +18,20 @@ use std::time::Duration;
 ///
 /// Dropping it does not end the start, unless that is a program's ([`Daemon::launch`](crate::Daemon::launch)). The helper process that watches it stays a child of this program until it is waited
 /// for, here or by wait(2).
+///
+/// ```no_run
+/// use daemonctx::{Daemon, Executable, Readiness};
+/// use std::time::Duration;
+///
+/// let mut program = Executable::new("/usr/bin/sleep")?;
+/// program.argument("sleep")?.argument("60")?.readiness(Readiness::StillRunning(Duration::from_secs(1)));
+/// let mut starting = Daemon::new()?.pid_file("/run/sleep.pid")?.launch(&program)?;
+/// while !starting.wait(Some(Duration::from_millis(100)))? {
+///     println!("{} is not ready yet", starting.pid());
+/// }
+/// # Ok::<(), daemonctx::Error>(())
+/// ```
+#[must_use = "whether the daemon is ready is known by waiting for it"]
 pub struct Starting {
     listener: Listener,
     helper: Pid,

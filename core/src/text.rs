@@ -27,7 +27,7 @@ pub(crate) const fn up_to_nul(bytes: &'static [u8]) -> &'static CStr {
 }
 
 /// An owned string that ends in NUL and has none inside.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Text(Vec<u8>);
 
 /// Without memory the copy is empty: a message loses its subject, a path names nothing.

@@ -13,7 +13,7 @@ use crate::sys::{Errno, Sys};
 use crate::text::Text;
 
 /// Which process this is after [`fork`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Forked {
     /// The program that called, with the daemon's PID.
     Starter(i32),
@@ -26,6 +26,18 @@ pub enum Forked {
 /// mask, dispositions, pid files (those stay with the starter).
 ///
 /// The starter goes on when the daemon has come so far, with no child more than before.
+///
+/// ```no_run
+/// use daemonctx::parts::{Forked, Handshake, fork};
+///
+/// let mut handshake = Handshake::new()?;
+/// // SAFETY: there are no other threads.
+/// match unsafe { fork(0o022)? } {
+///     Forked::Starter(pid) => std::process::exit(handshake.wait(Some(pid), None)?),
+///     Forked::Daemon => handshake.send(0)?,
+/// }
+/// # Ok::<(), daemonctx::Error>(())
+/// ```
 ///
 /// # Errors
 /// The step that failed, in whichever process; no process is left.

@@ -21,6 +21,18 @@ use std::process::ExitStatus;
 
 /// A program to run for a daemon: in surroundings as an administrator's shell has them (umask 022, default signals, nothing
 /// blocked), with standard input on `/dev/null` and no other descriptor of the daemon's.
+///
+/// ```
+/// use daemonctx::parts::Program;
+///
+/// let mut program = Program::new("/bin/sh")?;
+/// program.argument("sh")?.argument("-c")?.argument("echo out; echo err >&2; umask")?;
+/// let mut lines = Vec::new();
+/// let status = program.run(|line| lines.push(String::from_utf8_lossy(line.text).into_owned()))?;
+/// assert!(status.success());
+/// assert_eq!(lines, ["out", "err", "0022"]);
+/// # Ok::<(), daemonctx::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Program {
     path: Text,
@@ -29,7 +41,7 @@ pub struct Program {
 }
 
 /// A line that a program has written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct OutputLine<'a> {
     /// Without its end.
     pub text: &'a [u8],
@@ -78,7 +90,7 @@ impl Program {
     /// end; a last line that has none is handed over as well, empty ones are not. A NUL ends a line too.
     ///
     /// Comes back when the program has ended and everybody who has inherited its output has closed that. Signals that
-    /// arrive meanwhile are neither taken nor lost. When this process is asked to end ([`signal_queue`](super::signal_queue) has
+    /// arrive meanwhile are neither taken nor lost. When this process is asked to end ([`signal_queue`] has
     /// SIGTERM, SIGINT or SIGQUIT) and asked again, the program gets SIGTERM: it hangs, and is in the way.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use crate::sys::file::Status;
 use crate::sys::process::Pid;
 
 /// What proves that a pid file's daemon lives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Proof {
     /// The lock that it holds.
     Lock,

@@ -47,14 +47,14 @@ use std::time::Duration;
 /// file.stop(Duration::from_secs(10))?;
 /// # Ok::<(), daemonctx::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PidFile {
     path: Text,
     proof: Proof,
 }
 
 /// What a pid file says about its daemon.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Status {
     /// The daemon runs and has this PID.
     Running(i32),
@@ -69,7 +69,7 @@ pub enum Status {
 }
 
 /// How [`PidFile::stop`] ended the daemon.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stopped {
     /// It was not running.
     NotRunning,
@@ -81,6 +81,19 @@ pub enum Stopped {
 
 /// The lock on a pid file, held by this process. Dropping it removes the file and gives up the lock; so does the end of
 /// the process, by exit(3) or, in a daemon, by SIGTERM, SIGINT and SIGHUP where the program does not handle them.
+///
+/// ```
+/// use daemonctx::{ErrorKind, PidFile, Status};
+///
+/// let path = std::env::temp_dir().join(format!("example-{}.pid", std::process::id()));
+/// let file = PidFile::new(&path)?;
+/// let lock = file.acquire()?;
+/// assert_eq!(file.read_pid()?, i32::try_from(std::process::id()).ok());
+/// assert!(matches!(file.status()?, Status::Running(_)));
+/// lock.release();
+/// assert!(!path.exists());
+/// # Ok::<(), daemonctx::Error>(())
+/// ```
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "dropping it removes the pid file"]
 pub struct PidFileLock(Option<Held>);

@@ -46,8 +46,8 @@ impl Facility {
     }
 }
 
-/// How grave a message is (RFC 5424, section 6.2.1; syslog(3)). The numbers are those of `<syslog.h>`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// How grave a message is (RFC 5424, section 6.2.1; syslog(3)). The numbers are those of `<syslog.h>`: the graver, the less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Severity {
     /// The system is unusable; everybody is told.

@@ -102,8 +102,12 @@ def debian(*packages: str) -> pathlib.Path:
 
 
 def wheel() -> pathlib.Path:
-    """A wheel of ours, built from the sources as they are; it is for every CPython from 3.9 on."""
-    sources = [ROOT / "Cargo.toml", ROOT / "Cargo.lock", ROOT / "core", *(BINDING / part for part in _PARTS)]
+    """A wheel of ours, for every CPython from 3.9 on: the one that DAEMONCTX_WHEEL names, or one built from the sources as they are."""
+    given = os.environ.get("DAEMONCTX_WHEEL")
+    if given is not None:
+        return pathlib.Path(given)
+    command = [ROOT / "command" / part for part in ("Cargo.toml", "src")]
+    sources = [ROOT / "Cargo.toml", ROOT / "Cargo.lock", ROOT / "core", *command, *(BINDING / part for part in _PARTS)]
     return _built("daemonctx", sources, _build_daemonctx)
 
 
@@ -113,7 +117,7 @@ def stand_in() -> pathlib.Path:
     return _built("python_daemon", [folder], lambda destination: _build_pure(folder, destination))
 
 
-_PARTS = ("Cargo.toml", "build.rs", "pyproject.toml", "README.md", "src", "python")
+_PARTS = ("Cargo.toml", "build.rs", "pyproject.toml", "README.md", "LICENSE-MIT", "LICENSE-APACHE", "src", "python")
 
 
 def _built(name: str, sources: Iterable[pathlib.Path], build) -> pathlib.Path:  # type: ignore[no-untyped-def]

@@ -5,6 +5,7 @@ What one of them does not have is said and left out; that none is there is an er
 
 from __future__ import annotations
 
+import os
 import pathlib
 import subprocess
 import sys
@@ -24,7 +25,9 @@ def main(words: list[str]) -> int:
         except fetch.Unavailable as why:
             print(f"== left out: {why}")
             continue
-        folder = fetch.venv("tests", fetch.wheel(), *TOOLS, python=python)
+        wheel = fetch.wheel()
+        # Those of two wheels would make each other's anew each time.
+        folder = fetch.venv("tests-of-given" if "DAEMONCTX_WHEEL" in os.environ else "tests", wheel, *TOOLS, python=python)
         print(f"== CPython {version}: {python}", flush=True)
         ran.append(version)
         # Not in the folder of the sources: there is another build of the package.

@@ -1,0 +1,93 @@
+"""The wheels in fresh environments: installed by pip, used as anybody would."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+from artefacts import VERSION, Wheel, only, run
+from life import lives
+
+PYTHONS = os.environ.get("WHEEL_PYTHONS", "").split()
+
+
+def environment(folder: pathlib.Path, python: str | pathlib.Path) -> pathlib.Path:
+    """Its interpreter. With the pip that the interpreter brings, and nothing else."""
+    run(python, "-m", "venv", folder)
+    return folder / "bin/python"
+
+
+def install(python: pathlib.Path, *what: str | pathlib.Path) -> None:
+    run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *what)
+
+
+@pytest.fixture
+def folder(tmp_path: pathlib.Path) -> pathlib.Path:
+    return tmp_path
+
+
+def works(python: pathlib.Path, folder: pathlib.Path) -> None:
+    """All doors into an installed daemonctx."""
+    script = python.parent / "daemonctx"
+    assert run(python, "-m", "daemonctx", "--version", cwd=folder) == run(script, "--version", cwd=folder) == f"daemonctx {VERSION}\n"
+    asked = "import daemonctx, importlib.metadata as m; print(m.version('daemonctx'), daemonctx.__file__)"
+    version, place = run(python, "-c", asked, cwd=folder).split()
+    assert version == VERSION and place.startswith(str(python.parent.parent))
+    run(python, "-m", "pip", "--disable-pip-version-check", "check", cwd=folder)
+    lives([str(python)], folder)
+
+
+def test_here(folder: pathlib.Path) -> None:
+    python = environment(folder / "venv", sys.executable)
+    # Nothing may be fetched: it needs nothing.
+    install(python, "--no-index", Wheel.of(os.uname().machine).path)
+    works(python, folder)
+
+
+@pytest.mark.published
+@pytest.mark.parametrize("version", PYTHONS)
+def test_on(version: str, folder: pathlib.Path) -> None:
+    import fetch
+
+    try:
+        found = fetch.python(version)
+    except fetch.Unavailable as why:
+        pytest.skip(str(why))
+    python = environment(folder / "venv", found)
+    install(python, "--no-index", Wheel.of(os.uname().machine).path)
+    works(python, folder)
+
+
+@pytest.mark.published
+@pytest.mark.parametrize("version", PYTHONS)
+def test_stand_in_on(version: str, folder: pathlib.Path) -> None:
+    """A program that requires python-daemon is satisfied, and its `import daemon` is daemonctx's."""
+    import fetch
+
+    try:
+        found = fetch.python(version)
+    except fetch.Unavailable as why:
+        pytest.skip(str(why))
+    python = environment(folder / "venv", found)
+    install(python, Wheel.of(os.uname().machine).path, only("python_daemon-*.whl"), "python-daemon>=3")
+    asked = "import daemon, daemon.pidfile as p; print(daemon.DaemonContext.__module__, p.TimeoutPIDLockFile.__module__)"
+    assert run(python, "-c", asked, cwd=folder).split() == ["daemonctx.compat.python_daemon." + name for name in ("daemon", "pidfile")]
+    run(python, "-m", "pip", "--disable-pip-version-check", "check", cwd=folder)
+
+
+@pytest.mark.published
+def test_from_sdist(folder: pathlib.Path) -> None:
+    """With cargo and pip, and what they fetch; no tool of ours, no environment variable, no file of the repository."""
+    python = environment(folder / "venv", sys.executable)
+    cargo = subprocess.run(["sh", "-c", "command -v cargo"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    path = os.pathsep.join([str(python.parent), str(pathlib.Path(cargo).parent), "/usr/bin", "/bin"])
+    told = [f"PATH={path}", f"HOME={os.environ['HOME']}", "LANG=C.UTF-8"]
+    told += [f"{name}={os.environ[name]}" for name in ("PIP_INDEX_URL", "PIP_CONFIG_FILE", "CARGO_HOME", "RUSTUP_HOME") if name in os.environ]
+    run("nice", "env", "-i", *told, python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", only("daemonctx-*.tar.gz"),
+        cwd=folder)
+    works(python, folder)
+    run("env", "-i", *told, python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", only("python_daemon-*.tar.gz"))
+    assert "daemonctx" in run(python, "-c", "import daemon; print(daemon.DaemonContext.__module__)", cwd=folder)
