@@ -165,6 +165,7 @@ include bench/targets.mk
 include packaging/install.mk
 include packaging/debian.mk
 include man/targets.mk
+include site/targets.mk
 
 # --- guards ----------------------------------------------------------------------------------------------------------
 
