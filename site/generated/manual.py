@@ -12,8 +12,10 @@ from . import REPOSITORY
 MANDOC = os.environ.get("MANDOC", "mandoc")
 FOLDER = "reference/man"
 # What mandoc makes of .Xr; whether there is such a page is seen here.
-REFERENCE = re.compile(r'<a class="Xr" href="(\w+)\.(\d)">(.*?)</a>')
+REFERENCE = re.compile(r'<a class="Xr" href="([\w.+-]+)\.(\d)">(.*?)</a>')
 HEADING = re.compile(r'<h2 class="Sh" id="([^"]+)"><a class="permalink" href="[^"]*">(.*?)</a></h2>', re.DOTALL)
+# The page's title is the heading of the first level.
+LEVELS = (("h2", "Ss", "h3"), ("h1", "Sh", "h2"))
 
 
 class ManualPage(NamedTuple):
@@ -58,8 +60,11 @@ class Manual:
             section = path.suffix[1:]
             where.update({(name, section): path.name for name in names})
             said = subprocess.run([MANDOC, "-Thtml", "-Ofragment,man=%N.%S", path], check=True, capture_output=True, text=True)
+            html = said.stdout
+            for level, kind, lower in LEVELS:
+                html = re.sub(rf'<{level} (class="{kind}"[^>]*>.*?)</{level}>', rf"<{lower} \1</{lower}>", html, flags=re.DOTALL)
             # The line above and the one below are for paper.
-            text = re.sub(r'<table class="(?:head|foot)">.*?</table>|<div class="(?:head|foot)"[^>]*>.*?</div>', "", said.stdout,
+            text = re.sub(r'<table class="(?:head|foot)">.*?</table>|<div class="(?:head|foot)"[^>]*>.*?</div>', "", html,
                           flags=re.DOTALL)
             self.pages.append(ManualPage(path.stem, section, names, about, text, where))
 

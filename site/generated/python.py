@@ -69,10 +69,11 @@ def signature(node: Definition, owner: str = "") -> str:
         arguments = ast.parse(f"def f({ast.unparse(arguments)}): ...").body[0].args  # type: ignore[attr-defined]
         (arguments.posonlyargs or arguments.args).pop(0)
     name = owner if node.name == "__init__" else node.name
-    shown = ast.unparse(arguments)
+    each = [part.replace("=", " = ", 1) if ":" in part else part for part in split(ast.unparse(arguments))]
+    shown = ", ".join(each)
     result = f" -> {ast.unparse(node.returns)}" if node.returns and node.name != "__init__" else ""
     if len(shown) > 80:
-        shown = "\n    " + ",\n    ".join(split(shown)) + ",\n"
+        shown = "\n    " + ",\n    ".join(each) + ",\n"
     return f"{name}({shown})" if node.name == "__init__" else f"{prefix} {name}({shown}){result}"
 
 
@@ -155,7 +156,16 @@ def page() -> str:
         if name == "install" and isinstance(node, ast.FunctionDef):
             source = named(ast.parse((PACKAGE / "compat/__init__.py").read_text()).body)[name]
             out += ["### `compat.install`", *code(signature(node)), words(source), ""]
-    return "\n".join(out)
+    return "\n".join([*out, *aliases()])
+
+
+def aliases() -> Iterator[str]:
+    """What the signatures call types that have no public name."""
+    yield from ("## Types in signatures", "", "| | |", "|---|---|")
+    for node in module("_context", ".pyi").body:
+        if isinstance(node, ast.AnnAssign) and node.value is not None:
+            yield f"| `{ast.unparse(node.target)}` | `{ast.unparse(node.value)}` |"
+    yield from ("", "`_HasFileno` has `fileno()`; `_Acquirable` has `acquire()` and `release()`; `_Enterable` is a context manager.", "")
 
 
 def words_of(default: ast.Module, path: object) -> str:

@@ -14,7 +14,8 @@ FOLDER = "rust"
 
 def files() -> Iterator[tuple[str, pathlib.Path]]:
     for path in sorted(MADE.rglob("*")):
-        if path.is_file() and not path.name.startswith("."):
+        # Those two lead to a page of all crates, of which there is one.
+        if path.is_file() and not path.name.startswith(".") and path.name not in ("help.html", "settings.html"):
             yield f"{FOLDER}/{path.relative_to(MADE).as_posix()}", path
 
 

@@ -15,7 +15,10 @@ LINK = re.compile(r"(\]\()(?!\w+:|#)([^)#\s]+)(#[^)\s]*)?\)")
 LEXERS = {".py": "python", ".rs": "rust", ".c": "c", ".h": "c", ".sh": "sh", ".toml": "toml", ".json": "json"}
 # A link to one of these leads to the page that is made of it.
 MADE = {"man": "reference/man/index.md", "include/daemonctx.h": "reference/daemonctx.h.md",
-        "include/libdaemon": "reference/libdaemon.h.md", "bindings/python/python/daemonctx": "reference/python.md"}
+        "include/libdaemon": "reference/libdaemon.h.md", "bindings/python/python/daemonctx": "reference/python.md",
+        "command": "reference/command.md", "core": "reference/rust.md"}
+
+MANUAL_PAGE = re.compile(r"man/[\w.]+\.[1-9]")
 
 
 def source(uri: str) -> pathlib.PurePosixPath:
@@ -37,6 +40,8 @@ def target(base: pathlib.PurePosixPath, link: str) -> str:
 def uri_of(path: str) -> str:
     if path in MADE:
         return MADE[path]
+    if MANUAL_PAGE.fullmatch(path):
+        return f"reference/{path}.md"
     if path.startswith("docs/"):
         return path.removeprefix("docs/")
     return f"{FOLDER}/{path}" if path.endswith(".md") else f"{FOLDER}/{path}.md"
@@ -46,7 +51,8 @@ def links(base: pathlib.PurePosixPath) -> set[str]:
     found = set()
     for match in LINK.finditer((REPOSITORY / base).read_text()):
         path = target(base, match[2])
-        if not path.startswith(("docs/", "reference/", "..")) and path not in MADE and (REPOSITORY / path).is_file():
+        if not path.startswith(("docs/", "reference/", "..")) and path not in MADE and not MANUAL_PAGE.fullmatch(path) \
+                and (REPOSITORY / path).is_file():
             found.add(path)
     return found
 
