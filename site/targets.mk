@@ -3,9 +3,6 @@
 SITE := target/site
 SITE_VENV := target/site-venv
 RUST_DOCS := target/site-rust/doc
-# What the recipes are tried with; unpacked and not installed.
-SITE_TOOLS := logrotate cron s6 execline libskarnet2.13 libexecline2.9 libs6-2.11 runit
-
 .PHONY: site check-site
 
 $(SITE_VENV)/.tools: site/requirements.txt
@@ -19,13 +16,13 @@ site: command $(SITE_VENV)/.tools
 	@echo "== the site in $(SITE)"
 	@[ -x '$(MANDOC)' ] || bindings/c-tests/clients/fetch $(DEBIAN) mandoc
 	$(CARGO) doc --quiet --no-deps -p daemonctx --target-dir target/site-rust
-	MANDOC='$(MANDOC)' DAEMONCTX=$(abspath $(BIN)/daemonctx) RUST_DOCS=$(abspath $(RUST_DOCS)) NO_MKDOCS_2_WARNING=1 \
+	MANDOC='$(MANDOC)' DAEMONCTX=$(abspath $(BIN)/daemonctx) RUST_DOCS=$(abspath $(RUST_DOCS)) \
 		$(SITE_VENV)/bin/mkdocs build --quiet --strict --config-file site/mkdocs.yml
 
 check-site: site library python
 	@echo "== the site: links, nothing from the network, every page in the navigation"
 	@site/check $(SITE)
 	@echo "== the site: pages to start with and recipes, done as they say"
-	@bindings/c-tests/clients/fetch $(DEBIAN)/site $(SITE_TOOLS)
+	@site/tests/tools $(DEBIAN)/site
 	cd site/tests && LIBDAEMON_DIR=$(abspath $(LIB)) DAEMONCTX=$(abspath $(BIN)/daemonctx) SITE_TOOLS=$(abspath $(DEBIAN)/site/root) \
 		$(abspath $(VENV))/bin/python -B -m pytest -q

@@ -67,7 +67,8 @@ def place(path: pathlib.Path) -> str:
 
 def pages() -> list[pathlib.Path]:
     """All that promise to be done as they stand."""
-    return [path for folder in ("start", "recipes") for path in sorted((DOCS / folder).glob("*.md")) if steps(path)]
+    found = [DOCS / "index.md", *sorted((DOCS / "start").glob("*.md")), *sorted((DOCS / "recipes").glob("*.md"))]
+    return [path for path in found if steps(path)]
 
 
 def script(todo: list[Step], mark: str) -> str:
