@@ -36,6 +36,7 @@ help:
 	@echo "make ci      check, and everything else that guards the contract: formats, lints, header, docs"
 	@echo "make trust   everything that can go wrong, tried: half an hour; make check-trust is short"
 	@echo "make bench   everything measured beside its peers: ten minutes; make bench-docs has docs/performance.md say it"
+	@echo "make site    the documentation as a site in target/site; make check-site does what its pages say"
 	@echo "make header  write include/daemonctx.h again"
 	@echo "make clean   remove what was built"
 
@@ -170,11 +171,12 @@ include packaging/python.mk
 include packaging/rust.mk
 include man/targets.mk
 include portability/targets.mk
+include site/targets.mk
 
 # --- guards ----------------------------------------------------------------------------------------------------------
 
 ci: check-format check-lints check-header check-docs check-package check-msrv check check-wheel check-speed check-clients-original \
-    check-pythons check-trust
+    check-pythons check-trust check-site
 
 # The tests of the clients are right where they pass on what Debian has.
 check-clients-original: original $(VENV)/.tools

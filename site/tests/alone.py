@@ -1,0 +1,41 @@
+"""Lays over the machine, in a mount namespace, what a recipe needs and may write to; then runs a shell's script.
+
+    alone.py SCRIPT, in the place that man/tests/sandbox.py makes.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+# What recipes write to besides /run: all that is written is gone afterwards.
+FOLDERS = ("/etc", "/var", "/srv", "/tmp", "/usr")
+# What the installation of packages would have made.
+MADE = ("/var/lib/logrotate", "/var/spool/cron/crontabs", "/etc/cron.d", "/etc/logrotate.d", "/usr/local/bin")
+
+
+def lay_over(folder: str, *below: str) -> None:
+    layers = f"/run/.layers{folder}"
+    for part in ("upper", "work"):
+        os.makedirs(f"{layers}/{part}")
+    lower = ":".join((*below, folder))
+    subprocess.run(["mount", "-t", "overlay", "overlay", "-o", f"lowerdir={lower},upperdir={layers}/upper,workdir={layers}/work", folder],
+                   check=True)
+
+
+def main(script: str) -> None:
+    here = os.getcwd()
+    for folder in FOLDERS:
+        tools = os.environ["TOOLS"] + folder
+        lay_over(folder, *([tools] if os.path.isdir(tools) else []))
+    for folder in MADE:
+        os.makedirs(folder, exist_ok=True)
+    os.chmod("/tmp", 0o1777)
+    os.symlink(os.environ["DAEMONCTX"], "/usr/local/bin/daemonctx")
+    os.chdir(here)  # the same path, in what has been laid over it
+    os.execv("/bin/bash", ["bash", script])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
