@@ -1,7 +1,7 @@
 """Runs a suite and holds its failures against those that are expected: run.py NAME COMMAND...
 
 `expected.txt` beside this file has a line `NAME: TEST  # why` for each test that needs what is missing. A test that fails and is not
-listed fails the run, and so does one that is listed and passes.
+listed fails the run, and so does one that is listed and passes. pytest's are counted without their parameters.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import sys
 FAILED = [
     re.compile(r"^  FAILED +(?P<test>.+) \(\d+ ms\)$"),
     re.compile(r"^test (?P<test>.+) \.\.\. FAILED"),
-    re.compile(r"^(?:FAILED|ERROR) (?P<test>\S+)"),
+    re.compile(r"^(?:FAILED|ERROR) (?P<test>[^\[\s]+)"),
 ]
 PASSED = [
     re.compile(r"^  ok +(?P<test>.+) \(\d+ ms\)$"),
     re.compile(r"^test (?P<test>.+) \.\.\. ok"),
-    re.compile(r"^PASSED (?P<test>\S+)"),
+    re.compile(r"^PASSED (?P<test>[^\[\s]+)"),
 ]
 
 
