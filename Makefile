@@ -34,6 +34,8 @@ help:
 	@echo "make debian  Debian packages in target/debian-packages; make check-debian tries them in a small Debian"
 	@echo "make check-all  ci, and what takes too long for every time"
 	@echo "make ci      check, and everything else that guards the contract: formats, lints, header, docs"
+	@echo "make examples  the service of examples/service in each language; make check-examples tries it"
+	@echo "make check-portable  compiled for other systems, and tested without what they lack: docs/portability.md"
 	@echo "make trust   everything that can go wrong, tried: half an hour; make check-trust is short"
 	@echo "make bench   everything measured beside its peers: ten minutes; make bench-docs has docs/performance.md say it"
 	@echo "make site    the documentation as a site in target/site; make check-site does what its pages say"
@@ -176,7 +178,7 @@ include site/targets.mk
 # --- guards ----------------------------------------------------------------------------------------------------------
 
 ci: check-format check-lints check-header check-docs check-package check-msrv check check-wheel check-speed check-clients-original \
-    check-pythons check-trust check-site
+    check-pythons check-trust check-site check-examples check-portable
 
 # The tests of the clients are right where they pass on what Debian has.
 check-clients-original: original $(VENV)/.tools

@@ -46,6 +46,7 @@ pub(crate) struct LocalTime {
 
 /// Of seconds since 1970.
 #[allow(clippy::useless_conversion, reason = "C's long is shorter elsewhere")]
+#[allow(deprecated, reason = "of musl's time_t libc says that it will be longer")]
 pub(crate) fn local_time(seconds: i64) -> Option<LocalTime> {
     let time = libc::time_t::try_from(seconds).ok()?;
     let mut broken = MaybeUninit::<libc::tm>::zeroed();

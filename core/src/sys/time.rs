@@ -37,6 +37,7 @@ pub(crate) fn ticks_per_second() -> u64 {
 }
 
 /// Lets `duration` pass, or less when a signal arrives.
+#[allow(deprecated, reason = "of musl's time_t libc says that it will be longer")]
 pub(crate) fn pause(duration: Duration) {
     let wait = libc::timespec {
         tv_sec: libc::time_t::try_from(duration.as_secs()).unwrap_or(libc::time_t::MAX),

@@ -47,6 +47,11 @@ impl Left {
     }
 }
 
+/// Where it is, as whoever started it has said: a program under test may have no `/proc`.
+pub fn this_binary() -> PathBuf {
+    std::env::args_os().next().expect("a name").into()
+}
+
 /// Orphans of the programs under test become this process's children, so it can wait for them.
 pub fn adopt_orphans() {
     // SAFETY: PR_SET_CHILD_SUBREAPER takes a number.
@@ -135,7 +140,7 @@ impl House {
 
     /// A program under test: its name in `programs`, and its words.
     pub fn program(&self, name: &str, words: &[&str]) -> Command {
-        let mut command = Command::new(std::env::current_exe().expect("this binary"));
+        let mut command = Command::new(this_binary());
         command.arg(self.pid_file()).args(words).env(PROGRAM, name);
         command.env(REPORT, self.report_write.as_raw_fd().to_string());
         command.env_remove("NOTIFY_SOCKET").env_remove("LISTEN_PID").stdin(Stdio::null()).stdout(Stdio::null());

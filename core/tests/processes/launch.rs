@@ -51,7 +51,7 @@ fn words(start: &str) -> Vec<String> {
 /// Launches what `path=` and `arg=` say, this binary unless they do, and reports what becomes of it.
 fn launching() -> ! {
     let path = words("path=").pop();
-    let own = std::env::current_exe().expect("this binary").to_str().expect("UTF-8").to_owned();
+    let own = crate::house::this_binary().to_str().expect("UTF-8").to_owned();
     let mut executable = Executable::new(path.as_ref().unwrap_or(&own)).expect("a path");
     for argument in words("arg=") {
         executable.argument(argument).expect("an argument");
@@ -123,7 +123,7 @@ fn write(fd: i32) {
 }
 
 fn child(word: &str) {
-    let status = Command::new(std::env::current_exe().expect("this binary")).arg(word).arg("exit:0").status();
+    let status = Command::new(crate::house::this_binary()).arg(word).arg("exit:0").status();
     assert!(status.expect("a child").success());
 }
 
