@@ -140,7 +140,7 @@ check-programs: python
 	@echo "== Python: real programs on our python-daemon"
 	cd bindings/python && $(abspath $(VENV))/bin/python -m pytest -q tests/test_python_daemon_programs.py
 
-# The wheel on the oldest and the newest CPython; on all of them in check-all.
+# The wheel on the oldest and the newest CPython; on all of them in check-wheels.
 PYTHONS := 3.9 3.13
 check-pythons: $(VENV)/.tools
 	@echo "== Python: the wheel on other CPythons"
@@ -148,8 +148,7 @@ check-pythons: $(VENV)/.tools
 		-k 'not test_cherrypy and not test_python_daemon_programs'
 
 # What takes too long for every time.
-check-all: ci check-programs
-	$(MAKE) check-pythons PYTHONS='3.9 3.10 3.11 3.12 3.13'
+check-all: ci check-programs check-wheels check-deny check-semver
 
 check-types: python
 	@echo "== Python: stubs against the package, and their use"

@@ -25,16 +25,17 @@ check-wheels: wheels
 	@echo "== the distributions: tags, contents, metadata, installed everywhere"
 	@bindings/c-tests/clients/fetch $(QEMU) qemu-user-static
 	@packaging/arm64-root $(ARM64_ROOT)
-	cd packaging/tests/wheels && WHEELS=$(abspath $(WHEELS)) WHEEL_MACHINES='$(WHEEL_MACHINES)' WHEEL_PYTHONS='$(WHEEL_PYTHONS)' \
-		ARM64_ROOT=$(abspath $(ARM64_ROOT)) QEMU=$(abspath $(QEMU))/root/usr/bin/qemu-aarch64-static \
+	cd packaging/tests/wheels && WHEELS=$(abspath $(WHEELS)) WHEEL_MACHINES='$(WHEEL_MACHINES)' \
+		WHEEL_PYTHONS='$(WHEEL_PYTHONS)' ARM64_ROOT=$(abspath $(ARM64_ROOT)) QEMU=$(abspath $(QEMU))/root/usr/bin/qemu-aarch64-static \
 		$(abspath $(VENV))/bin/python -B -m pytest -q
 	@echo "== all of the tests on every CPython, with that wheel"
 	cd bindings/python && DAEMONCTX_WHEEL=$$(ls $(abspath $(WHEELS))/daemonctx-*_x86_64.whl) \
-		$(abspath $(VENV))/bin/python tests/peers/run_on.py $(WHEEL_PYTHONS) -- -k 'not test_cherrypy and not test_python_daemon_programs'
+		$(abspath $(VENV))/bin/python tests/peers/run_on.py $(WHEEL_PYTHONS) -- \
+		-k 'not test_cherrypy and not test_python_daemon_programs'
 
 # The same of the one that check-pythons runs with, as far as it takes seconds.
 check-wheel: $(VENV)/.tools
 	@echo "== the wheel: contents, metadata, size, one fresh environment"
-	@wheel=$$($(VENV)/bin/python -B -c 'import sys; sys.path.insert(0, "bindings/python/tests/peers"); import fetch; print(fetch.wheel())') && \
+	@wheel=$$(PYTHONPATH=bindings/python/tests/peers $(VENV)/bin/python -B -c 'import fetch; print(fetch.wheel())') && \
 		cd packaging/tests/wheels && WHEELS=$$(dirname "$$wheel") WHEEL_MACHINES=$$(uname -m) \
 		$(abspath $(VENV))/bin/python -B -m pytest -q test_contents.py test_metadata.py test_installed.py -m 'not published'

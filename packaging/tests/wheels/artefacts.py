@@ -31,10 +31,12 @@ SOURCES = {"daemonctx": REPOSITORY / "bindings/python", "python_daemon": REPOSIT
 sys.path.insert(0, str(REPOSITORY / "bindings/python/tests/peers"))
 
 
-def run(*words: str | pathlib.Path, cwd: pathlib.Path | None = None, **environment: str) -> str:
+def run(
+    *words: str | pathlib.Path, cwd: pathlib.Path | None = None, environment: dict[str, str] | None = None
+) -> str:
     """What a command prints; one that fails is an error. Nothing of this interpreter's environment is for another one."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
-    done = subprocess.run(words, cwd=cwd, env=inherited | environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+    done = subprocess.run(words, cwd=cwd, env=inherited | (environment or {}), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, timeout=LIMIT)
     assert done.returncode == 0, f"{shlex.join(map(str, words))}: {done.returncode}\n{done.stdout}"
     return done.stdout

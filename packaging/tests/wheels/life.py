@@ -1,4 +1,4 @@
-"""The life of a daemon, as a program of a few lines has it; from outside, through its starter's status, its pid file and a pipe."""
+"""The life of a daemon, a program of a few lines; seen from outside, by its starter's status, its pid file and a pipe."""
 
 from __future__ import annotations
 

@@ -26,12 +26,12 @@ def package(tmp_path: pathlib.Path) -> dict[str, str]:
 
 def test_import(python: list[str], package: dict[str, str]) -> None:
     asked = "import platform, daemonctx._native as n; print(platform.machine(), n.__file__)"
-    machine, place = run(*python, "-c", asked, **package).split()
+    machine, place = run(*python, "-c", asked, environment=package).split()
     assert machine == "aarch64" and place.startswith(package["PYTHONPATH"])
 
 
 def test_command(python: list[str], package: dict[str, str]) -> None:
-    assert run(*python, "-m", "daemonctx", "--version", **package) == f"daemonctx {VERSION}\n"
+    assert run(*python, "-m", "daemonctx", "--version", environment=package) == f"daemonctx {VERSION}\n"
 
 
 def test_daemon(python: list[str], package: dict[str, str], tmp_path: pathlib.Path) -> None:

@@ -31,8 +31,8 @@ def folder(tmp_path: pathlib.Path) -> pathlib.Path:
 
 def works(python: pathlib.Path, folder: pathlib.Path) -> None:
     """All doors into an installed daemonctx."""
-    script = python.parent / "daemonctx"
-    assert run(python, "-m", "daemonctx", "--version", cwd=folder) == run(script, "--version", cwd=folder) == f"daemonctx {VERSION}\n"
+    for command in ([python, "-m", "daemonctx"], [python.parent / "daemonctx"]):
+        assert run(*command, "--version", cwd=folder) == f"daemonctx {VERSION}\n"
     asked = "import daemonctx, importlib.metadata as m; print(m.version('daemonctx'), daemonctx.__file__)"
     version, place = run(python, "-c", asked, cwd=folder).split()
     assert version == VERSION and place.startswith(str(python.parent.parent))
@@ -74,7 +74,8 @@ def test_stand_in_on(version: str, folder: pathlib.Path) -> None:
     python = environment(folder / "venv", found)
     install(python, Wheel.of(os.uname().machine).path, only("python_daemon-*.whl"), "python-daemon>=3")
     asked = "import daemon, daemon.pidfile as p; print(daemon.DaemonContext.__module__, p.TimeoutPIDLockFile.__module__)"
-    assert run(python, "-c", asked, cwd=folder).split() == ["daemonctx.compat.python_daemon." + name for name in ("daemon", "pidfile")]
+    expected = ["daemonctx.compat.python_daemon." + name for name in ("daemon", "pidfile")]
+    assert run(python, "-c", asked, cwd=folder).split() == expected
     run(python, "-m", "pip", "--disable-pip-version-check", "check", cwd=folder)
 
 
@@ -85,9 +86,10 @@ def test_from_sdist(folder: pathlib.Path) -> None:
     cargo = subprocess.run(["sh", "-c", "command -v cargo"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
     path = os.pathsep.join([str(python.parent), str(pathlib.Path(cargo).parent), "/usr/bin", "/bin"])
     told = [f"PATH={path}", f"HOME={os.environ['HOME']}", "LANG=C.UTF-8"]
-    told += [f"{name}={os.environ[name]}" for name in ("PIP_INDEX_URL", "PIP_CONFIG_FILE", "CARGO_HOME", "RUSTUP_HOME") if name in os.environ]
-    run("nice", "env", "-i", *told, python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", only("daemonctx-*.tar.gz"),
-        cwd=folder)
+    passed_on = ("PIP_INDEX_URL", "PIP_CONFIG_FILE", "CARGO_HOME", "RUSTUP_HOME")
+    told += [f"{name}={os.environ[name]}" for name in passed_on if name in os.environ]
+    pip = ["nice", "env", "-i", *told, str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    run(*pip, only("daemonctx-*.tar.gz"), cwd=folder)
     works(python, folder)
-    run("env", "-i", *told, python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", only("python_daemon-*.tar.gz"))
+    run(*pip, only("python_daemon-*.tar.gz"), cwd=folder)
     assert "daemonctx" in run(python, "-c", "import daemon; print(daemon.DaemonContext.__module__)", cwd=folder)
