@@ -83,6 +83,14 @@ def items(header: str) -> tuple[str, list[Item]]:
     return about, found
 
 
+def folded(line: str) -> str:
+    """A declaration that a page has no room for, with an argument on each line."""
+    if len(line) <= 80 or not line.endswith(");"):
+        return line
+    head, _, arguments = line.partition("(")
+    return f"{head}(\n    " + ",\n    ".join(arguments.removesuffix(");").split(", ")) + "\n);"
+
+
 def listed(found: list[Item], level: str) -> list[str]:
     out = []
     for kind in ("Functions", "Data", "Types", "Constants"):
@@ -98,7 +106,7 @@ def listed(found: list[Item], level: str) -> list[str]:
             out.append("")
             continue
         for item in chosen:
-            out += [f"{level}# `{item.name}`", "", "```c", item.code, "```", "", item.comment, ""]
+            out += [f"{level}# `{item.name}`", "", "```c", *map(folded, item.code.split("\n")), "```", "", item.comment, ""]
     return out
 
 
