@@ -32,7 +32,7 @@ PRIVATE_LIBS := -lutil -lrt -lpthread -lm -ldl
 
 PAGES := $(sort $(wildcard man/*.1 man/*.3 man/*.7))
 COMPLETIONS := $(BASHCOMPDIR)/daemonctx $(ZSHCOMPDIR)/_daemonctx $(FISHCOMPDIR)/daemonctx.fish
-DOCUMENTS := README.md CHANGELOG.md SECURITY.md LICENSE-MIT LICENSE-APACHE $(sort $(wildcard docs/*.md))
+DOCUMENTS := README.md CHANGELOG.md SECURITY.md LICENSE-MIT LICENSE-APACHE $(filter-out docs/index.md,$(sort $(wildcard docs/*.md)))
 EXAMPLES := examples/hello.c
 
 # Each file by its place; uninstall removes what is listed here, and then the folders that are nobody else's.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 import sys
 from typing import Any
 
@@ -17,6 +18,7 @@ sys.path.insert(0, str(HERE))
 from generated import command, headers, manual, python, rust, tree  # noqa: E402
 
 REFERENCE: dict[str, str] = {}
+PICTURE = re.compile(r'<img [^>]*src="([^"]+\.svg)"[^>]*>')
 MANUAL = manual.Manual()
 
 
@@ -55,9 +57,10 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Manual pages are HTML from the beginning."""
+    """Manual pages are HTML from the beginning. A picture leads to itself: alone on a small screen it can be made larger."""
+    html = PICTURE.sub(r'<a href="\1">\g<0></a>', html)
     found = MANUAL.by_uri(page.file.src_uri)
     if found is None:
         return html
-    page.toc = get_toc(found.toc())
+    page.toc = get_toc(found.toc())  # type: ignore[arg-type]  # a class that is private there
     return html + found.html()

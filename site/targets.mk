@@ -24,5 +24,5 @@ check-site: site library python
 	@site/check $(SITE)
 	@echo "== the site: pages to start with and recipes, done as they say"
 	@site/tests/tools $(DEBIAN)/site
-	cd site/tests && LIBDAEMON_DIR=$(abspath $(LIB)) DAEMONCTX=$(abspath $(BIN)/daemonctx) SITE_TOOLS=$(abspath $(DEBIAN)/site/root) \
-		$(abspath $(VENV))/bin/python -B -m pytest -q
+	cd site/tests && LIBDAEMON_DIR=$(abspath $(LIB)) DAEMONCTX=$(abspath $(BIN)/daemonctx) \
+		SITE_TOOLS=$(abspath $(DEBIAN)/site/root) $(abspath $(VENV))/bin/python -B -m pytest -q

@@ -68,8 +68,8 @@ def shown(heading: str, body: list[str]) -> Iterator[str]:
 
 
 def page() -> str:
-    out = ["# The command", "", "What `daemonctx help` says. [The guide](../command.md) explains it, with recipes; the manual page is",
-           "[daemonctx(1)](man/daemonctx.1.md).", ""]
+    out = ["# The command", "", "What `daemonctx help` says. [The guide](../command.md) explains it, with recipes; the manual page",
+           "is [daemonctx(1)](man/daemonctx.1.md).", ""]
     commands = list[str]()
     for heading, body in parts(helped()):
         if heading == "Commands":

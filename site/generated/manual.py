@@ -77,7 +77,7 @@ class Manual:
     def stubs(self) -> dict[str, str]:
         """What mkdocs is to see of each page, and one that lists them."""
         result = {page.uri: f"---\nsearch:\n  boost: 0.5\n---\n\n# {page.title}\n" for page in self.pages}
-        rows = [f"| [{page.title}]({page.stem}.{page.section}.md) | {page.about} | {', '.join(f'`{name}`' for name in page.names)} |"
+        rows = [f"| [{page.title}]({page.stem}.{page.section}.md) | {page.about} | `{'`, `'.join(page.names)}` |"
                 for page in self.pages]
         result[f"{FOLDER}/index.md"] = "\n".join([
             "# Manual pages", "", "As `make install` puts them into a system, made into HTML by mandoc.", "",

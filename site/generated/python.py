@@ -165,7 +165,8 @@ def aliases() -> Iterator[str]:
     for node in module("_context", ".pyi").body:
         if isinstance(node, ast.AnnAssign) and node.value is not None:
             yield f"| `{ast.unparse(node.target)}` | `{ast.unparse(node.value)}` |"
-    yield from ("", "`_HasFileno` has `fileno()`; `_Acquirable` has `acquire()` and `release()`; `_Enterable` is a context manager.", "")
+    yield from ("", "`_HasFileno` has `fileno()`; `_Acquirable` has `acquire()` and `release()`; `_Enterable` is a context",
+                "manager.", "")
 
 
 def words_of(default: ast.Module, path: object) -> str:

@@ -20,8 +20,8 @@ def lay_over(folder: str, *below: str) -> None:
     for part in ("upper", "work"):
         os.makedirs(f"{layers}/{part}")
     lower = ":".join((*below, folder))
-    subprocess.run(["mount", "-t", "overlay", "overlay", "-o", f"lowerdir={lower},upperdir={layers}/upper,workdir={layers}/work", folder],
-                   check=True)
+    options = f"lowerdir={lower},upperdir={layers}/upper,workdir={layers}/work"
+    subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, folder], check=True)
 
 
 def main(script: str) -> None:

@@ -25,7 +25,7 @@ class Type(NamedTuple):
     output: str
 
     def pattern(self) -> str:
-        """Numbers, such as PIDs, differ from run to run; an ellipsis is for what nobody wants to read, on a line of its own for lines."""
+        """Numbers, such as PIDs, differ from run to run; an ellipsis is for what nobody wants to read."""
         lines = [".*" if line == "…" else re.sub(r"\d+", r"\\d+", re.escape(line)).replace("…", ".*")
                  for line in self.output.splitlines()]
         return r"(?s:" + r"\n".join(lines) + r")\n?"

@@ -1,4 +1,5 @@
-"""Blocks of all pages, those that are not run as well: Python compiles and imports what there is, shells can read the rest, options exist."""
+"""Blocks of all pages, those that are not run as well: Python compiles and imports what there is, shells can read the rest,
+and options exist."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from page import DOCS, REPOSITORY, pages, steps
 
 COMMAND = os.environ.get("DAEMONCTX") or str(REPOSITORY / "target/release/daemonctx")
 PAGES = [*sorted(DOCS.rglob("*.md")), REPOSITORY / "README.md"]
-BLOCK = re.compile(r"^```(\w+).*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Pages with whole programs: docs/tools/check-readme compares these with the examples, which are built and run.
 COMPARED = {REPOSITORY / "README.md", DOCS / "python.md"}
 
@@ -33,8 +34,9 @@ def blocks(path: pathlib.Path, *languages: str) -> list[str]:
 def test_python(path: pathlib.Path) -> None:
     for text in blocks(path, "python"):
         tree = ast.parse(text)
-        wanted = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("daemonctx")]
-        for node in wanted:
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("daemonctx"):
+                continue
             names = [alias.name for alias in node.names]
             subprocess.run([sys.executable, "-c", f"from {node.module} import {', '.join(names)}"], check=True, timeout=10)
 
@@ -49,7 +51,8 @@ def test_shell(path: pathlib.Path) -> None:
 def test_no_program_that_nothing_runs() -> None:
     """A program in C or Rust is one of the examples, or on a page that is done as it stands."""
     done = {path for path in pages() if steps(path)} | COMPARED
-    assert [name(path) for path in PAGES if path not in done and any("main(" in text for text in blocks(path, "c", "cpp", "rust"))] == []
+    others = [path for path in PAGES if path not in done]
+    assert [name(path) for path in others if any("main(" in text for text in blocks(path, "c", "cpp", "rust"))] == []
 
 
 def options_of(command: str) -> set[str]:

@@ -33,10 +33,20 @@ def environment(folder: pathlib.Path) -> dict[str, str]:
     """As after `make install` and `pip install`."""
     paths = [folder, pathlib.Path(sys.executable).parent, "/usr/local/bin"]
     cargo = os.environ.get("CARGO_HOME", os.path.expanduser("~/.cargo"))
-    return {"PATH": ":".join(map(str, paths)) + f":{cargo}/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8",
-            "LD_LIBRARY_PATH": str(LIBRARY_FOLDER), "PKG_CONFIG_PATH": str(LIBRARY_FOLDER / "pkgconfig"), "HOME": os.environ.get("HOME", "/root"),
-            "CARGO_HOME": cargo, "CARGO_NET_OFFLINE": "true", "CARGO_TARGET_DIR": str(REPOSITORY / "target/site-cargo"),
-            "TOOLS": str(TOOLS), "DAEMONCTX": str(COMMAND), "PYTHONDONTWRITEBYTECODE": "1"}
+    return {
+        "PATH": ":".join([*map(str, paths), f"{cargo}/bin", "/usr/sbin:/usr/bin:/sbin:/bin"]),
+        "LC_ALL": "C.UTF-8",
+        "HOME": os.environ.get("HOME", "/root"),
+        "LD_LIBRARY_PATH": str(LIBRARY_FOLDER),
+        "PKG_CONFIG_PATH": str(LIBRARY_FOLDER / "pkgconfig"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "CARGO_HOME": cargo,
+        "CARGO_NET_OFFLINE": "true",
+        "CARGO_TARGET_DIR": str(REPOSITORY / "target/site-cargo"),
+        # For alone.py.
+        "TOOLS": str(TOOLS),
+        "DAEMONCTX": str(COMMAND),
+    }
 
 
 def done(path: pathlib.Path, folder: pathlib.Path) -> str:
