@@ -148,7 +148,7 @@ check-pythons: $(VENV)/.tools
 		-k 'not test_cherrypy and not test_python_daemon_programs'
 
 # What takes too long for every time.
-check-all: ci check-programs check-wheels check-deny check-semver
+check-all: ci check-programs check-wheels check-msrv check-deny check-semver check-portable
 
 check-types: python
 	@echo "== Python: stubs against the package, and their use"
@@ -176,8 +176,8 @@ include site/targets.mk
 
 # --- guards ----------------------------------------------------------------------------------------------------------
 
-ci: check-format check-lints check-header check-docs check-package check-msrv check check-wheel check-speed check-clients-original \
-    check-pythons check-trust check-site check-examples check-portable
+ci: check-format check-lints check-header check-docs check-package check check-wheel check-speed check-clients-original check-pythons \
+    check-trust check-site check-examples
 
 # The tests of the clients are right where they pass on what Debian has.
 check-clients-original: original $(VENV)/.tools
