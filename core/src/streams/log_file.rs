@@ -304,8 +304,9 @@ fn behind_link(path: &Text) -> Sys<Behind> {
     if file::is_in_proc(&link) {
         return Ok(Behind::Object);
     }
-    if !is_trusted(file::status_of(link.as_raw_fd())?.owner) {
-        return Err(Errno::ELOOP);
+    match file::status_of(link.as_raw_fd())? {
+        Status { kind: Kind::SymbolicLink, owner, .. } if is_trusted(owner) => {}
+        _ => return Err(Errno::ELOOP),
     }
     let mut room = memory::filled(0, PATH_MAX)?;
     let length = file::read_link(&link, &mut room)?;
