@@ -201,10 +201,11 @@ def test_what_has_left_the_session_is_not_its(house: House) -> None:
     house.stop().is_(0)
 
 
-def test_what_has_lost_its_parent(house: House) -> None:
-    """But is in the daemon's session, which is nobody else's."""
-    script = house.script("""
+def with_an_orphan(house: House, *words: str, first: str = "pass") -> tuple[int, int]:
+    """A daemon, and a grandchild of it whose parent does something first and then leaves."""
+    script = house.script(f"""
         if os.fork() == 0:
+            {first}
             if os.fork() == 0:
                 report(os.getpid())
                 forever()
@@ -213,8 +214,13 @@ def test_what_has_lost_its_parent(house: House) -> None:
         report("alone")
         forever()
     """)
-    pid = house.started("--", script)
-    orphan = int(sorted([house.hear(), house.hear()])[0])
+    pid = house.started(*words, "--", script)
+    return pid, int(sorted([house.hear(), house.hear()])[0])
+
+
+def test_what_has_lost_its_parent(house: House) -> None:
+    """But is in the daemon's session, which is nobody else's."""
+    pid, orphan = with_an_orphan(house)
     assert [it["pid"] for it in look_json(house, 0)["processes"]] == [pid, orphan]
     house.stop("--tree").is_(0)
 
@@ -234,19 +240,7 @@ def test_whose_rights_it_has(house: House) -> None:
 
 @pytest.mark.parametrize("kind", ["--tree", "--respawn"])
 def test_what_keeps_it_together(house: House, kind: str) -> None:
-    script = house.script("""
-        if os.fork() == 0:
-            os.setsid()
-            if os.fork() == 0:
-                report(os.getpid())
-                forever()
-            os._exit(0)
-        os.wait()
-        report("alone")
-        forever()
-    """)
-    pid = house.started(kind, "--", script)
-    stray = int(sorted([house.hear(), house.hear()])[0])
+    pid, stray = with_an_orphan(house, kind, first="os.setsid()")
     seen = look_json(house, 0)
     assert {it["pid"] for it in seen["processes"]} == {pid, stray}, "one that has detached itself, too"
     parent = int(stat(pid)[1])

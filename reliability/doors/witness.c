@@ -47,23 +47,31 @@ static pid_t written(int fd)
     return pread(fd, text, sizeof text - 1, 0) > 0 ? (pid_t)atoi(text) : 0;
 }
 
+/* What /proc has on a process; empty when it is gone. */
+static void read_of(pid_t pid, const char *name, char *text, size_t size)
+{
+    char path[64];
+    ssize_t length = -1;
+    int fd;
+
+    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        length = read(fd, text, size - 1);
+        close(fd);
+    }
+    text[length > 0 ? length : 0] = 0;
+}
+
 /* Sent SIGKILL, and has not run since. */
 static int is_killed(pid_t pid)
 {
     const unsigned long long bit = 1ULL << (SIGKILL - 1);
     unsigned long long mine = 0, shared = 0;
-    char path[64], text[4096];
+    char text[4096];
     const char *line;
-    ssize_t length;
-    int fd;
 
-    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return 1;
-    length = read(fd, text, sizeof text - 1);
-    close(fd);
-    text[length > 0 ? length : 0] = 0;
+    read_of(pid, "status", text, sizeof text);
     line = strstr(text, "SigPnd:");
     return line == NULL || sscanf(line, "SigPnd: %llx ShdPnd: %llx", &mine, &shared) != 2 || (mine | shared) & bit;
 }
@@ -72,21 +80,11 @@ static int is_killed(pid_t pid)
 static int is_leaving(pid_t pid)
 {
     enum { EXITING = 0x4 };
-    char path[64], text[512], state;
+    char text[512], state;
     unsigned flags = 0;
-    int fd;
-    ssize_t length;
     const char *end;
 
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return 1;
-    length = read(fd, text, sizeof text - 1);
-    close(fd);
-    if (length <= 0)
-        return 1;
-    text[length] = 0;
+    read_of(pid, "stat", text, sizeof text);
     end = strrchr(text, ')');
     return end == NULL || sscanf(end + 1, " %c %*d %*d %*d %*d %*d %u", &state, &flags) != 2 || strchr("ZX", state) ||
            flags & EXITING || is_killed(pid);

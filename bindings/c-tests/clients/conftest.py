@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import pathlib
-import signal
 import subprocess
 import sys
-from types import FrameType
 from typing import Any, Iterator
 
 # Nothing is left in the sources' tree.
@@ -16,6 +14,7 @@ sys.dont_write_bytecode = True
 import pytest
 
 import house as houses
+from time_limit import at_most
 
 LIMIT = 60  # seconds for a test, all in all
 
@@ -83,14 +82,8 @@ def machine() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def limit() -> Iterator[None]:
-    def late(number: int, frame: FrameType | None) -> None:
-        raise AssertionError(f"the test takes more than {LIMIT} s")
-
-    previous = signal.signal(signal.SIGALRM, late)
-    signal.alarm(LIMIT)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, previous)
+    with at_most(LIMIT):
+        yield
 
 
 @pytest.fixture

@@ -86,7 +86,7 @@ PROGRAM(queuer_that_goes_on)
 
 TEST("with daemonctx_fork() it stays the program's, and the daemon has none")
 {
-    CHECK_INT(START(NULL, "queuer_that_goes_on").code, 0);
+    CHECK_INT(START(NULL, "queuer_that_goes_on", "manual=1").code, 0);
     pid_t daemon = (pid_t)hear_number();
     HEAR("the daemon: -1, and 0 bytes elsewhere");
     HEAR(text("the program: %d, and 0 bytes elsewhere", SIGUSR1));

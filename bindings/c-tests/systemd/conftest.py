@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import pathlib
 import shlex
-import signal
 import subprocess
 import sys
 import tempfile
 import time
-from types import FrameType
 from typing import Any, Callable, Iterator
 
 # Nothing is left in the sources' tree.
@@ -21,6 +19,7 @@ import pytest
 import machine as machines
 import packages
 from machine import INSIDE, LIBRARY, Machine, Unit
+from time_limit import at_most
 
 LIMIT = 30  # seconds for a test, all in all
 SESSION_LIMIT = 600  # and for all of them
@@ -179,14 +178,8 @@ def limit(request: pytest.FixtureRequest, session_began: float) -> Iterator[None
     if time.monotonic() - session_began > SESSION_LIMIT:
         pytest.exit(f"the tests take more than {SESSION_LIMIT} s", 1)
 
-    def late(number: int, frame: FrameType | None) -> None:
-        raise AssertionError(f"the test takes more than {LIMIT} s")
-
-    previous = signal.signal(signal.SIGALRM, late)
-    signal.alarm(LIMIT)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, previous)
+    with at_most(LIMIT):
+        yield
 
 
 class Units:

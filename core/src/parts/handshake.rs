@@ -44,6 +44,7 @@ impl Handshake {
         self.reporter = None;
         let Some(listener) = &self.listener else { return Err(Error::os(Step::Ready, Subject::Nothing, Errno::EBADF)) };
         let deadline = Deadline::after(timeout);
+        let failed = |errno| Error::os(Step::Ready, Subject::Time(timeout.unwrap_or_default()), errno);
         let process = daemon.map(Process::open);
         let mut gone = matches!(process, Some(Err(Errno::ESRCH)));
         let end = process.as_ref().and_then(|process| process.as_ref().ok()).map_or(-1, Process::as_poll_descriptor);
@@ -79,11 +80,6 @@ impl Handshake {
         let sent = self.reporter.as_ref().map_or(Err(Errno::EBADF), |reporter| reporter.send(&Record::Value(value)));
         sent.map_err(|errno| Error::os(Step::Report, Subject::Number(i64::from(value)), errno))
     }
-}
-
-#[inline(never)]
-fn failed(errno: Errno) -> Error {
-    Error::os(Step::Ready, Subject::Nothing, errno)
 }
 
 fn lost(daemon: Option<i32>) -> Error {

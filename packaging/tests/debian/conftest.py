@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import pathlib
 import shlex
-import signal
 import subprocess
 import sys
 import tempfile
-from types import FrameType
 from typing import Iterator
 
 import pytest
+from time_limit import at_most
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = pathlib.Path(os.environ.get("DEBIAN_ROOT", "/nonexistent"))
@@ -84,14 +83,8 @@ def possible() -> None:
 
 @pytest.fixture(autouse=True)
 def limit() -> Iterator[None]:
-    def late(number: int, frame: FrameType | None) -> None:
-        raise AssertionError(f"the test takes more than {LIMIT} s")
-
-    previous = signal.signal(signal.SIGALRM, late)
-    signal.alarm(LIMIT)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, previous)
+    with at_most(LIMIT):
+        yield
 
 
 @pytest.fixture
