@@ -291,14 +291,20 @@ TEST("a message of fail() stays one line, whatever is in it and however long")
     CHECK(strchr(starter.err, '\n') == starter.err + strlen(starter.err) - 1);
 }
 
+/* A function, so that errno is looked at after the call. */
+static void say_status(daemonctx_status status)
+{
+    say("%d %d", status, errno == EINVAL);
+}
+
 PROGRAM(stubborn)
 {
     daemonctx *ctx = configured(argc, argv);
     MUST(daemonctx_set_manual_ready(ctx, 1));
     open_or_leave(ctx);
-    say("%d %d", daemonctx_fail(ctx, 0, "zero"), errno == EINVAL);
-    say("%d %d", daemonctx_fail(ctx, 256, "more"), errno == EINVAL);
-    say("%d %d", daemonctx_fail(ctx, 3, NULL), errno == EINVAL);
+    say_status(daemonctx_fail(ctx, 0, "zero"));
+    say_status(daemonctx_fail(ctx, 256, "more"));
+    say_status(daemonctx_fail(ctx, 3, NULL));
     MUST(daemonctx_fail(ctx, 5, "I stay"));
     sleep_forever();
 }

@@ -47,9 +47,9 @@ impl Left {
     }
 }
 
-/// Where it is, as whoever started it has said: a program under test may have no `/proc`.
+/// Where it is; without `/proc`, as whoever started it has said.
 pub fn this_binary() -> PathBuf {
-    std::env::args_os().next().expect("a name").into()
+    std::env::current_exe().unwrap_or_else(|_| std::env::args_os().next().expect("a name").into())
 }
 
 /// Orphans of the programs under test become this process's children, so it can wait for them.
