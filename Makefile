@@ -173,7 +173,7 @@ include portability/targets.mk
 # --- guards ----------------------------------------------------------------------------------------------------------
 
 ci: check-format check-lints check-header check-docs check check-speed check-clients-original check-pythons check-trust \
-    check-examples check-portable
+    check-examples check-targets
 
 # The tests of the clients are right where they pass on what Debian has.
 check-clients-original: original $(VENV)/.tools
