@@ -177,7 +177,7 @@ include site/targets.mk
 # --- guards ----------------------------------------------------------------------------------------------------------
 
 ci: check-format check-lints check-header check-docs check-package check check-wheel check-speed check-clients-original check-pythons \
-    check-trust check-site check-examples
+    check-trust check-site check-examples check-targets
 
 # The tests of the clients are right where they pass on what Debian has.
 check-clients-original: original $(VENV)/.tools

@@ -104,14 +104,14 @@ TEST("bits without a meaning are no matter")
 static void log_values(void)
 {
     use(flags);
-    daemon_log(LOG_ERR, "%s %d %ld %.1f %c %%", "text", 42, 1L << 40, 2.5, 'x');
+    daemon_log(LOG_ERR, "%s %d %ld %.1f %c %%", "text", 42, 1L << 30, 2.5, 'x');
     use(0);
 }
 
 TEST("arguments, of each kind, on each target")
 {
     own_system();
-    static const char expected[] = "text 42 1099511627776 2.5 x %";
+    static const char expected[] = "text 42 1073741824 2.5 x %";
     flags = DAEMON_LOG_STDERR;
     writes(log_values, "", text("%s\n", expected));
     flags = DAEMON_LOG_STDOUT;

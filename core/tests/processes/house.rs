@@ -16,6 +16,9 @@ pub const PROGRAM: &str = "DAEMONCTX_PROGRAM";
 /// The descriptor on which a program under test reports.
 pub const REPORT: &str = "DAEMONCTX_REPORT";
 
+/// The environment variable that says where it is.
+const BINARY: &str = "DAEMONCTX_BINARY";
+
 /// How long anything may take.
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -47,9 +50,9 @@ impl Left {
     }
 }
 
-/// Where it is, as whoever started it has said: a program under test may have no `/proc`.
+/// Where it is: programs under test are told, as they may have no `/proc`.
 pub fn this_binary() -> PathBuf {
-    std::env::args_os().next().expect("a name").into()
+    std::env::var_os(BINARY).map_or_else(|| std::env::current_exe().expect("this binary"), PathBuf::from)
 }
 
 /// Orphans of the programs under test become this process's children, so it can wait for them.
@@ -141,7 +144,7 @@ impl House {
     /// A program under test: its name in `programs`, and its words.
     pub fn program(&self, name: &str, words: &[&str]) -> Command {
         let mut command = Command::new(this_binary());
-        command.arg(self.pid_file()).args(words).env(PROGRAM, name);
+        command.arg(self.pid_file()).args(words).env(PROGRAM, name).env(BINARY, this_binary());
         command.env(REPORT, self.report_write.as_raw_fd().to_string());
         command.env_remove("NOTIFY_SOCKET").env_remove("LISTEN_PID").stdin(Stdio::null()).stdout(Stdio::null());
         if self.manager.is_some() {
