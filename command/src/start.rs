@@ -69,8 +69,9 @@ fn check(described: &Described) -> Result<(), Failure> {
     }
 }
 
-/// How long a start is tried again whose pid file is held by nobody when it is looked for: a daemon that is just leaving.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a start is tried again whose pid file is held by nobody that can be seen: a daemon that is just leaving. It gives its
+/// descriptors up before its locks, and on a busy machine seconds may pass until it runs again.
+const PATIENCE: Duration = Duration::from_secs(10);
 const STEP: Duration = Duration::from_millis(1);
 
 /// Starts, or finds out why not.

@@ -190,11 +190,12 @@ def do_work(work: int, pid_file: str) -> int:
     return int(status(pid_file) < 0)
 
 
-def set_to_work(work: int, pid_file: str, gate: int = -1) -> int:
+def set_to_work(work: int, pid_file: str, gate: int = -1, stderr: int = 2) -> int:
     child = os.fork()
     if child == 0:
         outcome = 97
         try:
+            os.dup2(stderr, 2)
             if gate >= 0:
                 os.read(gate, 1)
                 os.close(gate)
@@ -210,6 +211,17 @@ def set_to_work(work: int, pid_file: str, gate: int = -1) -> int:
 def outcome_of(child: int) -> int:
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     return HUNG if code == -signal.SIGALRM else 128 - code if code < 0 else code
+
+
+def done(work: int, pid_file: str) -> int:
+    """SIGTERM is an exception here: a start whose daemon was ended by one before it was ready fails with a line that says so."""
+    said = os.memfd_create("said")
+    outcome = outcome_of(set_to_work(work, pid_file, stderr=said))
+    text = os.pread(said, 4096, 0)
+    os.close(said)
+    os.write(2, text) if text else None
+    told_to_end = outcome == FAILED and text.endswith(b"start failed: SystemExit: Terminating on signal 15\n")
+    return 128 + signal.SIGTERM if told_to_end else outcome
 
 
 def settled(seconds: float) -> int:
@@ -283,7 +295,7 @@ def act(pid_file: str, seed: int, operations: int) -> int:
     stale = float(os.environ.get("TRUST_STALE", "40")) / 1000
     for _ in range(operations):
         work = dice.choices([START, STOP, KILL, ASK], [40, 25, 25, 10])[0]
-        outcome = outcome_of(set_to_work(work, pid_file))
+        outcome = done(work, pid_file)
         expected = {STARTED, ALREADY, 128 + signal.SIGKILL, 128 + signal.SIGTERM} if work == START else {0}
         if outcome not in expected and work in (START, STOP) or outcome == HUNG:
             violation(f"work {work} has ended with {outcome}")

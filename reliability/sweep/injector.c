@@ -284,6 +284,16 @@ static void at_end(pid_t pid, int status)
     it->pid = 0;
 }
 
+/* What a start does about signals depends on what it inherits: from nohup(1), say. */
+static void defaults(void)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    for (int signum = 1; signum <= SIGRTMAX; signum++)
+        signal(signum, SIG_DFL);
+}
+
 static pid_t launch(char **command)
 {
     int ready[2];
@@ -294,6 +304,7 @@ static pid_t launch(char **command)
     if (pid == 0) {
         close(ready[1]);
         if (read(ready[0], &byte, 1) == 1) {
+            defaults();
             execv(command[0], command);
             perror(command[0]);
         }

@@ -75,6 +75,26 @@ def needed(program: pathlib.Path) -> set[str]:
     return set(re.findall(r"\(NEEDED\).*\[(.*)\]", run("readelf", "-d", program)))
 
 
+def running(program: pathlib.Path) -> set[int]:
+    """A zombie runs nothing."""
+    found = set()
+    for link in pathlib.Path("/proc").glob("[0-9]*/exe"):
+        try:
+            found |= {int(link.parent.name)} if link.readlink() == program else set()
+        except OSError:
+            pass  # It has ended.
+    return found
+
+
+def ends(pid: int) -> bool:
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    with open(pidfd) as process:
+        return bool(select.select([process], [], [], 10)[0])
+
+
 def is_a_daemons_program(program: pathlib.Path) -> None:
     """It starts, is refused the second time, and ends by a signal."""
     pid_file = program.with_suffix(".pid")
@@ -87,6 +107,7 @@ def is_a_daemons_program(program: pathlib.Path) -> None:
         assert again.returncode != 0 and again.stderr
         signal.pidfd_send_signal(pidfd, signal.SIGTERM)
         assert select.select([pidfd], [], [], 10)[0], f"{program} does not end"
+        assert all(map(ends, running(program))), "somebody stays"
     finally:
         try:
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)

@@ -24,9 +24,11 @@ int main(int argc, char **argv)
     if (daemon_retval_init() < 0 || (daemon = daemon_fork()) < 0)
         return 1;
     if (daemon == 0) {
-        daemon_retval_send(daemon_pid_file_create() < 0 ? errno : 0);
-        for (;;)
+        status = daemon_pid_file_create() < 0 ? errno : 0;
+        daemon_retval_send(status);
+        while (status == 0)
             pause();
+        return 1;
     }
     status = daemon_retval_wait(10);
     if (status != 0)
