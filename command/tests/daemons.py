@@ -21,6 +21,7 @@ import textwrap
 import time
 from typing import Any, Iterator
 
+import inherited  # noqa: F401: it has done its work by being imported
 import pytest
 
 COMMAND = os.environ.get("DAEMONCTX", "daemonctx")

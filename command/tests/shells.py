@@ -115,6 +115,8 @@ class Shell:
             "function fish_right_prompt; end",
         ]))
         self.write("daemonctx.fish", self.script())
+        # Else it would make them now, in the background, of all manual pages.
+        (self.folder / "home/.local/share/fish/generated_completions").mkdir(parents=True, exist_ok=True)
         return ["-i", "-C", f"source {self.folder}/home/rc.fish; source {self.folder}/home/daemonctx.fish"]
 
     def complete(self, line: str) -> list[str]:

@@ -12,8 +12,10 @@ RESPAWN = ["--respawn", "--respawn-delay"]
 
 
 def keeper_of(pid: int) -> int:
-    parent = int(stat(pid)[1])
-    assert str(house_of(pid)) in descriptors(parent).values()
+    held = house_of(pid)
+    # The session leader is between them, and about to end.
+    while held not in descriptors(parent := int(stat(pid)[1])).values():
+        wait_gone(parent)
     return parent
 
 

@@ -61,6 +61,14 @@ pub fn adopt_orphans() {
     unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
 }
 
+/// Below nohup(1), and in a shell's background, signals are ignored.
+pub fn inherit_nothing() {
+    for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT] {
+        // SAFETY: no handler of anybody's is replaced, as nobody has one yet.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
 /// Runs a test with a time limit; when it passes, the whole process ends, saying which test it was.
 pub fn within_limit<T>(name: &'static str, test: impl FnOnce() -> T) -> T {
     let (done, wait) = std::sync::mpsc::channel::<()>();

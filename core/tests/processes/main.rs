@@ -31,6 +31,7 @@ fn main() {
         programs::run(name.to_str().expect("a program's name"));
     }
     house::adopt_orphans();
+    house::inherit_nothing();
     let filter = std::env::args().nth(1).filter(|word| !word.starts_with('-')).unwrap_or_default();
     let groups: [&[Test]; 12] = [
         start::TESTS,
