@@ -162,11 +162,23 @@ static daemonctx *become_daemon(int listener)
     return ctx;
 }
 
+static unsigned short port_number(const char *word)
+{
+    char *rest;
+    errno = 0;
+    unsigned long number = strtoul(word, &rest, 10);
+    if (errno != 0 || rest == word || *rest != '\0' || number == 0 || number > 65535) {
+        fprintf(stderr, "greeter: port: %s: not a number from 1 to 65535\n", word);
+        exit(2);
+    }
+    return (unsigned short)number;
+}
+
 static void read_options(int argc, char **argv)
 {
     for (int option; (option = getopt(argc, argv, "p:c:l:i:u:")) != -1;) {
         switch (option) {
-        case 'p': port = (unsigned short)atoi(optarg); break;
+        case 'p': port = port_number(optarg); break;
         case 'c': config = optarg; break;
         case 'l': logfile = optarg; break;
         case 'i': pidfile = optarg; break;

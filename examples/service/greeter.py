@@ -99,9 +99,15 @@ def serve(context: daemonctx.DaemonContext, server: Greeter, signals: daemonctx.
                     return
 
 
+def port_number(word: str) -> int:
+    if not word.isdecimal() or not 1 <= int(word) <= 65535:
+        raise argparse.ArgumentTypeError(f"{word}: not a number from 1 to 65535")
+    return int(word)
+
+
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="greeter", description="Answers every HTTP request with a greeting.")
-    parser.add_argument("-p", dest="port", type=int, default=80)
+    parser.add_argument("-p", dest="port", type=port_number, default=80)
     parser.add_argument("-c", dest="config", default="/etc/greeter.conf")
     parser.add_argument("-l", dest="log", default="/var/log/greeter.log")
     parser.add_argument("-i", dest="pidfile", default="/run/greeter.pid")

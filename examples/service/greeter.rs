@@ -38,7 +38,7 @@ impl Options {
         while let Some(option) = words.next() {
             let value = words.next().ok_or_else(|| format!("{option}: a value is missing"))?;
             match option.as_str() {
-                "-p" => options.port = value.parse()?,
+                "-p" => options.port = port_number(&value)?,
                 "-c" => options.config = value,
                 "-l" => options.log = value,
                 "-i" => options.pid_file = value,
@@ -48,6 +48,11 @@ impl Options {
         }
         Ok(options)
     }
+}
+
+fn port_number(word: &str) -> Result<u16, Anything> {
+    let number = word.parse().ok().filter(|number| *number != 0);
+    Ok(number.ok_or_else(|| format!("port: {word}: not a number from 1 to 65535"))?)
 }
 
 struct Greeter {

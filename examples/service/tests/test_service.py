@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 
+import pytest
 from conftest import LIMIT, NOBODY, Greeter, get, until
 
 
@@ -46,6 +47,14 @@ def test_a_port_that_is_taken(greeter: Greeter) -> None:
         starter = greeter.start()
     assert starter.returncode == 1
     assert starter.stdout.count("\n") == 1 and "Address already in use" in starter.stdout
+    assert not greeter.pid_file.exists()
+
+
+@pytest.mark.parametrize("word", ["", "0", "65536", "80x", "-1", "99999999999999999999999"])
+def test_no_port(greeter: Greeter, word: str) -> None:
+    starter = greeter.start("-p", word)
+    assert starter.returncode in (1, 2)
+    assert f"{word}: not a number from 1 to 65535" in starter.stdout
     assert not greeter.pid_file.exists()
 
 
