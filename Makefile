@@ -74,7 +74,10 @@ $(VENV)/.tools: Makefile
 
 python: $(VENV)/.tools
 	@echo "== building the Python package into $(VENV)"
-	cd bindings/python && VIRTUAL_ENV=$(abspath $(VENV)) $(abspath $(VENV))/bin/maturin develop --release --quiet
+	@# One at a time in a tree: tests build wheels meanwhile.
+	@mkdir -p target
+	cd bindings/python && VIRTUAL_ENV=$(abspath $(VENV)) \
+		flock ../../target/maturin.lock $(abspath $(VENV))/bin/maturin develop --release --quiet
 
 # --- show ------------------------------------------------------------------------------------------------------------
 

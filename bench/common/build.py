@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 
-from common.places import BENCH, BUILD, LAUNCHERS, OURS, PROGRAMS, ROOT, RUST, TARGET, original
+from common.places import BENCH, LAUNCHERS, OURS, PROGRAMS, ROOT, RUST, TARGET, original
 
 sys.path.insert(0, str(ROOT / "bindings" / "python" / "tests" / "peers"))
 import fetch  # noqa: E402
@@ -62,17 +62,7 @@ def rust() -> dict[str, pathlib.Path]:
 
 @functools.cache
 def wheel() -> pathlib.Path:
-    """The wheel, by the command of a release."""
-    folder = BUILD / "wheel"
-    shutil.rmtree(folder, ignore_errors=True)
-    maturin = pathlib.Path(sys.executable).with_name("maturin")
-    done = subprocess.run(
-        [str(maturin), "build", "--release", "--strip", "--out", str(folder)],
-        cwd=ROOT / "bindings" / "python", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )
-    if done.returncode:
-        raise SystemExit(f"bench: no wheel:\n{done.stdout}")
-    return next(folder.glob("*.whl"))
+    return fetch.wheel()
 
 @functools.cache
 def python(*requirements: str) -> pathlib.Path:

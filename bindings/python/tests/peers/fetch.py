@@ -142,9 +142,12 @@ def _built(name: str, sources: Iterable[pathlib.Path], build) -> pathlib.Path:  
 def _build_daemonctx(destination: pathlib.Path) -> None:
     maturin = venv("maturin", "maturin>=1.8,<2") / "bin/maturin"
     path = os.pathsep.join([os.environ.get("PATH", ""), os.path.expanduser("~/.cargo/bin")])
-    command = [str(maturin), "build", "--release", "--quiet", "--out", str(destination)]
-    # An interpreter would be looked for by its name in PATH; the wheel is for all of them.
-    _run(command + ["--interpreter", sys.executable], cwd=BINDING, env={**os.environ, "PATH": path})
+    command = [str(maturin), "build", "--release", "--strip", "--quiet", "--out", str(destination)]
+    # `make python` may be at it: maturin puts what cargo has made into target/maturin, whoever else does.
+    with open(ROOT / "target" / "maturin.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # An interpreter would be looked for by its name in PATH; the wheel is for all of them.
+        _run(command + ["--interpreter", sys.executable], cwd=BINDING, env={**os.environ, "PATH": path})
 
 
 def _build_pure(folder: pathlib.Path, destination: pathlib.Path) -> None:
