@@ -7,7 +7,8 @@ use crate::described::{Described, command_line};
 use crate::holders;
 use crate::place::Place;
 use crate::priority;
-use crate::stop::{Stop, holders_of, left_behind};
+use crate::process::Process;
+use crate::stop::{Stop, left_behind};
 use daemonctx::{Detach, Error, ErrorKind, PidFile, parts};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -69,10 +70,34 @@ fn check(described: &Described) -> Result<(), Failure> {
     }
 }
 
-/// How long a start is tried again whose pid file is held by nobody that can be seen: a daemon that is just leaving. It gives its
-/// descriptors up before its locks, and on a busy machine seconds may pass until it runs again.
-const PATIENCE: Duration = Duration::from_secs(10);
-const STEP: Duration = Duration::from_millis(1);
+/// How long a start is tried again whose pid file is held, and names a daemon that does not run.
+struct Patience {
+    begun: Instant,
+    /// When others than that daemon were not there yet.
+    alone: Instant,
+}
+
+impl Patience {
+    const STEP: Duration = Duration::from_millis(1);
+    /// For the daemon itself, which just leaves: it gives its descriptors up before its locks, so nobody can be seen, and on a
+    /// busy machine seconds may pass until it runs again.
+    const WITH_DAEMON: Duration = Duration::from_secs(10);
+    /// For what it has left, which may be about to end as well.
+    const WITH_OTHERS: Duration = Duration::from_secs(2);
+
+    fn begin() -> Self {
+        let now = Instant::now();
+        Self { begun: now, alone: now }
+    }
+
+    fn has_with(&mut self, others: &[Process]) -> bool {
+        if others.is_empty() {
+            self.alone = Instant::now();
+            return self.begun.elapsed() < Self::WITH_DAEMON;
+        }
+        self.alone.elapsed() < Self::WITH_OTHERS
+    }
+}
 
 /// Starts, or finds out why not.
 fn begin(
@@ -82,7 +107,7 @@ fn begin(
     result: &str,
     begun: Instant,
 ) -> Result<Answer, Failure> {
-    let patience = Instant::now();
+    let mut patience = Patience::begin();
     loop {
         let error = match launch(arguments, place, &mut described) {
             Ok(pid) => return Ok(started(place, pid, result, begun)),
@@ -91,10 +116,11 @@ fn begin(
         if let Some(answer) = runs_already(place, &error) {
             return Ok(answer);
         }
-        if !is_free(place, &error) || patience.elapsed() > PATIENCE {
-            return Err(refused(place, error));
+        let left = left_by_daemon(place, &error);
+        if !left.as_deref().is_some_and(|left| patience.has_with(left)) {
+            return Err(refused(place, error, left.as_deref()));
         }
-        std::thread::sleep(STEP);
+        std::thread::sleep(Patience::STEP);
     }
 }
 
@@ -149,24 +175,20 @@ fn runs_already(place: &Place, error: &Error) -> Option<Answer> {
     Some(Answer::new(text, json))
 }
 
-/// Whether nobody holds the file any more that was in the way.
-fn is_free(place: &Place, error: &Error) -> bool {
-    let file = error.holder().and(place.pid_file.as_ref());
-    error.kind() == ErrorKind::AlreadyRunning && file.is_some_and(|file| holders_of(file).is_empty())
+/// Who holds the file, where it names a daemon that is gone or leaving: others than that, and no start, which writes its own. None
+/// where the file is not to blame.
+fn left_by_daemon(place: &Place, error: &Error) -> Option<Vec<Process>> {
+    let daemon = error.holder().filter(|_| error.kind() == ErrorKind::AlreadyRunning)?;
+    let mut holders = holders::of(place.pid_file.as_ref()?.path());
+    holders.retain(|holder| holder.pid != daemon);
+    Some(holders)
 }
 
-/// Why it was not started. Where the file names a daemon that is gone, somebody else holds it: no start, which writes its own.
-fn refused(place: &Place, error: Error) -> Failure {
-    let gone = error.holder().and(place.pid_file.as_ref());
-    let Some(file) = gone.filter(|_| error.kind() == ErrorKind::AlreadyRunning) else {
-        return Failure::from(error).of(&place.name);
-    };
-    let holders = holders::of(file.path());
-    let again = holders
-        .iter()
-        .find(|holder| holders::is_keeper(holder))
-        .map(|keeper| format!("it has failed and is about to be started again, by PID {}", keeper.pid));
-    let why = again.unwrap_or_else(|| left_behind(file, &holders_of(file)));
+fn refused(place: &Place, error: Error, left: Option<&[Process]>) -> Failure {
+    let (Some(left), Some(file)) = (left, &place.pid_file) else { return Failure::from(error).of(&place.name) };
+    let keeper = left.iter().find(|holder| holders::is_keeper(holder));
+    let again = keeper.map(|keeper| format!("it has failed and is about to be started again, by PID {}", keeper.pid));
+    let why = again.unwrap_or_else(|| left_behind(file, &left.iter().map(|holder| holder.pid).collect()));
     Failure::new(code::FAILED, format!("start failed: {why}")).of(&place.name)
 }
 
@@ -184,7 +206,10 @@ fn preview(
     match described.daemon.check() {
         Err(error) if error.kind() == ErrorKind::AlreadyRunning && result != "would_run" => {
             if result == "would_start" {
-                return runs_already(place, &error).ok_or_else(|| refused(place, error));
+                return runs_already(place, &error).ok_or_else(|| {
+                    let left = left_by_daemon(place, &error);
+                    refused(place, error, left.as_deref())
+                });
             }
         }
         checked => checked?,

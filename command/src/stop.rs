@@ -5,7 +5,7 @@ use crate::arguments::Arguments;
 use crate::holders;
 use crate::place::Place;
 use crate::schedule::{self, Schedule};
-use crate::tree::{Tree, is_stopped};
+use crate::tree::{GO_ON, Tree};
 use daemonctx::parts::Process;
 use daemonctx::{PidFile, Running, Status};
 use serde_json::{Value, json};
@@ -222,15 +222,12 @@ impl Stopped {
     }
 }
 
-/// Sends a signal; that the daemon has ended is seen by waiting. One that is stopped hears of no other until it goes on.
+/// Sends a signal; that the daemon has ended is seen by waiting.
 fn send(daemon: &Running, signal: i32) -> Result<(), Failure> {
-    for signal in [signal, libc::SIGCONT] {
+    for signal in [signal, GO_ON] {
         match daemon.signal(signal) {
             Err(error) if error.errno() == Some(libc::ESRCH) => {}
             sent => sent?,
-        }
-        if !is_stopped(daemon.pid()) {
-            break;
         }
     }
     Ok(())

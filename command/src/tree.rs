@@ -13,6 +13,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+/// Sent after every signal, as systemd does (systemd.kill(5)): one that is stopped (SIGSTOP, or a terminal) follows none but SIGKILL
+/// until it goes on, and that it is about to be cannot be seen. For any other it is nothing.
+pub(crate) const GO_ON: i32 = libc::SIGCONT;
+
 /// How long a process that keeps others may take to see that they are gone.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Who forks and goes on is found when it is looked again.
@@ -155,9 +159,7 @@ impl Tree {
                 if told.insert(process.pid()) {
                     // One that may not be signalled is still there at the end, and named.
                     let _ = process.signal(step.signal);
-                    if is_stopped(process.pid()) {
-                        let _ = process.signal(libc::SIGCONT);
-                    }
+                    let _ = process.signal(GO_ON);
                 }
             }
             if !wait_for_one(&self.known, deadline) {
@@ -264,11 +266,6 @@ fn keeper_among(holders: &[Process]) -> Option<i32> {
     let named: Vec<_> = holders.iter().filter(|holder| holders::is_keeper(holder)).collect();
     let is_top = |keeper: &&&Process| !named.iter().any(|other| other.pid == keeper.parent);
     named.iter().find(is_top).map(|keeper| keeper.pid)
-}
-
-/// Whether a process is stopped (SIGSTOP, or a terminal): it follows no signal but SIGKILL until it goes on.
-pub(crate) fn is_stopped(pid: i32) -> bool {
-    Process::read(pid).is_some_and(|process| process.state == b'T')
 }
 
 fn own_pid() -> i32 {
