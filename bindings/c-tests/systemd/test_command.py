@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import time
 
 import pytest
 
-from conftest import Units, quoted
-from machine import INSIDE
+from conftest import INTERPRETER, Units, quoted
+from machine import INSIDE, Unit
 
 COMMAND = f"{INSIDE}/daemonctx"
 SLEEP = ["sleep", "1000"]
@@ -57,3 +58,38 @@ def test_run_passes_the_notify_socket_on(units: Units) -> None:
     process = unit.runs()
     unit.is_(StatusText="serves", ActiveState="active")
     unit.stop(process)
+
+
+TALKS = """
+import signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+print("for information", flush=True)
+print("an error", file=sys.stderr, flush=True)
+while signal.sigwait({signal.SIGUSR1}):
+    print("again", flush=True)
+"""
+
+
+def test_syslog_is_the_journal(units: Units) -> None:
+    """Its lines have the daemon's PID and name, whoever has passed them on; and a journal that has begun anew goes on with them."""
+    pid_file = f"/run/{units.name()}.pid"
+    options = ["--pidfile", pid_file, "--notify", "running:0.1", "--syslog", "--syslog-identity", "talker", "--syslog-facility", "local3"]
+    unit = units.service(quoted([COMMAND, "start", *options, "--", INTERPRETER, "-c", TALKS]), Type="forking", PIDFile=pid_file)
+    unit.must("start")
+    # Beside it is the process that passes its lines on.
+    main = int(unit.get("MainPID"))
+    process, _ = sorted(unit.processes(), key=lambda process: process.pid != main)
+    assert process.pid == main
+    is_logged(unit, main, "for information", priority=6)
+    is_logged(unit, main, "an error", priority=3)
+    unit.machine.must("systemctl", "restart", "systemd-journald")
+    process.kill(signal.SIGUSR1)
+    is_logged(unit, main, "again", priority=6)
+    unit.stop(process)
+
+
+def is_logged(unit: Unit, pid: int, text: str, priority: int) -> None:
+    LOCAL3 = 19
+    expected = {"MESSAGE": text, "PRIORITY": str(priority), "SYSLOG_FACILITY": str(LOCAL3), "SYSLOG_IDENTIFIER": "talker",
+                "SYSLOG_PID": str(pid)}
+    unit.machine.journal.wait(lambda entry: expected.items() <= entry.items(), f"{expected}", unit.mark, 1)
