@@ -25,7 +25,7 @@ const EXAMPLES: &[(&str, &str)] = &[
 ];
 
 /// What NAME is.
-const NAMED: &str = "NAME is what start called it: its pid file is /run/NAME.pid for root, $XDG_RUNTIME_DIR/NAME.pid for others. Any other is named by --pidfile.";
+const NAMED: &str = "NAME is what start called it: its pid file is /run/NAME.pid for root, $XDG_RUNTIME_DIR/NAME.pid for others, who mean root's where they have none. Any other is named by --pidfile.";
 
 const MISUSED: (&str, &str) = ("2", "The command line is wrong");
 const NOT_PERMITTED: (&str, &str) = ("4", "Not permitted");

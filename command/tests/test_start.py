@@ -371,6 +371,9 @@ def test_default_pid_file(house: House) -> None:
     if os.geteuid() == 0:
         house.command("start", "-n", name, *SLEEP).is_(0)
         assert os.path.exists(f"/run/{name}.pid")
+        # Others who have none of this name mean root's.
+        house.command("status", name, nobody=True, env=env).is_(0, f"{name} is running")
+        house.command("stop", name, nobody=True, env=env).is_(4, "", "(1 EPERM)")
         house.command("stop", name).is_(0, f"{name}: stopped")
         os.chown(run, NOBODY, NOGROUP)
     nobody = os.geteuid() == 0
