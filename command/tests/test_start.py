@@ -187,7 +187,7 @@ def test_ends_before_it_is_ready(house: House) -> None:
     assert log.read_text() == "taken\n"
     house.start(*words, "exit 0").is_(1, "", "exited")
     house.start(*words, "kill -SEGV $$").is_(128 + signal.SIGSEGV, "", "SIGSEGV")
-    house.start("--notify", "fd", "sh", "-c", "exec 3>&-; sleep 0.1; exit 3").is_(1, "", "closed without a newline")
+    house.start("--notify", "fd", "sh", "-c", "exec 3>&-; exec sleep 1000").is_(1, "", "closed without a newline")
     assert not house.pid_path.exists()
 
 
