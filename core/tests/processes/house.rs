@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -115,6 +115,11 @@ fn has_ended(pid: i32) -> bool {
     unsafe { libc::waitpid(pid, &raw mut status, libc::WNOHANG) == pid }
 }
 
+/// Whether there is no such process any more, whoever had to bury it.
+pub fn is_gone(pid: i32) -> bool {
+    has_ended(pid) || fs::metadata(format!("/proc/{pid}")).is_err()
+}
+
 impl House {
     pub fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -197,6 +202,18 @@ impl House {
             let got = self.report.read(&mut more).expect("a report");
             self.heard.extend_from_slice(&more[..got]);
         }
+    }
+
+    /// Waits until there is something to hear; a starter that fails before has nobody else to say anything.
+    pub fn until_reported(&self, starter: &mut Child) {
+        // SAFETY: pidfd_open takes two numbers; a child is there until it is waited for, and the descriptor is nobody else's.
+        let end = unsafe { OwnedFd::from_raw_fd(libc::syscall(libc::SYS_pidfd_open, starter.id(), 0) as i32) };
+        let mut fds =
+            [self.report.as_raw_fd(), end.as_raw_fd()].map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
+        // SAFETY: two entries.
+        unsafe { libc::poll(fds.as_mut_ptr(), 2, -1) };
+        let failed = fds[0].revents == 0 && !starter.wait().expect("a child").success();
+        assert!(!failed, "{}", fs::read_to_string(self.path("said")).unwrap_or_default());
     }
 
     /// The next line that begins so, without its beginning. Others that come from somebody else meanwhile wait for their turn.

@@ -1,7 +1,7 @@
 //! Programs that are made daemons without knowing of it.
 
 use crate::Test;
-use crate::house::{House, PROGRAM, descriptors, field, signal, stat, until};
+use crate::house::{House, PROGRAM, descriptors, field, is_gone, signal, stat, until};
 use crate::programs::{described, pause_for_ever, pid, report};
 use daemonctx::{Executable, PidFile, Readiness, Respawn, Status};
 use std::collections::BTreeSet;
@@ -72,12 +72,12 @@ fn launching() -> ! {
     executable.respawn(words("respawn=").pop().map(again));
     // What comes between start and wait waits.
     daemonctx::parts::block_only(&[libc::SIGTERM]).expect("a signal");
-    let launched = described().and_then(|mut daemon| daemon.launch(&executable));
-    let launched = launched.and_then(|mut starting| {
-        report(format!("pid {}", starting.pid()));
-        starting.wait_unless_called_off()
+    let mut starting = described().and_then(|mut daemon| daemon.launch(&executable)).unwrap_or_else(|error| {
+        eprintln!("{error}");
+        std::process::exit(1)
     });
-    match launched {
+    report(format!("pid {}", starting.pid()));
+    match starting.wait_unless_called_off() {
         Ok(()) => report("ready"),
         Err(error) => report(format!("{} {:?} {error}", error.exit_status(), error.signal())),
     }
@@ -350,7 +350,7 @@ fn caller_killed(house: &mut House) {
     let daemon: i32 = house.hear_from("pid ").parse().unwrap();
     assert_eq!(house.hear(), "waits");
     starter.kill().and_then(|()| starter.wait()).unwrap();
-    until(|| !house.pid_file().exists() && fs::metadata(format!("/proc/{daemon}")).is_err());
+    until(|| !house.pid_file().exists() && is_gone(daemon));
     house.wait_for_all();
 }
 

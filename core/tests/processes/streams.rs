@@ -16,6 +16,7 @@ pub const TESTS: &[Test] = &[
     ("streams: a log file is emptied where that is asked for", emptied),
     ("streams: links and other files", links_and_others),
     ("streams: what somebody else has put there", others_links),
+    ("streams: the kernel's own links", kernels_links),
     ("streams: somebody else's file where everybody may write", somebody_elses),
     ("streams: what a log file cannot be", refused),
     ("streams: moved away and opened again", moved_away),
@@ -99,7 +100,8 @@ pub fn begin(house: &mut House, words: &[&str], around: impl FnMut() + Send + Sy
     });
     before_exec(&mut command, around);
     let said = fs::File::create(house.path("said")).unwrap();
-    let starter = command.stderr(said).spawn().unwrap();
+    let mut starter = command.stderr(said).spawn().unwrap();
+    house.until_reported(&mut starter);
     Obedient { starter: Some(starter), pid: house.hear_number(), orders: Some(orders) }
 }
 
@@ -274,17 +276,6 @@ fn others_links(house: &mut House) {
     fs::remove_file(&log).unwrap();
     symlink("hop", &log).unwrap();
     house.start("daemon", &[&word("out_log", &log)]).is(1, "(40 ELOOP)");
-    // What the kernel's own links lead to has no name, and is nobody's.
-    fs::remove_file(&log).unwrap();
-    let nameless =
-        fs::OpenOptions::new().create_new(true).read(true).append(true).open(house.path("nameless")).unwrap();
-    fs::remove_file(house.path("nameless")).unwrap();
-    let link = format!("/proc/{}/fd/{}", std::process::id(), nameless.as_raw_fd());
-    symlink(&link, &log).unwrap();
-    let mut to_nameless = daemon(house, &[&word("out_log", &log)]);
-    to_nameless.tell(house, "out through");
-    to_nameless.dismiss();
-    assert_eq!(text(Path::new(&link)), "through\n");
     fs::remove_file(&log).unwrap();
     let name = std::ffi::CString::new(log.to_str().unwrap()).unwrap();
     // SAFETY: the name is NUL-terminated.
@@ -293,6 +284,19 @@ fn others_links(house: &mut House) {
     let reader = fs::OpenOptions::new().read(true).write(true).open(&log).unwrap();
     house.start("daemon", &[&word("out_log", &log)]).is(1, "(1 EPERM)");
     drop(reader);
+}
+
+/// What they lead to has no name, and is nobody's.
+fn kernels_links(house: &mut House) {
+    let (log, path) = (house.path("log"), house.path("nameless"));
+    let nameless = fs::OpenOptions::new().create_new(true).read(true).append(true).open(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    let link = format!("/proc/{}/fd/{}", std::process::id(), nameless.as_raw_fd());
+    symlink(&link, &log).unwrap();
+    let mut to_nameless = daemon(house, &[&word("out_log", &log)]);
+    to_nameless.tell(house, "out through");
+    to_nameless.dismiss();
+    assert_eq!(text(Path::new(&link)), "through\n");
 }
 
 /// As the kernel has it for who would create a file there (`fs.protected_regular`).
