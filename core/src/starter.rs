@@ -316,10 +316,7 @@ struct Until {
 
 impl Until {
     fn poll_timeout(self) -> libc::c_int {
-        match (self.ready.poll_timeout(), self.failed.poll_timeout()) {
-            (-1, time) | (time, -1) => time,
-            (ready, failed) => ready.min(failed),
-        }
+        self.ready.or(self.failed).poll_timeout()
     }
 
     fn look(self) -> Option<Outcome> {

@@ -70,6 +70,11 @@ impl Deadline {
         libc::c_int::try_from(left.div_ceil(1_000_000)).unwrap_or(libc::c_int::MAX)
     }
 
+    /// Whichever comes first.
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self(self.0.into_iter().chain(other.0).min())
+    }
+
     pub(crate) fn passed(self) -> bool {
         self.0.is_some_and(|end| nanoseconds(monotonic()) >= end)
     }
