@@ -115,9 +115,19 @@ fn has_ended(pid: i32) -> bool {
     unsafe { libc::waitpid(pid, &raw mut status, libc::WNOHANG) == pid }
 }
 
-/// Whether there is no such process any more, whoever had to bury it.
-pub fn is_gone(pid: i32) -> bool {
-    has_ended(pid) || fs::metadata(format!("/proc/{pid}")).is_err()
+/// Programs that cannot adopt their daemons (portability/without.c) cannot bury them either: there this process does.
+fn has_to_bury() -> bool {
+    std::env::var_os("WITHOUT").is_some()
+}
+
+/// Whether a process is gone, and was waited for by whoever started it.
+pub fn is_buried(pid: i32) -> bool {
+    has_to_bury() && has_ended(pid) || fs::metadata(format!("/proc/{pid}")).is_err()
+}
+
+/// The children of this process that nobody has ended and waited for.
+pub fn left_behind() -> BTreeSet<i32> {
+    children().into_iter().filter(|&pid| !(has_to_bury() && has_ended(pid))).collect()
 }
 
 impl House {

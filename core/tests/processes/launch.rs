@@ -1,7 +1,7 @@
 //! Programs that are made daemons without knowing of it.
 
 use crate::Test;
-use crate::house::{House, PROGRAM, descriptors, field, is_gone, signal, stat, until};
+use crate::house::{House, PROGRAM, descriptors, field, is_buried, signal, stat, until};
 use crate::programs::{described, pause_for_ever, pid, report};
 use daemonctx::{Executable, PidFile, Readiness, Respawn, Status};
 use std::collections::BTreeSet;
@@ -332,7 +332,7 @@ fn ends_early(house: &mut House) {
 fn not_in_time(house: &mut House) {
     let daemon = launch(house, &["ready=notify", "timeout=200", "arg=x"]);
     assert_eq!(house.hear(), "124 None ready failed: 0.200 s: Connection timed out (110 ETIMEDOUT)");
-    assert!(!house.pid_file().exists() && fs::metadata(format!("/proc/{daemon}")).is_err());
+    assert!(!house.pid_file().exists() && is_buried(daemon));
 }
 
 fn called_off(house: &mut House) {
@@ -342,7 +342,7 @@ fn called_off(house: &mut House) {
     signal(i32::try_from(starter.id()).unwrap(), libc::SIGTERM);
     assert_eq!(house.hear(), "1 Some(15) start failed: signal 15 (SIGTERM): Interrupted system call (4 EINTR)");
     assert!(starter.wait().unwrap().success());
-    assert!(!house.pid_file().exists() && fs::metadata(format!("/proc/{daemon}")).is_err());
+    assert!(!house.pid_file().exists() && is_buried(daemon));
 }
 
 fn caller_killed(house: &mut House) {
@@ -350,7 +350,7 @@ fn caller_killed(house: &mut House) {
     let daemon: i32 = house.hear_from("pid ").parse().unwrap();
     assert_eq!(house.hear(), "waits");
     starter.kill().and_then(|()| starter.wait()).unwrap();
-    until(|| !house.pid_file().exists() && is_gone(daemon));
+    until(|| !house.pid_file().exists() && is_buried(daemon));
     house.wait_for_all();
 }
 
