@@ -20,7 +20,14 @@ pub const REPORT: &str = "DAEMONCTX_REPORT";
 const BINARY: &str = "DAEMONCTX_BINARY";
 
 /// How long anything may take.
-const LIMIT: Duration = Duration::from_secs(60);
+fn limit() -> Duration {
+    Duration::from_secs(60) * slowness()
+}
+
+/// How many times longer than usual everything may take: what `HARNESS_SLOWNESS` says, for a machine that is emulated; else 1.
+pub fn slowness() -> u32 {
+    std::env::var("HARNESS_SLOWNESS").ok().and_then(|times| times.parse().ok()).unwrap_or(1)
+}
 
 pub struct House {
     pub folder: PathBuf,
@@ -65,8 +72,8 @@ pub fn adopt_orphans() {
 pub fn within_limit<T>(name: &'static str, test: impl FnOnce() -> T) -> T {
     let (done, wait) = std::sync::mpsc::channel::<()>();
     let watch = std::thread::spawn(move || {
-        if wait.recv_timeout(LIMIT) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
-            println!("test {name} ... takes longer than {LIMIT:?}");
+        if wait.recv_timeout(limit()) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            println!("test {name} ... takes longer than {:?}", limit());
             children().into_iter().for_each(kill);
             std::process::exit(1);
         }

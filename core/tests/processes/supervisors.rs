@@ -188,7 +188,7 @@ fn receive(socket: &UnixDatagram) -> (String, Vec<OwnedFd>) {
 
 fn manager(address: &SocketAddr) -> UnixDatagram {
     let socket = UnixDatagram::bind_addr(address).expect("an address");
-    socket.set_read_timeout(Some(LONG)).expect("a time");
+    socket.set_read_timeout(Some(LONG * crate::house::slowness())).expect("a time");
     socket
 }
 

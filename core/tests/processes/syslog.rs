@@ -82,7 +82,7 @@ impl Dev {
         fs::create_dir_all(house.path("dev")).unwrap();
         let log = UnixDatagram::bind(house.path("dev/log")).unwrap();
         fs::set_permissions(house.path("dev/log"), std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
-        log.set_read_timeout(Some(LONG)).unwrap();
+        log.set_read_timeout(Some(LONG * crate::house::slowness())).unwrap();
         Self { log: Some(log) }
     }
 
