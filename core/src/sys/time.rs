@@ -51,7 +51,8 @@ pub(crate) fn pause(duration: Duration) {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline(Option<u64>);
 
-fn nanoseconds(time: Duration) -> u64 {
+/// Five centuries at the most.
+pub(crate) fn nanoseconds(time: Duration) -> u64 {
     time.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(time.subsec_nanos()))
 }
 
