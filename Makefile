@@ -117,7 +117,7 @@ check-clients: library $(VENV)/.tools
 	cd bindings/c-tests/clients && LIBDAEMON_DIR=$(abspath $(LIB)) $(abspath $(VENV))/bin/python -m pytest -q
 
 # Services of a real systemd, in a container.
-check-systemd: library command python
+check-systemd: library command python examples
 	@echo "== below a real systemd"
 	cd bindings/c-tests/systemd && LIBDAEMON_DIR=$(abspath $(LIB)) DAEMONCTX=$(abspath $(BIN)/daemonctx) $(abspath $(VENV))/bin/python -m pytest -q
 

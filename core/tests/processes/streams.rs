@@ -192,7 +192,20 @@ fn made_as_asked_for(house: &mut House) {
         let other = house.path("other");
         daemon(house, &[&word("out_log", &other), "log_user=nobody", "log_group=4242"]).dismiss();
         assert_eq!((mode(&other), owners(&other)), (0o640, (65534, 4242)));
+        let third = house.path("third");
+        let mut third_log =
+            begin(house, &[&word("out_log", &third), "log_mode=0660", "log_user=nobody"], without_fowner);
+        third_log.left(0);
+        third_log.dismiss();
+        assert_eq!((mode(&third), owners(&third).0), (0o660, 65534));
     }
+}
+
+/// As a service manager starts what may give files away, and no more.
+fn without_fowner() {
+    const CAP_FOWNER: libc::c_ulong = 3;
+    // SAFETY: PR_CAPBSET_DROP takes a number.
+    unsafe { libc::prctl(libc::PR_CAPBSET_DROP, CAP_FOWNER) };
 }
 
 fn existing_stays(house: &mut House) {
