@@ -14,6 +14,7 @@ pub const TESTS: &[Test] = &[
     ("streams: a log file is made as it was asked for", made_as_asked_for),
     ("streams: a log file that exists stays as it is", existing_stays),
     ("streams: a log file is emptied where that is asked for", emptied),
+    ("streams: a log file of three gigabytes", large),
     ("streams: links and other files", links_and_others),
     ("streams: what somebody else has put there", others_links),
     ("streams: the kernel's own links", kernels_links),
@@ -234,6 +235,17 @@ fn emptied(house: &mut House) {
     assert_eq!(first.tell(house, "reopen"), "reopened");
     assert_eq!(text(&log), "one\ntwo\n", "only a start empties it");
     first.dismiss();
+}
+
+/// More than a number of 32 bits counts, and all of it a hole.
+fn large(house: &mut House) {
+    const SIZE: u64 = 3 << 30;
+    let log = house.path("log");
+    fs::File::create(&log).unwrap().set_len(SIZE).unwrap();
+    let mut daemon = daemon(house, &[&word("out_log", &log)]);
+    daemon.tell(house, "out one");
+    daemon.dismiss();
+    assert_eq!(fs::metadata(&log).unwrap().len(), SIZE + 4);
 }
 
 fn links_and_others(house: &mut House) {
