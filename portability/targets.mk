@@ -1,6 +1,6 @@
 # Other systems: what can be seen of them from here. docs/portability.md says what holds where. Included by the Makefile of the project.
 #
-# check-targets is part of `make ci`; check-without is not yet, as the core's tests of launching and logging are not settled there.
+# check-targets and check-without-rust are part of `make ci`, all of it of `make check-all`.
 
 # What is compiled: the core and the command.
 CHECKED_TARGETS := x86_64-apple-darwin aarch64-apple-darwin x86_64-unknown-freebsd aarch64-unknown-linux-gnu \
@@ -61,7 +61,7 @@ check-without-python: $(WITHOUT) python
 
 .PHONY: check-i686 check-aarch64
 
-# Both suites, run from a build of its own: `call suites,LIBRARIES,FOLDER,COMPILERS...`.
+# Both suites, built and run in a folder of their own: `call check-suites,FOLDER,VARIABLES`.
 define check-suites
 	@set -e; for suite in daemonctx libdaemon; do \
 		$(MAKE) --no-print-directory -C bindings/c-tests check SUITES=$$suite LIBDIR=$(abspath $(1))/lib TESTD=$(TESTD) \
@@ -69,6 +69,7 @@ define check-suites
 	done
 endef
 
+# Where programs look for it: `call put-library,TARGET,FOLDER`.
 define put-library
 	@mkdir -p $(2)/lib
 	@install -m 755 target/$(1)/release/libdaemon.so $(2)/lib/$(REALNAME)
