@@ -12,7 +12,7 @@ EXPECTED := $(abspath $(VENV))/bin/python -B portability/run.py
 
 .PHONY: check-portable check-targets check-without check-without-c check-without-rust check-without-python
 
-check-portable: check-targets check-without
+check-portable: check-targets check-without check-musl
 
 # rustup has their standard libraries, a few seconds each.
 check-targets:
@@ -57,9 +57,15 @@ check-without-python: $(WITHOUT) python
 		--deselect tests/test_main_job.py::test_fork_hooks_run_once_and_threads_are_right \
 		--deselect tests/test_signals.py::test_closing_ends_those_who_wait
 
-# --- other architectures -------------------------------------------------------------------------------------------------
+# --- other C libraries and architectures -------------------------------------------------------------------------------
 
-.PHONY: check-i686 check-aarch64
+.PHONY: check-musl check-i686 check-aarch64
+
+# rustup's musl is linked statically, so it takes nothing else.
+check-musl:
+	@echo "== musl: the core's tests"
+	@rustup -q target add x86_64-unknown-linux-musl 2>/dev/null
+	$(CARGO) test -q -p daemonctx --lib --tests --target x86_64-unknown-linux-musl
 
 # Both suites, built and run in a folder of their own: `call check-suites,FOLDER,VARIABLES`.
 define check-suites

@@ -53,8 +53,18 @@ impl Left {
     /// That it left with this status and these words in its last line.
     pub fn is(&self, code: i32, words: &str) {
         let last = self.said.lines().last().unwrap_or_default();
+        let words = &worded(words);
         assert!(self.code() == code && last.contains(words), "{self:?} is not {code} with {words:?}");
     }
+}
+
+/// An error's text, `…: WORDS (2 ENOENT)`, in the words of this C library: musl has its own.
+pub fn worded(text: &str) -> String {
+    let Some((before, errno)) = text.rsplit_once(" (") else { return text.to_owned() };
+    let Some(number) = errno.split(' ').next().and_then(|number| number.parse().ok()) else { return text.to_owned() };
+    let words = std::io::Error::from_raw_os_error(number).to_string();
+    let words = words.split(" (os error").next().unwrap_or_default();
+    format!("{}{words} ({errno}", &before[..before.rfind(": ").map_or(0, |colon| colon + 2)])
 }
 
 /// Where it is: programs under test are told, as they may have no `/proc`.

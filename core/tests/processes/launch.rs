@@ -1,7 +1,7 @@
 //! Programs that are made daemons without knowing of it.
 
 use crate::Test;
-use crate::house::{House, PROGRAM, descriptors, field, is_buried, signal, stat, until};
+use crate::house::{House, PROGRAM, descriptors, field, is_buried, signal, stat, until, worded};
 use crate::programs::{described, pause_for_ever, pid, report};
 use daemonctx::{Executable, PidFile, Readiness, Respawn, Status};
 use std::fs;
@@ -325,7 +325,7 @@ fn ends_early(house: &mut House) {
 
 fn not_in_time(house: &mut House) {
     let daemon = launch(house, &["ready=notify", "timeout=200", "arg=x"]);
-    assert_eq!(house.hear(), "124 None ready failed: 0.200 s: Connection timed out (110 ETIMEDOUT)");
+    assert_eq!(house.hear(), worded("124 None ready failed: 0.200 s: Connection timed out (110 ETIMEDOUT)"));
     assert!(!house.pid_file().exists() && is_buried(daemon));
 }
 
