@@ -36,6 +36,7 @@ help:
 	@echo "make ci      check, and everything else that guards the contract: formats, lints, header, docs"
 	@echo "make examples  the service of examples/service in each language; make check-examples tries it"
 	@echo "make check-portable  compiled for other systems, and tested without what they lack: docs/portability.md"
+	@echo "make check-i686  tested on 32 bits; make check-aarch64 in an emulated machine: some minutes"
 	@echo "make trust   everything that can go wrong, tried: half an hour; make check-trust is short"
 	@echo "make bench   everything measured beside its peers: ten minutes; make bench-docs has docs/performance.md say it"
 	@echo "make site    the documentation as a site in target/site; make check-site does what its pages say"
@@ -120,7 +121,7 @@ check-clients: library $(VENV)/.tools
 	cd bindings/c-tests/clients && LIBDAEMON_DIR=$(abspath $(LIB)) $(abspath $(VENV))/bin/python -m pytest -q
 
 # Services of a real systemd, in a container.
-check-systemd: library command python
+check-systemd: library command python examples
 	@echo "== below a real systemd"
 	cd bindings/c-tests/systemd && LIBDAEMON_DIR=$(abspath $(LIB)) DAEMONCTX=$(abspath $(BIN)/daemonctx) $(abspath $(VENV))/bin/python -m pytest -q
 
@@ -151,7 +152,7 @@ check-pythons: $(VENV)/.tools
 		-k 'not test_cherrypy and not test_python_daemon_programs'
 
 # What takes too long for every time.
-check-all: ci check-programs check-wheels check-msrv check-deny check-semver check-portable
+check-all: ci check-programs check-wheels check-msrv check-deny check-semver check-portable check-i686 check-aarch64
 
 check-types: python
 	@echo "== Python: stubs against the package, and their use"
@@ -180,7 +181,7 @@ include site/targets.mk
 # --- guards ----------------------------------------------------------------------------------------------------------
 
 ci: check-format check-lints check-header check-docs check-package check check-wheel check-speed check-clients-original check-pythons \
-    check-trust check-site check-examples check-targets
+    check-trust check-site check-examples check-targets check-without-rust
 
 # The tests of the clients are right where they pass on what Debian has.
 check-clients-original: original $(VENV)/.tools

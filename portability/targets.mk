@@ -1,6 +1,6 @@
 # Other systems: what can be seen of them from here. docs/portability.md says what holds where. Included by the Makefile of the project.
 #
-# check-targets is part of `make ci`; check-without is not yet, as the core's tests of launching and logging are not settled there.
+# check-targets and check-without-rust are part of `make ci`, all of it of `make check-all`.
 
 # What is compiled: the core and the command.
 CHECKED_TARGETS := x86_64-apple-darwin aarch64-apple-darwin x86_64-unknown-freebsd aarch64-unknown-linux-gnu \
@@ -12,7 +12,7 @@ EXPECTED := $(abspath $(VENV))/bin/python -B portability/run.py
 
 .PHONY: check-portable check-targets check-without check-without-c check-without-rust check-without-python
 
-check-portable: check-targets check-without
+check-portable: check-targets check-without check-musl
 
 # rustup has their standard libraries, a few seconds each.
 check-targets:
@@ -56,3 +56,65 @@ check-without-python: $(WITHOUT) python
 		$(abspath $(VENV))/bin/python -m pytest -q -rfEp --tb=short --timeout 20 $(addprefix tests/test_,$(WITHOUT_PYTHON)) \
 		--deselect tests/test_main_job.py::test_fork_hooks_run_once_and_threads_are_right \
 		--deselect tests/test_signals.py::test_closing_ends_those_who_wait
+
+# --- other C libraries and architectures -------------------------------------------------------------------------------
+
+.PHONY: check-musl check-i686 check-aarch64
+
+# rustup's musl is linked statically, so it takes nothing else.
+check-musl:
+	@echo "== musl: the core's tests"
+	@rustup -q target add x86_64-unknown-linux-musl 2>/dev/null
+	$(CARGO) test -q -p daemonctx --lib --tests --target x86_64-unknown-linux-musl
+
+# Both suites, built and run in a folder of their own: `call check-suites,FOLDER,VARIABLES`.
+define check-suites
+	@set -e; for suite in daemonctx libdaemon; do \
+		$(MAKE) --no-print-directory -C bindings/c-tests check SUITES=$$suite LIBDIR=$(abspath $(1))/lib TESTD=$(TESTD) \
+			BUILD=$(abspath $(1))/c-tests-$$suite $(2); \
+	done
+endef
+
+# Where programs look for it: `call put-library,TARGET,FOLDER`.
+define put-library
+	@mkdir -p $(2)/lib
+	@install -m 755 target/$(1)/release/libdaemon.so $(2)/lib/$(REALNAME)
+	@ln -sf $(REALNAME) $(2)/lib/$(SONAME)
+	@ln -sf $(SONAME) $(2)/lib/libdaemon.so
+endef
+
+# Natively, on x86_64. The package gcc-multilib would do as well, but takes away compilers for other machines.
+I686 := target/portability/i686
+I686_HEADERS = -idirafter /usr/include/$(shell $(CC) -print-multiarch)
+I686_CARGO = CFLAGS_i686_unknown_linux_gnu='$(I686_HEADERS)' $(CARGO)
+
+check-i686: original
+	@echo "== 32 bits: both suites, and the core's tests"
+	@rustup -q target add i686-unknown-linux-gnu 2>/dev/null
+	@echo 'int main() { throw 0; }' | $(CXX) -m32 -x c++ -o /dev/null - 2>/dev/null || \
+		packaging/need g++-$$($(CXX) -dumpversion)-multilib '$(CXX) -m32'
+	$(I686_CARGO) build --release -p daemonctx-ffi --target i686-unknown-linux-gnu
+	$(call put-library,i686-unknown-linux-gnu,$(I686))
+	@ffi/check-library $(I686)/lib/$(REALNAME)
+	$(call check-suites,$(I686),CC='$(CC) -m32 $(I686_HEADERS)' CXX='$(CXX) -m32 $(I686_HEADERS)')
+	$(I686_CARGO) test -q -p daemonctx --lib --tests --target i686-unknown-linux-gnu
+
+# In a machine that is emulated, with a kernel and tools of Debian's: some minutes, and 600 MB on the disk.
+AARCH64 := target/portability/aarch64
+AARCH64_ROOT := target/portability/aarch64-root
+AARCH64_MACHINE = env HARNESS_SLOWNESS=10 $(abspath portability/machine) $(abspath $(AARCH64_ROOT))
+AARCH64_CARGO = CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+                CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER='$(AARCH64_MACHINE) --' $(CARGO)
+
+check-aarch64: original
+	@echo "== aarch64: both suites, and the core's tests, in a machine that is emulated"
+	@packaging/need qemu-system-arm qemu-system-aarch64
+	@packaging/need g++-aarch64-linux-gnu aarch64-linux-gnu-g++
+	@packaging/need cpio cpio
+	@rustup -q target add aarch64-unknown-linux-gnu 2>/dev/null
+	@portability/machine-root $(AARCH64_ROOT)
+	$(AARCH64_CARGO) build --release -p daemonctx-ffi --target aarch64-unknown-linux-gnu
+	$(call put-library,aarch64-unknown-linux-gnu,$(AARCH64))
+	$(call check-suites,$(AARCH64),CC=aarch64-linux-gnu-gcc CXX=aarch64-linux-gnu-g++ RUN='$(AARCH64_MACHINE) $(abspath $(AARCH64)) \
+		$(abspath include) $(TESTD) --')
+	$(AARCH64_CARGO) test -q -p daemonctx --lib --tests --target aarch64-unknown-linux-gnu

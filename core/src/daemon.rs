@@ -361,7 +361,8 @@ impl Daemon {
     ///
     /// # Safety
     /// * Where other threads are alive, they do not exist in the daemon, and locks they held are never released there: no code
-    ///   that the daemon runs may wait for one. The C library's own are put right by fork(2).
+    ///   that the daemon runs may wait for one. The C library's own are put right by fork(2). Rust's standard library holds one
+    ///   while a thread begins or ends, and takes it in [`std::process::exit`].
     /// * All descriptors above 2 that are not kept are closed in the daemon: no value that owns one may be used or dropped
     ///   there (I/O safety, [`std::os::fd`]).
     pub unsafe fn open(&mut self) -> Result<Context, Error> {

@@ -575,7 +575,7 @@ mod tests {
     }
 
     #[test]
-    #[cfg_attr(miri, ignore = "strerror_r(3) has other texts there")]
+    #[cfg_attr(any(miri, target_env = "musl"), ignore = "strerror_r(3) has other texts there")]
     fn a_timeout() {
         let error = Error::os(Step::Ready, Subject::Time(Duration::from_millis(1500)), Errno::ETIMEDOUT);
         assert_eq!(error.to_string(), "ready failed: 1.500 s: Connection timed out (110 ETIMEDOUT)");

@@ -17,12 +17,13 @@ use crate::start::{Role, beget};
 use crate::starter::Outcome;
 use crate::streams::{self, Stream, Surroundings};
 use crate::sys::process::{self, Ended, Pid};
-use crate::sys::signal::{self, Set};
+use crate::sys::signal::Set;
+use crate::sys::signalfd::Arrivals;
 use crate::sys::time::{self, Deadline};
 use crate::sys::{Sys, fd, file};
 use crate::text::{Text, c_text};
 use crate::{readiness, report};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 /// How a program is started again that has failed: exited with another status than 0, or been killed.
@@ -82,7 +83,7 @@ pub(crate) fn stay(plan: &mut Plan, daemon: Pid) -> ! {
 }
 
 /// Nothing is kept from whoever started it: no directory, no stream, no descriptor but what another start of the program takes.
-fn detach(plan: &Plan) -> Sys<OwnedFd> {
+fn detach(plan: &Plan) -> Sys<Arrivals> {
     process::rename(c_text!("daemonctx-keep"));
     file::change_directory(c_text!("/"))?;
     let mut keep = Keep::default();
@@ -101,7 +102,7 @@ fn detach(plan: &Plan) -> Sys<OwnedFd> {
     for signal in [libc::SIGCHLD, libc::SIGTERM] {
         wanted.add(signal);
     }
-    signal::descriptor(&wanted)
+    Ok(Arrivals::of(wanted))
 }
 
 struct Keeper {
@@ -115,7 +116,7 @@ struct Keeper {
 
 impl Keeper {
     /// Waits for what happens; true when the program is to be started again, false when nothing is left to do.
-    fn watch(&mut self, signals: &OwnedFd) -> bool {
+    fn watch(&mut self, signals: &Arrivals) -> bool {
         loop {
             let failed = self.reap();
             if failed && !self.is_over {
@@ -132,10 +133,10 @@ impl Keeper {
     }
 
     /// Takes the next signal, if one comes in time.
-    fn hear(&mut self, signals: &OwnedFd, deadline: Deadline) {
-        if fd::poll(&mut [fd::readable(signals.as_raw_fd())], deadline.poll_timeout()) == Ok(true) {
-            self.is_over |= signal::next(signals.as_raw_fd()) == Ok(libc::SIGTERM);
-        }
+    fn hear(&mut self, signals: &Arrivals, deadline: Deadline) {
+        let _: Sys<bool> =
+            fd::poll(&mut [fd::readable(signals.as_poll_descriptor())], signals.patience(deadline.poll_timeout()));
+        self.is_over |= signals.take() == Some(libc::SIGTERM);
     }
 
     /// Waits for every child that has ended; true when the program is among them, and has failed.
@@ -151,7 +152,7 @@ impl Keeper {
     }
 
     /// Starts again until that succeeds, has been tried often enough, or the daemon is to end.
-    fn begin_again(&mut self, plan: &mut Plan, signals: &OwnedFd) {
+    fn begin_again(&mut self, plan: &mut Plan, signals: &Arrivals) {
         while self.daemon.is_none() && !self.is_over {
             let respawn = again(plan).map(|again| again.respawn);
             self.is_over = respawn.is_none_or(|respawn| !self.may_begin(respawn, signals));
@@ -162,7 +163,7 @@ impl Keeper {
     }
 
     /// Counts a failure, and lets the delay pass.
-    fn may_begin(&mut self, respawn: Respawn, signals: &OwnedFd) -> bool {
+    fn may_begin(&mut self, respawn: Respawn, signals: &Arrivals) -> bool {
         if time::monotonic().saturating_sub(self.begun) >= respawn.settled {
             self.failures = 0;
         }

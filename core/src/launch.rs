@@ -134,6 +134,8 @@ impl Executable {
 
     /// Whether a process stays that keeps the daemon's together: every process that the program leaves behind is its descendant,
     /// whatever session that is in, and it leaves when there is none. It holds the pid file, too, and removes it then.
+    ///
+    /// Where orphans cannot be adopted (Linux before 3.4, other systems) the start fails: ENOSYS.
     pub fn keep_together(&mut self, keep: bool) -> &mut Self {
         self.keeps = keep;
         self
@@ -154,6 +156,9 @@ impl Executable {
     /// Everything that is needed after the fork. Where there is none, nobody waits for readiness; a service manager that does
     /// is told by the program itself.
     pub(crate) fn prepare(&self, fork: bool, options: &Options) -> Result<Box<Plan>, Error> {
+        if fork && self.is_kept() && process::adopts_orphans().is_err() {
+            return Err(Error::os(Step::Start, Subject::Word("subreaper"), Errno::ENOSYS));
+        }
         let readiness = if fork { self.readiness } else { Readiness::Executed };
         let failed = |errno| Error::os(Step::ReadyDescriptor, readiness.subject(), errno);
         let readiness = readiness::Plan::new(readiness).map_err(failed)?;

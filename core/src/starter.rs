@@ -9,11 +9,12 @@ use crate::signals;
 use crate::sys::Errno;
 use crate::sys::pidfd::{Process, STEP, has_ended};
 use crate::sys::process::{self, Ended, Pid};
-use crate::sys::signal::{self, Signal};
+use crate::sys::signal::Signal;
+use crate::sys::signalfd::Arrivals;
 use crate::sys::time::Deadline;
 use crate::sys::{Sys, fd};
 use crate::text::Text;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::RawFd;
 use std::time::Duration;
 
 /// How long a daemon that is told to end may take.
@@ -118,15 +119,10 @@ impl Watch {
     /// end of the line, when it has become it.
     fn watch<S: Signs>(&mut self, mut signs: Option<&mut S>) -> Outcome {
         let mut until = Until { ready: Deadline::after(None), failed: Deadline::after(self.timeout) };
-        let ends = signals::calls_off();
-        let called_off = signal::descriptor(&ends).ok();
-        if called_off.is_none() {
-            // They end the starter then, and the daemon learns of it when it wants to say that it is ready.
-            signal::unblock_set(&ends);
-        }
+        let called_off = Arrivals::of(signals::calls_off());
         loop {
             let sign = signs.as_ref().map_or(-1, |signs| signs.descriptor());
-            let found = match self.wait_for_news(until, called_off.as_ref(), sign) {
+            let found = match self.wait_for_news(until, &called_off, sign) {
                 News::Report => match (self.hear(), &mut signs) {
                     (Some(outcome), _) => Some(outcome),
                     (None, Some(signs)) if self.has_become_program() => until.judge(signs.executed()),
@@ -163,26 +159,28 @@ impl Watch {
 
     /// The line is at its end, and the daemon is not.
     fn has_become_program(&self) -> bool {
-        let process = self.process.as_ref().map_or(-1, Process::as_poll_descriptor);
-        self.listener.is_none() && self.daemon.is_some() && fd::poll(&mut [fd::readable(process)], 0) == Ok(false)
+        let lives = |daemon| !ends_within(daemon, self.process.as_ref(), Duration::ZERO);
+        self.listener.is_none() && self.daemon.is_some_and(lives)
     }
 
-    fn wait_for_news(&self, until: Until, called_off: Option<&OwnedFd>, sign: RawFd) -> News {
+    fn wait_for_news(&self, until: Until, called_off: &Arrivals, sign: RawFd) -> News {
         let report = self.listener.as_ref().map_or(-1, Listener::as_raw_fd);
         let process = self.process.as_ref().map_or(-1, Process::as_poll_descriptor);
         let blind = process < 0 && (report < 0 || self.daemon.is_some());
-        let off = called_off.map_or(-1, AsRawFd::as_raw_fd);
-        let mut fds = [report, off, process, sign, self.caller].map(fd::readable);
-        if fd::poll(&mut fds, if blind { STEP } else { until.poll_timeout() }) != Ok(true) {
-            return if blind { self.look_at_daemon() } else { News::Nothing };
+        let mut fds = [report, called_off.as_poll_descriptor(), process, sign, self.caller].map(fd::readable);
+        let patience = if blind { STEP } else { called_off.patience(until.poll_timeout()) };
+        if fd::poll(&mut fds, patience) != Ok(true) {
+            return match called_off.take() {
+                Some(signal) => News::CalledOff(signal),
+                None if blind => self.look_at_daemon(),
+                None => News::Nothing,
+            };
         }
         let [report, off, process, sign, caller] = fds.map(|fd| fd.revents != 0);
         match (report, off, process, sign) {
             _ if caller => News::CalledOff(libc::SIGPIPE),
             (true, ..) => News::Report,
-            (_, true, ..) => {
-                called_off.and_then(|fd| signal::next(fd.as_raw_fd()).ok()).map_or(News::Nothing, News::CalledOff)
-            }
+            (_, true, ..) => called_off.take().map_or(News::Nothing, News::CalledOff),
             (_, _, true, _) => News::DaemonEnded,
             (.., true) => News::Sign,
             _ => News::Nothing,
@@ -318,10 +316,7 @@ struct Until {
 
 impl Until {
     fn poll_timeout(self) -> libc::c_int {
-        match (self.ready.poll_timeout(), self.failed.poll_timeout()) {
-            (-1, time) | (time, -1) => time,
-            (ready, failed) => ready.min(failed),
-        }
+        self.ready.or(self.failed).poll_timeout()
     }
 
     fn look(self) -> Option<Outcome> {

@@ -8,10 +8,11 @@ use crate::signals::{self, Quiet};
 use crate::starter::{GRACE, Outcome};
 use crate::sys::pidfd::Process;
 use crate::sys::process::{self, Ended, Pid};
-use crate::sys::signal::{self, Signal};
+use crate::sys::signal::Signal;
+use crate::sys::signalfd::Arrivals;
 use crate::sys::time::Deadline;
 use crate::sys::{Sys, fd};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 /// A daemon that is being started: what [`Daemon::fork`](crate::Daemon::fork) gives back in the program that goes on.
@@ -124,18 +125,16 @@ impl Starting {
 
     /// Waits for the outcome. The helper is passed on what calls the start off, and that is given back if the start has failed.
     fn watch(&mut self) -> Option<Signal> {
-        let signals = signal::descriptor(&signals::calls_off()).ok();
+        let signals = Arrivals::of(signals::calls_off());
         let mut called_off = None;
         while self.outcome.is_none() {
-            let off = signals.as_ref().map_or(-1, AsRawFd::as_raw_fd);
-            let mut fds = [self.listener.as_raw_fd(), off].map(fd::readable);
-            if fd::poll(&mut fds, -1) != Ok(true) {
-                continue;
-            }
+            let mut fds = [self.listener.as_raw_fd(), signals.as_poll_descriptor()].map(fd::readable);
+            let _: Sys<bool> = fd::poll(&mut fds, signals.patience(-1));
             let [heard, off] = fds.map(|fd| fd.revents != 0);
-            if off {
-                called_off = signals.as_ref().and_then(|fd| signal::next(fd.as_raw_fd()).ok()).or(called_off);
-                self.pass_on(called_off);
+            if off || !heard {
+                let signal = signals.take();
+                self.pass_on(signal);
+                called_off = signal.or(called_off);
             }
             if heard {
                 self.hear();

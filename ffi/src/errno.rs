@@ -18,9 +18,10 @@ pub(crate) fn set_errno(errno: c_int) {
 }
 
 /// Runs `work` for a function that promises to leave errno as it is.
-pub(crate) fn keeping_errno(work: impl FnOnce()) {
+pub(crate) fn keeping_errno<T>(work: impl FnOnce() -> T) -> T {
     // SAFETY: as above.
     let errno = unsafe { *place() };
-    work();
+    let result = work();
     set_errno(errno);
+    result
 }

@@ -235,7 +235,7 @@ TEST("with few descriptors to be had: a daemon, or an error in the starter and n
             refused = true;
         }
         CHECK(!exists("pid"));
-        CHECK_TEXT(children_of(getpid()), "");
+        CHECK_TEXT(left_behind(), "");
     }
     CHECK(refused && started);
 }

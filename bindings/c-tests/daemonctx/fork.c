@@ -113,7 +113,7 @@ static void fails(const char *how, const char *word, const char *line)
     both_go();
     program_ends_with(line);
     CHECK(!exists("pid"));
-    CHECK_TEXT(children_of(getpid()), text("%d", (int)program));
+    CHECK_TEXT(left_behind(), text("%d", (int)program));
     kill_off(program);
 }
 

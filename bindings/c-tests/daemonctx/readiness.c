@@ -127,7 +127,7 @@ static void fails(const char *how, int code, const char *line)
     CHECK_INT(starter.signal, 0);
     CHECK_TEXT(starter.out, "");
     CHECK(!exists("pid"));
-    CHECK_TEXT(children_of(getpid()), "");
+    CHECK_TEXT(left_behind(), "");
 }
 
 TEST("exit 3 before ready is the starter's 3")
@@ -228,7 +228,7 @@ TEST("a timeout is 124, and the daemon is gone")
     CHECK_INT(starter.code, 124);
     CHECK_TEXT(starter.err, "me: ready failed: 0.150 s: Connection timed out (110 ETIMEDOUT)\n");
     CHECK(!exists("pid"));
-    CHECK_TEXT(children_of(getpid()), "");
+    CHECK_TEXT(left_behind(), "");
 }
 
 TEST("a daemon that does not end on SIGTERM is killed after five seconds")
@@ -237,7 +237,7 @@ TEST("a daemon that does not end on SIGTERM is killed after five seconds")
     hear_number();
     CHECK_INT(starter.code, 124);
     CHECK(!exists("pid"));
-    CHECK_TEXT(children_of(getpid()), "");
+    CHECK_TEXT(left_behind(), "");
 }
 
 TEST("without a limit the starter waits")
@@ -260,7 +260,7 @@ static void called_off_by(int signum)
     CHECK_INT(end.signal, signum);
     CHECK_HAS(end.err, text("me: start failed: signal %d (", signum));
     CHECK(!exists("pid"));
-    CHECK_TEXT(children_of(getpid()), "");
+    CHECK_TEXT(left_behind(), "");
 }
 
 TEST("SIGINT, SIGTERM and SIGQUIT call the start off, and kill the starter as they would")
@@ -312,7 +312,7 @@ TEST("fail() gives the starter its status and its line")
     CHECK_INT(starter.code, 42);
     CHECK_TEXT(starter.err, "me: start failed: port 80: in use\n");
     CHECK(!exists("pid"));
-    CHECK_TEXT(children_of(getpid()), "");
+    CHECK_TEXT(left_behind(), "");
 }
 
 TEST("a message of fail() stays one line, whatever is in it and however long")
@@ -356,7 +356,7 @@ TEST("fail() refuses a status that is none, and a daemon that stays after it is 
     CHECK_INT(starter.code, 5);
     CHECK_TEXT(starter.err, "me: start failed: I stay\n");
     CHECK(!exists("pid"));
-    CHECK_TEXT(children_of(getpid()), "");
+    CHECK_TEXT(left_behind(), "");
 }
 
 PROGRAM(failing_here)
@@ -397,5 +397,5 @@ TEST("a step that fails after the fork has the line, and nothing stays")
     CHECK_INT(starter.code, 1);
     CHECK(!exists(file));
     CHECK(is_silent());
-    CHECK_TEXT(children_of(getpid()), "");
+    CHECK_TEXT(left_behind(), "");
 }

@@ -5,6 +5,7 @@
 
 #include "handle.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -40,7 +41,10 @@ static void has_only_what_it_needs(pid_t daemon, const char *pid_file)
     CHECK_TEXT(link_of(daemon, "fd/0"), "/dev/null");
     CHECK_TEXT(link_of(daemon, "fd/1"), "/dev/null");
     CHECK_TEXT(link_of(daemon, "fd/2"), "/dev/null");
-    char *others = descriptors_of(daemon) + strlen("0 1 2 ");
+    /* It closes its line to the starter when that has heard of it, which may be a moment after that has left. */
+    char *others;
+    while (strchr(others = descriptors_of(daemon) + strlen("0 1 2 "), ' ') != NULL)
+        sched_yield();
     CHECK_TEXT(link_of(daemon, text("fd/%s", others)), pid_file);
     /* Close-on-exec, or a program that the daemon runs would hold the lock. */
     char *info = content(text("/proc/%d/fdinfo/%s", (int)daemon, others));

@@ -10,6 +10,9 @@ void open_conversation(void);
 const char *report_fifo(void);
 const char *orders_fifo(void);
 
+/* How many times longer than usual everything may take: what HARNESS_SLOWNESS says, for a machine that is emulated; else 1. */
+int slowness(void);
+
 /* This executable, which holds the programs too. */
 const char *own_executable(void);
 

@@ -41,4 +41,8 @@ char *limit_of(pid_t process, const char *name);
 /* The PIDs of a process's children in rising order, separated by spaces. */
 char *children_of(pid_t process);
 
+/* What is left of this process's own, adopted ones included. Programs that cannot adopt their daemons (portability/without.c) cannot
+   bury them either: there this process does first. */
+char *left_behind(void);
+
 #endif

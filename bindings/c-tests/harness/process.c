@@ -23,6 +23,13 @@
 #define PATIENCE 15000
 #endif
 
+int slowness(void)
+{
+    const char *said = getenv("HARNESS_SLOWNESS");
+    int times = said == NULL ? 1 : atoi(said);
+    return times > 0 && times <= 100 ? times : 1;
+}
+
 static const char REPORT[] = "HARNESS_REPORT";
 static const char ORDERS[] = "HARNESS_ORDERS";
 static int report = -1;
@@ -72,7 +79,7 @@ char *hear(void)
             memmove(heard, newline + 1, length);
             return line;
         }
-        if (!readable_within(report, PATIENCE))
+        if (!readable_within(report, PATIENCE * slowness()))
             FAIL("nothing was said");
         ssize_t got = read(report, heard + length, sizeof heard - length);
         NEED(got > 0);
@@ -266,7 +273,7 @@ struct outcome ended(pid_t process)
     int status;
     if (fd < 0)
         FAIL("PID %d: %m", (int)process);
-    if (!readable_within(fd, PATIENCE))
+    if (!readable_within(fd, PATIENCE * slowness()))
         FAIL("PID %d does not end", (int)process);
     close(fd);
     if (waitpid(process, &status, 0) != process)

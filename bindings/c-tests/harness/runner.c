@@ -191,7 +191,7 @@ static int run(const struct test *test)
     pid_t child = fork();
     if (child == 0)
         be_test(test, directory);
-    int status = child < 0 ? FAILED : wait_for(child, test->seconds);
+    int status = child < 0 ? FAILED : wait_for(child, test->seconds * (unsigned)slowness());
     /* What a failed test leaves is no news. */
     if (!clear_away(status == 0) && status == 0)
         status = FAILED;

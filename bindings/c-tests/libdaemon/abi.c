@@ -5,6 +5,7 @@
 
 #include "common.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,12 @@ static char *library(void)
 
 /* --- the library ---------------------------------------------------------------------------------------------------- */
 
+#if UINTPTR_MAX > 0xffffffff
+#define POINTER "8"
+#else
+#define POINTER "4"
+#endif
+
 /* Name and size of each object, name alone of each function; those of the library's own interface left out. */
 static const char EXPORTED[] = "daemon_close_all\n"
                                "daemon_close_allv\n"
@@ -28,16 +35,16 @@ static const char EXPORTED[] = "daemon_close_all\n"
                                "daemon_fork\n"
                                "daemon_ident_from_argv0\n"
                                "daemon_log\n"
-                               "daemon_log_ident 8\n"
+                               "daemon_log_ident " POINTER "\n"
                                "daemon_log_use 4\n"
                                "daemon_logv\n"
                                "daemon_nonblock\n"
                                "daemon_pid_file_create\n"
-                               "daemon_pid_file_ident 8\n"
+                               "daemon_pid_file_ident " POINTER "\n"
                                "daemon_pid_file_is_running\n"
                                "daemon_pid_file_kill\n"
                                "daemon_pid_file_kill_wait\n"
-                               "daemon_pid_file_proc 8\n"
+                               "daemon_pid_file_proc " POINTER "\n"
                                "daemon_pid_file_proc_default\n"
                                "daemon_pid_file_remove\n"
                                "daemon_reset_sigs\n"

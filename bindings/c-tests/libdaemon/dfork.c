@@ -294,7 +294,7 @@ static void fails(surroundings *around, const char *name)
     HEAR_FROM("signals", text("handled|%s", blocked()));
     HEAR_FROM("children", "-1 ECHILD");
     CHECK(strlen(end.err) > 0);
-    CHECK_TEXT(children_of(getpid()), "");
+    CHECK_TEXT(left_behind(), "");
 }
 
 /* The FIFO by which it speaks needs a descriptor as well, so it must be one that a call for itself gets. */
@@ -317,7 +317,7 @@ TEST("without descriptors to be had: -1 and EMFILE in the parent, which is as be
     struct outcome parent = START(NULL, "poor_forker");
     HEAR("-1 EMFILE handled| 0 1 2");
     CHECK(strlen(parent.err) > 0);
-    CHECK_TEXT(children_of(getpid()), "");
+    CHECK_TEXT(left_behind(), "");
 }
 
 static void allow_no_process(void)

@@ -26,6 +26,8 @@ SESSION_LIMIT = 600  # and for all of them
 
 HERE = pathlib.Path(__file__).resolve().parent
 DEBIAN = machines.REPOSITORY / "target" / "debian"
+GREETER = machines.REPOSITORY / "examples" / "service"
+GREETER_IN_RUST = machines.REPOSITORY / "target" / "examples" / "release" / "greeter"
 INTERPRETER = os.path.realpath(sys.executable)
 COMMAND = pathlib.Path(os.environ.get("DAEMONCTX", machines.REPOSITORY / "target" / "release" / "daemonctx"))
 
@@ -69,6 +71,7 @@ def files() -> Iterator[dict[pathlib.Path, str]]:
     assert LIBRARY.exists(), f"no {LIBRARY}: LIBDAEMON_DIR is to be the folder of libdaemon.so.0"
     assert (machines.PYTHON_PACKAGE / machines.NATIVE).exists(), f"no {machines.NATIVE} in {machines.PYTHON_PACKAGE}: make python"
     assert COMMAND.exists(), f"no {COMMAND}: DAEMONCTX is to be the command"
+    assert GREETER_IN_RUST.exists(), f"no {GREETER_IN_RUST}: make examples"
     subprocess.run([packages.FETCH, DEBIAN, "libdaemon-dev"], check=True)
     with tempfile.TemporaryDirectory(prefix="daemonctx-systemd-") as name:
         folder, programs = pathlib.Path(name), HERE / "programs"
@@ -78,12 +81,15 @@ def files() -> Iterator[dict[pathlib.Path, str]]:
         with open(folder / "testd.c", "wb") as source:
             subprocess.run(["gzip", "-dc", testd], stdout=source, check=True)
         compile_program(folder / "testd", folder / "testd.c", flags="-Wall -Werror")
+        compile_program(folder / "greeter-c", GREETER / "greeter.c")
         yield {
             LIBRARY.resolve(): f"{INSIDE}/libdaemon.so.0",
             machines.PYTHON_PACKAGE: f"{INSIDE}/python/daemonctx",
             programs / "service.py": f"{INSIDE}/python/service.py",
             COMMAND: f"{INSIDE}/daemonctx",
-            **{folder / program: f"{INSIDE}/{program}" for program in ("service", "classic", "testd")},
+            GREETER / "greeter.py": f"{INSIDE}/python/greeter.py",
+            GREETER_IN_RUST: f"{INSIDE}/greeter-rust",
+            **{folder / program: f"{INSIDE}/{program}" for program in ("service", "classic", "testd", "greeter-c")},
         }
 
 
@@ -192,7 +198,17 @@ class Units:
         return self.stem if not self.all else f"{self.stem}-{len(self.all)}"
 
     def add(self, name: str, sections: dict[str, dict[str, Any]]) -> Unit:
-        self.all.append(Unit(self.machine, name, sections))
+        text = ""
+        for section, lines in sections.items():
+            text += f"[{section}]\n"
+            for key, value in lines.items():
+                for each in value if isinstance(value, list) else [value]:
+                    text += f"{key}={each}\n"
+        return self.written(name, text)
+
+    def written(self, name: str, text: str) -> Unit:
+        """One that somebody has written."""
+        self.all.append(Unit(self.machine, name, text))
         return self.all[-1]
 
     def service(self, command: str, name: str | None = None, unit: dict[str, Any] = {}, **lines: Any) -> Unit:

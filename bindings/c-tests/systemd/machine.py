@@ -211,17 +211,11 @@ class Machine:
 class Unit:
     """A service, or another unit, and what systemd says about it."""
 
-    def __init__(self, machine: Machine, name: str, sections: dict[str, dict[str, Any]]) -> None:
+    def __init__(self, machine: Machine, name: str, text: str) -> None:
         self.machine, self.name = machine, name
         self.stem = name.rpartition(".")[0]
         self.mark = len(machine.journal.entries)
         self.expected: list[str] = []
-        text = ""
-        for section, lines in sections.items():
-            text += f"[{section}]\n"
-            for key, value in lines.items():
-                for each in value if isinstance(value, list) else [value]:
-                    text += f"{key}={each}\n"
         self.file = machine.path(f"/etc/systemd/system/{name}")
         self.file.write_text(text)
 

@@ -4,7 +4,7 @@ use crate::error::{Cause, Error, Step, Subject};
 use crate::report::{self, Listener, Record, Reporter};
 use crate::sys::Errno;
 use crate::sys::fd;
-use crate::sys::pidfd::Process;
+use crate::sys::pidfd::{self, Process};
 use crate::sys::time::Deadline;
 use std::os::fd::RawFd;
 use std::time::Duration;
@@ -50,7 +50,8 @@ impl Handshake {
         let end = process.as_ref().and_then(|process| process.as_ref().ok()).map_or(-1, Process::as_poll_descriptor);
         loop {
             let mut fds = [listener.as_raw_fd(), end].map(fd::readable);
-            let patience = if gone { 0 } else { deadline.poll_timeout() };
+            let look = if end < 0 && daemon.is_some() { pidfd::next_look() } else { Deadline::after(None) };
+            let patience = if gone { 0 } else { deadline.or(look).poll_timeout() };
             let polled = fd::poll(&mut fds, patience).map_err(failed)?;
             let heard = polled && fds.first().is_some_and(|fd| fd.revents != 0);
             if heard {
@@ -63,9 +64,13 @@ impl Handshake {
             if gone {
                 return Err(lost(daemon));
             }
-            gone = fds.iter().any(|fd| fd.revents != 0);
-            if !gone {
-                return Err(failed(if deadline.passed() { Errno::ETIMEDOUT } else { Errno::EINTR }));
+            let looked = look.passed();
+            gone = polled || looked && daemon.is_some_and(pidfd::has_ended);
+            if !gone && deadline.passed() {
+                return Err(failed(Errno::ETIMEDOUT));
+            }
+            if !gone && !looked {
+                return Err(failed(Errno::EINTR));
             }
         }
     }

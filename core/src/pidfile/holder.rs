@@ -37,7 +37,8 @@ mod linux {
     use crate::line::Line;
     use crate::pidfile::content::number;
     use crate::sys::Errno;
-    use crate::sys::{Sys, file, process, time};
+    use crate::sys::time::{self, nanoseconds};
+    use crate::sys::{Sys, file, process};
     use crate::text::{Text, c_text};
     use std::time::Duration;
 
@@ -95,7 +96,7 @@ mod linux {
     /// PID began later.
     pub(in crate::pidfile) fn began_before(pid: Pid, status: &Status) -> Answer {
         /// Start times are cut to ticks of 10 ms, file times to the kernel's own tick.
-        const SLACK: Duration = Duration::from_millis(20);
+        const SLACK: u64 = 20_000_000;
         let mut room = [0; 1024];
         let Ok(path) = below_proc(pid, b"/stat") else { return Answer::Unknown };
         let stat = match file::read_small(path.as_c_str(), &mut room) {
@@ -107,9 +108,10 @@ mod linux {
         if matches!(state, b'Z' | b'X') {
             return Answer::No;
         }
-        let age = time::since_boot().saturating_sub(began);
-        let began = time::realtime().saturating_sub(age);
-        if began <= status.modified.saturating_add(SLACK) { Answer::Yes } else { Answer::No }
+        // In whole nanoseconds: the sum of two `Duration`s can panic, as far as a compiler for 32 bits sees.
+        let age = nanoseconds(time::since_boot()).saturating_sub(nanoseconds(began));
+        let began = nanoseconds(time::realtime()).saturating_sub(age);
+        if began <= nanoseconds(status.modified).saturating_add(SLACK) { Answer::Yes } else { Answer::No }
     }
 
     /// Whether `pid` belongs to `user`, by real and effective id.

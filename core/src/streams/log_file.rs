@@ -201,11 +201,15 @@ impl Place {
         furnished.map(|()| made)
     }
 
+    /// The mode first: of a file that has been given away only CAP_FOWNER can change it, which a service may well not have.
     fn furnish(&self, made: RawFd) -> Sys<()> {
+        if let Some(mode) = self.mode {
+            file::set_mode(made, mode)?;
+        }
         if self.user.is_some() || self.group.is_some() {
             file::set_owner(made, self.user, self.group)?;
         }
-        self.mode.map_or(Ok(()), |mode| file::set_mode(made, mode))
+        Ok(())
     }
 
     /// One that is made later is to be like this one, where nothing else was asked for.

@@ -8,6 +8,12 @@ use std::ffi::CStr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
+#[cfg(not(all(target_os = "linux", target_env = "gnu", target_pointer_width = "32")))]
+use libc::{fstat, fstatat, open as open_file, stat};
+/// Where a number is of 32 bits these are the calls for files of 2 GB and more, and for file systems that number their files by more.
+#[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "32"))]
+use libc::{fstat64 as fstat, fstatat64 as fstatat, open64 as open_file, stat64 as stat};
+
 pub(crate) const NULL_DEVICE: &CStr = c_text!("/dev/null");
 
 /// What stat(2) tells, as far as anybody here asks.
@@ -41,7 +47,7 @@ pub(crate) enum Kind {
 }
 
 #[allow(clippy::useless_conversion, clippy::unnecessary_cast, reason = "the fields' types differ between systems")]
-fn status(raw: &libc::stat) -> Status {
+fn status(raw: &stat) -> Status {
     let kind = match raw.st_mode & libc::S_IFMT {
         libc::S_IFREG => Kind::Regular,
         libc::S_IFDIR => Kind::Directory,
@@ -63,7 +69,7 @@ fn status(raw: &libc::stat) -> Status {
     }
 }
 
-fn empty_stat() -> libc::stat {
+fn empty_stat() -> stat {
     // SAFETY: `stat` is a C struct of integers, for which all zeroes is a value.
     unsafe { std::mem::zeroed() }
 }
@@ -72,7 +78,7 @@ fn empty_stat() -> libc::stat {
 pub(crate) fn status_of(fd: RawFd) -> Sys<Status> {
     let mut raw = empty_stat();
     // SAFETY: `raw` is a valid place for the result.
-    check(unsafe { libc::fstat(fd, &raw mut raw) })?;
+    check(unsafe { fstat(fd, &raw mut raw) })?;
     Ok(status(&raw))
 }
 
@@ -89,7 +95,7 @@ pub(crate) fn status_behind(path: &CStr) -> Sys<Status> {
 fn status_by(path: &CStr, flags: libc::c_int) -> Sys<Status> {
     let mut raw = empty_stat();
     // SAFETY: `path` is NUL-terminated and `raw` a valid place for the result.
-    check(unsafe { libc::fstatat(libc::AT_FDCWD, path.as_ptr(), &raw mut raw, flags) })?;
+    check(unsafe { fstatat(libc::AT_FDCWD, path.as_ptr(), &raw mut raw, flags) })?;
     Ok(status(&raw))
 }
 
@@ -97,7 +103,7 @@ fn status_by(path: &CStr, flags: libc::c_int) -> Sys<Status> {
 pub(crate) fn open(path: &CStr, flags: libc::c_int, mode: libc::mode_t) -> Sys<OwnedFd> {
     let flags = flags | libc::O_CLOEXEC | libc::O_NOCTTY;
     // SAFETY: `path` is NUL-terminated; the mode is passed as the variadic argument that O_CREAT wants.
-    let fd = uninterrupted(|| own(unsafe { libc::open(path.as_ptr(), flags, libc::c_uint::from(mode)) }))?;
+    let fd = uninterrupted(|| own(unsafe { open_file(path.as_ptr(), flags, libc::c_uint::from(mode)) }))?;
     above_standard(fd)
 }
 

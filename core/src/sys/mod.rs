@@ -16,6 +16,7 @@ pub(crate) mod memory;
 pub(crate) mod pidfd;
 pub(crate) mod process;
 pub(crate) mod signal;
+pub(crate) mod signalfd;
 pub(crate) mod socket;
 pub(crate) mod stdio;
 pub(crate) mod time;

@@ -92,6 +92,11 @@ impl Process {
 /// Milliseconds between two looks, where there is nothing to wait on.
 pub(crate) const STEP: libc::c_int = 10;
 
+/// When to look next.
+pub(crate) fn next_look() -> time::Deadline {
+    time::Deadline::after(Some(Duration::from_millis(STEP as u64)))
+}
+
 /// A zombie can be signalled, but of a child it is known that it is one.
 #[inline(never)]
 pub(crate) fn has_ended(pid: Pid) -> bool {

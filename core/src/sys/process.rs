@@ -271,18 +271,30 @@ pub(crate) fn kill(target: Pid, signal: libc::c_int) -> Sys<()> {
     check(unsafe { libc::kill(target, signal) }).map(drop)
 }
 
-/// Asks the kernel to give orphaned descendants to this process instead of to init, and says how it was before.
+/// Whether the kernel gives orphaned descendants to this process instead of to init.
+#[cfg(target_os = "linux")]
+pub(crate) fn adopts_orphans() -> Sys<bool> {
+    let mut adopts: libc::c_int = 0;
+    // SAFETY: PR_GET_CHILD_SUBREAPER writes one int.
+    check(unsafe { libc::prctl(libc::PR_GET_CHILD_SUBREAPER, &raw mut adopts) })?;
+    Ok(adopts != 0)
+}
+
+/// Asks the kernel to do so, or not to, and says how it was before.
 #[cfg(target_os = "linux")]
 pub(crate) fn adopt_orphans(adopt: bool) -> Sys<bool> {
-    let mut before: libc::c_int = 0;
-    // SAFETY: PR_GET_CHILD_SUBREAPER writes one int.
-    check(unsafe { libc::prctl(libc::PR_GET_CHILD_SUBREAPER, &raw mut before) })?;
+    let before = adopts_orphans()?;
     // SAFETY: PR_SET_CHILD_SUBREAPER takes a number.
     check(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, libc::c_ulong::from(adopt), 0, 0, 0) })?;
-    Ok(before != 0)
+    Ok(before)
 }
 
 /// Elsewhere orphans go to init.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn adopts_orphans() -> Sys<bool> {
+    Err(Errno::ENOSYS)
+}
+
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn adopt_orphans(_adopt: bool) -> Sys<bool> {
     Err(Errno::ENOSYS)

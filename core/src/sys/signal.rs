@@ -1,8 +1,7 @@
-//! Signals: sets, masks, dispositions, and a descriptor to read them from.
+//! Signals: sets, masks, dispositions.
 
 use super::Errno;
 use super::{Sys, check};
-use std::os::fd::OwnedFd;
 
 /// A signal's number.
 pub(crate) type Signal = libc::c_int;
@@ -84,11 +83,6 @@ pub(crate) fn unblock_all() -> Sys<()> {
 pub(crate) fn unblock(signal: Signal) {
     let mut set = Set::empty();
     set.add(signal);
-    unblock_set(&set);
-}
-
-/// The same for several.
-pub(crate) fn unblock_set(set: &Set) {
     // SAFETY: the set is initialised.
     unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set.0, std::ptr::null_mut()) };
 }
@@ -194,35 +188,6 @@ pub(crate) fn raise(signal: Signal) {
     unsafe { libc::raise(signal) };
 }
 
-/// A close-on-exec descriptor that becomes readable when one of `set`, which must be blocked, is pending.
-#[cfg(target_os = "linux")]
-pub(crate) fn descriptor(set: &Set) -> Sys<OwnedFd> {
-    // SAFETY: `set` is initialised; -1 asks for a new descriptor.
-    let fd = super::fd::own(unsafe { libc::signalfd(-1, &raw const set.0, libc::SFD_CLOEXEC) })?;
-    super::fd::above_standard(fd)
-}
-
-/// Other systems have none.
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn descriptor(_set: &Set) -> Sys<OwnedFd> {
-    Err(Errno::ENOSYS)
-}
-
-/// Takes the next signal from such a descriptor.
-#[cfg(target_os = "linux")]
-pub(crate) fn next(descriptor: std::os::fd::RawFd) -> Sys<Signal> {
-    let mut info = [0_u8; size_of::<libc::signalfd_siginfo>()];
-    super::fd::read(descriptor, &mut info)?;
-    let [a, b, c, d, ..] = info;
-    Signal::try_from(u32::from_ne_bytes([a, b, c, d])).map_err(|_| Errno::EINVAL)
-}
-
-/// Other systems have none.
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn next(_descriptor: std::os::fd::RawFd) -> Sys<Signal> {
-    Err(Errno::ENOSYS)
-}
-
 /// Which signals were ignored when this library was loaded; see [`ignored_at_load`].
 ///
 /// Every program that is linked with this one pays for it, so it asks the kernel itself, stands where the loader has just been
@@ -291,27 +256,31 @@ pub(crate) fn write_without_broken_pipe(fd: std::os::fd::RawFd, bytes: &[u8]) ->
 #[cfg(not(target_vendor = "apple"))]
 const TRIES: u32 = 2;
 
-/// Takes one pending signal of `set`, if there is one.
-fn take_pending(set: &Set) {
-    #[cfg(not(target_vendor = "apple"))]
-    {
-        let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        for _ in 0..TRIES {
-            // SAFETY: set and time are valid; no information is asked for.
-            if unsafe { libc::sigtimedwait(&raw const set.0, std::ptr::null_mut(), &raw const now) } >= 0 {
-                return;
-            }
+/// Takes one pending signal of `set`, which must be blocked, if there is one.
+#[cfg(not(target_vendor = "apple"))]
+#[inline(never)]
+pub(super) fn take_pending(set: &Set) -> Option<Signal> {
+    let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    for _ in 0..TRIES {
+        // SAFETY: set and time are valid; no information is asked for.
+        let taken = unsafe { libc::sigtimedwait(&raw const set.0, std::ptr::null_mut(), &raw const now) };
+        if taken > 0 {
+            return Some(taken);
         }
     }
-    #[cfg(target_vendor = "apple")]
-    {
-        let mut pending = Set::empty();
-        // SAFETY: `pending` is a valid place for the result.
-        unsafe { libc::sigpending(&raw mut pending.0) };
-        let mut taken = 0;
-        if pending.contains(libc::SIGPIPE) {
-            // SAFETY: the set is valid and one of it pending, so this does not wait.
-            unsafe { libc::sigwait(&raw const set.0, &raw mut taken) };
-        }
+    None
+}
+
+/// The same without sigtimedwait(2).
+#[cfg(target_vendor = "apple")]
+pub(super) fn take_pending(set: &Set) -> Option<Signal> {
+    let mut pending = Set::empty();
+    // SAFETY: `pending` is a valid place for the result.
+    unsafe { libc::sigpending(&raw mut pending.0) };
+    if !all().any(|signal| set.contains(signal) && pending.contains(signal)) {
+        return None;
     }
+    let mut taken = 0;
+    // SAFETY: the set is valid and one of it pending, so this does not wait.
+    (unsafe { libc::sigwait(&raw const set.0, &raw mut taken) } == 0).then_some(taken)
 }

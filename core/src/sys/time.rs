@@ -51,7 +51,8 @@ pub(crate) fn pause(duration: Duration) {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline(Option<u64>);
 
-fn nanoseconds(time: Duration) -> u64 {
+/// Five centuries at the most.
+pub(crate) fn nanoseconds(time: Duration) -> u64 {
     time.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(time.subsec_nanos()))
 }
 
@@ -68,6 +69,11 @@ impl Deadline {
         let Some(end) = self.0 else { return -1 };
         let left = end.saturating_sub(nanoseconds(monotonic()));
         libc::c_int::try_from(left.div_ceil(1_000_000)).unwrap_or(libc::c_int::MAX)
+    }
+
+    /// Whichever comes first.
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self(self.0.into_iter().chain(other.0).min())
     }
 
     pub(crate) fn passed(self) -> bool {

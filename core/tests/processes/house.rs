@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -20,7 +20,14 @@ pub const REPORT: &str = "DAEMONCTX_REPORT";
 const BINARY: &str = "DAEMONCTX_BINARY";
 
 /// How long anything may take.
-const LIMIT: Duration = Duration::from_secs(60);
+fn limit() -> Duration {
+    Duration::from_secs(60) * slowness()
+}
+
+/// How many times longer than usual everything may take: what `HARNESS_SLOWNESS` says, for a machine that is emulated; else 1.
+pub fn slowness() -> u32 {
+    std::env::var("HARNESS_SLOWNESS").ok().and_then(|times| times.parse().ok()).unwrap_or(1)
+}
 
 pub struct House {
     pub folder: PathBuf,
@@ -46,8 +53,18 @@ impl Left {
     /// That it left with this status and these words in its last line.
     pub fn is(&self, code: i32, words: &str) {
         let last = self.said.lines().last().unwrap_or_default();
+        let words = &worded(words);
         assert!(self.code() == code && last.contains(words), "{self:?} is not {code} with {words:?}");
     }
+}
+
+/// An error's text, `…: WORDS (2 ENOENT)`, in the words of this C library: musl has its own.
+pub fn worded(text: &str) -> String {
+    let Some((before, errno)) = text.rsplit_once(" (") else { return text.to_owned() };
+    let Some(number) = errno.split(' ').next().and_then(|number| number.parse().ok()) else { return text.to_owned() };
+    let words = std::io::Error::from_raw_os_error(number).to_string();
+    let words = words.split(" (os error").next().unwrap_or_default();
+    format!("{}{words} ({errno}", &before[..before.rfind(": ").map_or(0, |colon| colon + 2)])
 }
 
 /// Where it is: programs under test are told, as they may have no `/proc`.
@@ -73,8 +90,8 @@ pub fn inherit_nothing() {
 pub fn within_limit<T>(name: &'static str, test: impl FnOnce() -> T) -> T {
     let (done, wait) = std::sync::mpsc::channel::<()>();
     let watch = std::thread::spawn(move || {
-        if wait.recv_timeout(LIMIT) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
-            println!("test {name} ... takes longer than {LIMIT:?}");
+        if wait.recv_timeout(limit()) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            println!("test {name} ... takes longer than {:?}", limit());
             children().into_iter().for_each(kill);
             std::process::exit(1);
         }
@@ -121,6 +138,21 @@ fn has_ended(pid: i32) -> bool {
     let mut status = 0;
     // SAFETY: `status` is a valid place for the result.
     unsafe { libc::waitpid(pid, &raw mut status, libc::WNOHANG) == pid }
+}
+
+/// Programs that cannot adopt their daemons (portability/without.c) cannot bury them either: there this process does.
+fn has_to_bury() -> bool {
+    std::env::var_os("WITHOUT").is_some()
+}
+
+/// Whether a process is gone, and was waited for by whoever started it.
+pub fn is_buried(pid: i32) -> bool {
+    has_to_bury() && has_ended(pid) || fs::metadata(format!("/proc/{pid}")).is_err()
+}
+
+/// The children of this process that nobody has ended and waited for.
+pub fn left_behind() -> BTreeSet<i32> {
+    children().into_iter().filter(|&pid| !(has_to_bury() && has_ended(pid))).collect()
 }
 
 impl House {
@@ -205,6 +237,18 @@ impl House {
             let got = self.report.read(&mut more).expect("a report");
             self.heard.extend_from_slice(&more[..got]);
         }
+    }
+
+    /// Waits until there is something to hear; a starter that fails before has nobody else to say anything.
+    pub fn until_reported(&self, starter: &mut Child) {
+        // SAFETY: pidfd_open takes two numbers; a child is there until it is waited for, and the descriptor is nobody else's.
+        let end = unsafe { OwnedFd::from_raw_fd(libc::syscall(libc::SYS_pidfd_open, starter.id(), 0) as i32) };
+        let mut fds =
+            [self.report.as_raw_fd(), end.as_raw_fd()].map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
+        // SAFETY: two entries.
+        unsafe { libc::poll(fds.as_mut_ptr(), 2, -1) };
+        let failed = fds[0].revents == 0 && !starter.wait().expect("a child").success();
+        assert!(!failed, "{}", fs::read_to_string(self.path("said")).unwrap_or_default());
     }
 
     /// The next line that begins so, without its beginning. Others that come from somebody else meanwhile wait for their turn.

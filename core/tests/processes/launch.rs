@@ -1,10 +1,9 @@
 //! Programs that are made daemons without knowing of it.
 
 use crate::Test;
-use crate::house::{House, PROGRAM, descriptors, field, signal, stat, until};
+use crate::house::{House, PROGRAM, descriptors, field, is_buried, signal, stat, until, worded};
 use crate::programs::{described, pause_for_ever, pid, report};
 use daemonctx::{Executable, PidFile, Readiness, Respawn, Status};
-use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::os::fd::FromRawFd;
@@ -30,11 +29,6 @@ pub const TESTS: &[Test] = &[
     ("launch: called off", called_off),
     ("launch: the one who wants to know is killed", caller_killed),
     ("launch: in this very process", in_place),
-    ("launch: a process that keeps the tree together", keeper),
-    ("launch: started again when it fails", respawned),
-    ("launch: started again no more", respawned_no_more),
-    ("launch: the one that starts again is told to stop", keeper_told_to_stop),
-    ("launch: the one that starts again is told to stop while it starts", keeper_told_in_a_start),
 ];
 
 pub fn run(name: &str) -> ! {
@@ -72,12 +66,12 @@ fn launching() -> ! {
     executable.respawn(words("respawn=").pop().map(again));
     // What comes between start and wait waits.
     daemonctx::parts::block_only(&[libc::SIGTERM]).expect("a signal");
-    let launched = described().and_then(|mut daemon| daemon.launch(&executable));
-    let launched = launched.and_then(|mut starting| {
-        report(format!("pid {}", starting.pid()));
-        starting.wait_unless_called_off()
+    let mut starting = described().and_then(|mut daemon| daemon.launch(&executable)).unwrap_or_else(|error| {
+        eprintln!("{error}");
+        std::process::exit(1)
     });
-    match launched {
+    report(format!("pid {}", starting.pid()));
+    match starting.wait_unless_called_off() {
         Ok(()) => report("ready"),
         Err(error) => report(format!("{} {:?} {error}", error.exit_status(), error.signal())),
     }
@@ -128,14 +122,14 @@ fn child(word: &str) {
 }
 
 /// Starts; gives the PID that the starter has told.
-fn launch(house: &mut House, words: &[&str]) -> i32 {
+pub fn launch(house: &mut House, words: &[&str]) -> i32 {
     let words: Vec<_> = words.iter().copied().chain([]).collect();
     house.start("launching", &words).is(0, "");
     house.hear_from("pid ").parse().unwrap()
 }
 
 /// The same, until it is ready.
-fn launch_ready(house: &mut House, words: &[&str]) -> i32 {
+pub fn launch_ready(house: &mut House, words: &[&str]) -> i32 {
     let daemon = launch(house, words);
     house.hear_from("ready");
     daemon
@@ -157,7 +151,7 @@ fn a_program(house: &mut House) {
 }
 
 /// What a process has open, by number.
-fn paths(pid: i32) -> Vec<String> {
+pub fn paths(pid: i32) -> Vec<String> {
     descriptors(pid).into_iter().map(|(_, path)| path).collect()
 }
 
@@ -207,7 +201,7 @@ fn the_lock(house: &mut House) {
 }
 
 /// The daemon's working directory is the test's folder.
-fn at(house: &House) -> String {
+pub fn at(house: &House) -> String {
     format!("directory={}", house.folder.display())
 }
 
@@ -331,8 +325,8 @@ fn ends_early(house: &mut House) {
 
 fn not_in_time(house: &mut House) {
     let daemon = launch(house, &["ready=notify", "timeout=200", "arg=x"]);
-    assert_eq!(house.hear(), "124 None ready failed: 0.200 s: Connection timed out (110 ETIMEDOUT)");
-    assert!(!house.pid_file().exists() && fs::metadata(format!("/proc/{daemon}")).is_err());
+    assert_eq!(house.hear(), worded("124 None ready failed: 0.200 s: Connection timed out (110 ETIMEDOUT)"));
+    assert!(!house.pid_file().exists() && is_buried(daemon));
 }
 
 fn called_off(house: &mut House) {
@@ -342,7 +336,7 @@ fn called_off(house: &mut House) {
     signal(i32::try_from(starter.id()).unwrap(), libc::SIGTERM);
     assert_eq!(house.hear(), "1 Some(15) start failed: signal 15 (SIGTERM): Interrupted system call (4 EINTR)");
     assert!(starter.wait().unwrap().success());
-    assert!(!house.pid_file().exists() && fs::metadata(format!("/proc/{daemon}")).is_err());
+    assert!(!house.pid_file().exists() && is_buried(daemon));
 }
 
 fn caller_killed(house: &mut House) {
@@ -350,7 +344,7 @@ fn caller_killed(house: &mut House) {
     let daemon: i32 = house.hear_from("pid ").parse().unwrap();
     assert_eq!(house.hear(), "waits");
     starter.kill().and_then(|()| starter.wait()).unwrap();
-    until(|| !house.pid_file().exists() && fs::metadata(format!("/proc/{daemon}")).is_err());
+    until(|| !house.pid_file().exists() && is_buried(daemon));
     house.wait_for_all();
 }
 
@@ -363,112 +357,4 @@ fn in_place(house: &mut House) {
     assert_eq!(house.hear(), house.pid().to_string());
     assert_eq!(house.hear(), "NOTIFY_SOCKET None");
     assert_eq!(PidFile::new(house.pid_file()).unwrap().status().unwrap(), Status::Stale);
-}
-
-/// The process that stays, which is the daemon's parent.
-fn keeper_of(daemon: i32) -> i32 {
-    field(daemon, "PPid").parse().unwrap()
-}
-
-fn keeper(house: &mut House) {
-    let script =
-        "arg=trap : USR1; setsid sh -c 'echo $$ > orphan; kill -USR1 $0; exec sleep 1000' $$ & wait; exec sleep 1000";
-    let daemon =
-        launch_ready(house, &["together", "path=/bin/sh", "arg=sh", "arg=-c", script, &at(house), "ready=running:200"]);
-    let keeper = keeper_of(daemon);
-    let orphan: i32 = fs::read_to_string(house.path("orphan")).unwrap().trim().parse().unwrap();
-    assert_eq!(stat(keeper)[3], keeper.to_string(), "a session of its own");
-    let null = || "/dev/null".to_owned();
-    let pid_file = house.pid_file().to_str().unwrap().to_owned();
-    let expected = BTreeSet::from([null(), "anon_inode:[signalfd]".to_owned(), pid_file]);
-    until(|| BTreeSet::from_iter(paths(keeper)) == expected);
-    assert_eq!(fs::read_to_string(format!("/proc/{keeper}/comm")).unwrap(), "daemonctx-keep\n");
-    assert_eq!(fs::read_link(format!("/proc/{keeper}/cwd")).unwrap(), std::path::Path::new("/"));
-    signal(keeper, libc::SIGTERM);
-    crate::house::signal_any(daemon, libc::SIGTERM);
-    until(|| field(orphan, "PPid") == keeper.to_string());
-    assert!(house.pid_file().exists(), "as long as there is a process");
-    crate::house::signal_any(orphan, libc::SIGTERM);
-    assert_eq!(crate::house::wait(keeper), 0);
-    assert!(!house.pid_file().exists());
-}
-
-/// Fails as often as its argument says, counting its lives; then goes on.
-const FAILING: &str = "arg=echo >> lives; echo lives >&2; test $(wc -l < lives) -gt $0 || { sleep 0.1; exit 1; }; echo >> lives; exec sleep 1000";
-
-fn respawned(house: &mut House) {
-    let log = format!("stderr={}", house.path("log").display());
-    let words = ["respawn=10", "path=/bin/sh", "arg=sh", "arg=-c", FAILING, "arg=2", &at(house), &log];
-    let first = launch_ready(house, &words);
-    let keeper = keeper_of(first);
-    let daemon = loop {
-        match fs::read_to_string(house.path("lives")).unwrap_or_default().len() {
-            4 => break house.pid(),
-            _ => std::thread::yield_now(),
-        }
-    };
-    assert_ne!(daemon, first);
-    assert_eq!(PidFile::of_either_kind(house.pid_file()).unwrap().status().unwrap(), Status::Running(daemon));
-    assert_eq!(fs::read_to_string(house.path("log")).unwrap(), "lives\n".repeat(3), "each life has the same streams");
-    // Ended in good order it is not started again.
-    signal(keeper, libc::SIGTERM);
-    crate::house::signal_any(daemon, libc::SIGTERM);
-    assert_eq!(crate::house::wait(keeper), 0);
-    assert!(!house.pid_file().exists());
-}
-
-fn respawned_no_more(house: &mut House) {
-    let daemon = launch(
-        house,
-        &["respawn=10", "path=/bin/sh", "arg=sh", "arg=-c", FAILING, "arg=9", &at(house), "ready=running:20000"],
-    );
-    let line = house.hear();
-    assert!(
-        line.contains(&format!("PID {daemon}: exited with status 1 before it was ready")),
-        "the first must succeed: {line}"
-    );
-    fs::remove_file(house.path("lives")).unwrap();
-    let script = "arg=echo >> lives; sleep 0.1; exit 1";
-    launch_ready(house, &["respawn=10", "path=/bin/sh", "arg=sh", "arg=-c", script, &at(house)]);
-    // The process that stays leaves when the limit of two is reached.
-    house.wait_for_all();
-    assert_eq!(fs::read_to_string(house.path("lives")).unwrap().len(), 3);
-    assert!(!house.pid_file().exists());
-}
-
-fn keeper_told_to_stop(house: &mut House) {
-    let script = "arg=echo >> lives; exec sleep 1000";
-    let daemon = launch_ready(house, &["respawn=60000", "path=/bin/sh", "arg=sh", "arg=-c", script, &at(house)]);
-    let keeper = keeper_of(daemon);
-    until(|| fs::read(house.path("lives")).is_ok_and(|lives| !lives.is_empty()));
-    crate::house::signal_any(daemon, libc::SIGKILL);
-    until(|| fs::metadata(format!("/proc/{daemon}")).is_err());
-    // It waits for its minute.
-    signal(keeper, libc::SIGTERM);
-    assert_eq!(crate::house::wait(keeper), 0);
-    assert_eq!(fs::read_to_string(house.path("lives")).unwrap_or_default().len(), 1);
-    assert!(!house.pid_file().exists());
-}
-
-fn keeper_told_in_a_start(house: &mut House) {
-    let mut told = 0;
-    while told < 40 {
-        // It does little else than start: the signal mostly comes while it does.
-        launch(
-            house,
-            &["respawn=0", "for_ever", "ready=running:1", "path=/bin/sh", "arg=sh", "arg=-c", "arg=sleep 0.01; exit 1"],
-        );
-        if house.hear() != "ready" {
-            // On a busy machine it has ended before it was seen to run.
-            house.wait_for_all();
-            continue;
-        }
-        let keepers = house.children();
-        let keeper = keepers.into_iter().find(|pid| stat(*pid)[3] == pid.to_string()).unwrap();
-        signal(keeper, libc::SIGTERM);
-        assert_eq!(crate::house::wait(keeper), 0);
-        house.wait_for_all();
-        assert!(!house.pid_file().exists());
-        told += 1;
-    }
 }

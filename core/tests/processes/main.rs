@@ -8,6 +8,7 @@ mod allocation;
 mod bad_input;
 mod guard;
 mod house;
+mod keeper;
 mod launch;
 mod parts;
 mod pid_file;
@@ -33,7 +34,7 @@ fn main() {
     house::adopt_orphans();
     house::inherit_nothing();
     let filter = std::env::args().nth(1).filter(|word| !word.starts_with('-')).unwrap_or_default();
-    let groups: [&[Test]; 12] = [
+    let groups: [&[Test]; 13] = [
         start::TESTS,
         truth::TESTS,
         surroundings::TESTS,
@@ -43,6 +44,7 @@ fn main() {
         parts::TESTS,
         supervisors::TESTS,
         launch::TESTS,
+        keeper::TESTS,
         streams::TESTS,
         syslog::TESTS,
         allocation::TESTS,

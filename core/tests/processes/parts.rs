@@ -3,7 +3,7 @@
 //! What they do for libdaemon's interface is tested in C; here is what C cannot see.
 
 use crate::Test;
-use crate::house::{House, field, wait};
+use crate::house::{House, field, wait, worded};
 use crate::programs::{descriptor, pause_for_ever, pid, report};
 use daemonctx::parts::{self, Forked, Handshake, Program, SignalStream, signal_queue};
 use daemonctx::{ErrorKind, PidFile, Status, Step};
@@ -254,7 +254,9 @@ fn streams_of_signals(house: &mut House) {
     assert_eq!(house.hear(), format!("Ok(None) Ok(Some({two})) true"));
     assert_eq!(
         house.hear(),
-        format!("signals failed: signal {two} (SIGUSR2) (another stream has it): Device or resource busy (16 EBUSY)")
+        worded(&format!(
+            "signals failed: signal {two} (SIGUSR2) (another stream has it): Device or resource busy (16 EBUSY)"
+        ))
     );
     assert_eq!(house.hear(), "signals failed: signal 9 (SIGKILL): Invalid argument (22 EINVAL)");
     assert_eq!(house.hear(), "false");
@@ -338,7 +340,7 @@ fn cannot_run(house: &mut House) {
     house.start("cannot", &[]).is(0, "");
     assert_eq!(house.hear(), "execve failed: /nonexistent/program: No such file or directory (2 ENOENT)");
     assert_eq!(house.hear(), "chdir failed: /nonexistent: No such file or directory (2 ENOENT)");
-    assert_eq!(house.hear(), "wait failed: /bin/true: No child processes (10 ECHILD)");
+    assert_eq!(house.hear(), worded("wait failed: /bin/true: No child processes (10 ECHILD)"));
 }
 
 // --- pid files ------------------------------------------------------------------------------------------------------

@@ -104,15 +104,21 @@ pub fn pid() -> i32 {
     i32::try_from(std::process::id()).expect("a PID")
 }
 
-/// Other threads that allocate and free without pause.
+/// Other threads that allocate and free without pause. All have begun: a thread that begins holds a lock of the standard library's,
+/// which would stay held in the daemon, and exit() takes it there.
 fn allocate_beside() {
-    for size in [16_usize, 100, 3000, 70_000] {
+    const SIZES: [usize; 4] = [16, 100, 3000, 70_000];
+    let begun = std::sync::Arc::new(std::sync::Barrier::new(SIZES.len() + 1));
+    for size in SIZES {
+        let begun = begun.clone();
         std::thread::spawn(move || {
+            begun.wait();
             loop {
                 std::hint::black_box(vec![1_u8; size]);
             }
         });
     }
+    begun.wait();
 }
 
 pub fn run(name: &str) -> ! {

@@ -14,8 +14,10 @@ pub const TESTS: &[Test] = &[
     ("streams: a log file is made as it was asked for", made_as_asked_for),
     ("streams: a log file that exists stays as it is", existing_stays),
     ("streams: a log file is emptied where that is asked for", emptied),
+    ("streams: a log file of three gigabytes", large),
     ("streams: links and other files", links_and_others),
     ("streams: what somebody else has put there", others_links),
+    ("streams: the kernel's own links", kernels_links),
     ("streams: somebody else's file where everybody may write", somebody_elses),
     ("streams: what a log file cannot be", refused),
     ("streams: moved away and opened again", moved_away),
@@ -99,7 +101,8 @@ pub fn begin(house: &mut House, words: &[&str], around: impl FnMut() + Send + Sy
     });
     before_exec(&mut command, around);
     let said = fs::File::create(house.path("said")).unwrap();
-    let starter = command.stderr(said).spawn().unwrap();
+    let mut starter = command.stderr(said).spawn().unwrap();
+    house.until_reported(&mut starter);
     Obedient { starter: Some(starter), pid: house.hear_number(), orders: Some(orders) }
 }
 
@@ -190,7 +193,20 @@ fn made_as_asked_for(house: &mut House) {
         let other = house.path("other");
         daemon(house, &[&word("out_log", &other), "log_user=nobody", "log_group=4242"]).dismiss();
         assert_eq!((mode(&other), owners(&other)), (0o640, (65534, 4242)));
+        let third = house.path("third");
+        let mut third_log =
+            begin(house, &[&word("out_log", &third), "log_mode=0660", "log_user=nobody"], without_fowner);
+        third_log.left(0);
+        third_log.dismiss();
+        assert_eq!((mode(&third), owners(&third).0), (0o660, 65534));
     }
+}
+
+/// As a service manager starts what may give files away, and no more.
+fn without_fowner() {
+    const CAP_FOWNER: libc::c_ulong = 3;
+    // SAFETY: PR_CAPBSET_DROP takes a number.
+    unsafe { libc::prctl(libc::PR_CAPBSET_DROP, CAP_FOWNER) };
 }
 
 fn existing_stays(house: &mut House) {
@@ -219,6 +235,17 @@ fn emptied(house: &mut House) {
     assert_eq!(first.tell(house, "reopen"), "reopened");
     assert_eq!(text(&log), "one\ntwo\n", "only a start empties it");
     first.dismiss();
+}
+
+/// More than a number of 32 bits counts, and all of it a hole.
+fn large(house: &mut House) {
+    const SIZE: u64 = 3 << 30;
+    let log = house.path("log");
+    fs::File::create(&log).unwrap().set_len(SIZE).unwrap();
+    let mut daemon = daemon(house, &[&word("out_log", &log)]);
+    daemon.tell(house, "out one");
+    daemon.dismiss();
+    assert_eq!(fs::metadata(&log).unwrap().len(), SIZE + 4);
 }
 
 fn links_and_others(house: &mut House) {
@@ -274,17 +301,6 @@ fn others_links(house: &mut House) {
     fs::remove_file(&log).unwrap();
     symlink("hop", &log).unwrap();
     house.start("daemon", &[&word("out_log", &log)]).is(1, "(40 ELOOP)");
-    // What the kernel's own links lead to has no name, and is nobody's.
-    fs::remove_file(&log).unwrap();
-    let nameless =
-        fs::OpenOptions::new().create_new(true).read(true).append(true).open(house.path("nameless")).unwrap();
-    fs::remove_file(house.path("nameless")).unwrap();
-    let link = format!("/proc/{}/fd/{}", std::process::id(), nameless.as_raw_fd());
-    symlink(&link, &log).unwrap();
-    let mut to_nameless = daemon(house, &[&word("out_log", &log)]);
-    to_nameless.tell(house, "out through");
-    to_nameless.dismiss();
-    assert_eq!(text(Path::new(&link)), "through\n");
     fs::remove_file(&log).unwrap();
     let name = std::ffi::CString::new(log.to_str().unwrap()).unwrap();
     // SAFETY: the name is NUL-terminated.
@@ -293,6 +309,19 @@ fn others_links(house: &mut House) {
     let reader = fs::OpenOptions::new().read(true).write(true).open(&log).unwrap();
     house.start("daemon", &[&word("out_log", &log)]).is(1, "(1 EPERM)");
     drop(reader);
+}
+
+/// What they lead to has no name, and is nobody's.
+fn kernels_links(house: &mut House) {
+    let (log, path) = (house.path("log"), house.path("nameless"));
+    let nameless = fs::OpenOptions::new().create_new(true).read(true).append(true).open(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    let link = format!("/proc/{}/fd/{}", std::process::id(), nameless.as_raw_fd());
+    symlink(&link, &log).unwrap();
+    let mut to_nameless = daemon(house, &[&word("out_log", &log)]);
+    to_nameless.tell(house, "out through");
+    to_nameless.dismiss();
+    assert_eq!(text(Path::new(&link)), "through\n");
 }
 
 /// As the kernel has it for who would create a file there (`fs.protected_regular`).

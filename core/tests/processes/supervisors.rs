@@ -1,7 +1,7 @@
 //! What service managers are told, and what they pass on.
 
 use crate::Test;
-use crate::house::{House, before_exec};
+use crate::house::{House, before_exec, worded};
 use crate::programs::{described, pause_for_ever, pid, report};
 use std::fs;
 use std::io::Read;
@@ -172,13 +172,13 @@ fn receive(socket: &UnixDatagram) -> (String, Vec<OwnedFd>) {
         header.msg_iov = &raw mut part;
         header.msg_iovlen = 1;
         header.msg_control = control.as_mut_ptr().cast();
-        header.msg_controllen = size_of_val(&control);
+        header.msg_controllen = size_of_val(&control) as _;
         let got = libc::recvmsg(socket.as_raw_fd(), &raw mut header, 0);
         assert!(got >= 0, "{}", std::io::Error::last_os_error());
         let mut descriptors = Vec::new();
         let message = libc::CMSG_FIRSTHDR(&raw const header);
         if !message.is_null() {
-            let count = ((*message).cmsg_len - libc::CMSG_LEN(0) as usize) / size_of::<i32>();
+            let count = ((*message).cmsg_len as usize - libc::CMSG_LEN(0) as usize) / size_of::<i32>();
             let data = libc::CMSG_DATA(message).cast::<i32>();
             descriptors = (0..count).map(|index| OwnedFd::from_raw_fd(data.add(index).read_unaligned())).collect();
         }
@@ -188,7 +188,7 @@ fn receive(socket: &UnixDatagram) -> (String, Vec<OwnedFd>) {
 
 fn manager(address: &SocketAddr) -> UnixDatagram {
     let socket = UnixDatagram::bind_addr(address).expect("an address");
-    socket.set_read_timeout(Some(LONG)).expect("a time");
+    socket.set_read_timeout(Some(LONG * crate::house::slowness())).expect("a time");
     socket
 }
 
@@ -233,7 +233,7 @@ fn gone_or_deaf(house: &mut House) {
     let name = path.to_str().expect("a path");
     for (make, barrier) in [
         (false, format!("Err(\"notify failed: {name}: No such file or directory (2 ENOENT)\")")),
-        (true, "Err(\"notify failed: BARRIER=1: Connection timed out (110 ETIMEDOUT)\")".to_owned()),
+        (true, worded("Err(\"notify failed: BARRIER=1: Connection timed out (110 ETIMEDOUT)\")")),
     ] {
         let socket = make.then(|| manager(&SocketAddr::from_pathname(&path).expect("a path")));
         let mut command = house.program("talking", &["detach=yes", "anonymous"]);

@@ -1,7 +1,7 @@
 //! Standard output and standard error to syslog.
 
 use crate::Test;
-use crate::house::{House, children, descriptors, exists, field, signal, stat, wait};
+use crate::house::{House, children, descriptors, exists, field, left_behind, signal, stat, wait};
 use crate::streams::{Obedient, begin};
 use std::ffi::CString;
 use std::fs;
@@ -82,7 +82,7 @@ impl Dev {
         fs::create_dir_all(house.path("dev")).unwrap();
         let log = UnixDatagram::bind(house.path("dev/log")).unwrap();
         fs::set_permissions(house.path("dev/log"), std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
-        log.set_read_timeout(Some(LONG)).unwrap();
+        log.set_read_timeout(Some(LONG * crate::house::slowness())).unwrap();
         Self { log: Some(log) }
     }
 
@@ -277,7 +277,7 @@ fn a_failing_start(house: &mut House) {
     drop(daemon);
     let status = { starter }.wait().unwrap();
     assert_eq!(status.code(), Some(9));
-    assert_eq!(children().len(), 0, "nothing is left: neither daemon nor logger");
+    assert_eq!(left_behind().len(), 0, "nothing is left: neither daemon nor logger");
     assert_eq!(dev.hear(), format!("<30>program[{pid}]: why it failed"));
     assert!(dev.is_silent());
 }
@@ -297,7 +297,7 @@ fn no_logger(house: &mut House) {
         unsafe { libc::setrlimit(libc::RLIMIT_NPROC, &raw const one) };
     });
     house.finish(command).is(1, "logger failed: Resource temporarily unavailable (11 EAGAIN)");
-    assert!(!exists(&house.pid_file()) && children().is_empty());
+    assert!(!exists(&house.pid_file()) && left_behind().is_empty());
     assert!(dev.is_silent());
 }
 
@@ -312,7 +312,7 @@ fn takes_too_long(house: &mut House) {
     daemon.ask("part unfinished");
     let mut starter = daemon.starter.take().unwrap();
     assert_eq!(starter.wait().unwrap().code(), Some(124));
-    assert_eq!(children().len(), 0);
+    assert_eq!(left_behind().len(), 0);
     assert_eq!(dev.hear(), format!("<30>program[{}]: unfinished", daemon.pid));
     assert_eq!(house.hear(), "done");
 }

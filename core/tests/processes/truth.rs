@@ -1,7 +1,7 @@
 //! The starter's status and line, whatever becomes of the daemon.
 
 use crate::Test;
-use crate::house::{House, field, signal, until, wait};
+use crate::house::{House, field, is_buried, signal, until, wait};
 use std::fs;
 use std::process::Stdio;
 
@@ -37,7 +37,7 @@ fn below_a_manager(house: &mut House) {
     let mut starter = house.program("waiting", &["manual"]).stderr(Stdio::null()).spawn().unwrap();
     let daemon = house.hear_number();
     starter.kill().and_then(|()| starter.wait()).unwrap();
-    until(|| !house.pid_file().exists() && fs::metadata(format!("/proc/{daemon}")).is_err());
+    until(|| !house.pid_file().exists() && is_buried(daemon));
     house.wait_for_all();
 }
 
@@ -133,6 +133,6 @@ fn calling_off(house: &mut House) {
     signal(pid, libc::SIGINT);
     let status = std::os::unix::process::ExitStatusExt::signal(&starter.wait().unwrap());
     assert_eq!(status, Some(libc::SIGINT), "it dies by the signal that called it off, not by SIGHUP");
-    assert!(fs::metadata(format!("/proc/{daemon}")).is_err(), "the daemon is gone, and waited for");
+    assert!(is_buried(daemon), "the daemon is gone, and waited for");
     nothing_is_left(house);
 }

@@ -71,7 +71,8 @@ extern "C" fn daemon_retval_wait(timeout: c_int) -> c_int {
     let Some(mut handshake) = take() else { return fail(libc::EBADF) };
     let daemon = DAEMON.load(Ordering::Relaxed);
     let timeout = u64::try_from(timeout).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs);
-    let waited = handshake.wait((daemon != 0).then_some(daemon), timeout);
+    // A value of -1 is told from an error by errno.
+    let waited = keeping_errno(|| handshake.wait((daemon != 0).then_some(daemon), timeout));
     if matches!(waited.as_ref().map_err(Error::errno), Err(Some(libc::ETIMEDOUT | libc::EINTR))) {
         keep(handshake);
     }
