@@ -152,7 +152,7 @@ check-pythons: $(VENV)/.tools
 		-k 'not test_cherrypy and not test_python_daemon_programs'
 
 # What takes too long for every time.
-check-all: ci check-programs check-wheels check-msrv check-deny check-semver check-portable check-i686 check-aarch64
+check-all: ci check-programs check-wheels check-debian check-msrv check-deny check-semver check-portable check-i686 check-aarch64
 
 check-types: python
 	@echo "== Python: stubs against the package, and their use"

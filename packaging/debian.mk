@@ -11,8 +11,8 @@ debian:
 	@echo "== building Debian packages in $(PACKAGES)"
 	@packaging/build-debian $(PACKAGES)
 
-# Needs root: it installs lintian and mmdebstrap where they are missing, and another root. It takes some minutes, so it is no part
-# of ci.
+# Needs root: it installs lintian and mmdebstrap where they are missing, and another root. It takes some minutes, so it is part of
+# check-all only.
 check-debian: debian $(VENV)/.tools
 	@echo "== lintian"
 	@packaging/need lintian lintian
