@@ -48,11 +48,12 @@ impl Handshake {
         let process = daemon.map(Process::open);
         let mut gone = matches!(process, Some(Err(Errno::ESRCH)));
         let end = process.as_ref().and_then(|process| process.as_ref().ok()).map_or(-1, Process::as_poll_descriptor);
+        let blind = end < 0 && daemon.is_some();
         loop {
             let mut fds = [listener.as_raw_fd(), end].map(fd::readable);
-            let look = if end < 0 && daemon.is_some() { pidfd::next_look() } else { Deadline::after(None) };
+            let look = if blind { pidfd::next_look() } else { Deadline::after(None) };
             let patience = if gone { 0 } else { deadline.or(look).poll_timeout() };
-            let polled = fd::poll(&mut fds, patience).map_err(failed)?;
+            let polled = fd::poll_unless_interrupted(&mut fds, patience).map_err(failed)?;
             let heard = polled && fds.first().is_some_and(|fd| fd.revents != 0);
             if heard {
                 return match listener.receive().map_err(failed)? {
@@ -64,13 +65,9 @@ impl Handshake {
             if gone {
                 return Err(lost(daemon));
             }
-            let looked = look.passed();
-            gone = polled || looked && daemon.is_some_and(pidfd::has_ended);
+            gone = polled || blind && daemon.is_some_and(pidfd::has_ended);
             if !gone && deadline.passed() {
                 return Err(failed(Errno::ETIMEDOUT));
-            }
-            if !gone && !looked {
-                return Err(failed(Errno::EINTR));
             }
         }
     }

@@ -148,17 +148,22 @@ pub(crate) fn writable(fd: RawFd) -> libc::pollfd {
 }
 
 /// Waits until one of `fds` is ready; false when `milliseconds` have passed (-1: never). A negative descriptor is skipped.
-/// May come back early with nothing ready after a signal handler ran.
+/// EINTR after a signal handler ran, with nothing ready.
+#[inline(never)]
+pub(crate) fn poll_unless_interrupted(fds: &mut [libc::pollfd], milliseconds: libc::c_int) -> Sys<bool> {
+    // SAFETY: `fds` is a valid array of its length.
+    check(unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, milliseconds) }).map(|ready| ready > 0)
+}
+
+/// The same, which comes back early after a signal handler ran.
 #[inline(never)]
 pub(crate) fn poll(fds: &mut [libc::pollfd], milliseconds: libc::c_int) -> Sys<bool> {
-    // SAFETY: `fds` is a valid array of its length.
-    match check(unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, milliseconds) }) {
-        Ok(ready) => Ok(ready > 0),
+    match poll_unless_interrupted(fds, milliseconds) {
         Err(Errno::EINTR) => {
             fds.iter_mut().for_each(|fd| fd.revents = 0);
             Ok(false)
         }
-        Err(errno) => Err(errno),
+        polled => polled,
     }
 }
 
