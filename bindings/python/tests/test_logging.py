@@ -119,9 +119,9 @@ def test_an_idle_daemon_lets_go_at_once(house: House) -> None:
         DaemonContext(pidfile=PidFile(PID_FILE), files_preserve=[REPORT], preserve_logging=True, detach_process=True).open()
         log.addHandler(ReopeningFileHandler(FOLDER + "/log-after", signal=signal.SIGHUP))
         log.info("one")
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
         report(os.getpid())
-        while True:
-            signal.pause()
+        while signal.sigwaitinfo([signal.SIGUSR1]):
             report("woken")
         """,
         head=HEAD,
@@ -131,6 +131,7 @@ def test_an_idle_daemon_lets_go_at_once(house: House) -> None:
         (house.folder / name).rename(house.folder / f"{name}.1")
     assert log_files(daemon) == ["log-after.1", "log.1"]
     os.kill(daemon, signal.SIGHUP)
+    os.kill(daemon, signal.SIGUSR1)
     assert house.hear() == "woken"
     assert log_files(daemon) == ["log", "log-after"]
     assert (house.folder / "log.1").read_text() == "one\n"
@@ -435,8 +436,9 @@ def test_after_privileges_are_dropped(house: House) -> None:
         os.chdir("/")
         DaemonContext(pidfile=PidFile(PID_FILE), files_preserve=[REPORT], preserve_logging=True, uid="nobody",
                       detach_process=True).open()
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
         report(os.getpid())
-        signal.pause()
+        signal.sigwaitinfo([signal.SIGUSR1])
         log.info("one")
         report("logged")
         signal.pause()
@@ -449,6 +451,7 @@ def test_after_privileges_are_dropped(house: House) -> None:
     (house.folder / "log2").touch(0o600)
     os.kill(daemon, signal.SIGHUP)
     assert house.hear() == "error log2 cannot be opened anew; the old file is written to"
+    os.kill(daemon, signal.SIGUSR1)
     assert house.hear() == "logged"
     assert (house.folder / "log1").read_text() == (house.folder / "log2.old").read_text() == "one\n"
     house.end(daemon)

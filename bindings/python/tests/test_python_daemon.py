@@ -1136,9 +1136,9 @@ def test_a_timeout_gets_the_lock_that_somebody_gives_up(house: House, how: str) 
         import time
         context = daemon.DaemonContext(pidfile=TimeoutPIDLockFile(PID_FILE), files_preserve=[REPORT])
         context.open()
-        signal.signal(signal.SIGUSR1, lambda *args: None)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
         report(os.getpid())
-        signal.pause()
+        signal.sigwait([signal.SIGUSR1])
         time.sleep(0.3)
         {how}
         signal.pause()
