@@ -7,27 +7,19 @@
 
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static void *wait_for_ever(void *unused)
+/* A daemon whose only word is the line that is wanted; with an argument for its program, or NULL. */
+static void says(const char *line, const char *program, const char *argument)
 {
-    (void)unused;
-    sleep_forever();
-    return NULL;
-}
-
-/* Has a thread if the last argument is "thread", and then no leader may borrow. */
-static void with_or_without_threads(int argc, char **argv)
-{
-    pthread_t thread;
-    if (!strcmp(argv[argc - 1], "thread"))
-        NEED(pthread_create(&thread, NULL, wait_for_ever, NULL) == 0);
+    CHECK_INT(START(NULL, program, argument).code, 0);
+    pid_t daemon = (pid_t)hear_number();
+    CHECK_TEXT(hear(), line);
+    CHECK_INT(ended(daemon).code, 0);
 }
 
 /* --- on which processor it runs -------------------------------------------------------------------------------------- */
@@ -62,18 +54,10 @@ PROGRAM(on_processors)
     exit(0);
 }
 
-static void knows_its_processor(const char *threads)
-{
-    CHECK_INT(START(NULL, "on_processors", threads).code, 0);
-    pid_t daemon = (pid_t)hear_number();
-    CHECK_TEXT(hear(), "all told");
-    CHECK_INT(ended(daemon).code, 0);
-}
-
 TEST("a daemon knows on which processor it runs")
 {
-    knows_its_processor("alone");
-    knows_its_processor("thread");
+    says("all told", "on_processors", "alone");
+    says("all told", "on_processors", "thread");
 }
 
 /* --- handlers -------------------------------------------------------------------------------------------------------- */
@@ -112,18 +96,10 @@ PROGRAM(handled)
     exit(0);
 }
 
-static void calls_each_once(const char *threads)
-{
-    CHECK_INT(START(NULL, "handled", threads).code, 0);
-    pid_t daemon = (pid_t)hear_number();
-    CHECK_TEXT(hear(), "1 before, 1 in the starter, 1 in the daemon");
-    CHECK_INT(ended(daemon).code, 0);
-}
-
 TEST("pthread_atfork(): each handler is called once")
 {
-    calls_each_once("alone");
-    calls_each_once("thread");
+    says("1 before, 1 in the starter, 1 in the daemon", "handled", "alone");
+    says("1 before, 1 in the starter, 1 in the daemon", "handled", "thread");
 }
 
 /* --- the stack ------------------------------------------------------------------------------------------------------- */
@@ -154,12 +130,8 @@ PROGRAM(deep_in_a_stack)
 
 TEST("what is on the stack stays")
 {
-    for (int i = 0; i < 20; i++) {
-        CHECK_INT(START(NULL, "deep_in_a_stack").code, 0);
-        pid_t daemon = (pid_t)hear_number();
-        CHECK_TEXT(hear(), "0 wrong");
-        CHECK_INT(ended(daemon).code, 0);
-    }
+    for (int i = 0; i < 20; i++)
+        says("0 wrong", "deep_in_a_stack", NULL);
 }
 
 /* --- memory ---------------------------------------------------------------------------------------------------------- */
@@ -184,8 +156,5 @@ PROGRAM(large)
 
 TEST("half a gigabyte is there in the daemon")
 {
-    CHECK_INT(START(NULL, "large").code, 0);
-    pid_t daemon = (pid_t)hear_number();
-    CHECK_TEXT(hear(), "0 wrong");
-    CHECK_INT(ended(daemon).code, 0);
+    says("0 wrong", "large", NULL);
 }

@@ -5,6 +5,7 @@
 #include "test.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -160,4 +161,18 @@ PROGRAM(quiet)
     daemonctx *ctx = configured(argc, argv);
     open_or_leave(ctx);
     sleep_forever();
+}
+
+static void *wait_for_ever(void *unused)
+{
+    (void)unused;
+    sleep_forever();
+    return NULL;
+}
+
+void with_or_without_threads(int argc, char **argv)
+{
+    pthread_t thread;
+    if (!strcmp(argv[argc - 1], "thread"))
+        NEED(pthread_create(&thread, NULL, wait_for_ever, NULL) == 0);
 }

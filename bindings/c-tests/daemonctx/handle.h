@@ -24,6 +24,9 @@ daemonctx *configured(int argc, char **argv);
  * error, and the exit status that the library advises. */
 void open_or_leave(daemonctx *ctx);
 
+/* Makes a thread if the last argument is "thread", and then no leader may borrow memory. */
+void with_or_without_threads(int argc, char **argv);
+
 /* A word of `configured` for the pid file "pid" in the test's directory. */
 const char *with_pid_file(void);
 

@@ -7,7 +7,6 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,20 +17,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static void *wait_for_ever(void *unused)
-{
-    (void)unused;
-    sleep_forever();
-    return NULL;
-}
-
-/* A second thread comes, and is there before anything is forked, if the last argument is "thread". */
+/* A second thread is there before anything is forked, if it is wanted. */
 PROGRAM(traced)
 {
-    pthread_t thread;
     daemonctx *ctx = configured(argc - 1, argv);
-    if (!strcmp(argv[argc - 1], "thread"))
-        NEED(pthread_create(&thread, NULL, wait_for_ever, NULL) == 0);
+    with_or_without_threads(argc, argv);
     raise(SIGSTOP);
     open_or_leave(ctx);
     say("%d", (int)getpid());

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import uuid
 from typing import Any, Callable, Iterator
 
@@ -38,6 +39,11 @@ ORDINARY = re.compile("|".join((
     r"\S+: Consumed .* CPU time.*",
     r"\S+: Changed .* -> .*",
 )))
+
+# And about one that its watchdog, of a second, has taken for dead; and that is started again then.
+WATCHDOG_KILLED = (r"Watchdog timeout \(limit 1s\)!", r"Killing process \d+ \(\S+\) with signal SIGABRT\.",
+                   "Main process exited, code=killed, status=6/ABRT")
+STARTED_AGAIN = (r"Failed with result 'watchdog'\.", r"Scheduled restart job, restart counter is at 1\.")
 
 
 class Impossible(Exception):
@@ -253,6 +259,22 @@ class Unit:
         self.must("stop")
         assert process.ended(LIMIT)
         self.is_dead("success")
+
+    def satisfies_watchdog(self, process: Process) -> None:
+        """It runs, and goes on, with a WatchdogSec= of 1."""
+        first = int(self.get("WatchdogTimestampMonotonic"))
+        time.sleep(2.2)  # more than two of its times
+        assert self.runs().pid == process.pid
+        assert int(self.get("WatchdogTimestampMonotonic")) > first + 1_000_000
+
+    def is_started_again(self, process: Process, number: int) -> Process:
+        """By its watchdog, after this signal; the process that it is then."""
+        self.expects(*WATCHDOG_KILLED, *STARTED_AGAIN)
+        process.kill(number)
+        self.wait("^Started ", times=2)
+        again = self.runs(restarts=1)
+        assert again.pid != process.pid
+        return again
 
     # --- looking -------------------------------------------------------------------------------------------------------
 

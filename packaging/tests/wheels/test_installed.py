@@ -20,6 +20,15 @@ def environment(folder: pathlib.Path, python: str | pathlib.Path) -> pathlib.Pat
     return folder / "bin/python"
 
 
+def interpreter(version: str) -> pathlib.Path:
+    import fetch
+
+    try:
+        return fetch.python(version)
+    except fetch.Unavailable as why:
+        pytest.skip(str(why))
+
+
 def install(python: pathlib.Path, *what: str | pathlib.Path) -> None:
     run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *what)
 
@@ -50,13 +59,7 @@ def test_here(folder: pathlib.Path) -> None:
 @pytest.mark.published
 @pytest.mark.parametrize("version", PYTHONS)
 def test_on(version: str, folder: pathlib.Path) -> None:
-    import fetch
-
-    try:
-        found = fetch.python(version)
-    except fetch.Unavailable as why:
-        pytest.skip(str(why))
-    python = environment(folder / "venv", found)
+    python = environment(folder / "venv", interpreter(version))
     install(python, "--no-index", Wheel.of(os.uname().machine).path)
     works(python, folder)
 
@@ -65,13 +68,7 @@ def test_on(version: str, folder: pathlib.Path) -> None:
 @pytest.mark.parametrize("version", PYTHONS)
 def test_stand_in_on(version: str, folder: pathlib.Path) -> None:
     """A program that requires python-daemon is satisfied, and its `import daemon` is daemonctx's."""
-    import fetch
-
-    try:
-        found = fetch.python(version)
-    except fetch.Unavailable as why:
-        pytest.skip(str(why))
-    python = environment(folder / "venv", found)
+    python = environment(folder / "venv", interpreter(version))
     install(python, Wheel.of(os.uname().machine).path, only("python_daemon-*.whl"), "python-daemon>=3")
     asked = "import daemon, daemon.pidfile as p; print(daemon.DaemonContext.__module__, p.TimeoutPIDLockFile.__module__)"
     expected = ["daemonctx.compat.python_daemon." + name for name in ("daemon", "pidfile")]
