@@ -135,6 +135,9 @@ const char *setting(const char *name);
 
 /* Waits until a child or an adopted process has ended. */
 struct outcome ended(pid_t process);
+
+/* Waits until all that the test has started, and the daemons of those, have ended by themselves. */
+void all_end(void);
 bool is_alive(pid_t process);
 /* SIGTERM, which must be what ends it. */
 void terminate(pid_t process);

@@ -29,6 +29,7 @@ static void passes(int value)
     struct outcome end = finish(parent);
     CHECK_INT(end.code, 0);
     CHECK_TEXT(end.err, "");
+    all_end();
 }
 
 TEST_WITHIN(60, "the values 0 and 1 to 255 reach the parent")
@@ -55,6 +56,7 @@ TEST("a timeout: -1 and ETIMEDOUT after the seconds asked for; the pipe stays, a
     HEAR_FROM("parent", "fds 0 1 2");
     HEAR_FROM("daemon", "send=7 0");
     CHECK_INT(finish(parent).code, 0);
+    all_end();
 }
 
 TEST("a timeout of two seconds takes two")
@@ -73,6 +75,7 @@ static void waits_for_ever(const char *wait)
     go();
     HEAR_FROM("parent", text("%s 5", wait));
     CHECK_INT(finish(parent).code, 0);
+    all_end();
 }
 
 TEST("a timeout of 0, and a negative one, is none: it waits until there is a value")
@@ -89,6 +92,7 @@ static void is_interrupted(const char *wait)
     go();
     HEAR_FROM("parent", "wait=10 5");
     CHECK_INT(finish(parent).code, 0);
+    all_end();
 }
 
 TEST("a signal whose handler does not restart calls: EINTR, and one can go on waiting")
@@ -110,6 +114,7 @@ TEST("sending without init, a second time, or after done: EINVAL, and not a word
     struct outcome end = finish(parent);
     CHECK_INT(end.code, 0);
     CHECK_TEXT(end.err, "");
+    all_end();
 }
 
 TEST("waiting for ever where there is no pipe: EBADF")
@@ -122,6 +127,7 @@ TEST("waiting for ever where there is no pipe: EBADF")
     HEAR_FROM("parent", "wait=5 3");
     HEAR_FROM("parent", "wait=0 -1 EBADF");
     CHECK_INT(finish(parent).code, 0);
+    all_end();
 }
 
 TEST("init twice is init once; done takes it all back, and again does nothing")
@@ -143,6 +149,7 @@ TEST("once the value has come both have closed the pipe")
     HEAR_FROM("daemon", "send=0 0");
     HEAR_FROM("daemon", "fds 0 1 2");
     HEAR_FROM("daemon", "fds 0 1 2");
+    all_end();
 }
 
 TEST("done in parent and daemon instead of wait and send")
@@ -151,6 +158,7 @@ TEST("done in parent and daemon instead of wait and send")
     HEAR_FROM("parent", "init 0");
     HEAR_FROM("parent", "fds 0 1 2");
     HEAR_FROM("daemon", "fds 0 1 2");
+    all_end();
 }
 
 TEST("without descriptors to be had init fails, EMFILE, and leaves none")
@@ -170,6 +178,7 @@ TEST("daemon_close_all spares what the daemon sends by")
     HEAR_FROM("daemon", "fds 0 1 2");
     HEAR_FROM("parent", "init 0");
     HEAR_FROM("parent", "wait=5 9");
+    all_end();
 }
 
 static unsigned closed;
@@ -190,6 +199,7 @@ TEST("with any of descriptors 0 to 2 closed the value still comes, though the pi
         HEAR_FROM("daemon", "send=9 0");
         HEAR_FROM("daemon", "fds 0 1 2");
     }
+    all_end();
 }
 
 TEST("a daemon that ends before it has sent anything: -1 by the end of the timeout")
@@ -198,6 +208,7 @@ TEST("a daemon that ends before it has sent anything: -1 by the end of the timeo
     HEAR_FROM("parent", "init 0");
     CHECK(strncmp(hear_from("parent"), "wait=1 -1 ", 10) == 0);
     CHECK_INT(finish(parent).code, 0);
+    all_end();
 }
 
 /* The pipe is inherited by any fork, not only by daemon_fork. */
@@ -215,4 +226,5 @@ TEST("it works with a child of fork(2) too")
 {
     CHECK_INT(START(NULL, "forks_itself").code, 0);
     HEAR("42");
+    all_end();
 }
