@@ -10,6 +10,7 @@ use crate::options::{Hooks, Options};
 use crate::parts::{signal_queue, signal_stream};
 use crate::pidfile::{self, PidFileLock};
 use crate::session::Forks;
+use crate::signals::Quiet;
 use crate::start::{self, Helper};
 use crate::streams::Stream;
 use crate::sys::Errno;
@@ -40,6 +41,9 @@ pub(crate) struct Plan {
     /// What the helper does, where there is one, and whether it stays when the daemon is ready.
     pub(crate) helper: Helper,
     pub(crate) helper_stays: bool,
+    /// From before the pid file is taken until the start is over: a signal that ended this process in between would leave the
+    /// file behind. The last field, because it is dropped last.
+    pub(crate) quiet: Option<Quiet>,
 }
 
 impl Plan {
@@ -66,7 +70,11 @@ impl Plan {
         let streams = streams::Plan::new(&options.streams, &default, options.manual_ready, &seen)?;
         stdio::flush_output().map_err(|errno| Error::os(Step::Flush, Subject::Nothing, errno))?;
 
+        let has_pid_file = pidfile::any() || options.pid_file.is_some();
+        let signals = signals::Plan::new(&options.signals, has_pid_file);
+
         let root = directories.root();
+        let quiet = Quiet::begin();
         let pid_file = options.pid_file.as_ref().map(|file| file.lock(root)).transpose()?;
         prepare_pid_files(options, privileges.changes_user())?;
         if let Some(fd) = options.ready_descriptor {
@@ -87,7 +95,6 @@ impl Plan {
         if target.is_none() {
             activation::close_on_exec();
         }
-        let signals = signals::Plan::new(&options.signals, pidfile::any());
         Ok(Self {
             detach,
             forks: Forks::find(),
@@ -106,7 +113,13 @@ impl Plan {
             helper: start::help,
             helper_stays: false,
             target,
+            quiet: Some(quiet),
         })
+    }
+
+    /// Takes over the mask of signals for the rest of the start.
+    pub(crate) fn take_quiet(&mut self) -> Quiet {
+        self.quiet.take().unwrap_or_else(Quiet::begin)
     }
 
     /// Has the daemon keep one of our own descriptors as well.

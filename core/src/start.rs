@@ -13,7 +13,6 @@ use crate::plan::Plan;
 use crate::readiness::Nobody;
 use crate::report::{self, Listener, Record, Reporter};
 use crate::session;
-use crate::signals::Quiet;
 use crate::starter::Watch;
 use crate::sys::Errno;
 use crate::sys::process::{self, Forked, Pid};
@@ -99,7 +98,7 @@ pub(crate) unsafe fn start_aside(plan: &mut Plan, caller: Caller) -> Result<Asid
         lock.goes_along();
     }
     run(plan.hooks.before);
-    let quiet = Quiet::begin();
+    let quiet = plan.take_quiet();
     // SAFETY: the child allocates nothing and takes no lock until it has reported; the caller keeps the rest.
     let forked = unsafe { process::fork() };
     match forked {
@@ -164,6 +163,7 @@ fn run(hook: Option<fn()>) {
 
 /// A start that does not detach is the daemon's half alone.
 fn stay(plan: &mut Plan) -> Result<Role, Error> {
+    drop(plan.quiet.take());
     match become_daemon(plan, None) {
         Ok(()) => Ok(Role::Daemon(None)),
         Err(failure) => Err(plan.explain(failure)),
@@ -183,7 +183,7 @@ fn open_line(plan: &mut Plan) -> Result<(Listener, Reporter), Error> {
 /// That of [`Daemon::open`](crate::Daemon::open).
 #[inline(never)]
 pub(crate) unsafe fn beget(plan: &mut Plan, (listener, reporter): (Listener, Reporter)) -> Result<Role, Failure> {
-    let quiet = Quiet::begin();
+    let quiet = plan.take_quiet();
     // The daemon is the session leader's child and an orphan in a moment: adopted, its end can be waited for like a child's.
     let adopted_before = process::adopt_orphans(true);
     // SAFETY: the daemon allocates nothing and takes no lock until it has reported; the caller keeps the rest.

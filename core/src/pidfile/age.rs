@@ -32,7 +32,7 @@ mod linux {
     use crate::sys::file::{self, Status};
     use crate::sys::time::{self, nanoseconds};
     use crate::sys::{Sys, identity};
-    use crate::text::{Text, descriptor_path};
+    use crate::text::{Text, c_text, descriptor_path};
     use std::os::fd::AsRawFd;
     use std::time::Duration;
 
@@ -75,7 +75,7 @@ mod linux {
             const INIT: Pid = 1;
             let uptime = nanoseconds(time::since_boot());
             let boot = nanoseconds(time::realtime()).saturating_sub(uptime);
-            let mounted = file::status_at(c"/proc").map(|status| nanoseconds(status.modified));
+            let mounted = file::status_at(c_text!("/proc")).map(|status| nanoseconds(status.modified));
             // Init begins when its /proc is mounted, in a container as well.
             let init = procfs::stat(INIT).ok().flatten().map(|stat| nanoseconds(stat.began));
             let boot_before = mounted.ok().zip(init).map_or(boot, |(mounted, init)| mounted.saturating_sub(init));

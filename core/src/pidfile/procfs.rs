@@ -47,7 +47,7 @@ mod linux {
     use crate::sys::time::{self, Deadline};
     use crate::sys::{Errno, Sys, identity, memory};
     use crate::text::{Text, c_text};
-    use std::cell::OnceCell;
+    use std::cell::Cell;
     use std::os::fd::{AsRawFd, RawFd};
     use std::time::Duration;
 
@@ -197,7 +197,8 @@ mod linux {
     pub(in crate::pidfile) struct LockedFile {
         descriptor: RawFd,
         identity: Identity,
-        kernel: OnceCell<Option<LockTarget>>,
+        /// As the kernel names it, once that was needed.
+        kernel: Cell<Option<Option<LockTarget>>>,
     }
 
     /// Device and inode as the kernel names them in lock lines.
@@ -210,15 +211,19 @@ mod linux {
 
     impl LockedFile {
         pub(in crate::pidfile) fn new(descriptor: RawFd, status: &Status) -> Self {
-            Self { descriptor, identity: status.identity, kernel: OnceCell::new() }
+            Self { descriptor, identity: status.identity, kernel: Cell::new(None) }
         }
 
         fn is(&self, target: LockTarget) -> bool {
             let device = self.identity.device as libc::dev_t;
             #[allow(clippy::useless_conversion, reason = "their type is the C library's choice")]
             let (major, minor) = (u64::from(libc::major(device)), u64::from(libc::minor(device)));
-            target == LockTarget { major, minor, inode: self.identity.inode }
-                || *self.kernel.get_or_init(|| self.kernel_target()) == Some(target)
+            if target == (LockTarget { major, minor, inode: self.identity.inode }) {
+                return true;
+            }
+            let kernel = self.kernel.get().unwrap_or_else(|| self.kernel_target());
+            self.kernel.set(Some(kernel));
+            kernel == Some(target)
         }
 
         /// btrfs and overlayfs give stat(2) another device than the one in lock lines, which mountinfo has.
@@ -249,8 +254,15 @@ mod linux {
         found
     }
 
-    fn hexadecimal(bytes: &[u8]) -> Option<u64> {
-        u64::from_str_radix(std::str::from_utf8(bytes).ok()?, 16).ok()
+    /// `number` for another base, up to 16.
+    fn number_to_base(bytes: &[u8], base: u64) -> Option<u64> {
+        if bytes.is_empty() {
+            return None;
+        }
+        bytes.iter().try_fold(0_u64, |number, &byte| {
+            let digit = char::from(byte).to_digit(16).map(u64::from).filter(|digit| *digit < base)?;
+            number.checked_mul(base)?.checked_add(digit)
+        })
     }
 
     /// What an exclusive flock is on, from a line such as `1: FLOCK  ADVISORY  WRITE 359 00:13:11691 0 EOF`.
@@ -261,7 +273,7 @@ mod linux {
             return None;
         }
         let mut target = words.nth(1)?.split(|&byte| byte == b':');
-        let (major, minor) = (hexadecimal(target.next()?)?, hexadecimal(target.next()?)?);
+        let (major, minor) = (number_to_base(target.next()?, 16)?, number_to_base(target.next()?, 16)?);
         Some(LockTarget { major, minor, inode: number(target.next()?)? })
     }
 
@@ -271,10 +283,11 @@ mod linux {
             return Hold::None;
         }
         let flags = fields(info, b"flags:").next().and_then(|flags| words(flags).next());
-        let flags = flags.and_then(|flags| std::str::from_utf8(flags).ok()).unwrap_or_default();
-        match libc::c_int::from_str_radix(flags, 8) {
-            Ok(flags) if flags & libc::O_ACCMODE != libc::O_RDONLY => Hold::Writer,
-            Ok(flags) if flags & libc::O_NOATIME != 0 => Hold::Owner,
+        let flags =
+            flags.and_then(|flags| number_to_base(flags, 8)).and_then(|flags| libc::c_int::try_from(flags).ok());
+        match flags {
+            Some(flags) if flags & libc::O_ACCMODE != libc::O_RDONLY => Hold::Writer,
+            Some(flags) if flags & libc::O_NOATIME != 0 => Hold::Owner,
             _ => Hold::Reader,
         }
     }
@@ -339,10 +352,12 @@ mod linux {
         })
     }
 
-    /// Whether a descendant of `pid`, or a member of its session, holds the lock.
+    /// Whether a descendant of `pid` holds the lock, or a member of its session where that is the daemon's: the session of a start
+    /// has lost its leader, and others have one that may have started anything in it.
     pub(in crate::pidfile) fn related_holder(pid: Pid, wanted: &LockedFile) -> bool {
         const INIT: Pid = 1;
         let Ok(Some(own)) = stat(pid) else { return false };
+        let owns_session = own.session > INIT && (own.session == pid || matches!(stat(own.session), Ok(None)));
         let is_child = |child: &mut Stat| {
             /// A chain of parents is read while it changes.
             const DEPTH: u32 = 32;
@@ -362,7 +377,7 @@ mod linux {
         let deadline = Deadline::after(Some(SEARCH));
         let _: Sys<()> = for_each_process(&mut |other| {
             let Ok(Some(mut stat)) = stat(other) else { return };
-            let related = own.session > INIT && stat.session == own.session || is_child(&mut stat);
+            let related = owns_session && stat.session == own.session || is_child(&mut stat);
             found = found || related && other != pid && !deadline.passed() && hold(other, wanted).is_privileged();
         });
         found
@@ -403,7 +418,7 @@ mod linux {
         let deadline = Deadline::after(Some(SEARCH));
         let mut found = Search::NotFound;
         let listed = for_each_process(&mut |pid| {
-            if found == Search::Starter || pid == process::id() || !may_start(pid) || deadline.passed() {
+            if found == Search::Starter || !may_start(pid) || deadline.passed() {
                 return;
             }
             match hold(pid, wanted) {
@@ -442,7 +457,7 @@ mod linux {
     mod tests {
         use super::{Hold, LockedFile, Stat, exclusive_flock, hold_in, time};
         use crate::sys::file::Identity;
-        use std::cell::OnceCell;
+        use std::cell::Cell;
         use std::time::Duration;
 
         #[test]
@@ -463,7 +478,7 @@ mod linux {
         fn file(major: u32, minor: u32, inode: u64) -> LockedFile {
             #[allow(clippy::useless_conversion, reason = "its type is the C library's choice")]
             let device = u64::from(libc::makedev(major, minor));
-            LockedFile { descriptor: -1, identity: Identity { device, inode }, kernel: OnceCell::from(None) }
+            LockedFile { descriptor: -1, identity: Identity { device, inode }, kernel: Cell::new(Some(None)) }
         }
 
         #[test]
