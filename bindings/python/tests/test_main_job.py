@@ -9,6 +9,7 @@ import signal
 import subprocess
 import textwrap
 
+import daemonctx
 import pytest
 from conftest import LIMIT, OPEN, House
 
@@ -373,8 +374,9 @@ def test_dropping_to_nobody(house: House, groups: str, expected: list[int] | Non
     assert ids.split() == [str(nobody.pw_uid)] * 3 + [str(nobody.pw_gid)] * 3
     wanted = os.getgrouplist("nobody", nobody.pw_gid) if expected is None else expected
     assert sorted(map(int, got.split())) == sorted(wanted)
-    os.waitpid(-1, 0)
-    assert house.pid_path.read_text() == ""  # emptied, as it could not be removed
+    pid, _ = os.waitpid(-1, 0)
+    assert house.pid() == pid, "it could neither remove nor write it"
+    assert daemonctx.PidFile(house.pid_path).status() == "stale"
 
 
 def test_open_in_a_running_loop_is_refused(house: House) -> None:
