@@ -378,6 +378,17 @@ daemonctx_status daemonctx_set_signal(daemonctx *ctx, int signum, int action);
 daemonctx_status daemonctx_set_pid_file(daemonctx *ctx, const char *path);
 
 /*
+ A directory of the daemon's own for its pid file and sockets, as systemd's RuntimeDirectory= (systemd.exec(5)). The starter
+ makes it, mode 0755, for the user and group that the daemon runs as, so that a daemon without privileges can remove its pid
+ file there. It is removed when the start fails, or the daemon ends and may remove it, if it is empty. A relative path is taken
+ from the present working directory.
+
+ Errors: ENOENT: empty. ENAMETOOLONG. By daemonctx_open(): it cannot be made; EPERM: it is there and belongs to another user, or
+ other users can write the directory above it.
+ */
+daemonctx_status daemonctx_set_runtime_directory(daemonctx *ctx, const char *path);
+
+/*
  A descriptor on which the daemon says that it is ready, beside all other ways: a newline is written to it, and it is closed.
  That is how s6 and its like want it (notification-fd).
 

@@ -43,6 +43,7 @@ mod plan;
 mod privileges;
 mod readiness;
 mod report;
+mod runtime_directory;
 mod session;
 mod signals;
 mod start;

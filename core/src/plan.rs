@@ -9,6 +9,7 @@ use crate::launch::Target;
 use crate::options::{Hooks, Options};
 use crate::parts::{signal_queue, signal_stream};
 use crate::pidfile::{self, PidFileLock};
+use crate::runtime_directory::{self, Prepared};
 use crate::session::Forks;
 use crate::signals::Quiet;
 use crate::start::{self, Helper};
@@ -41,6 +42,8 @@ pub(crate) struct Plan {
     /// What the helper does, where there is one, and whether it stays when the daemon is ready.
     pub(crate) helper: Helper,
     pub(crate) helper_stays: bool,
+    /// Until the start is under way.
+    pub(crate) runtime_directory: Option<Prepared>,
     /// From before the pid file is taken until the start is over: a signal that ended this process in between would leave the
     /// file behind. The last field, because it is dropped last.
     pub(crate) quiet: Option<Quiet>,
@@ -75,6 +78,8 @@ impl Plan {
 
         let root = directories.root();
         let quiet = Quiet::begin();
+        let directory = options.runtime_directory.as_ref();
+        let directory = directory.map(|path| runtime_directory::prepare(path, privileges.owner())).transpose()?;
         let pid_file = options.pid_file.as_ref().map(|file| file.lock(root)).transpose()?;
         prepare_pid_files(options, privileges.changes_user())?;
         if let Some(fd) = options.ready_descriptor {
@@ -113,8 +118,16 @@ impl Plan {
             helper: start::help,
             helper_stays: false,
             target,
+            runtime_directory: directory,
             quiet: Some(quiet),
         })
+    }
+
+    /// The start is under way: what it has made is removed with the pid file.
+    pub(crate) fn is_under_way(&mut self) {
+        if let Some(directory) = self.runtime_directory.take() {
+            directory.keep();
+        }
     }
 
     /// Takes over the mask of signals for the rest of the start.

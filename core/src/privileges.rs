@@ -107,6 +107,11 @@ impl Plan {
         })
     }
 
+    /// The user and group that the daemon is going to run as, where they change.
+    pub(crate) fn owner(&self) -> (Option<Uid>, Option<Gid>) {
+        (self.user, self.group)
+    }
+
     /// Whether the daemon runs as another user than its starter.
     pub(crate) fn changes_user(&self) -> bool {
         self.leaves_root_behind

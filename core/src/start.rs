@@ -103,6 +103,7 @@ pub(crate) unsafe fn start_aside(plan: &mut Plan, caller: Caller) -> Result<Asid
     let forked = unsafe { process::fork() };
     match forked {
         Ok(Forked::Child) => {
+            plan.is_under_way();
             drop(listener);
             quiet.leave_as_it_is();
             pidfile::own_all();
@@ -135,6 +136,7 @@ pub(crate) unsafe fn start_aside(plan: &mut Plan, caller: Caller) -> Result<Asid
             run(plan.hooks.in_starter);
             match forked {
                 Ok(Forked::Parent(helper)) => {
+                    plan.is_under_way();
                     if let Some(lock) = plan.pid_file.take() {
                         lock.abandon();
                     }
@@ -165,7 +167,10 @@ fn run(hook: Option<fn()>) {
 fn stay(plan: &mut Plan) -> Result<Role, Error> {
     drop(plan.quiet.take());
     match become_daemon(plan, None) {
-        Ok(()) => Ok(Role::Daemon(None)),
+        Ok(()) => {
+            plan.is_under_way();
+            Ok(Role::Daemon(None))
+        }
         Err(failure) => Err(plan.explain(failure)),
     }
 }
@@ -189,6 +194,7 @@ pub(crate) unsafe fn beget(plan: &mut Plan, (listener, reporter): (Listener, Rep
     // SAFETY: the daemon allocates nothing and takes no lock until it has reported; the caller keeps the rest.
     match unsafe { session::beget(plan.forks, &reporter) } {
         Ok(Forked::Child) => {
+            plan.is_under_way();
             drop(listener);
             quiet.leave_as_it_is();
             match become_daemon(plan, Some(&reporter)) {
@@ -197,6 +203,7 @@ pub(crate) unsafe fn beget(plan: &mut Plan, (listener, reporter): (Listener, Rep
             }
         }
         Ok(Forked::Parent(leader)) => {
+            plan.is_under_way();
             quiet.leave_as_it_is();
             plan.streams.leave_to_daemon();
             Ok(Role::Starter(Watch::new(listener, leader, plan.ready_timeout)))

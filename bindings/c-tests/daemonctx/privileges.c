@@ -144,6 +144,21 @@ TEST("a pid file in a directory of root's is written, locked, and stays stale at
     terminate(daemon);
 }
 
+TEST("a pid file in a directory of the daemon's own is removed by the daemon")
+{
+    need_root();
+    char *file = path("run/pid");
+    for (int round = 0; round < 2; round++) {
+        pid_t daemon = dropped("user=nobody", text("runtime=%s", path("run")), text("pid_file=%s", file), NULL);
+        CHECK_INT(pid_in(file), daemon);
+        terminate(daemon);
+        CHECK(!exists(file));
+    }
+    struct outcome other = START(NULL, "daemon", text("runtime=%s", path("run")));
+    CHECK_HAS(other.err, "runtime directory failed: ");
+    CHECK_HAS(other.err, "(1 EPERM)");
+}
+
 TEST("a log file that only root can open")
 {
     need_root();

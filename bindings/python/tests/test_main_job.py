@@ -459,3 +459,24 @@ def test_exceptions_pickle_and_the_module_lists_itself() -> None:
     assert set(dir(daemonctx)) == set(daemonctx.__all__)
     with pytest.raises(AttributeError):
         daemonctx.nonsense  # type: ignore[attr-defined]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="changing the user needs root")
+def test_a_pid_file_in_a_directory_of_its_own(house: House) -> None:
+    house.folder.chmod(0o755)
+    done = house.run(
+        """
+        DaemonContext(
+            runtime_directory=FOLDER + "/run", pidfile=PidFile(FOLDER + "/run/x.pid"), uid="nobody", files_preserve=[REPORT]
+        ).open()
+        report(os.getpid())
+        signal.pause()
+        """
+    )
+    assert done.returncode == 0, done.stderr
+    pid, pid_path = int(house.hear()), house.folder / "run/x.pid"
+    assert pid_path.read_text() == f"{pid}\n" and pid_path.parent.stat().st_uid == 65534
+    # The parts above may be closed to it: it asks by the directory that it is in.
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    assert daemonctx.PidFile(pid_path).status() == "stale"

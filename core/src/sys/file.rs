@@ -226,6 +226,16 @@ pub(crate) fn is_in_proc(file: &OwnedFd) -> bool {
     }
 }
 
+pub(crate) fn make_directory(path: &CStr, mode: libc::mode_t) -> Sys<()> {
+    // SAFETY: `path` is NUL-terminated.
+    check(unsafe { libc::mkdir(path.as_ptr(), mode) }).map(drop)
+}
+
+pub(crate) fn remove_directory(path: &CStr) -> Sys<()> {
+    // SAFETY: `path` is NUL-terminated.
+    check(unsafe { libc::rmdir(path.as_ptr()) }).map(drop)
+}
+
 pub(crate) fn unlink(path: &CStr) -> Sys<()> {
     // SAFETY: `path` is NUL-terminated.
     check(unsafe { libc::unlink(path.as_ptr()) }).map(drop)

@@ -34,6 +34,7 @@ pub fn described() -> Result<Daemon, Error> {
             "no_new_privileges" => drop(daemon.no_new_privileges(true)),
             "directory" => drop(daemon.working_directory(value)?),
             "chroot" => drop(daemon.chroot(value)?),
+            "runtime" => drop(daemon.runtime_directory(value)?),
             "umask" => drop(daemon.umask(u32::from_str_radix(value, 8).expect("a mode"))?),
             "keep" => drop(daemon.keep_descriptor(value.parse().expect("a number"))?),
             "stderr" => drop(daemon.stderr(Stream::file(value))?),
@@ -48,12 +49,13 @@ pub fn described() -> Result<Daemon, Error> {
             }
             "detach" => drop(daemon.detach(if value == "no" { Detach::No } else { Detach::Yes })),
             "path" | "arg" | "env" | "clean" | "ready" | "together" | "respawn" | "for_ever" => {}
-            "anonymous" | "then" | "log_mode" | "log_user" | "log_group" | "log_truncate" | "log_to" => {}
+            "anonymous" | "pid_file" | "then" | "log_mode" | "log_user" | "log_group" | "log_truncate" | "log_to" => {}
             other => panic!("no word {other}"),
         }
     }
     if !std::env::args().any(|word| word == "anonymous") {
-        daemon.pid_file(pid_file)?;
+        let other = std::env::args().find_map(|word| word.strip_prefix("pid_file=").map(Into::into));
+        daemon.pid_file(other.unwrap_or(pid_file))?;
     }
     Ok(daemon)
 }
