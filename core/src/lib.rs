@@ -31,11 +31,13 @@ mod descriptors;
 mod detach;
 mod directories;
 mod error;
+mod guarded_file;
 mod keeper;
 mod launch;
 mod line;
 mod lines;
 mod notify;
+mod null_device;
 mod options;
 pub mod parts;
 mod pidfile;
@@ -66,6 +68,10 @@ pub use privileges::Groups;
 pub use readiness::Readiness;
 pub use signals::SignalAction;
 pub use starting::Starting;
+#[doc(hidden)]
+pub use line::is_printable;
+#[doc(hidden)]
+pub use streams::open_log_file;
 pub use streams::{Facility, LogFile, Severity, Stream, Syslog};
 
 /// The programs of the README, compiled as examples are.

@@ -85,18 +85,6 @@ impl Text {
         Self::path(&room)
     }
 
-    /// What a symbolic link at this path means by `target`.
-    pub(crate) fn beside(&self, target: &[u8]) -> Sys<Self> {
-        let folder = self.as_bytes().rsplitn(2, |&byte| byte == b'/').nth(1).filter(|_| target.first() != Some(&b'/'));
-        let mut path = Vec::new();
-        if let Some(folder) = folder {
-            memory::extend(&mut path, folder)?;
-            memory::push(&mut path, b'/')?;
-        }
-        memory::extend(&mut path, target)?;
-        Self::path(&path)
-    }
-
     /// What this path is called inside `root`, if it lies there by its name.
     pub(crate) fn inside(&self, root: &Self) -> Sys<Option<Self>> {
         let root = root.as_bytes();
