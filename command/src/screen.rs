@@ -135,8 +135,9 @@ pub(crate) fn escaped_json(json: &str) -> String {
         if is_printable(character) {
             text.push(character);
         } else {
-            let units = character.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}"));
-            text.extend(units);
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                text += &format!("\\u{unit:04x}");
+            }
         }
     }
     text
@@ -216,7 +217,10 @@ mod tests {
             r"\x1b]0;x\x07 \xc2\x9b1m \xff\xfe \r\n\t\x7f"
         );
         assert_eq!(UNICODE.harmless("a\u{202e}b é €".as_bytes()), r"a\xe2\x80\xaeb é €");
-        assert_eq!(UNICODE.harmless("\u{200b}\u{2060}\u{e0041}".as_bytes()), r"\xe2\x80\x8b\xe2\x81\xa0\xf3\xa0\x81\x81");
+        assert_eq!(
+            UNICODE.harmless("\u{200b}\u{2060}\u{e0041}".as_bytes()),
+            r"\xe2\x80\x8b\xe2\x81\xa0\xf3\xa0\x81\x81"
+        );
         assert_eq!(ASCII.harmless("é".as_bytes()), r"\xc3\xa9");
         assert_eq!(escaped("é\n\u{9b}\u{61c}"), r"é\n\xc2\x9b\xd8\x9c");
         assert_eq!(escaped_json("{\"é\u{7f}\u{202e}\":\"\u{e0041}\"}"), r#"{"é\u007f\u202e":"\udb40\udc41"}"#);

@@ -62,14 +62,14 @@ pub use detach::Detach;
 pub use error::{Error, ErrorKind, Step};
 pub use keeper::Respawn;
 pub use launch::Executable;
+#[doc(hidden)]
+pub use line::is_printable;
 pub use notify::{notify, notify_barrier, notify_bytes, notify_reloading, notify_with_descriptors, watchdog_interval};
 pub use pidfile::{PidFile, PidFileLock, Running, Status, Stopped};
 pub use privileges::Groups;
 pub use readiness::Readiness;
 pub use signals::SignalAction;
 pub use starting::Starting;
-#[doc(hidden)]
-pub use line::is_printable;
 #[doc(hidden)]
 pub use streams::open_log_file;
 pub use streams::{Facility, LogFile, Severity, Stream, Syslog};

@@ -131,7 +131,8 @@ mod tests {
 
     #[test]
     fn invisible_and_turning_characters_are_replaced() {
-        let text = "é€😀 \u{9b}1m\u{7f}\u{61c}\u{200b}\u{202e}\u{2060}\u{2069}\u{feff}\u{fffb}\u{e0001}\u{e0041}\u{e007f}";
+        let text =
+            "é€😀 \u{9b}1m\u{7f}\u{61c}\u{200b}\u{202e}\u{2060}\u{2069}\u{feff}\u{fffb}\u{e0001}\u{e0041}\u{e007f}";
         assert_eq!(
             line(|line| {
                 line.push_printable(text.as_bytes());
