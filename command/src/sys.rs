@@ -155,8 +155,10 @@ fn close_others(kept: RawFd) {
             // SAFETY: sysconf(3) takes a number and gives one.
             let limit = unsafe { libc::sysconf(libc::_SC_OPEN_MAX) };
             let end = last.min(RawFd::try_from(limit).unwrap_or(last));
-            // SAFETY: whatever the descriptors belong to, the child does not use it.
-            (first..=end).for_each(|fd| drop(unsafe { libc::close(fd) }));
+            for fd in first..=end {
+                // SAFETY: whatever the descriptor belongs to, the child does not use it.
+                unsafe { libc::close(fd) };
+            }
         }
     }
 }

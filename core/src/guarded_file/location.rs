@@ -37,38 +37,43 @@ impl Location {
 
     fn walk(mut directory: Directory, path: &[u8], mut links: u8) -> Sys<Option<Self>> {
         let mut rest = Text::new(path)?;
-        if path.first() == Some(&b'/') {
+        if is_absolute(&rest) {
             directory = Directory::root()?;
         }
         loop {
             let (name, after) = first_name(rest.as_bytes());
-            let (name, after) = (Text::new(name)?, after.map(Text::new).transpose()?);
-            let Some(after) = after else {
-                let folder = directory.status()?;
-                return Ok(Some(Self { directory, folder, name, links, is_object: false }));
+            let name = Text::new(name)?;
+            let Some(after) = after.map(Text::new).transpose()? else {
+                return Self::new(directory, name, links).map(Some);
             };
-            match directory.enter(name.as_c_str()) {
-                Ok(next) => {
-                    (directory, rest) = (next, after);
-                    continue;
-                }
+            (directory, rest) = match directory.enter(name.as_c_str()) {
+                Ok(next) => (next, after),
                 // The errors for a symbolic link differ between systems.
-                Err(Errno::ENOTDIR | Errno::ELOOP | Errno::EMLINK) => links += 1,
+                Err(Errno::ENOTDIR | Errno::ELOOP | Errno::EMLINK) => {
+                    links += 1;
+                    match Self::new(directory, name, links)?.past_link(after)? {
+                        Some(next) => next,
+                        None => return Ok(None),
+                    }
+                }
                 Err(errno) => return Err(errno),
-            }
-            let folder = directory.status()?;
-            let link = Self { directory, folder, name, links, is_object: false };
-            match link.target()? {
-                None => return Ok(None),
-                Some(Target::Object) => {
-                    (directory, rest) = (link.directory.enter_through(link.name.as_c_str())?, after);
-                }
-                Some(Target::Path(target)) => {
-                    rest = joined(&target, &after)?;
-                    directory = if is_absolute(&target) { Directory::root()? } else { link.directory };
-                }
-            }
+            };
         }
+    }
+
+    fn new(directory: Directory, name: Text, links: u8) -> Sys<Self> {
+        let folder = directory.status()?;
+        Ok(Self { directory, folder, name, links, is_object: false })
+    }
+
+    /// The directory to go on in, and the path from there, where a symbolic link stands before `after`.
+    fn past_link(self, after: Text) -> Sys<Option<(Directory, Text)>> {
+        Ok(match self.target()? {
+            Some(Target::Path(target)) if is_absolute(&target) => Some((Directory::root()?, joined(&target, &after)?)),
+            Some(Target::Path(target)) => Some((self.directory, joined(&target, &after)?)),
+            Some(Target::Object) => Some((self.directory.enter_through(self.name.as_c_str())?, after)),
+            None => None,
+        })
     }
 
     /// Follows the name as long as it is a symbolic link. With `refuse_links` it may not be one: ELOOP.
@@ -126,8 +131,8 @@ impl Location {
 
     /// Removes the name of a file that was created here.
     pub(super) fn take_back(&self, made: &OwnedFd) {
-        if matches!((file::status_of(made.as_raw_fd()), self.status()), (Ok(made), Ok(named)) if made.identity == named.identity)
-        {
+        let status = file::status_of(made.as_raw_fd());
+        if status.is_ok_and(|made| self.status().is_ok_and(|named| named.identity == made.identity)) {
             let _: Sys<()> = self.directory.unlink(self.name.as_c_str());
         }
     }
@@ -271,17 +276,17 @@ mod tests {
 
     #[test]
     fn a_path_is_taken_apart() {
-        let cases: [(&[u8], &[u8], Option<&[u8]>); 7] = [
-            (b"/var/log/x", b"var", Some(b"log/x")),
-            (b"//var//log", b"var", Some(b"/log")),
-            (b"x", b"x", None),
-            (b"/x", b"x", None),
-            (b"x/", b"x", Some(b".")),
-            (b"x//", b"x", Some(b".")),
-            (b"/", b".", None),
+        let cases = [
+            ("/var/log/x", "var", Some("log/x")),
+            ("//var//log", "var", Some("/log")),
+            ("x", "x", None),
+            ("/x", "x", None),
+            ("x/", "x", Some(".")),
+            ("x//", "x", Some(".")),
+            ("/", ".", None),
         ];
         for (path, name, rest) in cases {
-            assert_eq!(first_name(path), (name, rest), "{path:?}");
+            assert_eq!(first_name(path.as_bytes()), (name.as_bytes(), rest.map(str::as_bytes)), "{path}");
         }
     }
 }
