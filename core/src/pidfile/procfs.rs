@@ -42,6 +42,7 @@ mod linux {
     use crate::line::Line;
     use crate::lines::Lines;
     use crate::pidfile::content::number;
+    use crate::sys::directory;
     use crate::sys::file::{self, Identity, Status};
     use crate::sys::process::{self, Pid};
     use crate::sys::time::{self, Deadline};
@@ -87,7 +88,8 @@ mod linux {
     /// Whether `/proc` numbers processes as this process does; not where it was mounted in another PID namespace.
     pub(in crate::pidfile) fn is_own() -> bool {
         let mut room = [0; 16];
-        let target = file::open_link(c_text!("/proc/self")).and_then(|link| file::read_link(&link, &mut room));
+        let link = file::open(c_text!("/proc/self"), libc::O_PATH | libc::O_NOFOLLOW, 0);
+        let target = link.and_then(|link| directory::read_link(&link, &mut room));
         match target {
             Ok(length) => room.get(..length) == Some(decimal(i64::from(process::id())).as_bytes()),
             // None at all: `Hold::NoProc` says so.

@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod capability;
+pub(crate) mod directory;
 pub(crate) mod environment;
 mod errno;
 pub(crate) mod fd;

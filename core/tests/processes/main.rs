@@ -7,6 +7,7 @@
 mod allocation;
 mod bad_input;
 mod guard;
+mod guarded;
 mod house;
 mod keeper;
 mod launch;
@@ -34,7 +35,7 @@ fn main() {
     house::adopt_orphans();
     house::inherit_nothing();
     let filter = std::env::args().nth(1).filter(|word| !word.starts_with('-')).unwrap_or_default();
-    let groups: [&[Test]; 13] = [
+    let groups: [&[Test]; 14] = [
         start::TESTS,
         truth::TESTS,
         surroundings::TESTS,
@@ -46,6 +47,7 @@ fn main() {
         launch::TESTS,
         keeper::TESTS,
         streams::TESTS,
+        guarded::TESTS,
         syslog::TESTS,
         allocation::TESTS,
     ];

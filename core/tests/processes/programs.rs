@@ -37,6 +37,7 @@ pub fn described() -> Result<Daemon, Error> {
             "runtime" => drop(daemon.runtime_directory(value)?),
             "umask" => drop(daemon.umask(u32::from_str_radix(value, 8).expect("a mode"))?),
             "keep" => drop(daemon.keep_descriptor(value.parse().expect("a number"))?),
+            "stdin" => drop(daemon.stdin(Stream::file(value))?),
             "stderr" => drop(daemon.stderr(Stream::file(value))?),
             "stdout" => drop(daemon.stdout(Stream::file(value))?),
             "out_log" => drop(daemon.stdout(log_file(value))?),
