@@ -194,7 +194,7 @@ pub(super) fn refuse_living(path: &Text, file: &OwnedFd, proof: Proof, is_locked
         Assessment::Starting => refuse(Cause::Held(None)),
         Assessment::Remains(pid) => refuse(Cause::Remains(pid)),
         Assessment::Unproven(pid, why) => refuse(Cause::Unproven(pid, why)),
-        Assessment::Unseen => Err(failed(path, Errno::EAGAIN).note("locked by a process that is not visible here")),
+        Assessment::Unseen => Err(failed(path, Errno::EAGAIN).note("it is locked, and processes cannot be looked at")),
     }
 }
 
@@ -290,6 +290,15 @@ pub(crate) fn is_at(path: &Text, file: RawFd) -> bool {
 /// a start can tell one from a daemon.
 pub(super) fn is_held(file: RawFd) -> Sys<bool> {
     let free = file::lock(file, Lock::Shared)?;
+    if free {
+        file::unlock(file);
+    }
+    Ok(!free)
+}
+
+/// Whether another process has a lock of either kind.
+pub(super) fn is_shared(file: RawFd) -> Sys<bool> {
+    let free = file::lock(file, Lock::Exclusive)?;
     if free {
         file::unlock(file);
     }

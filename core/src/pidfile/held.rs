@@ -229,7 +229,8 @@ impl Slot {
             written if written == text.as_bytes().len() => self.close_writer(),
             _ => return Err(Errno::ENOSPC),
         }
-        Ok(())
+        // A daemon that executes itself, or another program, is still the daemon.
+        self.descriptor().map_or(Err(Errno::EBADF), fd::keep_on_exec)
     }
 
     fn descriptor(&self) -> Option<RawFd> {

@@ -97,12 +97,6 @@ mod linux {
         }
     }
 
-    /// Whether every process of the machine is visible: this is the initial PID namespace (`PROC_PID_INIT_INO`).
-    fn sees_every_process() -> bool {
-        const INITIAL: u64 = 0xEFFF_FFFC;
-        file::status_behind(c_text!("/proc/self/ns/pid")).is_ok_and(|status| status.identity.inode == INITIAL)
-    }
-
     /// Fields of `/proc/PID/stat`.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(in crate::pidfile) struct Stat {
@@ -359,7 +353,7 @@ mod linux {
     pub(in crate::pidfile) fn related_holder(pid: Pid, wanted: &LockedFile) -> bool {
         const INIT: Pid = 1;
         let Ok(Some(own)) = stat(pid) else { return false };
-        let owns_session = own.session > INIT && (own.session == pid || matches!(stat(own.session), Ok(None)));
+        let owns_session = own.session == pid || has_left_session(pid);
         let is_child = |child: &mut Stat| {
             /// A chain of parents is read while it changes.
             const DEPTH: u32 = 32;
@@ -409,13 +403,14 @@ mod linux {
         Remains(Pid),
         /// No process whose lock counts.
         NotFound,
-        /// The holder may be a process that is not visible from here.
+        /// Processes of root's or this user's could not be looked at.
         Incomplete,
     }
 
     /// Looks for the holder of a lock that is not the daemon's. A start is a process of root's or this user's that holds the
     /// lock of a file which is still empty; or replaces the file of a dead daemon, for which it has it open for writing. What a
-    /// dead daemon has left holds the lock as the daemon did.
+    /// dead daemon has left holds the lock as the daemon did. A lock that no visible process holds does not count: its
+    /// descriptor may be on its way through a socket.
     pub(in crate::pidfile) fn find_holder(wanted: &LockedFile, is_empty: bool) -> Search {
         let deadline = Deadline::after(Some(SEARCH));
         let mut found = Search::NotFound;
@@ -426,33 +421,35 @@ mod linux {
             match hold(pid, wanted) {
                 Hold::Writer => found = Search::Starter,
                 Hold::Owner if is_empty || is_keeper(pid, wanted) => found = Search::Starter,
-                Hold::Owner => found = Search::Remains(pid),
+                Hold::Owner if has_left_session(pid) => found = Search::Remains(pid),
                 _ => {}
             }
         });
         let is_complete = listed.is_ok() && !deadline.passed();
         match found {
             Search::NotFound if !is_complete => Search::Incomplete,
-            Search::NotFound => find_other_holder(wanted),
+            Search::NotFound => find_other_remains(wanted),
             found => found,
         }
     }
 
     /// The same among the processes of other users, which may have more descriptors than can be looked at: those are passed over.
-    fn find_other_holder(wanted: &LockedFile) -> Search {
+    fn find_other_remains(wanted: &LockedFile) -> Search {
         let deadline = Deadline::after(Some(SEARCH));
-        let mut found = if sees_every_process() { Search::NotFound } else { Search::Incomplete };
+        let mut found = Search::NotFound;
         let _: Sys<()> = for_each_process(&mut |pid| {
-            if matches!(found, Search::Remains(_)) || may_start(pid) || deadline.passed() {
-                return;
-            }
-            match hold(pid, wanted) {
-                Hold::Writer | Hold::Owner => found = Search::Remains(pid),
-                Hold::Reader => found = Search::NotFound,
-                Hold::None | Hold::Hidden | Hold::NoProc => {}
+            let is_due = found == Search::NotFound && !may_start(pid) && !deadline.passed();
+            if is_due && hold(pid, wanted).is_privileged() && has_left_session(pid) {
+                found = Search::Remains(pid);
             }
         });
         found
+    }
+
+    /// Whether the session of `pid` has lost its leader, as that of a start has. The lock's descriptor may have been passed to
+    /// any process, but few others are in such a session.
+    fn has_left_session(pid: Pid) -> bool {
+        matches!(stat(pid), Ok(Some(own)) if own.session > 1 && matches!(stat(own.session), Ok(None)))
     }
 
     #[cfg(test)]
