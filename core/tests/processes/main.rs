@@ -19,6 +19,7 @@ mod streams;
 mod supervisors;
 mod surroundings;
 mod syslog;
+mod trust;
 mod truth;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -34,11 +35,12 @@ fn main() {
     house::adopt_orphans();
     house::inherit_nothing();
     let filter = std::env::args().nth(1).filter(|word| !word.starts_with('-')).unwrap_or_default();
-    let groups: [&[Test]; 13] = [
+    let groups: [&[Test]; 14] = [
         start::TESTS,
         truth::TESTS,
         surroundings::TESTS,
         pid_file::TESTS,
+        trust::TESTS,
         returning::TESTS,
         bad_input::TESTS,
         parts::TESTS,
