@@ -10,12 +10,11 @@ import pathlib
 import re
 import signal
 import subprocess
-import sys
 import time
-from typing import Iterator
+from typing import Callable, Iterator
 
 import pytest
-from daemons import AS_NOBODY, COMMAND, LIMIT, NOBODY, NOGROUP, PYTHON, House, house, is_gone, is_root, kill
+from daemons import AS_NOBODY, NOBODY, NOGROUP, PYTHON, House, house, is_gone, is_root, kill
 
 __all__ = ["house"]
 SLEEP = ["--", "sleep", "1000"]
@@ -223,13 +222,18 @@ def test_stop_tree_ends_nobody_by_a_hard_link_to_a_locked_file(house: House) -> 
 
 # Age.
 
-DOUBTS = {
+def let_group_write(path: pathlib.Path) -> None:
+    os.chown(path, 0, NOGROUP)
+    path.chmod(path.stat().st_mode | 0o020)
+
+
+DOUBTS: dict[str, Callable[[pathlib.Path], object]] = {
     "in the future": lambda path: os.utime(path, (4e9, 4e9)),
     "before boot": lambda path: os.utime(path, (1000, 1000)),
-    "a group may write the file": lambda path: (os.chown(path, 0, NOGROUP), path.chmod(0o664)),
+    "a group may write the file": let_group_write,
     "others may write the file": lambda path: path.chmod(0o646),
     "the file is another user's": lambda path: os.chown(path, NOBODY, NOGROUP),
-    "a group may write the directory": lambda path: (os.chown(path.parent, 0, NOGROUP), path.parent.chmod(0o775)),
+    "a group may write the directory": lambda path: let_group_write(path.parent),
     "others may write the directory": lambda path: path.parent.chmod(0o757),
     "the directory is sticky": lambda path: path.parent.chmod(0o1777),
     "the directory is another user's": lambda path: os.chown(path.parent, NOBODY, NOGROUP),

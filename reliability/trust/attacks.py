@@ -17,9 +17,12 @@ import time
 from collections import Counter
 
 import bench
-import scenarios
+import identity
+import locks
+import stalls
 
 trust = bench.trust
+SCENARIOS = [*identity.SCENARIOS, *locks.SCENARIOS, *stalls.SCENARIOS]
 INSIDE = "TRUST_INSIDE"
 # The first process of a namespace is another: this one is no init, so signals and detaching are as everywhere.
 NAMESPACES = ["unshare", "--pid", "--mount", "--fork", "--mount-proc", "--kill-child", "sh", "-c", '"$@"; exit $?', "sh"]
@@ -59,7 +62,7 @@ def main() -> int:
     parser.add_argument("doors", nargs="*")
     options = parser.parse_args()
     if options.list:
-        for scenario in scenarios.SCENARIOS:
+        for scenario in SCENARIOS:
             print(f"{scenario.__name__}: {scenario.__doc__}")
         return 0
     if os.geteuid() != 0:
@@ -70,7 +73,7 @@ def main() -> int:
     run = trust.Run("trust")
     table = bench.Bench(run, trust.seed_of(options.seed))
     doors = table.doors(options.doors)
-    pairs = [(scenario, door) for scenario in scenarios.SCENARIOS for door in doors
+    pairs = [(scenario, door) for scenario in SCENARIOS for door in doors
              if not options.only or scenario.__name__ in options.only]  # fmt: skip
     counts: Counter[str] = Counter()
     until = time.monotonic() + options.seconds

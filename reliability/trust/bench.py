@@ -18,10 +18,13 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "common"
 import trust
 
 NOBODY, DAEMON = 65534, 1
+CANARIES = (0, DAEMON)  # users of innocent processes
 LIMIT = 30.0  # seconds that anything may take
 GRACE = 2  # seconds between a door's SIGTERM and its SIGKILL
 PROMPT = 5.0  # seconds that a start or a query may take, whatever others do
 SYSTEM_PYTHON = "/usr/bin/python3"
+# How and which lock another user takes: attacker.c.
+HOWS, KINDS = ("hold", "orphan", "flight"), ("ex", "sh")
 PROGRAMS = ("attacker", "service", "hang", "canary", "door-new", "door-old", "door-command", "libforge.so")
 
 
@@ -80,10 +83,17 @@ class Bench:
         run.environment.update(
             LD_LIBRARY_PATH=str(self.bin), TRUST_GRACE=str(GRACE), TRUST_COMMAND=self.commandline, TRUST_FORGE=str(self.bin / "libforge.so")
         )
+        os.mkfifo(run.folder / "forged")
+        (run.folder / "forged").chmod(0o666)
+        self.forged = open(os.open(run.folder / "forged", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC))
         # Numbers below 300 do not come again.
         with contextlib.suppress(OSError):
             pathlib.Path("/proc/sys/kernel/ns_last_pid").write_text("1000")
-        self.canaries = [self.child("canary"), self.child("canary", user=DAEMON)]
+        self.canaries = [self.canary(user) for user in CANARIES]
+
+    def canary(self, user: int) -> subprocess.Popen[str]:
+        """An innocent process: a signal to it is a violation."""
+        return self.child("canary", user=user)
 
     def doors(self, words: list[str], user: int = 0) -> list[Door]:
         found = []
@@ -99,7 +109,7 @@ class Bench:
         return found
 
     def wrong(self, text: str) -> None:
-        self.run.violation(f"{self.scenario}: {text}")
+        self.run.violation(f"{self.scenario}: {' '.join(text.split())}")
 
     def child(self, program: str, *words: object, user: int = 0, wrap: list[str] | None = None) -> subprocess.Popen[str]:
         """A process of root's or of another user's, once it has said that it is ready."""
@@ -142,6 +152,19 @@ class Bench:
         assert child.stdout is not None
         child.stdout.close()
 
+    def await_forger(self) -> int:
+        """The PID of a hostile daemon that has done its worst."""
+        if not select.select([self.forged], [], [], LIMIT)[0]:
+            raise Skipped("a hostile daemon says nothing")
+        return int(self.forged.readline())
+
+    @contextlib.contextmanager
+    def called(self, variant: str) -> Iterator[None]:
+        """What goes wrong meanwhile is said of this variant."""
+        scenario, self.scenario = self.scenario, f"{self.scenario}, {variant}"
+        yield
+        self.scenario = scenario
+
     def place(self, owner: int = 0, mode: int = 0o755) -> pathlib.Path:
         """A directory of its own for an attack."""
         self.places += 1
@@ -160,9 +183,10 @@ class Bench:
         return pid
 
     def nobody_was_hit(self) -> None:
-        for canary in self.canaries:
-            if canary.poll() is not None:
-                self.wrong(f"an innocent process was ended: {canary.returncode}")
+        for place, user in enumerate(CANARIES):
+            if self.canaries[place].poll() is not None:
+                self.wrong(f"an innocent process was ended: {self.canaries[place].returncode}")
+                self.canaries[place] = self.canary(user)
 
     def settle(self) -> None:
         """After an attack: nothing of it is left."""
@@ -182,3 +206,9 @@ def seen(path: pathlib.Path) -> tuple[object, ...]:
         return path.read_bytes(), status.st_ino, status.st_mtime_ns, status.st_mode, status.st_uid, status.st_nlink
     except FileNotFoundError:
         return ("gone",)
+
+
+def has_ended(pid: int) -> bool:
+    with contextlib.suppress(ChildProcessError):
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    return True

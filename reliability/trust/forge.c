@@ -124,17 +124,29 @@ static void by_path(const char *pid_file)
     worked("symlink", symlink("/etc/passwd", other));
 }
 
-void forge(const char *pid_file, pid_t victim, const char *mode)
+static void try_all(const char *pid_file, const char *mode)
 {
-    snprintf(number, sizeof number, "%d\n", (int)victim);
     if (stat(pid_file, &wanted) != 0) {
         violation("the pid file of a dropped daemon is not there: %m");
-        return;
-    }
-    if (!strcmp(mode, "unlock")) {
+    } else if (!strcmp(mode, "unlock")) {
         each_descriptor(unlock);
-        return;
+    } else {
+        each_descriptor(write_through);
+        by_path(pid_file);
     }
-    each_descriptor(write_through);
-    by_path(pid_file);
+}
+
+void forge(const char *pid_file, pid_t victim, const char *mode)
+{
+    const char *folder = getenv("TRUST_DIR");
+    char fifo[4096];
+    int done;
+
+    snprintf(number, sizeof number, "%d\n", (int)victim);
+    snprintf(fifo, sizeof fifo, "%s/forged", folder != NULL ? folder : "");
+    try_all(pid_file, mode);
+    done = open(fifo, O_WRONLY | O_CLOEXEC | O_NONBLOCK);
+    if (done < 0 || dprintf(done, "%d\n", (int)getpid()) < 0)
+        violation("%s: %m", fifo);
+    close(done);
 }
