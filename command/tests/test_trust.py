@@ -282,7 +282,7 @@ def stopped_within(house: House, pid: int, seconds: float) -> None:
 
 
 @is_root
-def test_stop_takes_no_longer_beside_thousands_of_open_files(house: House) -> None:
+def test_stop_is_not_delayed_by_thousands_of_open_files(house: House) -> None:
     body = "import os, time; [os.open('/dev/null', 0) for _ in range(900)]; print(flush=True); time.sleep(1000)"
     crowd = [subprocess.Popen([*AS_NOBODY, PYTHON, "-c", body], stdout=subprocess.PIPE) for _ in range(10)]
     try:

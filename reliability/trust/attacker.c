@@ -1,11 +1,12 @@
-/* What another user does to root's pid files, each as a word. Says "ready" when it is done, and stays.
+/* Attacks of another user on root's pid files, one word each. It says "ready" when it is done, and stays.
  *
  *     hold FILE ex|sh         holds a lock
  *     orphan FILE ex|sh       the same, its parent dead
  *     flight FILE ex|sh       the lock's descriptor is in a socket's queue and in no process
+ *     wait FILE               waits until the lock is free, and holds it then
  *     crowd FILE COUNT        so many processes hold a shared lock, and as many wait for an exclusive one
  *     grab DIRECTORY NAME     locks whatever appears under that name, at once and again
- *     give FILE SOCKET        locks and sends the descriptor to whoever listens there
+ *     give FILE SOCKET        locks and sends the descriptor to a service that listens there
  *     write FILE              writes its own number, and holds the lock where a third word follows
  *     descriptors COUNT       has so many open
  *     number N PROGRAM...     runs the program as process number N
@@ -13,6 +14,8 @@
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
 #define _GNU_SOURCE
+#include "pass.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -23,7 +26,6 @@
 #include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -69,35 +71,19 @@ static void orphan(const char *file, int kind)
     _exit(0);
 }
 
-static void send_over(int socket, int fd)
-{
-    char room[CMSG_SPACE(sizeof fd)] = "", byte = '.';
-    struct iovec data = {&byte, 1};
-    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof room};
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-
-    *header = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof fd)};
-    memcpy(CMSG_DATA(header), &fd, sizeof fd);
-    need(sendmsg(socket, &message, 0) == 1, "sendmsg");
-    close(fd);
-}
-
 static void flight(const char *file, int kind)
 {
     int ends[2];
 
     need(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0, "socketpair");
-    send_over(ends[0], locked(file, kind));
+    need(pass_over(ends[0], locked(file, kind)) == 0, "sendmsg");
 }
 
-static void give(const char *file, const char *path)
+static void await_lock(const char *file)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int to = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
-    need(connect(to, (struct sockaddr *)&address, sizeof address) == 0, path);
-    send_over(to, locked(file, LOCK_EX | LOCK_NB));
+    puts("ready");
+    fflush(stdout);
+    locked(file, LOCK_EX);
 }
 
 static void crowd(const char *file, int count)
@@ -136,7 +122,7 @@ __attribute__((noreturn)) static void grab(const char *directory, const char *na
     fflush(stdout);
     for (;;) {
         fd = open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        if (fd >= 0 && flock(fd, (next % 2 ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0) {
             if (held[next] > 0)
                 close(held[next]);
             held[next] = fd;
@@ -205,12 +191,14 @@ int main(int argc, char **argv)
         orphan(argv[2], kind_of(argv[3]));
     else if (!strcmp(word, "flight"))
         flight(argv[2], kind_of(argv[3]));
+    else if (!strcmp(word, "wait"))
+        await_lock(argv[2]);
     else if (!strcmp(word, "crowd"))
         crowd(argv[2], atoi(argv[3]));
     else if (!strcmp(word, "grab"))
         grab(argv[2], argv[3]);
     else if (!strcmp(word, "give"))
-        give(argv[2], argv[3]);
+        need(pass_to(argv[3], locked(argv[2], LOCK_EX | LOCK_NB)) == 0, argv[3]);
     else if (!strcmp(word, "write"))
         write_number(argv[2], argc > 3);
     else if (!strcmp(word, "descriptors"))

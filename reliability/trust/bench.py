@@ -153,7 +153,7 @@ class Bench:
         child.stdout.close()
 
     def await_forger(self) -> int:
-        """The PID of a hostile daemon that has done its worst."""
+        """The PID of a hostile daemon that has finished its attack."""
         if not select.select([self.forged], [], [], LIMIT)[0]:
             raise Skipped("a hostile daemon says nothing")
         return int(self.forged.readline())

@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "forge.h"
 
+#include "pass.h"
 #include "witness.h"
 
 #include <dirent.h>
@@ -87,6 +88,14 @@ static void unlock(int fd)
     flock(fd, LOCK_UN);
 }
 
+static const char *service;
+
+static void pass(int fd)
+{
+    if (pass_to(service, dup(fd)) != 0)
+        violation("%s: %m", service);
+}
+
 static int is_the_file(int fd)
 {
     struct stat status;
@@ -130,6 +139,9 @@ static void try_all(const char *pid_file, const char *mode)
         violation("the pid file of a dropped daemon is not there: %m");
     } else if (!strcmp(mode, "unlock")) {
         each_descriptor(unlock);
+    } else if (mode[0] == '/') {
+        service = mode;
+        each_descriptor(pass);
     } else {
         each_descriptor(write_through);
         by_path(pid_file);

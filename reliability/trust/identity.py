@@ -10,22 +10,24 @@ import contextlib
 import os
 import pathlib
 import re
+import select
 import signal
 import subprocess
+import time
 from typing import Callable, Iterator
 
-from bench import HOWS, KINDS, LIMIT, NOBODY, Bench, Door, Skipped, has_ended, seen, trust, write
+from bench import HOWS, KINDS, LIMIT, NOBODY, PROMPT, Bench, Door, Skipped, has_ended, seen, trust, write
 
 CONTENTS = trust.TOP / "core/tests/contents.def"
 
 
 def asks_and_signals(bench: Bench, door: Door, path: pathlib.Path, innocent: int) -> None:
-    """Every question and signal: the innocent process is not taken for the daemon, and nobody hits it."""
+    """Every question and signal: the innocent process is not taken for the daemon and gets no signal."""
     if door.pid(path) == innocent:
         door.wrong("an innocent process is called the daemon")
     for signum in (signal.SIGHUP, signal.SIGTERM):
         door("signal", path, int(signum))
-    steps = [starts, stops, ends_tree]
+    steps = [starts, stops, ends_tree, restarts]
     bench.dice.shuffle(steps)
     for step in steps:
         step(bench, door, path, innocent)
@@ -49,6 +51,13 @@ def ends_tree(bench: Bench, door: Door, path: pathlib.Path, innocent: int) -> No
         bench.run.call([bench.commandline, "stop", "--pidfile", str(path), "--tree", "--retry", "0.1"], LIMIT)
 
 
+def restarts(bench: Bench, door: Door, path: pathlib.Path, innocent: int) -> None:
+    if door.name == "command":
+        for verb in ("try-restart", "restart"):
+            bench.run.call([bench.commandline, verb, "--pidfile", str(path), "--retry", "0.1", "--", "sleep", "1000"], LIMIT)
+        bench.run.call([bench.commandline, "stop", "--pidfile", str(path), "--retry", "0.1"], LIMIT)
+
+
 # --- what is no pid file -------------------------------------------------------------------------------------------------------
 
 
@@ -70,6 +79,21 @@ def no_pid_file(bench: Bench, door: Door) -> None:
         bench.settle()
 
 
+def huge_file(bench: Bench, door: Door) -> None:
+    """Another user's file is not read to its end: a hole of a terabyte, and 64 MiB of digits."""
+    for word, *rest in (("status",), ("signal", 15), ("stop",), ("start",)):
+        for size, digits in ((1 << 40, 0), (0, 1 << 26)):
+            path = bench.place(owner=NOBODY) / "web.pid"
+            write(path, b"7" * digits, owner=NOBODY)
+            if size:
+                os.truncate(path, size)
+            began = time.monotonic()
+            door(word, path, *rest)
+            if time.monotonic() - began > PROMPT:
+                door.wrong(f"{word} of a huge file takes {time.monotonic() - began:.1f} s")
+            bench.settle()
+
+
 # --- 1: a daemon that gave up its privileges -------------------------------------------------------------------------------------
 
 
@@ -83,7 +107,7 @@ def hostile(bench: Bench, door: Door, mode: str) -> tuple[pathlib.Path, int]:
 
 
 def forged_number(bench: Bench, door: Door) -> None:
-    """1: the daemon of nobody's tries to have root's pid file name another."""
+    """1: a daemon that runs as nobody tries to write another PID into root's pid file."""
     path, pid = hostile(bench, door, "write")
     if path.read_text() != f"{pid}\n":
         door.wrong(f"the pid file of {pid} holds {path.read_bytes()!r}")
@@ -109,7 +133,7 @@ def own_end(bench: Bench, door: Door) -> None:
 
 
 def unlocked(bench: Bench, door: Door) -> None:
-    """1: the daemon unlocks the lock that it shares. Whatever is said of it then, nobody else is signalled."""
+    """1: the daemon unlocks the lock that it shares. Whatever is said of it then, no other process is signalled."""
     path, pid = hostile(bench, door, "unlock")
     if (said := door.pid(path)) not in (0, -1, pid):
         door.wrong(f"{said} is called the daemon, which was {pid}")
@@ -118,7 +142,6 @@ def unlocked(bench: Bench, door: Door) -> None:
     if not has_ended(pid):
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-    # Its number comes to nobody here: the next start and stop work.
     door.start(path)
     door.stop(path)
 
@@ -174,11 +197,11 @@ DOUBTS: dict[str, Callable[[pathlib.Path], object]] = {
     "before boot": lambda path: os.utime(path, (1000, 1000)),
     "the file g+w": let_group_write,
     "the file o+w": lambda path: path.chmod(0o646),
-    "the file nobody's": lambda path: os.chown(path, NOBODY, NOBODY),
+    "the file another user's": lambda path: os.chown(path, NOBODY, NOBODY),
     "the directory g+w": lambda path: let_group_write(path.parent),
     "the directory o+w": lambda path: path.parent.chmod(0o757),
     "the directory sticky": lambda path: path.parent.chmod(0o1777),
-    "the directory nobody's": lambda path: os.chown(path.parent, NOBODY, NOBODY),
+    "the directory another user's": lambda path: os.chown(path.parent, NOBODY, NOBODY),
 }
 
 
@@ -257,7 +280,7 @@ def hard_link(bench: Bench, door: Door) -> None:
 
 
 def passed_descriptor(bench: Bench, door: Door) -> None:
-    """4: nobody locks a file and passes the descriptor to a service of root's."""
+    """4: another user locks a file and passes the descriptor to a service of root's."""
     socket = bench.place() / "socket"
     service = bench.child("service", "receive", socket)
     for owner, content in ((NOBODY, "4194303\n"), (NOBODY, f"{service.pid}\n"), (0, "4194303\n")):
@@ -271,7 +294,27 @@ def passed_descriptor(bench: Bench, door: Door) -> None:
     bench.end(service)
 
 
+def passed_lock(bench: Bench, door: Door) -> None:
+    """4: a hostile daemon passes the very lock that it inherited to a service of root's, and is killed."""
+    socket = bench.place() / "socket"
+    service = bench.child("service", "receive", socket)
+    path, pid = hostile(bench, door, str(socket))
+    if not select.select([service.stdout], [], [], 0)[0]:
+        raise Skipped("the daemon has no descriptor of its pid file")
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    if (said := door.pid(path)) > 0:
+        door.wrong(f"{said} is called the daemon; the daemon {pid} is dead")
+    if door.name == "command":
+        ends_tree(bench, door, path, pid)
+    door.start(path)
+    door.stop(path)
+    if service.poll() is not None:
+        door.wrong("the service was ended")
+    bench.end(service)
+
+
 SCENARIOS = [
-    no_pid_file, forged_number, own_end, unlocked, same_inode, strangers_lock, age, renamed_log, containers_number,
-    proc_of_another_namespace, hard_link, passed_descriptor,
+    no_pid_file, huge_file, forged_number, own_end, unlocked, same_inode, strangers_lock, age, renamed_log, containers_number,
+    proc_of_another_namespace, hard_link, passed_descriptor, passed_lock,
 ]  # fmt: skip

@@ -1,9 +1,11 @@
-"""Locks of others (10): whoever may read a pid file may lock it, which neither blocks a start nor makes a daemon run."""
+"""Locks of others (10): every user who may read a pid file may lock it. That blocks no start and makes no daemon run."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import pathlib
+import signal
 import time
 
 from bench import DAEMON, HOWS, KINDS, PROMPT, SYSTEM_PYTHON, Bench, Door, Skipped, trust, write
@@ -21,8 +23,27 @@ def ignored(door: Door, path: pathlib.Path, dead: int) -> None:
         door.stop(path)
 
 
+def no_attack(bench: Bench, door: Door) -> None:
+    """Without an attack nothing of what follows goes wrong."""
+    path = bench.place() / "web.pid"
+    ignored(door, path, bench.stale(door, path))
+    herd(door, path, 1)
+
+
+def awaited_lock(bench: Bench, door: Door) -> None:
+    """10: another user waits for the lock of a daemon that runs, and gets it when the daemon is killed."""
+    path = bench.place() / "web.pid"
+    pid = door.start(path)
+    with bench.attacked("wait", path):
+        if (said := door.pid(path)) != pid:
+            door.wrong(f"the daemon is {pid}, and {said} is called the daemon")
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        ignored(door, path, pid)
+
+
 def locked_stale_file(bench: Bench, door: Door) -> None:
-    """10: nobody holds a lock on what root's killed daemon left: by a process, an orphan, or a descriptor on its way."""
+    """10: another user locks what root's killed daemon left: by a process, by an orphan, by a descriptor in a socket's queue."""
     for how in HOWS:
         for kind in KINDS:
             path = bench.place() / "web.pid"
@@ -61,7 +82,7 @@ def herd(door: Door, path: pathlib.Path, rounds: int) -> None:
 
 
 def herd_against_a_grabber(bench: Bench, door: Door) -> None:
-    """10: twenty starts at once, while nobody locks whatever appears at the path."""
+    """10: twenty starts at once, while another user locks each file that appears at the path."""
     path = bench.place() / "web.pid"
     with bench.attacked("grab", path.parent, path.name):
         herd(door, path, 2)
@@ -69,7 +90,7 @@ def herd_against_a_grabber(bench: Bench, door: Door) -> None:
 
 
 def herd_against_a_crowd(bench: Bench, door: Door) -> None:
-    """10: twenty starts at once over a stale file that thirty processes of nobody's hold."""
+    """10: twenty starts at once over a stale file that thirty processes of another user hold."""
     path = bench.place() / "web.pid"
     bench.stale(door, path)
     with bench.attacked("crowd", path, 30):
@@ -89,22 +110,23 @@ def ordinary_users(bench: Bench, door: Door) -> None:
 
 
 def reused_number(bench: Bench, door: Door) -> None:
-    """10: nobody gets the dead daemon's number and locks its file."""
+    """10: another user's process gets the dead daemon's PID and locks its file."""
     path = bench.place() / "web.pid"
     dead = bench.stale(door, path)
     with contextlib.suppress(OSError):
         pathlib.Path("/proc/sys/kernel/ns_last_pid").write_text(str(dead - 3))
     with bench.attacked("number", dead, bench.bin / "attacker", "hold", path, "ex"):
         if door.pid(path) == dead:
-            door.wrong("nobody's process with the dead daemon's number is called the daemon")
+            door.wrong("another user's process with the dead daemon's PID is called the daemon")
         done = door("start", path)
         if done.returncode != trust.STARTED:
             door.wrong(f"a start fails with {done.returncode}: {done.stderr.strip()}")
         elif not pathlib.Path(f"/proc/{dead}").exists():
-            door.wrong("nobody's process was ended")
+            door.wrong("another user's process was ended")
         door("stop", path)
 
 
 SCENARIOS = [
-    locked_stale_file, crowd_of_locks, acquired_over_a_lock, herd_against_a_grabber, herd_against_a_crowd, ordinary_users, reused_number,
+    no_attack, awaited_lock, locked_stale_file, crowd_of_locks, acquired_over_a_lock, herd_against_a_grabber, herd_against_a_crowd,
+    ordinary_users, reused_number,
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What can stall a stop (8): it takes its schedule and a few seconds, whatever else runs."""
+"""What can stall a stop (8): it takes its schedule and a few seconds, whatever other processes do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench import GRACE, LIMIT, NOBODY, PROMPT, Bench, Door, has_ended
 
 
 def stops_in_time(bench: Bench, door: Door, path: pathlib.Path, pid: int) -> None:
-    """Within its schedule and some seconds."""
+    """Within its schedule and PROMPT."""
     began = time.monotonic()
     if door.name == "command":
         bench.run.call([bench.commandline, "stop", "--pidfile", str(path), "--retry", "TERM/1/KILL/1"], LIMIT)
@@ -26,15 +26,15 @@ def stops_in_time(bench: Bench, door: Door, path: pathlib.Path, pid: int) -> Non
         door.wrong("the daemon is alive after stop")
 
 
-def beside_descriptors(bench: Bench, door: Door) -> None:
-    """8: a process of nobody's has many thousand files open."""
+def many_descriptors(bench: Bench, door: Door) -> None:
+    """8: a process of another user has many thousand files open."""
     path = bench.place() / "web.pid"
     with bench.attacked("descriptors", 15000), bench.attacked("descriptors", 15000):
         pid = door.start(path)
         stops_in_time(bench, door, path, pid)
 
 
-def beside_a_dead_file_system(bench: Bench, door: Door) -> None:
+def dead_file_system(bench: Bench, door: Door) -> None:
     """8: a process has a file open on a FUSE mount whose server answers no more."""
     folder = bench.place()
     server = bench.child("hang", folder)
@@ -46,7 +46,7 @@ def beside_a_dead_file_system(bench: Bench, door: Door) -> None:
     try:
         stops_in_time(bench, door, path, pid)
     finally:
-        # At its end the kernel answers for it, and whoever hangs goes on.
+        # When the server ends the kernel fails the requests, and what hangs goes on.
         bench.end(server)
         holder.kill()
         holder.wait()
@@ -82,4 +82,4 @@ def stopped_keeper(bench: Bench, door: Door) -> None:
         door.wrong("the program is alive after stop")
 
 
-SCENARIOS = [beside_descriptors, beside_a_dead_file_system, stopped_daemon, stopped_keeper]
+SCENARIOS = [many_descriptors, dead_file_system, stopped_daemon, stopped_keeper]

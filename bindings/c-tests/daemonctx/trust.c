@@ -422,7 +422,7 @@ static const struct {
     {"the directory is another user's", the_directory_is_anothers},
 };
 
-/* An innocent process whose number is in a file that nobody locks. */
+/* An innocent process whose PID is in a file that no process locks. */
 static pid_t named(void)
 {
     pid_t child = fork();

@@ -92,7 +92,7 @@ def is_refused(house: House, why: str) -> None:
 
 @contextlib.contextmanager
 def as_nobody(work: Callable[[], None]) -> Iterator[int]:
-    """A process of nobody's that does some work, waits and is alive at the end."""
+    """A process of the user nobody that does some work, waits and is alive at the end."""
     ready, tell = os.pipe()
     child = os.fork()
     if child == 0:
@@ -108,9 +108,9 @@ def as_nobody(work: Callable[[], None]) -> Iterator[int]:
             os._exit(1)
     os.close(tell)
     try:
-        assert os.read(ready, 1) == b".", "the process of nobody's failed"
+        assert os.read(ready, 1) == b".", "the other user's process failed"
         yield child
-        assert os.waitpid(child, os.WNOHANG) == (0, 0), "the process of nobody's was signalled"
+        assert os.waitpid(child, os.WNOHANG) == (0, 0), "the other user's process was signalled"
     finally:
         os.close(ready)
         with contextlib.suppress(ChildProcessError):

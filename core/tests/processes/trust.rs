@@ -274,7 +274,7 @@ fn same_inode(house: &mut House) {
     fs::create_dir(&one).unwrap();
     fs::create_dir(&other).unwrap();
     let mut service = Command::new("sh");
-    // The service locks its own file; a process of nobody's locks the pid file, which names the service.
+    // The service locks its own file; a process of the user nobody locks the pid file, which names the service.
     let shell = format!(
         "mount -t tmpfs one {one} && mount -t tmpfs other {other} && chmod 755 {one} {other} || exit 77
         exec 9> {other}/lock; flock 9; echo $$ > {one}/pid; : > {one}/ready
