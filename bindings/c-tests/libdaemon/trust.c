@@ -64,6 +64,7 @@ TEST("a daemon that gave up its privileges cannot change its pid file, and is st
     CHECK_INT(daemon_pid_file_is_running(), daemon);
     CHECK_CALL(daemon_pid_file_kill(SIGTERM), "0");
     CHECK_INT(ended(daemon).signal, SIGTERM);
+    CHECK_CALL(daemon_pid_file_is_running(), "-1 ESRCH");
     CHECK_CALL(daemon_pid_file_create(), "0");
 }
 
