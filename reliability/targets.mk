@@ -16,7 +16,8 @@ check-trust: check-sweep reliability check-memory
 	@echo "== races, a hostile directory, attacks, privileges, load, endurance, in short"
 	@$(TRUST) reliability/races/races.py --herd 100 --rounds 5 --seconds 15 $(SEEDED)
 	@$(TRUST) reliability/hostile/hostile.py --seconds 3 $(SEEDED)
-	@$(TRUST) reliability/trust/attacks.py $(SEEDED)
+	@$(TRUST) reliability/trust/attacks.py --here $(SEEDED)
+	@$(TRUST) reliability/trust/attacks.py $(SEEDED) daemonctx.h libdaemon
 	@$(TRUST) reliability/privileges/privileges.py --threads 50 --quiet
 	@$(TRUST) reliability/load/load.py --share 0.02
 	@$(TRUST) reliability/endurance/endurance.py --times 100
@@ -49,6 +50,7 @@ ATTACK_SECONDS ?= 600
 attacks: reliability
 	@echo "== attacks on pid files, $(ATTACK_SECONDS) seconds"
 	@$(TRUST) reliability/trust/attacks.py --seconds $(ATTACK_SECONDS) $(SEEDED)
+	@$(TRUST) reliability/trust/attacks.py --here --seconds $(ATTACK_SECONDS) $(SEEDED)
 
 privileges: reliability
 	@echo "== privileges, from whatever they come"

@@ -123,7 +123,8 @@ def start(pid_file: str, log: str | None = None, truncate: bool = False, forgery
     )
     try:
         context.open()
-    except daemonctx.AlreadyRunningError:
+    except daemonctx.AlreadyRunningError as error:
+        print("door:", error, file=sys.stderr, flush=True)
         return ALREADY
     except daemonctx.DaemonError as error:
         print("door:", error, file=sys.stderr, flush=True)

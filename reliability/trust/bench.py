@@ -17,6 +17,7 @@ from typing import Iterator
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "common"))
 import trust
 
+INSIDE = "TRUST_INSIDE"  # "pids": in a PID namespace of its own; "mounts": only in a mount namespace
 NOBODY, DAEMON = 65534, 1
 CANARIES = (0, DAEMON)  # users of innocent processes
 LIMIT = 30.0  # seconds that anything may take
@@ -86,10 +87,16 @@ class Bench:
         os.mkfifo(run.folder / "forged")
         (run.folder / "forged").chmod(0o666)
         self.forged = open(os.open(run.folder / "forged", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC))
+        self.chooses_pids = os.environ.get(INSIDE) == "pids" and os.path.exists("/proc/sys/kernel/ns_last_pid")
         # Numbers below 300 do not come again.
-        with contextlib.suppress(OSError):
-            pathlib.Path("/proc/sys/kernel/ns_last_pid").write_text("1000")
+        self.choose_next_pid(1000)
         self.canaries = [self.canary(user) for user in CANARIES]
+
+    def choose_next_pid(self, pid: int) -> None:
+        """Where the kernel lets it be chosen, in a namespace that is this run's own."""
+        if self.chooses_pids:
+            with contextlib.suppress(OSError):
+                pathlib.Path("/proc/sys/kernel/ns_last_pid").write_text(str(pid - 1))
 
     def canary(self, user: int) -> subprocess.Popen[str]:
         """An innocent process: a signal to it is a violation."""

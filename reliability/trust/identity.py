@@ -38,7 +38,7 @@ def starts(bench: Bench, door: Door, path: pathlib.Path, innocent: int) -> None:
     done = door("start", path)
     if done.returncode == trust.STARTED:
         door.stop(path)
-    elif f"PID {innocent}" in done.stdout + done.stderr or done.returncode == trust.ALREADY:
+    elif re.search(rf"(already running|runs already)\b.*\b{innocent}\b", done.stdout + done.stderr):
         door.wrong(f"a start says that an innocent process runs already: {done.stdout}{done.stderr}")
 
 
