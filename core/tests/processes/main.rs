@@ -20,6 +20,7 @@ mod streams;
 mod supervisors;
 mod surroundings;
 mod syslog;
+mod trust;
 mod truth;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -40,6 +41,7 @@ fn main() {
         truth::TESTS,
         surroundings::TESTS,
         pid_file::TESTS,
+        trust::TESTS,
         returning::TESTS,
         bad_input::TESTS,
         parts::TESTS,

@@ -145,6 +145,7 @@ pub fn run(name: &str) -> ! {
             std::process::exit(0);
         }
         "launching" | "launched" => crate::launch::run(name),
+        "forging" | "executing" => crate::trust::run(name),
         "forking" => forking(),
         "retrying" => retrying(),
         "obeying" => crate::streams::obeying(),
