@@ -135,7 +135,9 @@ fn linked_links(house: &mut House) {
 // --- races --------------------------------------------------------------------------------------------------------------
 
 /// Puts one thing after another where the log file is, until it is told to stop.
-fn exchange(folder: &Path, precious: &Path, is_over: &AtomicBool) {
+///
+/// With `links`, hard links to root's file are among them, which the kernel lets nobody make where it protects them.
+fn exchange(folder: &Path, precious: &Path, links: bool, is_over: &AtomicBool) {
     let (log, next) = (folder.join("log"), folder.join("next"));
     let put = |make: &dyn Fn()| {
         make();
@@ -145,11 +147,13 @@ fn exchange(folder: &Path, precious: &Path, is_over: &AtomicBool) {
         put(&|| nobodys_link(precious, &next));
         put(&|| nobodys_link(&folder.join("../made"), &next));
         put(&|| nobodys_fifo(&next));
-        // Removed first: renaming one name of a file to another does nothing.
-        fs::hard_link(precious, &next).unwrap();
-        fs::rename(&next, &log).unwrap();
-        fs::remove_file(&log).unwrap();
-        for _ in 0..10 {
+        if links {
+            // Removed first: renaming one name of a file to another does nothing.
+            fs::hard_link(precious, &next).unwrap();
+            fs::rename(&next, &log).unwrap();
+            fs::remove_file(&log).unwrap();
+        }
+        for _ in 0..if links { 10 } else { 0 } {
             fs::hard_link(precious, &log).or_else(|_| fs::remove_file(&log)).unwrap();
             let _ = fs::remove_file(&log);
         }
@@ -162,7 +166,7 @@ fn exchange(folder: &Path, precious: &Path, is_over: &AtomicBool) {
 }
 
 /// Root's daemon opens its log again and again meanwhile, and starts are made.
-fn attacked(house: &mut House, around: impl FnMut() + Send + Sync + Clone + 'static) {
+fn attacked(house: &mut House, links: bool, around: impl FnMut() + Send + Sync + Clone + 'static) {
     const TIMES: usize = 1500;
     const STARTS: usize = 20;
     let Some((folder, precious)) = hostile(house) else { return };
@@ -173,7 +177,7 @@ fn attacked(house: &mut House, around: impl FnMut() + Send + Sync + Clone + 'sta
     let is_over = AtomicBool::new(false);
     let (mut done, mut opened) = (0, 0);
     std::thread::scope(|scope| {
-        scope.spawn(|| exchange(&folder, &precious, &is_over));
+        scope.spawn(|| exchange(&folder, &precious, links, &is_over));
         for _ in 0..TIMES {
             opened += usize::from(victim.tell(house, "reopen") == "reopened");
             victim.tell(house, "out something");
@@ -198,15 +202,15 @@ fn attacked(house: &mut House, around: impl FnMut() + Send + Sync + Clone + 'sta
 }
 
 fn exchanged(house: &mut House) {
-    attacked(house, || {});
+    attacked(house, false, || {});
 }
 
-/// With a `/proc` that does not say that hard links are protected.
+/// With a `/proc` that does not say that hard links are protected, and with such links.
 fn exchanged_unprotected(house: &mut House) {
     let (zero, setting) = (house.path("zero"), c"/proc/sys/fs/protected_hardlinks");
     fs::write(&zero, "0").unwrap();
     let zero = c_path(&zero);
-    attacked(house, move || in_own_mounts(&[(zero.as_c_str(), setting)]));
+    attacked(house, true, move || in_own_mounts(&[(zero.as_c_str(), setting)]));
 }
 
 /// Binds files over others for this process alone. Runs between fork and exec: system calls only.
