@@ -149,7 +149,8 @@ TEST("a pid file in a directory of the daemon's own is removed by the daemon")
     need_root();
     char *file = path("run/pid");
     for (int round = 0; round < 2; round++) {
-        pid_t daemon = dropped("user=nobody", text("runtime=%s", path("run")), text("pid_file=%s", file), NULL);
+        CHECK_INT(START(NULL, "daemon", "user=nobody", text("runtime=%s", path("run")), text("pid_file=%s", file)).code, 0);
+        pid_t daemon = (pid_t)hear_number();
         CHECK_INT(pid_in(file), daemon);
         terminate(daemon);
         CHECK(!exists(file));
