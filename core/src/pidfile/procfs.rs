@@ -261,21 +261,36 @@ mod linux {
         })
     }
 
-    /// What an exclusive flock is on, from a line such as `1: FLOCK  ADVISORY  WRITE 359 00:13:11691 0 EOF`.
-    fn exclusive_flock(line: &[u8]) -> Option<LockTarget> {
+    /// What an exclusive flock is on, and the PID of the process that took it, from a line such as
+    /// `1: FLOCK  ADVISORY  WRITE 359 00:13:11691 0 EOF`. The PID is 0 where that process has no number here.
+    fn exclusive_flock(line: &[u8]) -> Option<(Pid, LockTarget)> {
         let mut words = words(line).skip(1);
         let kind = (words.next()?, words.nth(1)?);
         if kind != (&b"FLOCK"[..], &b"WRITE"[..]) {
             return None;
         }
-        let mut target = words.nth(1)?.split(|&byte| byte == b':');
+        let pid = number(words.next()?).and_then(|pid| Pid::try_from(pid).ok())?;
+        let mut target = words.next()?.split(|&byte| byte == b':');
         let (major, minor) = (number_to_base(target.next()?, 16)?, number_to_base(target.next()?, 16)?);
-        Some(LockTarget { major, minor, inode: number(target.next()?)? })
+        Some((pid, LockTarget { major, minor, inode: number(target.next()?)? }))
+    }
+
+    /// The process that took the lock, whichever process holds it now, from `/proc/locks`.
+    fn locker(wanted: &LockedFile) -> Option<Pid> {
+        let list = file::open(c_text!("/proc/locks"), libc::O_RDONLY, 0).ok()?;
+        let mut room = [0; 4096];
+        let mut lines = Lines::new(&mut room);
+        let mut found = None;
+        let mut each = |line: &[u8], _| {
+            found = found.or(exclusive_flock(line).filter(|(_, target)| wanted.is(*target)).map(|(pid, _)| pid));
+        };
+        while lines.read(list.as_raw_fd(), &mut each).ok()? {}
+        found
     }
 
     /// How an open file description holds the lock, from its `fdinfo`.
     fn hold_in(info: &[u8], wanted: &LockedFile) -> Hold {
-        if !fields(info, b"lock:").filter_map(exclusive_flock).any(|target| wanted.is(target)) {
+        if !fields(info, b"lock:").filter_map(exclusive_flock).any(|(_, target)| wanted.is(target)) {
             return Hold::None;
         }
         let flags = fields(info, b"flags:").next().and_then(|flags| words(flags).next());
@@ -412,6 +427,11 @@ mod linux {
     /// dead daemon has left holds the lock as the daemon did. A lock that no visible process holds does not count: its
     /// descriptor may be on its way through a socket.
     pub(in crate::pidfile) fn find_holder(wanted: &LockedFile, is_empty: bool) -> Search {
+        // Mostly it need not be searched for: the lock of a start, and so of a daemon, was taken by root or this user.
+        match locker(wanted) {
+            Some(pid) if matches!(stat(pid), Ok(Some(_))) && !may_start(pid) => return Search::NotFound,
+            _ => {}
+        }
         let deadline = Deadline::after(Some(SEARCH));
         let mut found = Search::NotFound;
         let listed = for_each_process(&mut |pid| {
