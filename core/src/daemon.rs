@@ -488,9 +488,9 @@ impl Daemon {
                 let program = std::mem::take(&mut self.options.program);
                 Ok(Fork::Daemon(Context::new(plan, tie, program)))
             }
-            Ok(Aside::Starter(listener, helper)) => match self.plan.take() {
+            Ok(Aside::Starter(lines, helper)) => match self.plan.take() {
                 // The builder can be used again: this process has opened nothing.
-                Some(plan) => Ok(Fork::Starter(Starting::new(listener, helper, plan))),
+                Some(plan) => Ok(Fork::Starter(Starting::new(lines, helper, plan))),
                 None => Err(Error::bad_handle(true)),
             },
             Err(error) => {

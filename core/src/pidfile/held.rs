@@ -256,10 +256,8 @@ pub(crate) fn write_all() -> Sys<()> {
 }
 
 /// Has the locks go along with the program that this process is about to become.
-pub(crate) fn keep_on_exec() {
-    for descriptor in descriptors() {
-        let _: Sys<()> = fd::keep_on_exec(descriptor);
-    }
+pub(crate) fn keep_on_exec() -> Sys<()> {
+    descriptors().try_for_each(fd::keep_on_exec)
 }
 
 /// Says that the root has changed.
