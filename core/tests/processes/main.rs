@@ -13,6 +13,7 @@ mod launch;
 mod parts;
 mod pid_file;
 mod programs;
+mod records;
 mod returning;
 mod start;
 mod streams;
@@ -34,9 +35,10 @@ fn main() {
     house::adopt_orphans();
     house::inherit_nothing();
     let filter = std::env::args().nth(1).filter(|word| !word.starts_with('-')).unwrap_or_default();
-    let groups: [&[Test]; 13] = [
+    let groups: [&[Test]; 14] = [
         start::TESTS,
         truth::TESTS,
+        records::TESTS,
         surroundings::TESTS,
         pid_file::TESTS,
         returning::TESTS,

@@ -48,6 +48,7 @@ pub fn described() -> Result<Daemon, Error> {
             }
             "detach" => drop(daemon.detach(if value == "no" { Detach::No } else { Detach::Yes })),
             "path" | "arg" | "env" | "clean" | "ready" | "together" | "respawn" | "for_ever" => {}
+            "forge" | "bytes" | "flood" | "fail" | "pause" | "exit" | "nothing" => {}
             "anonymous" | "then" | "log_mode" | "log_user" | "log_group" | "log_truncate" | "log_to" => {}
             other => panic!("no word {other}"),
         }
@@ -143,6 +144,7 @@ pub fn run(name: &str) -> ! {
         }
         "launching" | "launched" => crate::launch::run(name),
         "forking" => forking(),
+        "forging" | "forging_aside" => crate::records::run(name),
         "retrying" => retrying(),
         "obeying" => crate::streams::obeying(),
         "activated" | "early" | "watched" | "talking" | "quiet" => crate::supervisors::run(name),
