@@ -192,15 +192,35 @@ fn look_for_newline(listener: &OwnedFd, place: RawFd) -> Verdict {
     }
 }
 
-/// Anybody on the machine may send to an abstract socket, and can send what takes long to drop: a socket that lingers at its close.
 fn look_for_message(letterbox: &Letterbox, daemon: Pid) -> Verdict {
     let mut room = [0; MESSAGE];
+    let verdict = next_message(letterbox, daemon, &mut room).map_or(Verdict::NotYet, read_message);
+    if matches!(verdict, Verdict::Ready) {
+        wait_for_barrier(letterbox, daemon);
+    }
+    verdict
+}
+
+/// The next message, if it is believed. Anybody on the machine may send to an abstract socket, also what takes long to drop: a socket
+/// that lingers at its close.
+fn next_message<'a>(letterbox: &Letterbox, daemon: Pid, room: &'a mut [u8]) -> Option<&'a [u8]> {
     let interrupted = Interrupted::begin();
-    let message = letterbox.receive(&mut room);
+    let message = letterbox.receive(room);
     drop(interrupted);
-    match message {
-        Ok((sender, text)) if belongs_to(sender, daemon) => read_message(text),
-        _ => Verdict::NotYet,
+    message.ok().filter(|(sender, _)| belongs_to(*sender, daemon)).map(|(_, text)| text)
+}
+
+/// systemd-notify(1) sends `BARRIER=1` behind its message, and fails where the socket is gone.
+fn wait_for_barrier(letterbox: &Letterbox, daemon: Pid) {
+    const PATIENCE: Duration = Duration::from_millis(50);
+    let deadline = Deadline::after(Some(PATIENCE));
+    let mut room = [0; MESSAGE];
+    let mut socket = [fd::readable(letterbox.as_raw_fd())];
+    while !deadline.passed() && fd::poll(&mut socket, deadline.poll_timeout()) == Ok(true) {
+        let message = next_message(letterbox, daemon, &mut room).unwrap_or_default();
+        if message.split(|byte| *byte == b'\n').any(|line| line == b"BARRIER=1") {
+            return;
+        }
     }
 }
 

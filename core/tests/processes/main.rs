@@ -10,6 +10,7 @@ mod guard;
 mod house;
 mod keeper;
 mod launch;
+mod messages;
 mod parts;
 mod pid_file;
 mod programs;
@@ -35,7 +36,7 @@ fn main() {
     house::adopt_orphans();
     house::inherit_nothing();
     let filter = std::env::args().nth(1).filter(|word| !word.starts_with('-')).unwrap_or_default();
-    let groups: [&[Test]; 14] = [
+    let groups: [&[Test]; 15] = [
         start::TESTS,
         truth::TESTS,
         records::TESTS,
@@ -46,6 +47,7 @@ fn main() {
         parts::TESTS,
         supervisors::TESTS,
         launch::TESTS,
+        messages::TESTS,
         keeper::TESTS,
         streams::TESTS,
         syslog::TESTS,

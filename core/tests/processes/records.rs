@@ -137,16 +137,9 @@ fn pipes() -> Vec<i32> {
 }
 
 fn pause_until_told() {
-    // SAFETY: the set is initialised by sigemptyset before it is used, and the signal is blocked before it is awaited.
-    unsafe {
-        let mut set: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&raw mut set);
-        libc::sigaddset(&raw mut set, libc::SIGUSR1);
-        libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
-        report("pauses");
-        let mut signal = 0;
-        libc::sigwait(&raw const set, &raw mut signal);
-    }
+    daemonctx::parts::block_only(&[libc::SIGUSR1]).expect("a signal");
+    report("pauses");
+    crate::launch::await_signal();
 }
 
 // --- the tests ---
