@@ -192,7 +192,8 @@ impl Listener {
     /// # Errors
     /// As for [`receive`](Self::receive).
     pub(crate) fn receive_now(&self) -> Sys<Option<Record>> {
-        if fd::poll(&mut [fd::readable(self.as_raw_fd())], 0)? { self.receive() } else { Ok(None) }
+        let look = || fd::poll(&mut [fd::readable(self.as_raw_fd())], 0);
+        if (0..TRIES).find_map(|_| look().ok()).ok_or(Errno::EIO)? { self.receive() } else { Ok(None) }
     }
 
     /// A read that fails takes nothing off the line, so it is repeated before a daemon has to end for it.

@@ -194,6 +194,10 @@ pub(crate) unsafe fn beget(plan: &mut Plan, (listener, reporter): (Listener, Rep
     let quiet = Quiet::begin();
     // The daemon is the session leader's child and an orphan in a moment: adopted, its end can be waited for like a child's.
     let adopted_before = process::adopt_orphans(true);
+    if let (Err(errno), true) = (adopted_before, plan.helper_stays) {
+        // What stays must find every process of the daemon among its descendants.
+        return Err(NoDaemon::Failed(Failure::new(Step::Start, errno)));
+    }
     // SAFETY: the daemon allocates nothing and takes no lock until it has reported; the caller keeps the rest.
     match unsafe { session::fork_daemon(plan.forks) } {
         Ok(Side::Daemon) => {

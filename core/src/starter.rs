@@ -95,9 +95,11 @@ impl Watch {
     /// the start.
     pub(crate) fn follow<S: Signs>(&mut self, teller: &Reporter, signs: Option<&mut S>, must_know: bool) -> Outcome {
         self.caller = if must_know { teller.as_raw_fd() } else { -1 };
-        // Without the PID the caller takes the start for failed, as does a caller that is gone.
-        let _: Sys<()> = teller.send(&Record::Forked(self.daemon));
-        self.watch(signs)
+        match teller.send(&Record::Forked(self.daemon)) {
+            // A caller without the PID takes the start for failed. One that is gone takes nothing.
+            Err(errno) if errno != Errno::EPIPE => Outcome::Failed(Failure::new(Step::Report, errno)),
+            _ => self.watch(signs),
+        }
     }
 
     /// Reports the outcome to the caller, as a helper, when nothing is left of a start that failed. The daemon's PID, if it is ready.

@@ -15,6 +15,7 @@ pub const TESTS: &[Test] = &[
     ("launch: arguments and environment", arguments_and_environment),
     ("launch: a program that is not there, or may not be run", no_program),
     ("launch: the lock goes along, and stays with children", the_lock),
+    ("launch: a lock that cannot be kept fails the start", lock_not_kept),
     ("launch: signals as in a fresh process", fresh_signals),
     ("launch: ready by a newline", newline),
     ("launch: ready by a newline on a descriptor that is in use", newline_in_use),
@@ -234,6 +235,16 @@ fn the_lock(house: &mut House) {
     assert_ne!(file.status().unwrap(), Status::Running(daemon));
     house.end(child, libc::SIGKILL);
     assert_eq!(file.status().unwrap(), Status::Stale);
+}
+
+fn lock_not_kept(house: &mut House) {
+    let mut command = house.program("launching", &["path=/bin/sleep", "arg=sleep", "arg=1000"]);
+    crate::house::before_exec(&mut command, || crate::keeper::refuse(libc::SYS_fcntl, 1, libc::F_SETFD, libc::EIO));
+    house.finish(command).is(0, "");
+    let daemon: i32 = house.hear_from("pid ").parse().unwrap();
+    let told = format!("1 None pid file failed: {}: Input/output error (5 EIO)", house.pid_file().display());
+    assert_eq!(house.hear(), crate::house::worded(&told));
+    assert!(!house.pid_file().exists() && is_buried(daemon));
 }
 
 /// The daemon's working directory is the test's folder.
