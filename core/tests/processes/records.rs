@@ -124,7 +124,8 @@ fn send(pipes: &[i32], bytes: &[u8]) {
     }
 }
 
-/// The pipes that this process can write to, but that on which it reports to the test.
+/// The pipes that this process can write to, but that on which it reports to the test. The last one comes first: what is forged on
+/// the first ends the daemon.
 fn pipes() -> Vec<i32> {
     // SAFETY: signal takes two numbers: a starter that is gone is no reason to end.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
@@ -133,7 +134,7 @@ fn pipes() -> Vec<i32> {
     let is_pipe = |path: &str| path.starts_with("pipe:");
     let mut found = crate::house::descriptors(pid());
     found.retain(|(fd, path)| *fd > 2 && *fd != descriptor() && is_pipe(path) && writes(*fd));
-    found.into_iter().map(|(fd, _)| fd).collect()
+    found.into_iter().rev().map(|(fd, _)| fd).collect()
 }
 
 fn pause_until_told() {
