@@ -18,7 +18,7 @@ FORGE = """
         signal.pause()
     report(victim)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    DaemonContext(pidfile=PidFile(PID_FILE), user="nobody", manual_ready=True, files_preserve=[REPORT]).open()
+    DaemonContext(pidfile=PidFile(PID_FILE), uid=65534, gid=65534, manual_ready=True, files_preserve=[REPORT]).open()
 
     def is_line(fd):
         return os.readlink(f"/proc/self/fd/{fd}").startswith("pipe:") and fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY
