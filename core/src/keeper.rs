@@ -197,7 +197,7 @@ fn start(plan: &mut Plan) -> Option<(Outcome, Pid)> {
     plan.keep(reporter.as_raw_fd()).ok()?;
     plan.keep_for_streams().ok()?;
     // SAFETY: the child is another program in the end, or gone; see also above on what allocates.
-    match unsafe { beget(plan, (listener, reporter)) } {
+    match unsafe { beget(plan, (listener, reporter), None) } {
         Ok(Role::Starter(watch)) => Some(watch.outcome(&mut readiness::Plan::Time(Duration::ZERO))),
         _ => None,
     }

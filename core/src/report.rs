@@ -21,7 +21,7 @@ const TRIES: u8 = 3;
 #[allow(clippy::large_enum_variant, reason = "a box would have to be allocated between fork and report")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Record {
-    /// From a session leader or a helper, never from a daemon: the daemon's PID.
+    /// From a session leader, never from a daemon: the daemon's PID.
     Forked(Pid),
     /// The daemon is ready.
     Ready,

@@ -61,7 +61,8 @@ impl NoDaemon {
     pub(crate) fn as_record(self) -> Record {
         match self {
             Self::Failed(failure) => Record::Failed(failure),
-            Self::LeaderEnded(ended) => Record::Ended(ended),
+            Self::LeaderEnded(killed @ Ended::Killed(_)) => Record::Ended(killed),
+            Self::LeaderEnded(_) => Record::Ended(Ended::Unknown),
         }
     }
 }
@@ -69,7 +70,8 @@ impl NoDaemon {
 /// Forks a session leader, which forks the daemon, reports its PID and exits. Returns in the starter and in the daemon.
 ///
 /// The leader reports on a line of its own, which the daemon closes here: a daemon that has dropped its privileges cannot name
-/// another process in its place.
+/// another process in its place. Where a helper starts it, the leader reports to the `caller` first: a helper that is killed
+/// cannot do it any more, and a caller without the PID could not end the daemon.
 ///
 /// # Errors
 /// In the starter: the first fork, or what the leader failed at.
@@ -77,11 +79,11 @@ impl NoDaemon {
 /// # Safety
 /// No signal reaches this thread. The rest is the contract of [`Daemon::open`](crate::Daemon::open).
 #[inline(never)]
-pub(crate) unsafe fn fork_daemon(forks: Forks) -> Result<Side, NoDaemon> {
+pub(crate) unsafe fn fork_daemon(forks: Forks, caller: Option<&Reporter>) -> Result<Side, NoDaemon> {
     let failed = |step| move |errno| NoDaemon::Failed(Failure::new(step, errno));
     let (listener, reporter) = report::channel().map_err(failed(Step::Pipe))?;
     // SAFETY: the caller keeps the contract.
-    let forked = unsafe { fork_leader(forks, &reporter) };
+    let forked = unsafe { fork_leader(forks, Leader { reporter: &reporter, caller, second: None }) };
     drop(reporter);
     match forked.map_err(failed(Step::Fork))? {
         Forked::Child => Ok(Side::Daemon),
@@ -93,15 +95,16 @@ pub(crate) unsafe fn fork_daemon(forks: Forks) -> Result<Side, NoDaemon> {
 ///
 /// # Safety
 /// As for [`fork_daemon`].
-unsafe fn fork_leader(forks: Forks, reporter: &Reporter) -> Sys<Forked> {
+unsafe fn fork_leader(forks: Forks, mut leader: Leader<'_>) -> Sys<Forked> {
     match forks.borrowing {
         // SAFETY: there is one thread, that no signal reaches, and a leader does nothing but what is below.
-        Some(borrowing) => unsafe { borrowing.fork(&mut Leader { reporter, second: None }) },
+        Some(borrowing) => unsafe { borrowing.fork(&mut leader) },
         None => {
             // SAFETY: the child allocates nothing and takes no lock until it has reported; the caller keeps the rest.
             let forked = unsafe { process::fork() }?;
             if forked == Forked::Child {
-                Leader { reporter, second: Some(forks.second) }.lead();
+                leader.second = Some(forks.second);
+                leader.lead();
             }
             Ok(forked)
         }
@@ -133,6 +136,7 @@ fn end_group(leader: Pid) {
 
 struct Leader<'a> {
     reporter: &'a Reporter,
+    caller: Option<&'a Reporter>,
     /// For one with memory of its own, in which the C library's locks have been put right by the first fork.
     second: Option<SecondFork>,
 }
@@ -152,8 +156,9 @@ impl Lead for Leader<'_> {
         match forked {
             Ok(Forked::Child) => {}
             Ok(Forked::Parent(daemon)) => {
-                // A starter that is not told kills the daemon with its group.
-                let _: Sys<()> = self.reporter.send(&Record::Forked(daemon));
+                if let Err(errno) = self.report(&Record::Forked(daemon)) {
+                    self.fail(Step::Report, errno);
+                }
                 process::exit_now(0)
             }
             Err(errno) => self.fail(Step::SecondFork, errno),
@@ -162,6 +167,14 @@ impl Lead for Leader<'_> {
 }
 
 impl Leader<'_> {
+    /// A caller that is gone needs no answer.
+    fn report(&self, record: &Record) -> Sys<()> {
+        match self.caller.map_or(Ok(()), |caller| caller.send(record)) {
+            Ok(()) | Err(Errno::EPIPE) => self.reporter.send(record),
+            failed => failed,
+        }
+    }
+
     /// The pid file is the starter's to remove: here it might be removed in its name.
     fn fail(&self, step: Step, errno: Errno) -> ! {
         let _: Sys<()> = self.reporter.send(&Record::Failed(Failure::new(step, errno)));

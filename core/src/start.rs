@@ -42,7 +42,7 @@ pub(crate) unsafe fn start(plan: &mut Plan) -> Result<Role, Error> {
     signal_stream::all_go_along();
     run(plan.hooks.before);
     // SAFETY: the caller keeps the contract.
-    let role = unsafe { beget(plan, channel) };
+    let role = unsafe { beget(plan, channel, None) };
     pidfile::none_goes_along();
     signal_stream::stay();
     if !matches!(role, Ok(Role::Daemon(_))) {
@@ -126,7 +126,7 @@ pub(crate) unsafe fn start_aside(plan: &mut Plan, caller: Caller) -> Result<Asid
                 let _: Result<(), _> = process::new_session();
             }
             // SAFETY: as above.
-            match unsafe { beget(plan, channel) } {
+            match unsafe { beget(plan, channel, Some(&teller)) } {
                 Ok(Role::Daemon(tie)) => {
                     std::mem::forget(teller);
                     pidfile::none_goes_along();
@@ -185,12 +185,16 @@ fn open_line(plan: &mut Plan) -> Result<(Listener, Reporter), Error> {
     Ok((listener, reporter))
 }
 
-/// The two forks. Comes back in the starter, and in the daemon once it is one.
+/// The two forks. Comes back in the starter, and in the daemon once it is one. A helper names the line to its `caller`.
 ///
 /// # Safety
 /// That of [`Daemon::open`](crate::Daemon::open).
 #[inline(never)]
-pub(crate) unsafe fn beget(plan: &mut Plan, (listener, reporter): (Listener, Reporter)) -> Result<Role, NoDaemon> {
+pub(crate) unsafe fn beget(
+    plan: &mut Plan,
+    (listener, reporter): (Listener, Reporter),
+    caller: Option<&Reporter>,
+) -> Result<Role, NoDaemon> {
     let quiet = Quiet::begin();
     // The daemon is the session leader's child and an orphan in a moment: adopted, its end can be waited for like a child's.
     let adopted_before = process::adopt_orphans(true);
@@ -199,7 +203,7 @@ pub(crate) unsafe fn beget(plan: &mut Plan, (listener, reporter): (Listener, Rep
         return Err(NoDaemon::Failed(Failure::new(Step::Start, errno)));
     }
     // SAFETY: the daemon allocates nothing and takes no lock until it has reported; the caller keeps the rest.
-    match unsafe { session::fork_daemon(plan.forks) } {
+    match unsafe { session::fork_daemon(plan.forks, caller) } {
         Ok(Side::Daemon) => {
             drop(listener);
             quiet.leave_as_it_is();

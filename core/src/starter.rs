@@ -91,15 +91,10 @@ impl Watch {
         }
     }
 
-    /// Reports the daemon's PID to the caller and waits for the outcome, as a helper. Where the caller `must_know`, its end cancels
-    /// the start.
+    /// Waits for the outcome as a helper, whose caller has the daemon's PID. Where the caller `must_know`, its end cancels the start.
     pub(crate) fn follow<S: Signs>(&mut self, teller: &Reporter, signs: Option<&mut S>, must_know: bool) -> Outcome {
         self.caller = if must_know { teller.as_raw_fd() } else { -1 };
-        match teller.send(&Record::Forked(self.daemon)) {
-            // A caller without the PID takes the start for failed. One that is gone takes nothing.
-            Err(errno) if errno != Errno::EPIPE => Outcome::Failed(Failure::new(Step::Report, errno)),
-            _ => self.watch(signs),
-        }
+        self.watch(signs)
     }
 
     /// Reports the outcome to the caller, as a helper, when nothing is left of a start that failed. The daemon's PID, if it is ready.

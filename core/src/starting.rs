@@ -180,7 +180,7 @@ impl Starting {
         match heard {
             Ok(Some(Record::Forked(daemon))) if self.daemon == 0 => {
                 self.daemon = daemon;
-                // Now it is the helper's child, and its number nobody else's.
+                // It is the session leader's child or the helper's, and its number nobody else's.
                 self.process = Process::open(daemon).ok();
                 None
             }

@@ -50,7 +50,7 @@ pub unsafe fn fork(umask: u32) -> Result<Forked, Error> {
     let (listener, reporter) = report::channel().map_err(|errno| Error::os(Step::Pipe, Subject::Nothing, errno))?;
     let quiet = Quiet::begin();
     // SAFETY: the child allocates nothing and takes no lock until it has reported; the caller keeps the rest.
-    match unsafe { session::fork_daemon(plan.forks) } {
+    match unsafe { session::fork_daemon(plan.forks, None) } {
         Ok(Side::Daemon) => {
             drop(listener);
             if let Err(failure) = plan.apply() {
