@@ -37,6 +37,8 @@ pub(crate) enum Record {
     Ended(Ended),
     /// From a helper: the daemon was not ready in time, and is gone now.
     TimedOut,
+    /// From a helper: there is no daemon, because the session leader ended so.
+    LeaderEnded(Ended),
 }
 
 /// A program's words.
@@ -89,6 +91,8 @@ impl Frame {
             Record::TimedOut => Self::new(7, 0),
             Record::Value(value) => Self::new(8, value),
             Record::Logger(pid) => Self::new(9, pid),
+            Record::LeaderEnded(Ended::Killed(signal)) => Self::new(10, signal),
+            Record::LeaderEnded(_) => Self::new(11, 0),
         }
     }
 
@@ -108,6 +112,8 @@ impl Frame {
             7 => Record::TimedOut,
             8 => Record::Value(self.number),
             9 => Record::Logger(self.number),
+            10 => Record::LeaderEnded(Ended::Killed(self.number)),
+            11 => Record::LeaderEnded(Ended::Unknown),
             _ => return None,
         })
     }
@@ -192,7 +198,7 @@ impl Listener {
     /// # Errors
     /// As for [`receive`](Self::receive).
     pub(crate) fn receive_now(&self) -> Sys<Option<Record>> {
-        let look = || fd::poll(&mut [fd::readable(self.as_raw_fd())], 0);
+        let look = || fd::poll_unless_interrupted(&mut [fd::readable(self.as_raw_fd())], 0);
         if (0..TRIES).find_map(|_| look().ok()).ok_or(Errno::EIO)? { self.receive() } else { Ok(None) }
     }
 
@@ -238,6 +244,8 @@ mod tests {
             Record::TimedOut,
             Record::Value(-3),
             Record::Logger(4712),
+            Record::LeaderEnded(Ended::Killed(9)),
+            Record::LeaderEnded(Ended::Unknown),
         ];
         for record in records {
             assert_eq!(reporter.send(&record), Ok(()));

@@ -61,8 +61,7 @@ impl NoDaemon {
     pub(crate) fn as_record(self) -> Record {
         match self {
             Self::Failed(failure) => Record::Failed(failure),
-            Self::LeaderEnded(killed @ Ended::Killed(_)) => Record::Ended(killed),
-            Self::LeaderEnded(_) => Record::Ended(Ended::Unknown),
+            Self::LeaderEnded(ended) => Record::LeaderEnded(ended),
         }
     }
 }

@@ -370,7 +370,7 @@ impl Outcome {
     /// What a helper told, read back; none for what is no outcome.
     pub(crate) fn from_record(record: Record) -> Option<Self> {
         match record {
-            Record::Forked(_) | Record::Value(_) | Record::Logger(_) => None,
+            Record::Forked(_) | Record::Value(_) | Record::Logger(_) | Record::LeaderEnded(_) => None,
             Record::Ready => Some(Self::Ready),
             Record::Failed(failure) => Some(Self::Failed(failure)),
             Record::Said(said) => Some(Self::Said(said)),

@@ -4,6 +4,7 @@ use crate::error::{Cause, Error, Step, Subject};
 use crate::pidfile::PidFile;
 use crate::plan::Plan;
 use crate::report::{Listener, Record};
+use crate::session::NoDaemon;
 use crate::signals::{self, Quiet};
 use crate::start::Lines;
 use crate::starter::{GRACE, Outcome};
@@ -183,6 +184,9 @@ impl Starting {
                 // It is the session leader's child or the helper's, and its number nobody else's.
                 self.process = Process::open(daemon).ok();
                 None
+            }
+            Ok(Some(Record::LeaderEnded(ended))) => {
+                Some(Some(NoDaemon::LeaderEnded(ended).explain(|failure| self.plan.explain(failure))))
             }
             Ok(None) if self.daemon != 0 && self.spare.is_some() => {
                 self.turn_to_daemon();
