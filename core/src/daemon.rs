@@ -356,7 +356,7 @@ impl Daemon {
     /// starter.
     ///
     /// # Errors
-    /// In the starter: what was checked before the fork, or the fork itself. Nothing has happened then, and it can be tried
+    /// In the starter: what was checked before the forks, or one of the forks. No process is left then, and it can be tried
     /// again with other options. In a process that does not detach: any step. EALREADY when called a second time.
     ///
     /// # Safety

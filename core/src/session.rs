@@ -127,6 +127,7 @@ fn meet(leader: Pid, listener: &Listener) -> Result<Side, NoDaemon> {
 /// Kills and reaps what there may be of a start without a known daemon. Without its leader the daemon is all there is of the
 /// group, whose number cannot be reused before the leader is reaped.
 fn end_group(leader: Pid) {
+    // What cannot be signalled has ended.
     let _: Sys<()> = process::kill(leader, libc::SIGKILL);
     let _: Sys<Option<Ended>> = process::peek(leader, true);
     let _: Sys<()> = process::kill(-leader, libc::SIGKILL);
@@ -176,6 +177,7 @@ impl Leader<'_> {
 
     /// The pid file is the starter's to remove: here it might be removed in its name.
     fn fail(&self, step: Step, errno: Errno) -> ! {
+        // Without the record the leader's end says that there is no daemon.
         let _: Sys<()> = self.reporter.send(&Record::Failed(Failure::new(step, errno)));
         process::exit_now(1)
     }

@@ -219,6 +219,7 @@ pub(crate) unsafe fn beget(
         }
         Err(none) => {
             if adopted_before == Ok(false) {
+                // The program would adopt orphans, which it may reap or not.
                 let _: Result<bool, _> = process::adopt_orphans(false);
             }
             Err(none)
@@ -253,6 +254,7 @@ pub(crate) fn give_up(reporter: &Reporter, failure: Failure) -> ! {
 
 fn exit_with(reporter: &Reporter, record: &Record) -> ! {
     pidfile::release_all();
+    // Without the record the end of the line says that the start has failed.
     let _: Result<(), _> = reporter.send(record);
     process::exit_now(1)
 }

@@ -229,6 +229,7 @@ impl Watch {
     /// The session leader is reaped last: until then its PID, which is also the number of the daemon's process group, cannot
     /// become anybody else's.
     fn clear_away(&self, outcome: Outcome) {
+        // A process or group that cannot be signalled has ended.
         if outcome.leaves_daemon() {
             let _: Sys<()> = self.signal(libc::SIGTERM);
         }

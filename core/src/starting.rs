@@ -146,22 +146,33 @@ impl Starting {
             let [heard, off] = fds.map(|fd| fd.revents != 0);
             if off || !heard {
                 let signal = signals.take();
-                self.pass_on(signal);
+                self.cancel(signal);
                 called_off = signal.or(called_off);
             }
-            if heard {
+            if heard && self.outcome.is_none() {
                 self.hear();
-            } else {
+            } else if self.outcome.is_none() {
                 self.is_too_late();
             }
         }
         called_off.filter(|_| self.result().is_err())
     }
 
+    /// The helper ends the start; without one this process does.
+    fn cancel(&mut self, signal: Option<Signal>) {
+        if signal.is_some() && !self.helper_reports {
+            let lost = self.end(Cause::Lost);
+            self.conclude(Some(lost));
+        } else {
+            self.pass_on(signal);
+        }
+    }
+
     fn pass_on(&self, signal: Option<Signal>) {
         if let Some(signal) = signal {
             // A program that has waited for any child may have reaped it, and its number may be another's.
             if process::peek(self.helper, false).is_ok() {
+                // One that cannot be signalled has ended, and its line says so.
                 let _: Sys<()> = process::kill(self.helper, signal);
             }
         }
@@ -242,6 +253,7 @@ impl Starting {
         self.pass_on(Some(libc::SIGTERM));
         let _: Sys<Option<Ended>> = process::peek(self.helper, true);
         if let Some(daemon) = &self.process {
+            // A daemon that cannot be signalled has ended.
             let _: Sys<()> = daemon.signal(libc::SIGTERM);
             if daemon.wait(Some(GRACE)) != Ok(true) {
                 let _: Sys<()> = daemon.signal(libc::SIGKILL);

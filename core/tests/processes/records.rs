@@ -282,16 +282,16 @@ fn below_a_manager(house: &mut House) {
 fn helper_killed(house: &mut House) {
     let forged = [forge(FORKED, "victim", RECORD), forge(EXITED, "0", RECORD), forge(VALUE, "0", RECORD)];
     for what in &forged {
-        assert_eq!(lose_helper(house, what), "1 start failed: daemon: ended before it was ready");
+        assert_eq!(lose_helper(house, "timeout=60000", what), "1 start failed: daemon: ended before it was ready");
     }
-    assert_eq!(lose_helper(house, &forge(READY, "0", RECORD)), "ready true");
+    assert_eq!(lose_helper(house, "timeout=60000", &forge(READY, "0", RECORD)), "ready true");
     // It says nothing, and is not waited for longer than it may take.
-    let told = lose_helper(house, "nothing");
-    assert_eq!(told, crate::house::worded("124 ready failed: 0.500 s: Connection timed out (110 ETIMEDOUT)"));
+    let told = lose_helper(house, "timeout=3000", "nothing");
+    assert_eq!(told, crate::house::worded("124 ready failed: 3 s: Connection timed out (110 ETIMEDOUT)"));
 }
 
-fn lose_helper(house: &mut House, then: &str) -> String {
-    let words = ["manual", dropped(), "detach=yes", "timeout=500", "pause", then];
+fn lose_helper(house: &mut House, timeout: &str, then: &str) -> String {
+    let words = ["manual", dropped(), "detach=yes", timeout, "pause", then];
     let mut caller = house.program("forging_aside", &words).spawn().unwrap();
     let victim: i32 = house.hear_from("victim ").parse().unwrap();
     let daemon: i32 = house.hear_from("daemon ").parse().unwrap();
