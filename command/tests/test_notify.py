@@ -40,7 +40,10 @@ class Start:
         self.starter = subprocess.Popen(list(map(str, argv)), pass_fds=[house.mouth], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
         self.address = "\0" + house.hear()[1:]
         self.daemon = int(house.hear())
-        self.helper = int(stat(self.daemon)[1])
+        # The session leader is the parent first.
+        while (parent := stat(self.daemon)[1]) == stat(self.daemon)[3]:
+            pass
+        self.helper = int(parent)
 
     def send(self, state: bytes, descriptors: list[int] = []) -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:

@@ -1,7 +1,7 @@
 //! The process that stays with a launched program: it keeps what that leaves behind together, and starts it again.
 
 use crate::Test;
-use crate::house::{House, field, is_buried, signal, stat, until};
+use crate::house::{House, field, helper_of, is_buried, signal, stat, until};
 use crate::launch::{at, launch, launch_ready, paths};
 use daemonctx::{PidFile, Status};
 use std::collections::BTreeSet;
@@ -20,7 +20,7 @@ pub const TESTS: &[Test] = &[
 
 /// The process that stays, which is the daemon's parent.
 fn keeper_of(daemon: i32) -> i32 {
-    field(daemon, "PPid").parse().unwrap()
+    helper_of(daemon)
 }
 
 fn keeper(house: &mut House) {

@@ -1,7 +1,7 @@
 //! Readiness by a message: who is believed, and what others cannot do to the start.
 
 use crate::Test;
-use crate::house::{House, slowness, until};
+use crate::house::{House, helper_of, slowness, until};
 use crate::launch::launch_ready;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
@@ -95,7 +95,7 @@ fn other_user(house: &mut House) {
 fn sender_that_has_exited(house: &mut House) {
     let words = ["timeout=20000", "arg=say:waits", "arg=await", "arg=brief:notify:READY=1", "arg=say:gone"];
     let (starter, daemon) = begin(house, &[&words[..], &THEN[..]].concat());
-    let helper: i32 = crate::house::field(daemon, "PPid").parse().unwrap();
+    let helper = helper_of(daemon);
     house.hear_from("waits");
     crate::house::signal_any(helper, libc::SIGSTOP);
     crate::house::signal_any(daemon, libc::SIGUSR1);
@@ -142,7 +142,7 @@ fn lingerers(count: usize) -> (TcpListener, Vec<TcpStream>) {
 
 /// Sends what lingers, in four messages, while the helper stands still: when it goes on, the messages have the last copies.
 fn send_lingerers(daemon: i32) -> TcpListener {
-    let helper: i32 = crate::house::field(daemon, "PPid").parse().unwrap();
+    let helper = helper_of(daemon);
     crate::house::signal_any(helper, libc::SIGSTOP);
     until(|| crate::house::stat(helper)[0] == "T");
     let (listener, streams) = lingerers(12);
@@ -178,7 +178,7 @@ fn lingering_while_ready(house: &mut House) {
 fn lingering_at_keeper(house: &mut House) {
     let words = ["timeout=20000", "together", "arg=say:waits", "arg=await", "arg=notify:READY=1", "arg=say:sent"];
     let (mut starter, daemon) = begin(house, &words);
-    let keeper: i32 = crate::house::field(daemon, "PPid").parse().unwrap();
+    let keeper = helper_of(daemon);
     house.hear_from("waits");
     crate::house::signal_any(keeper, libc::SIGSTOP);
     crate::house::signal_any(daemon, libc::SIGUSR1);

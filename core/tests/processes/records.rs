@@ -2,7 +2,7 @@
 
 use crate::Test;
 use crate::guard;
-use crate::house::{House, Left, field, is_buried, signal_any, stat, until};
+use crate::house::{House, Left, field, helper_of, is_buried, signal_any, stat, until};
 use crate::programs::{described, descriptor, open, pause_for_ever, pid, report};
 use daemonctx::{Context, Fork};
 use std::fs;
@@ -297,8 +297,7 @@ fn lose_helper(house: &mut House, timeout: &str, then: &str) -> String {
     let daemon: i32 = house.hear_from("daemon ").parse().unwrap();
     house.hear_from("starter ");
     house.hear_from("pauses");
-    let helper: i32 = field(daemon, "PPid").parse().unwrap();
-    signal_any(helper, libc::SIGKILL);
+    signal_any(helper_of(daemon), libc::SIGKILL);
     until(|| field(daemon, "PPid") == std::process::id().to_string());
     signal_any(daemon, libc::SIGUSR1);
     let told = house.hear();
