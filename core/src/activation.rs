@@ -106,6 +106,7 @@ pub(crate) fn is_meant(variable: &CStr) -> Option<bool> {
 /// Has programs that the daemon runs not inherit the sockets.
 pub(crate) fn close_on_exec() {
     for fd in range() {
+        // One that is not open is found by the check of what to keep.
         let _: Sys<()> = fd::set_close_on_exec(fd);
     }
 }

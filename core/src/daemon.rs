@@ -371,7 +371,7 @@ impl Daemon {
     /// starter.
     ///
     /// # Errors
-    /// In the starter: what was checked before the fork, or the fork itself. Nothing has happened then, and it can be tried
+    /// In the starter: what was checked before the forks, or one of the forks. No process is left then, and it can be tried
     /// again with other options. In a process that does not detach: any step. EALREADY when called a second time.
     ///
     /// # Safety
@@ -503,9 +503,9 @@ impl Daemon {
                 let program = std::mem::take(&mut self.options.program);
                 Ok(Fork::Daemon(Context::new(plan, tie, program)))
             }
-            Ok(Aside::Starter(listener, helper)) => match self.plan.take() {
+            Ok(Aside::Starter(lines, helper)) => match self.plan.take() {
                 // The builder can be used again: this process has opened nothing.
-                Some(plan) => Ok(Fork::Starter(Starting::new(listener, helper, plan))),
+                Some(plan) => Ok(Fork::Starter(Starting::new(lines, helper, plan))),
                 None => Err(Error::bad_handle(true)),
             },
             Err(error) => {

@@ -17,6 +17,7 @@ use crate::plan::Plan;
 use crate::start::{Role, beget};
 use crate::starter::Outcome;
 use crate::streams::{self, Stream, Surroundings};
+use crate::sys::alarm::Interrupted;
 use crate::sys::process::{self, Ended, Pid};
 use crate::sys::signal::Set;
 use crate::sys::signalfd::Arrivals;
@@ -72,19 +73,25 @@ fn again(plan: &Plan) -> Option<&Again> {
 }
 
 /// Stays until the last process of the daemon has ended.
-pub(crate) fn stay(plan: &mut Plan, daemon: Pid) -> ! {
+pub(crate) fn stay(plan: &mut Plan, daemon: Pid, keep: &Keep) -> ! {
+    // It cannot fail: what cannot be closed in one call is closed one by one.
+    let _: Result<(), _> = keep.close_others();
+    let mut wanted = Set::empty();
+    for signal in [libc::SIGCHLD, libc::SIGTERM] {
+        wanted.add(signal);
+    }
+    let signals = Arrivals::of(wanted);
     let mut keeper = Keeper { daemon: Some(daemon), begun: time::monotonic(), failures: 0, is_over: false };
-    if let Ok(signals) = detach(plan) {
-        while keeper.watch(&signals) {
-            keeper.begin_again(plan, &signals);
-        }
+    while keeper.watch(&signals) {
+        keeper.begin_again(plan, &signals);
     }
     pidfile::release_all();
     process::exit_now(0)
 }
 
-/// Nothing is kept from whoever started it: no directory, no stream, no descriptor but what another start of the program takes.
-fn detach(plan: &Plan) -> Sys<Arrivals> {
+/// Gives up what belongs to the caller of the start: its directory, its streams, and the socket for messages. Returns the descriptors that
+/// stay, for which another start of the program is the reason.
+pub(crate) fn settle(plan: &mut Plan) -> Sys<Keep> {
     process::rename(c_text!("daemonctx-keep"));
     file::change_directory(c_text!("/"))?;
     let mut keep = Keep::default();
@@ -96,14 +103,11 @@ fn detach(plan: &Plan) -> Sys<Arrivals> {
     for standard in fd::STANDARD {
         fd::connect(null.as_raw_fd(), standard)?;
     }
-    // Dropped by the next, like everything else that is not kept.
-    std::mem::forget(null);
-    let _: Result<(), _> = keep.close_others();
-    let mut wanted = Set::empty();
-    for signal in [libc::SIGCHLD, libc::SIGTERM] {
-        wanted.add(signal);
+    let _interrupted = Interrupted::begin();
+    if let Some(target) = &mut plan.target {
+        target.close_socket();
     }
-    Ok(Arrivals::of(wanted))
+    Ok(keep)
 }
 
 struct Keeper {
@@ -179,7 +183,7 @@ impl Keeper {
     fn begin(&mut self, plan: &mut Plan) {
         self.begun = time::monotonic();
         match start(plan) {
-            Some((Outcome::Ready, daemon)) => self.daemon = daemon,
+            Some((Outcome::Ready, daemon)) => self.daemon = Some(daemon),
             // The signal has come while only the start looked for it.
             Some((Outcome::CalledOff(_), _)) => self.is_over = true,
             _ => {}
@@ -188,13 +192,13 @@ impl Keeper {
 }
 
 /// Starts the program again; with its PID. Nobody waits for its readiness any more.
-fn start(plan: &mut Plan) -> Option<(Outcome, Option<Pid>)> {
+fn start(plan: &mut Plan) -> Option<(Outcome, Pid)> {
     let (listener, reporter) = report::channel().ok()?;
     plan.streams = again(plan)?.streams()?;
     plan.keep(reporter.as_raw_fd()).ok()?;
     plan.keep_for_streams().ok()?;
     // SAFETY: the child is another program in the end, or gone; see also above on what allocates.
-    match unsafe { beget(plan, (listener, reporter)) } {
+    match unsafe { beget(plan, (listener, reporter), None) } {
         Ok(Role::Starter(watch)) => Some(watch.outcome(&mut readiness::Plan::Time(Duration::ZERO))),
         _ => None,
     }

@@ -7,8 +7,8 @@ use crate::pidfile;
 use crate::readiness::{self, Readiness};
 use crate::report::Reporter;
 use crate::signals;
-use crate::starter::Watch;
-use crate::sys::process::{self, StringList};
+use crate::starter::{Outcome, Watch};
+use crate::sys::process::{self, Pid, StringList};
 use crate::sys::{Errno, Sys, environment, memory};
 use crate::text::Text;
 use std::ffi::OsStr;
@@ -200,14 +200,26 @@ impl Executable {
 }
 
 /// A helper for programs that are launched: it looks for the program's own signs, and stays where that is wanted.
-pub(crate) fn help(plan: &mut crate::plan::Plan, watch: Watch, teller: Reporter, must_know: bool) -> ! {
-    plan.let_go();
-    let ready = watch.tell(&teller, plan.target.as_mut().map(|target| target.signs()), must_know);
-    drop(teller);
-    match ready {
-        Some(daemon) if plan.helper_stays => keeper::stay(plan, daemon),
-        _ => process::exit_now(0),
+pub(crate) fn help(plan: &mut crate::plan::Plan, mut watch: Watch, teller: Reporter, must_know: bool) -> ! {
+    if let Some(target) = &mut plan.target {
+        target.let_go();
     }
+    let outcome = watch.follow(&teller, plan.target.as_mut().map(|target| target.signs()), must_know);
+    match outcome {
+        Outcome::Ready if plan.helper_stays => stay(plan, watch, teller),
+        _ => watch.conclude(outcome, &teller),
+    };
+    process::exit_now(0)
+}
+
+/// Settles before it reports: a supervisor process that cannot stay must not leave behind a daemon that is called started.
+fn stay(plan: &mut crate::plan::Plan, watch: Watch, teller: Reporter) -> Option<Pid> {
+    let settled = keeper::settle(plan);
+    let outcome =
+        settled.as_ref().map_or_else(|errno| Outcome::Failed(Failure::new(Step::Start, *errno)), |_| Outcome::Ready);
+    let daemon = watch.conclude(outcome, &teller)?;
+    drop(teller);
+    keeper::stay(plan, daemon, &settled.ok()?)
 }
 
 /// What a start ends in when the daemon is another program. Behind a trait, so that a library which launches nothing does not
@@ -224,6 +236,9 @@ pub(crate) trait Target: std::fmt::Debug + Send + Sync + UnwindSafe + RefUnwindS
 
     /// Nothing of the program's is held here any more, so that its end can be seen.
     fn let_go(&mut self);
+
+    /// Closes the socket on which the program says that it is ready.
+    fn close_socket(&mut self);
 
     fn subject(&self) -> Subject;
 
@@ -262,6 +277,10 @@ impl Target for Plan {
 
     fn let_go(&mut self) {
         self.readiness.listen();
+    }
+
+    fn close_socket(&mut self) {
+        self.readiness.close_socket();
     }
 
     fn subject(&self) -> Subject {

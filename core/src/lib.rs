@@ -25,6 +25,7 @@
 #![warn(missing_debug_implementations)]
 
 mod activation;
+mod ancestry;
 mod context;
 mod daemon;
 mod descriptors;

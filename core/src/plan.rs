@@ -140,11 +140,12 @@ impl Plan {
         keep_too(&mut self.keep, fd)
     }
 
-    /// After the fork, everywhere but in the daemon: what belongs to the program is closed.
-    pub(crate) fn let_go(&mut self) {
+    /// After the fork, in the caller: what only daemon and helper use is closed.
+    pub(crate) fn leave_to_helper(&mut self) {
         self.streams.leave_to_daemon();
         if let Some(target) = &mut self.target {
             target.let_go();
+            target.close_socket();
         }
     }
 
@@ -164,6 +165,8 @@ impl Plan {
             Step::PidFile => self.pid_file_path.clone().map_or(Subject::Nothing, Subject::Text),
             Step::Execute => self.target.as_ref().map_or(Subject::Nothing, |target| target.subject()),
             Step::Ready | Step::ReadyDescriptor => Subject::Number(value),
+            Step::Start => Subject::Word("supervisor process"),
+            Step::Report if errno == Errno::EBADMSG => Subject::Word("invalid record from the daemon"),
             _ => Subject::Nothing,
         };
         match (step, errno) {

@@ -117,6 +117,11 @@ impl Plan {
         self.leaves_root_behind
     }
 
+    /// The user that the daemon runs as.
+    pub(crate) fn user(&self) -> Uid {
+        self.user.unwrap_or_else(identity::effective_user)
+    }
+
     /// What `step` sets, for a message.
     pub(crate) fn subject(&self, step: Step, value: i64) -> Subject {
         let number = |id: Option<u32>| id.map_or(Subject::Nothing, |id| Subject::Number(i64::from(id)));

@@ -1,8 +1,9 @@
 //! When a program is ready that knows nothing of this library.
 
+use crate::ancestry;
 use crate::error::{Failure, Step, Subject};
 use crate::null_device;
-use crate::pidfile::runs_as;
+use crate::sys::alarm::Interrupted;
 use crate::sys::process::{self, Pid};
 use crate::sys::socket::Letterbox;
 use crate::sys::time::Deadline;
@@ -22,8 +23,9 @@ pub enum Readiness {
     /// When it writes a newline to this descriptor, as s6 and its like have it (`notification-fd`). Closing it without is a
     /// failure.
     Newline(RawFd),
-    /// When it sends `READY=1` to the socket that `NOTIFY_SOCKET` names (sd_notify(3)): it, a process of its session, or one of its
-    /// user or root. The same may ask for more time (`EXTEND_TIMEOUT_USEC=`).
+    /// When the program sends `READY=1` to the socket that `NOTIFY_SOCKET` names (sd_notify(3)): its own process, a process of its
+    /// session, or a descendant. The same processes may ask for more time (`EXTEND_TIMEOUT_USEC=`). The sender must still exist when the
+    /// message is read, so a short-lived one waits for that (`BARRIER=1`), as systemd-notify(1) does.
     Notify,
 }
 
@@ -132,6 +134,13 @@ impl Plan {
         connected.map_err(|errno| Failure { step: Step::ReadyDescriptor, errno, value: i64::from(*place) })
     }
 
+    /// Nobody sends messages any more. What is still queued is dropped with the last copy of the socket.
+    pub(crate) fn close_socket(&mut self) {
+        if let Self::Notify(_) = self {
+            *self = Self::Time(Duration::ZERO);
+        }
+    }
+
     /// For whoever watches: only the daemon speaks.
     pub(crate) fn listen(&mut self) {
         if let Self::Newline { speaker, .. } = self {
@@ -184,16 +193,41 @@ fn look_for_newline(listener: &OwnedFd, place: RawFd) -> Verdict {
     }
 }
 
-/// Anybody on the machine may send to an abstract socket. Believed is the daemon's session: a script says it by systemd-notify(1);
-/// and as such a child may be gone by now, whoever could as well be the daemon, being root or its user.
 fn look_for_message(letterbox: &Letterbox, daemon: Pid) -> Verdict {
     let mut room = [0; MESSAGE];
-    match letterbox.receive(&mut room) {
-        Ok((sender, user, text)) if process::share_session(sender, daemon) || user == 0 || runs_as(daemon, user) => {
-            read_message(text)
-        }
-        _ => Verdict::NotYet,
+    let verdict = next_message(letterbox, daemon, &mut room).map_or(Verdict::NotYet, read_message);
+    if matches!(verdict, Verdict::Ready) {
+        wait_for_barrier(letterbox, daemon);
     }
+    verdict
+}
+
+/// The next message, if it is believed. Anybody on the machine may send to an abstract socket, also what takes long to drop: a socket
+/// that lingers at its close.
+fn next_message<'a>(letterbox: &Letterbox, daemon: Pid, room: &'a mut [u8]) -> Option<&'a [u8]> {
+    let interrupted = Interrupted::begin();
+    let message = letterbox.receive(room);
+    drop(interrupted);
+    message.ok().filter(|(sender, _)| belongs_to(*sender, daemon)).map(|(_, text)| text)
+}
+
+/// systemd-notify(1) sends `BARRIER=1` behind its message, and fails where the socket is gone.
+fn wait_for_barrier(letterbox: &Letterbox, daemon: Pid) {
+    const PATIENCE: Duration = Duration::from_millis(50);
+    let deadline = Deadline::after(Some(PATIENCE));
+    let mut room = [0; MESSAGE];
+    let mut socket = [fd::readable(letterbox.as_raw_fd())];
+    while !deadline.passed() && fd::poll(&mut socket, deadline.poll_timeout()) == Ok(true) {
+        let message = next_message(letterbox, daemon, &mut room).unwrap_or_default();
+        if message.split(|byte| *byte == b'\n').any(|line| line == b"BARRIER=1") {
+            return;
+        }
+    }
+}
+
+/// Whether a process is the daemon, of its session, or a descendant, whatever its user: others of the same user are not the daemon.
+fn belongs_to(sender: Pid, daemon: Pid) -> bool {
+    sender > 0 && (process::share_session(sender, daemon) || ancestry::descends_from(sender, daemon))
 }
 
 /// Longer messages are nobody's: systemd takes a page.

@@ -1,7 +1,7 @@
-//! The line between daemon and starter: small records on a pipe.
+//! The lines of a start: records of a fixed size, each line with one sender.
 //!
-//! Each record is written in one piece shorter than `PIPE_BUF`, so it arrives whole or not at all (pipe(7)). End of file
-//! without [`Record::Ready`] means that everybody who could have reported is gone.
+//! A record is written in one piece that is not longer than `PIPE_BUF`, so it arrives whole (pipe(7)): whatever else is on a line
+//! is no record. What a sender may send is decided by the reader of its line, not here.
 
 use crate::error::{Failure, Step};
 use crate::sys::Errno;
@@ -10,32 +10,35 @@ use crate::sys::{Sys, fd, signal};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 /// POSIX promises 512 bytes in one piece.
+const RECORD: usize = 512;
 const HEADER: usize = 16;
-const MOST_TEXT: usize = 512 - HEADER;
+const MOST_TEXT: usize = RECORD - HEADER;
 
-/// How often a read that fails is tried again.
+/// How often a read that fails is repeated.
 const TRIES: u8 = 3;
 
-/// What is told to the starter.
+/// A message of a start.
 #[allow(clippy::large_enum_variant, reason = "a box would have to be allocated between fork and report")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Record {
-    /// The session leader has forked; this is the daemon's PID.
+    /// From a session leader, never from a daemon: the daemon's PID.
     Forked(Pid),
-    /// The daemon is ready, and this is its PID, too: the session leader may have been killed before it could tell.
-    Ready(Pid),
+    /// The daemon is ready.
+    Ready,
     /// A step failed; the daemon is about to exit.
     Failed(Failure),
     /// The program gave up with a message of its own.
     Said(Said),
     /// What a program that starts its daemon by itself has to say ([`Handshake`](crate::parts::Handshake)).
     Value(i32),
-    /// The daemon has made a process that passes on to syslog what it writes; this is that one's PID.
+    /// The daemon claims that this process passes its output on to syslog.
     Logger(Pid),
-    /// For a starter that is told by a helper: how the daemon ended.
+    /// From a helper: how the daemon ended.
     Ended(Ended),
-    /// For a starter that is told by a helper: the daemon was not ready in time, and is gone now.
+    /// From a helper: the daemon was not ready in time, and is gone now.
     TimedOut,
+    /// From a helper: there is no daemon, because the session leader ended so.
+    LeaderEnded(Ended),
 }
 
 /// A program's words.
@@ -77,7 +80,7 @@ impl Frame {
     fn of(record: &Record) -> Self {
         match *record {
             Record::Forked(pid) => Self::new(0, pid),
-            Record::Ready(pid) => Self::new(1, pid),
+            Record::Ready => Self::new(1, 0),
             Record::Failed(failure) => {
                 Self { kind: 2, step: failure.step.number(), number: failure.errno.value(), value: failure.value }
             }
@@ -88,13 +91,15 @@ impl Frame {
             Record::TimedOut => Self::new(7, 0),
             Record::Value(value) => Self::new(8, value),
             Record::Logger(pid) => Self::new(9, pid),
+            Record::LeaderEnded(Ended::Killed(signal)) => Self::new(10, signal),
+            Record::LeaderEnded(_) => Self::new(11, 0),
         }
     }
 
     fn record(&self, text: &[u8]) -> Option<Record> {
         Some(match self.kind {
             0 => Record::Forked(self.number),
-            1 => Record::Ready(self.number),
+            1 => Record::Ready,
             2 => Record::Failed(Failure {
                 step: Step::from_number(self.step)?,
                 errno: Errno::new(self.number),
@@ -107,12 +112,14 @@ impl Frame {
             7 => Record::TimedOut,
             8 => Record::Value(self.number),
             9 => Record::Logger(self.number),
+            10 => Record::LeaderEnded(Ended::Killed(self.number)),
+            11 => Record::LeaderEnded(Ended::Unknown),
             _ => return None,
         })
     }
 
-    fn header(&self, text: usize) -> [u8; HEADER] {
-        let [length_a, length_b] = (text as u16).to_ne_bytes();
+    fn header(&self, text: &[u8]) -> [u8; HEADER] {
+        let [length_a, length_b] = (text.len() as u16).to_ne_bytes();
         let [n0, n1, n2, n3] = self.number.to_ne_bytes();
         let [v0, v1, v2, v3, v4, v5, v6, v7] = self.value.to_ne_bytes();
         [self.kind, self.step, length_a, length_b, n0, n1, n2, n3, v0, v1, v2, v3, v4, v5, v6, v7]
@@ -126,11 +133,11 @@ impl Frame {
     }
 }
 
-/// The daemon's end.
+/// The end to send from.
 #[derive(Debug)]
 pub(crate) struct Reporter(OwnedFd);
 
-/// The starter's end.
+/// The end to read from.
 #[derive(Debug)]
 pub(crate) struct Listener(OwnedFd);
 
@@ -150,14 +157,13 @@ impl Reporter {
             Record::Said(said) => said.text(),
             _ => &[],
         };
-        let mut bytes = [0; HEADER + MOST_TEXT];
-        let header = Frame::of(record).header(text.len());
+        let mut bytes = [0; RECORD];
+        let header = Frame::of(record).header(text);
         for (to, from) in bytes.iter_mut().zip(header.iter().chain(text)) {
             *to = *from;
         }
-        let bytes = bytes.get(..HEADER + text.len()).unwrap_or_default();
-        match signal::write_without_broken_pipe(self.as_raw_fd(), bytes)? {
-            written if written == bytes.len() => Ok(()),
+        match signal::write_without_broken_pipe(self.as_raw_fd(), &bytes)? {
+            RECORD => Ok(()),
             _ => Err(Errno::EIO),
         }
     }
@@ -174,36 +180,44 @@ impl Listener {
         self.0.as_raw_fd()
     }
 
-    /// Waits for the next record; `None` at end of file, and for anything that is no record.
+    /// Waits for the next record; `None` at end of file.
     ///
     /// # Errors
-    /// read(2): what was said, if anything, is lost, and whoever said it lives on.
+    /// EBADMSG: what has come is no record. Or read(2)'s.
     pub(crate) fn receive(&self) -> Sys<Option<Record>> {
-        let mut header = [0; HEADER];
-        if !self.fill(&mut header)? {
-            return Ok(None);
-        }
-        let (frame, length) = Frame::parse(header);
-        let mut text = [0; MOST_TEXT];
-        match text.get_mut(..length) {
-            Some(text) => Ok(if self.fill(text)? { frame.record(text) } else { None }),
-            None => Ok(None),
+        let mut bytes = [0; RECORD];
+        match self.read(&mut bytes)? {
+            0 => Ok(None),
+            RECORD => parse(&bytes).map(Some).ok_or(Errno::EBADMSG),
+            _ => Err(Errno::EBADMSG),
         }
     }
 
-    fn fill(&self, buffer: &mut [u8]) -> Sys<bool> {
-        let (mut rest, mut tries) = (buffer, TRIES);
-        while !rest.is_empty() {
-            match fd::read(self.as_raw_fd(), rest) {
-                Ok(0) => return Ok(false),
-                Ok(got) => rest = rest.get_mut(got..).unwrap_or_default(),
-                // What has been said is still there: before a daemon has to end for it, it is asked for again.
+    /// The next record, if it is there already; `None` also at end of file.
+    ///
+    /// # Errors
+    /// As for [`receive`](Self::receive).
+    pub(crate) fn receive_now(&self) -> Sys<Option<Record>> {
+        let look = || fd::poll_unless_interrupted(&mut [fd::readable(self.as_raw_fd())], 0);
+        if (0..TRIES).find_map(|_| look().ok()).ok_or(Errno::EIO)? { self.receive() } else { Ok(None) }
+    }
+
+    /// A read that fails takes nothing off the line, so it is repeated before a daemon has to end for it.
+    fn read(&self, bytes: &mut [u8]) -> Sys<usize> {
+        let mut tries = TRIES;
+        loop {
+            match fd::read(self.as_raw_fd(), bytes) {
                 Err(_) if tries > 0 => tries -= 1,
-                Err(errno) => return Err(errno),
+                read => return read,
             }
         }
-        Ok(true)
     }
+}
+
+fn parse(bytes: &[u8; RECORD]) -> Option<Record> {
+    let (header, text) = bytes.split_first_chunk()?;
+    let (frame, length) = Frame::parse(*header);
+    frame.record(text.get(..length)?)
 }
 
 #[cfg(test)]
@@ -220,7 +234,7 @@ mod tests {
         let failure = Failure { step: Step::SetUser, errno: Errno::EPERM, value: -7 };
         let records = [
             Record::Forked(4711),
-            Record::Ready(4711),
+            Record::Ready,
             Record::Failed(failure),
             Record::Said(Said::new(3, b"the port is taken")),
             Record::Said(Said::new(4, &[b'x'; 2000])),
@@ -230,6 +244,8 @@ mod tests {
             Record::TimedOut,
             Record::Value(-3),
             Record::Logger(4712),
+            Record::LeaderEnded(Ended::Killed(9)),
+            Record::LeaderEnded(Ended::Unknown),
         ];
         for record in records {
             assert_eq!(reporter.send(&record), Ok(()));
@@ -244,6 +260,20 @@ mod tests {
     fn nobody_listening_is_an_error_and_no_signal() {
         let (listener, reporter) = channel().unwrap_or_else(|errno| unreachable!("{errno:?}"));
         drop(listener);
-        assert_eq!(reporter.send(&Record::Ready(1)), Err(Errno::EPIPE));
+        assert_eq!(reporter.send(&Record::Ready), Err(Errno::EPIPE));
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "sigemptyset(3)")]
+    fn what_is_no_record_is_an_error() {
+        let mut unknown_kind = [0; super::RECORD];
+        let mut too_long = [0; super::RECORD];
+        unknown_kind.first_mut().into_iter().for_each(|kind| *kind = u8::MAX);
+        too_long.iter_mut().skip(2).take(2).for_each(|length| *length = u8::MAX);
+        for bytes in [&b"x"[..], &[0; super::RECORD - 1], &unknown_kind, &too_long] {
+            let (listener, reporter) = channel().unwrap_or_else(|errno| unreachable!("{errno:?}"));
+            assert_eq!(crate::sys::fd::write(reporter.as_raw_fd(), bytes), Ok(bytes.len()));
+            assert_eq!(listener.receive(), Err(Errno::EBADMSG), "{bytes:?}");
+        }
     }
 }

@@ -138,6 +138,7 @@ pub(crate) fn reset_all() {
 /// signal except nothing.
 pub fn reset_all_but(except: &[i32]) {
     for signal in signal::all().filter(|signal| !except.contains(signal)) {
+        // Only numbers that have no disposition to set are refused.
         let _: Sys<Disposition> = signal::set_disposition(signal, &Disposition::default());
     }
 }

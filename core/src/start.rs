@@ -12,7 +12,7 @@ use crate::pidfile;
 use crate::plan::Plan;
 use crate::readiness::Nobody;
 use crate::report::{self, Listener, Record, Reporter};
-use crate::session;
+use crate::session::{self, NoDaemon, Side};
 use crate::starter::Watch;
 use crate::sys::Errno;
 use crate::sys::process::{self, Forked, Pid};
@@ -41,20 +41,26 @@ pub(crate) unsafe fn start(plan: &mut Plan) -> Result<Role, Error> {
     signal_stream::all_go_along();
     run(plan.hooks.before);
     // SAFETY: the caller keeps the contract.
-    let role = unsafe { beget(plan, channel) };
+    let role = unsafe { beget(plan, channel, None) };
     pidfile::none_goes_along();
     signal_stream::stay();
     if !matches!(role, Ok(Role::Daemon(_))) {
         run(plan.hooks.in_starter);
     }
-    role.map_err(|failure| plan.explain(failure))
+    role.map_err(|none| none.explain(|failure| plan.explain(failure)))
 }
 
 /// What a start is in a program that goes on.
 pub(crate) enum Aside {
-    /// With what the helper tells.
-    Starter(Listener, Pid),
+    Starter(Lines, Pid),
     Daemon(Option<Tie>),
+}
+
+/// What a caller reads, with one sender each.
+pub(crate) struct Lines {
+    pub(crate) helper: Listener,
+    /// Where the daemon has one; see [`Caller`].
+    pub(crate) daemon: Option<Listener>,
 }
 
 /// What becomes of the process that a helper starts for.
@@ -68,12 +74,20 @@ pub(crate) enum Caller {
     Leaves,
 }
 
-/// What a helper does: it waits for the outcome, tells whoever wants to know (and must, or the start is off), and leaves.
+impl Caller {
+    /// Whether the daemon can reach it when the helper was killed. A program that is launched says nothing.
+    fn hears_daemon(self) -> bool {
+        self != Self::Waits
+    }
+}
+
+/// What a helper does: it waits for the outcome, reports it to the caller (which must exist, or the start is cancelled) and exits.
 pub(crate) type Helper = fn(&mut Plan, Watch, Reporter, bool) -> !;
 
 /// A helper for programs that become daemons themselves.
-pub(crate) fn help(_plan: &mut Plan, watch: Watch, teller: Reporter, must_know: bool) -> ! {
-    let _: Option<Pid> = watch.tell::<Nobody>(&teller, None, must_know);
+pub(crate) fn help(_plan: &mut Plan, mut watch: Watch, teller: Reporter, must_know: bool) -> ! {
+    let outcome = watch.follow::<Nobody>(&teller, None, must_know);
+    watch.conclude(outcome, &teller);
     process::exit_now(0)
 }
 
@@ -90,10 +104,9 @@ pub(crate) unsafe fn start_aside(plan: &mut Plan, caller: Caller) -> Result<Asid
         return stay(plan).map(|_| Aside::Daemon(None));
     }
     let channel = open_line(plan)?;
+    // The daemon never holds the end that the helper reports on: it is closed with all that is not kept.
     let (listener, teller) = report::channel().map_err(|errno| plan.explain(Failure::new(Step::Pipe, errno)))?;
-    if caller != Caller::Waits {
-        plan.keep(teller.as_raw_fd())?;
-    }
+    let (heard, own) = caller.hears_daemon().then(|| open_line(plan)).transpose()?.unzip();
     if let Some(lock) = &plan.pid_file {
         lock.goes_along();
     }
@@ -104,7 +117,7 @@ pub(crate) unsafe fn start_aside(plan: &mut Plan, caller: Caller) -> Result<Asid
     match forked {
         Ok(Forked::Child) => {
             plan.is_under_way();
-            drop(listener);
+            drop((listener, heard));
             quiet.leave_as_it_is();
             pidfile::own_all();
             let helper = process::id();
@@ -113,17 +126,21 @@ pub(crate) unsafe fn start_aside(plan: &mut Plan, caller: Caller) -> Result<Asid
                 let _: Result<(), _> = process::new_session();
             }
             // SAFETY: as above.
-            match unsafe { beget(plan, channel) } {
+            match unsafe { beget(plan, channel, Some(&teller)) } {
                 Ok(Role::Daemon(tie)) => {
+                    std::mem::forget(teller);
                     pidfile::none_goes_along();
                     if caller != Caller::Leaves {
                         // Its line is the program's, which goes on.
                         signal_queue::close();
                     }
-                    Ok(Aside::Daemon(tie.map(|tie| tie.with_helper(helper, stays_with_daemon(teller, caller)))))
+                    Ok(Aside::Daemon(tie.map(|tie| tie.with_helper(helper, own))))
                 }
-                Ok(Role::Starter(watch)) => (plan.helper)(plan, watch, teller, caller != Caller::Returns),
-                Err(failure) => give_up(&teller, failure),
+                Ok(Role::Starter(watch)) => {
+                    drop(own);
+                    (plan.helper)(plan, watch, teller, caller != Caller::Returns)
+                }
+                Err(none) => exit_with(&teller, &none.as_record()),
             }
         }
         forked => {
@@ -132,7 +149,7 @@ pub(crate) unsafe fn start_aside(plan: &mut Plan, caller: Caller) -> Result<Asid
                 Caller::Returns | Caller::Waits => drop(quiet),
                 Caller::Leaves => quiet.leave_as_it_is(),
             }
-            plan.let_go();
+            plan.leave_to_helper();
             run(plan.hooks.in_starter);
             match forked {
                 Ok(Forked::Parent(helper)) => {
@@ -140,21 +157,12 @@ pub(crate) unsafe fn start_aside(plan: &mut Plan, caller: Caller) -> Result<Asid
                     if let Some(lock) = plan.pid_file.take() {
                         lock.abandon();
                     }
-                    Ok(Aside::Starter(listener, helper))
+                    Ok(Aside::Starter(Lines { helper: listener, daemon: heard }, helper))
                 }
                 _ => Err(plan.explain(Failure::new(Step::Fork, forked.err().unwrap_or(Errno::EAGAIN)))),
             }
         }
     }
-}
-
-/// In the daemon: its end of the helper's line, where that has been kept. Else it was closed with all the others.
-fn stays_with_daemon(teller: Reporter, caller: Caller) -> Option<Reporter> {
-    if caller != Caller::Waits {
-        return Some(teller);
-    }
-    std::mem::forget(teller);
-    None
 }
 
 fn run(hook: Option<fn()>) {
@@ -182,18 +190,26 @@ fn open_line(plan: &mut Plan) -> Result<(Listener, Reporter), Error> {
     Ok((listener, reporter))
 }
 
-/// The two forks. Comes back in the starter, and in the daemon once it is one.
+/// The two forks. Comes back in the starter, and in the daemon once it is one. A helper names the line to its `caller`.
 ///
 /// # Safety
 /// That of [`Daemon::open`](crate::Daemon::open).
 #[inline(never)]
-pub(crate) unsafe fn beget(plan: &mut Plan, (listener, reporter): (Listener, Reporter)) -> Result<Role, Failure> {
+pub(crate) unsafe fn beget(
+    plan: &mut Plan,
+    (listener, reporter): (Listener, Reporter),
+    caller: Option<&Reporter>,
+) -> Result<Role, NoDaemon> {
     let quiet = plan.take_quiet();
     // The daemon is the session leader's child and an orphan in a moment: adopted, its end can be waited for like a child's.
     let adopted_before = process::adopt_orphans(true);
+    if let (Err(errno), true) = (adopted_before, plan.helper_stays) {
+        // What stays must find every process of the daemon among its descendants.
+        return Err(NoDaemon::Failed(Failure::new(Step::Start, errno)));
+    }
     // SAFETY: the daemon allocates nothing and takes no lock until it has reported; the caller keeps the rest.
-    match unsafe { session::beget(plan.forks, &reporter) } {
-        Ok(Forked::Child) => {
+    match unsafe { session::fork_daemon(plan.forks, caller) } {
+        Ok(Side::Daemon) => {
             plan.is_under_way();
             drop(listener);
             quiet.leave_as_it_is();
@@ -202,17 +218,18 @@ pub(crate) unsafe fn beget(plan: &mut Plan, (listener, reporter): (Listener, Rep
                 Err(failure) => give_up(&reporter, failure),
             }
         }
-        Ok(Forked::Parent(leader)) => {
+        Ok(Side::Starter { leader, daemon }) => {
             plan.is_under_way();
             quiet.leave_as_it_is();
             plan.streams.leave_to_daemon();
-            Ok(Role::Starter(Watch::new(listener, leader, plan.ready_timeout)))
+            Ok(Role::Starter(Watch::new(listener, leader, daemon, plan)))
         }
-        Err(errno) => {
+        Err(none) => {
             if adopted_before == Ok(false) {
+                // The program would adopt orphans, which it may reap or not.
                 let _: Result<bool, _> = process::adopt_orphans(false);
             }
-            Err(Failure::new(Step::Fork, errno))
+            Err(none)
         }
     }
 }
@@ -239,8 +256,13 @@ fn become_daemon(plan: &mut Plan, reporter: Option<&Reporter>) -> Result<(), Fai
 
 /// Tells the starter which step failed, and is gone.
 pub(crate) fn give_up(reporter: &Reporter, failure: Failure) -> ! {
+    exit_with(reporter, &Record::Failed(failure))
+}
+
+fn exit_with(reporter: &Reporter, record: &Record) -> ! {
     pidfile::release_all();
-    let _: Result<(), _> = reporter.send(&Record::Failed(failure));
+    // Without the record the end of the line says that the start has failed.
+    let _: Result<(), _> = reporter.send(record);
     process::exit_now(1)
 }
 

@@ -7,6 +7,7 @@ use crate::readiness::{Nobody, Signs, Verdict};
 use crate::report::{Listener, Record, Reporter, Said};
 use crate::signals;
 use crate::sys::Errno;
+use crate::sys::identity::Uid;
 use crate::sys::pidfd::{Process, STEP, has_ended};
 use crate::sys::process::{self, Ended, Pid};
 use crate::sys::signal::Signal;
@@ -34,42 +35,55 @@ pub(crate) enum Outcome {
 }
 
 /// The starter's view of a start under way. Neither allocates nor frees: a helper may run it in a forked child.
+///
+/// What comes from the daemon may come from a program without privileges: it is believed about the daemon alone, and a PID in it only
+/// as far as [`could_signal`](Self::could_signal) says.
 #[derive(Debug)]
 pub(crate) struct Watch {
     listener: Option<Listener>,
     leader: Pid,
-    daemon: Option<Pid>,
+    daemon: Pid,
     process: Option<Process>,
     logger: Option<Pid>,
     timeout: Option<Duration>,
+    /// The user that the daemon runs as.
+    user: Uid,
     /// The line to the program that a helper watches for, where the start is off when that program is gone.
     caller: RawFd,
 }
 
 impl Watch {
-    pub(crate) fn new(listener: Listener, leader: Pid, timeout: Option<Duration>) -> Self {
-        Self { listener: Some(listener), leader, daemon: None, process: None, logger: None, timeout, caller: -1 }
+    /// For a daemon whose leader has ended, so that it is this process's child. Where orphans cannot be adopted it is init's, and
+    /// nothing but its number is known where there are no pidfds.
+    pub(crate) fn new(listener: Listener, leader: Pid, daemon: Pid, plan: &Plan) -> Self {
+        Self {
+            listener: Some(listener),
+            leader,
+            daemon,
+            process: Process::open(daemon).ok(),
+            logger: None,
+            timeout: plan.ready_timeout,
+            user: plan.privileges.user(),
+            caller: -1,
+        }
     }
 
     /// After any outcome but [`Outcome::Ready`] nothing of the start is left: no process, no pid file.
-    fn finish(&mut self, outcome: Outcome) -> Outcome {
+    fn finish(&mut self, outcome: Outcome) {
         if matches!(outcome, Outcome::Ready) {
-            // Gone already, but for its body: until that is reaped the daemon is its child, and a service manager that looks
-            // now would not find it among its own.
             process::wait(self.leader, true);
-            return outcome;
+            return;
         }
         self.clear_away(outcome);
         pidfile::release_all();
-        outcome
     }
 
-    /// Waits for the outcome and leaves: with 0 if the daemon is ready, else with one line on stderr and a status that says
+    /// Waits for the outcome and exits: with 0 if the daemon is ready, else with one line on stderr and a status that says
     /// what happened.
     pub(crate) fn leave(mut self, plan: &Plan, program: &[u8]) -> ! {
         let outcome = self.watch::<Nobody>(None);
-        let outcome = self.finish(outcome);
-        let Some(error) = outcome.explain(self.daemon, plan) else { process::exit_now(0) };
+        self.finish(outcome);
+        let Some(error) = outcome.explain(Some(self.daemon), plan) else { process::exit_now(0) };
         error.print(program);
         match outcome {
             Outcome::CalledOff(signal) => signals::die_by(signal),
@@ -77,42 +91,29 @@ impl Watch {
         }
     }
 
-    /// Waits for the outcome as a helper: everything is told to the program that wants to know. The daemon's PID, if it is ready.
-    ///
-    /// Where it `must_know`, the start is off when it is gone.
-    pub(crate) fn tell<S: Signs>(mut self, teller: &Reporter, signs: Option<&mut S>, must_know: bool) -> Option<Pid> {
+    /// Waits for the outcome as a helper, whose caller has the daemon's PID. Where the caller `must_know`, its end cancels the start.
+    pub(crate) fn follow<S: Signs>(&mut self, teller: &Reporter, signs: Option<&mut S>, must_know: bool) -> Outcome {
         self.caller = if must_know { teller.as_raw_fd() } else { -1 };
-        let outcome = self.await_daemon();
-        if let Some(daemon) = self.daemon {
-            let _: Sys<()> = teller.send(&Record::Forked(daemon));
-        }
-        let outcome = outcome.unwrap_or_else(|| self.watch(signs));
-        let outcome = self.finish(outcome);
-        let ready = self.daemon.filter(|_| matches!(outcome, Outcome::Ready));
-        let _: Sys<()> = teller.send(&outcome.as_record(ready));
-        ready
+        self.watch(signs)
+    }
+
+    /// Reports the outcome to the caller, as a helper, when nothing is left of a start that failed. The daemon's PID, if it is ready.
+    pub(crate) fn conclude(mut self, outcome: Outcome, teller: &Reporter) -> Option<Pid> {
+        self.finish(outcome);
+        // The end of the line says that no outcome was reported.
+        let _: Sys<()> = teller.send(&outcome.as_record());
+        matches!(outcome, Outcome::Ready).then_some(self.daemon)
     }
 
     /// Waits for the outcome and keeps the pid file in any case: with the daemon's PID.
-    pub(crate) fn outcome(mut self, signs: &mut impl Signs) -> (Outcome, Option<Pid>) {
-        let outcome = self.await_daemon().unwrap_or_else(|| self.watch(Some(signs)));
+    pub(crate) fn outcome(mut self, signs: &mut impl Signs) -> (Outcome, Pid) {
+        let outcome = self.watch(Some(signs));
         if matches!(outcome, Outcome::Ready) {
             process::wait(self.leader, true);
         } else {
             self.clear_away(outcome);
         }
         (outcome, self.daemon)
-    }
-
-    /// Waits for the daemon's PID; an outcome where that never comes, or has come before.
-    fn await_daemon(&mut self) -> Option<Outcome> {
-        while self.daemon.is_none() {
-            let outcome = self.hear();
-            if outcome.is_some() {
-                return outcome;
-            }
-        }
-        None
     }
 
     /// With `signs` it is not the daemon that reports but the program it becomes; of the daemon there comes nothing then but the
@@ -128,17 +129,15 @@ impl Watch {
                     (None, Some(signs)) if self.has_become_program() => until.judge(signs.executed()),
                     _ => None,
                 },
-                News::Sign => match (&mut signs, self.daemon) {
-                    (Some(signs), Some(daemon)) => {
-                        until.judge(signs.look(daemon)).map(|outcome| self.rather_its_end(outcome))
-                    }
-                    _ => None,
-                },
+                News::Sign => signs
+                    .as_mut()
+                    .and_then(|signs| until.judge(signs.look(self.daemon)).map(|outcome| self.rather_its_end(outcome))),
                 News::DaemonEnded => Some(self.last_words()),
                 News::CalledOff(signal) => Some(Outcome::CalledOff(signal)),
                 News::Nothing => until.look(),
             };
-            if let Some(outcome) = found {
+            // In every round: strangers can send signs without a pause.
+            if let Some(outcome) = found.or_else(|| until.look_for_timeout()) {
                 return outcome;
             }
         }
@@ -147,9 +146,9 @@ impl Watch {
     /// A program that ends lets go of its descriptors first: how it has ended says more than that.
     fn rather_its_end(&mut self, outcome: Outcome) -> Outcome {
         const MOMENT: Duration = Duration::from_millis(100);
-        match (outcome, self.daemon) {
-            (Outcome::Failed(Failure { step: Step::Ready, errno: Errno::EPIPE, .. }), Some(daemon))
-                if ends_within(daemon, self.process.as_ref(), MOMENT) =>
+        match outcome {
+            Outcome::Failed(Failure { step: Step::Ready, errno: Errno::EPIPE, .. })
+                if self.daemon_ends_within(MOMENT) =>
             {
                 self.last_words()
             }
@@ -159,14 +158,13 @@ impl Watch {
 
     /// The line is at its end, and the daemon is not.
     fn has_become_program(&self) -> bool {
-        let lives = |daemon| !ends_within(daemon, self.process.as_ref(), Duration::ZERO);
-        self.listener.is_none() && self.daemon.is_some_and(lives)
+        self.listener.is_none() && !self.daemon_ends_within(Duration::ZERO)
     }
 
     fn wait_for_news(&self, until: Until, called_off: &Arrivals, sign: RawFd) -> News {
         let report = self.listener.as_ref().map_or(-1, Listener::as_raw_fd);
         let process = self.process.as_ref().map_or(-1, Process::as_poll_descriptor);
-        let blind = process < 0 && (report < 0 || self.daemon.is_some());
+        let blind = process < 0;
         let mut fds = [report, called_off.as_poll_descriptor(), process, sign, self.caller].map(fd::readable);
         let patience = if blind { STEP } else { called_off.patience(until.poll_timeout()) };
         if fd::poll(&mut fds, patience) != Ok(true) {
@@ -189,49 +187,27 @@ impl Watch {
 
     /// Without a pidfd to wait on: the line says nothing of a daemon that has closed it, or whose child holds it.
     fn look_at_daemon(&self) -> News {
-        if self.daemon.is_none_or(has_ended) { News::DaemonEnded } else { News::Nothing }
+        if has_ended(self.daemon) { News::DaemonEnded } else { News::Nothing }
     }
 
-    /// Takes one record off the pipe; an outcome if it is one.
+    /// Takes one record off the pipe; an outcome if it is one, or is no record that a daemon sends now.
     fn hear(&mut self) -> Option<Outcome> {
         match self.listener.as_ref().map_or(Ok(None), Listener::receive) {
-            Ok(Some(Record::Forked(daemon))) => {
-                self.meet(daemon);
-                None
-            }
-            Ok(Some(Record::Logger(logger))) => {
+            Ok(Some(Record::Logger(logger))) if self.logger.is_none() => {
                 self.logger = Some(logger);
                 None
             }
-            Ok(Some(Record::Ready(daemon))) => {
-                if self.daemon.is_none() {
-                    self.meet(daemon);
-                }
-                Some(Outcome::Ready)
-            }
-            Ok(Some(record)) => {
-                // Session leader and daemon run side by side: the PID that the one tells may come after the other's word. It is
-                // on its way, or the pipe's end is.
-                if self.daemon.is_none() {
-                    if let Some(Ok(Some(Record::Forked(daemon)))) = self.listener.as_ref().map(Listener::receive) {
-                        self.meet(daemon);
-                    }
-                }
-                Outcome::from_record(record)
-            }
+            Ok(Some(Record::Ready)) => Some(Outcome::Ready),
+            Ok(Some(Record::Failed(failure))) => Some(Outcome::Failed(failure)),
+            Ok(Some(Record::Said(said))) => Some(Outcome::Said(said)),
+            Ok(Some(_)) => Some(Outcome::Failed(Failure::new(Step::Report, Errno::EBADMSG))),
             // What the daemon has said cannot be known any more, so it is not to stay, ready or not.
             Err(errno) => Some(Outcome::Failed(Failure::new(Step::Report, errno))),
             Ok(None) => {
                 self.listener = None;
-                // Without a daemon it was the session leader that ended.
-                self.daemon.is_none().then(|| Outcome::Ended(self.ended(self.leader)))
+                None
             }
         }
-    }
-
-    fn meet(&mut self, daemon: Pid) {
-        self.daemon = Some(daemon);
-        self.process = Process::open(daemon).ok();
     }
 
     /// The daemon has ended. What it wrote before is still in the pipe, also when a child of its own keeps that open.
@@ -244,19 +220,8 @@ impl Watch {
                 return outcome;
             }
         }
-        Outcome::Ended(self.daemon.map_or(Ended::Unknown, |daemon| self.ended(daemon)))
-    }
-
-    /// How a child has ended. It stays a zombie, so its PID stays its own until all is cleared away.
-    fn ended(&self, child: Pid) -> Ended {
-        self.adopt();
-        process::peek(child, true).ok().flatten().unwrap_or(Ended::Unknown)
-    }
-
-    /// Until the session leader has ended, the daemon is its child and not ours to wait for. The leader has nothing left to do
-    /// but to end, so waiting for that takes no time.
-    fn adopt(&self) {
-        let _: Sys<Option<Ended>> = process::peek(self.leader, true);
+        // It is a zombie, whose PID stays its own until all is cleared away. One that a tracer holds is not waited for.
+        Outcome::Ended(process::peek(self.daemon, false).ok().flatten().unwrap_or(Ended::Unknown))
     }
 
     /// Ends what is left of a start that failed.
@@ -264,41 +229,52 @@ impl Watch {
     /// The session leader is reaped last: until then its PID, which is also the number of the daemon's process group, cannot
     /// become anybody else's.
     fn clear_away(&self, outcome: Outcome) {
-        self.adopt();
-        if let Some(daemon) = self.daemon {
-            if outcome.leaves_daemon() {
-                let _: Sys<()> = self.signal(daemon, libc::SIGTERM);
-            }
-            if !ends_within(daemon, self.process.as_ref(), GRACE) {
-                let _: Sys<()> = self.signal(daemon, libc::SIGKILL);
-                ends_within(daemon, self.process.as_ref(), GRACE);
-            }
+        // A process or group that cannot be signalled has ended.
+        if outcome.leaves_daemon() {
+            let _: Sys<()> = self.signal(libc::SIGTERM);
+        }
+        if !self.daemon_ends_within(GRACE) {
+            let _: Sys<()> = self.signal(libc::SIGKILL);
+            self.daemon_ends_within(GRACE);
         }
         let _: Sys<()> = process::kill(-self.leader, libc::SIGKILL);
         if let Some(logger) = self.logger {
-            clear_away_logger(logger);
+            self.clear_away_logger(logger);
         }
-        if let Some(daemon) = self.daemon {
-            process::wait(daemon, false);
-        }
+        process::wait(self.daemon, false);
         process::wait(self.leader, true);
     }
 
-    fn signal(&self, daemon: Pid, signal: Signal) -> Sys<()> {
-        match &self.process {
-            Some(process) => process.signal(signal),
-            None => process::kill(daemon, signal),
+    /// The logger is no member of the group. Nobody can write any more, so it ends when it has passed on what the daemon said last;
+    /// one that cannot, because nobody takes it, is of no use.
+    fn clear_away_logger(&self, logger: Pid) {
+        let process = Process::open(logger).ok();
+        let has_ended = ends_within(logger, process.as_ref(), GRACE);
+        if self.could_signal(logger) {
+            if !has_ended {
+                let _: Sys<()> = process::kill(logger, libc::SIGKILL);
+                ends_within(logger, process.as_ref(), GRACE);
+            }
+            process::wait(logger, false);
         }
     }
-}
 
-/// The logger is no member of the group. Nobody can write any more, so it ends when it has passed on what the daemon said last;
-/// one that cannot, because nobody takes it, is of no use.
-fn clear_away_logger(logger: Pid) {
-    if !ends_within(logger, Process::open(logger).ok().as_ref(), GRACE) && process::peek(logger, false) == Ok(None) {
-        let _: Sys<()> = process::kill(logger, libc::SIGKILL);
+    /// Whether a process that the daemon has named is a child of this one, whose number is not reused before it is reaped, and runs as
+    /// the daemon's user: the daemon itself may signal it then, and gains nothing by a false name.
+    fn could_signal(&self, named: Pid) -> bool {
+        process::peek(named, false).is_ok() && pidfile::runs_as(named, self.user)
     }
-    process::wait(logger, true);
+
+    fn signal(&self, signal: Signal) -> Sys<()> {
+        match &self.process {
+            Some(process) => process.signal(signal),
+            None => process::kill(self.daemon, signal),
+        }
+    }
+
+    fn daemon_ends_within(&self, time: Duration) -> bool {
+        ends_within(self.daemon, self.process.as_ref(), time)
+    }
 }
 
 #[inline(never)]
@@ -320,13 +296,11 @@ impl Until {
     }
 
     fn look(self) -> Option<Outcome> {
-        if self.ready.passed() {
-            Some(Outcome::Ready)
-        } else if self.failed.passed() {
-            Some(Outcome::TimedOut)
-        } else {
-            None
-        }
+        if self.ready.passed() { Some(Outcome::Ready) } else { self.look_for_timeout() }
+    }
+
+    fn look_for_timeout(self) -> Option<Outcome> {
+        self.failed.passed().then_some(Outcome::TimedOut)
     }
 
     fn judge(&mut self, verdict: Verdict) -> Option<Outcome> {
@@ -377,15 +351,15 @@ impl Outcome {
     fn leaves_daemon(self) -> bool {
         match self {
             Self::TimedOut | Self::CalledOff(_) => true,
-            Self::Failed(failure) => matches!(failure.step, Step::Ready | Step::Report),
+            Self::Failed(failure) => matches!(failure.step, Step::Ready | Step::Report | Step::Start),
             _ => false,
         }
     }
 
     /// For a starter that a helper watches for.
-    fn as_record(self, daemon: Option<Pid>) -> Record {
+    fn as_record(self) -> Record {
         match self {
-            Self::Ready => Record::Ready(daemon.unwrap_or(0)),
+            Self::Ready => Record::Ready,
             Self::Failed(failure) => Record::Failed(failure),
             Self::Said(said) => Record::Said(said),
             Self::Ended(ended) => Record::Ended(ended),
@@ -397,8 +371,8 @@ impl Outcome {
     /// What a helper told, read back; none for what is no outcome.
     pub(crate) fn from_record(record: Record) -> Option<Self> {
         match record {
-            Record::Forked(_) | Record::Value(_) | Record::Logger(_) => None,
-            Record::Ready(_) => Some(Self::Ready),
+            Record::Forked(_) | Record::Value(_) | Record::Logger(_) | Record::LeaderEnded(_) => None,
+            Record::Ready => Some(Self::Ready),
             Record::Failed(failure) => Some(Self::Failed(failure)),
             Record::Said(said) => Some(Self::Said(said)),
             Record::Ended(ended) => Some(Self::Ended(ended)),

@@ -4,7 +4,9 @@ use crate::error::{Cause, Error, Step, Subject};
 use crate::pidfile::PidFile;
 use crate::plan::Plan;
 use crate::report::{Listener, Record};
+use crate::session::NoDaemon;
 use crate::signals::{self, Quiet};
+use crate::start::Lines;
 use crate::starter::{GRACE, Outcome};
 use crate::sys::pidfd::Process;
 use crate::sys::process::{self, Ended, Pid};
@@ -34,7 +36,13 @@ use std::time::Duration;
 /// ```
 #[must_use = "whether the daemon is ready is known by waiting for it"]
 pub struct Starting {
+    /// The helper's; the daemon's when the helper was killed before it reported the outcome.
     listener: Listener,
+    /// The daemon's, until then.
+    spare: Option<Listener>,
+    helper_reports: bool,
+    /// When a daemon whose helper was killed must be ready.
+    deadline: Deadline,
     helper: Pid,
     daemon: Pid,
     process: Option<Process>,
@@ -52,8 +60,10 @@ impl std::fmt::Debug for Starting {
 }
 
 impl Starting {
-    pub(crate) fn new(listener: Listener, helper: Pid, plan: Plan) -> Self {
-        Self { listener, helper, daemon: 0, process: None, outcome: None, plan }
+    pub(crate) fn new(lines: Lines, helper: Pid, plan: Plan) -> Self {
+        let Lines { helper: listener, daemon: spare } = lines;
+        let deadline = Deadline::after(None);
+        Self { listener, spare, helper_reports: true, deadline, helper, daemon: 0, process: None, outcome: None, plan }
     }
 
     /// Waits for the daemon's PID, or for the error that came before there was one.
@@ -82,9 +92,10 @@ impl Starting {
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<bool, Error> {
         let deadline = Deadline::after(timeout);
         while self.outcome.is_none() {
-            if fd::poll(&mut [fd::readable(self.listener.as_raw_fd())], deadline.poll_timeout()) == Ok(true) {
+            let patience = deadline.or(self.deadline).poll_timeout();
+            if fd::poll(&mut [fd::readable(self.listener.as_raw_fd())], patience) == Ok(true) {
                 self.hear();
-            } else if deadline.passed() {
+            } else if !self.is_too_late() && deadline.passed() {
                 return Ok(false);
             }
         }
@@ -111,8 +122,10 @@ impl Starting {
     pub(crate) fn leave(mut self, program: &[u8]) -> ! {
         let called_off = self.watch();
         let Err(error) = self.result() else {
-            // Then the daemon says so, or has ended.
-            fd::poll(&mut [fd::readable(self.listener.as_raw_fd())], TELLING).ok();
+            if let Some(daemon) = &self.spare {
+                // It reports, or has ended.
+                let _: Sys<bool> = fd::poll(&mut [fd::readable(daemon.as_raw_fd())], TELLING);
+            }
             process::exit_now(0)
         };
         let off = called_off.and_then(|signal| Outcome::CalledOff(signal).explain(None, &self.plan));
@@ -129,61 +142,122 @@ impl Starting {
         let mut called_off = None;
         while self.outcome.is_none() {
             let mut fds = [self.listener.as_raw_fd(), signals.as_poll_descriptor()].map(fd::readable);
-            let _: Sys<bool> = fd::poll(&mut fds, signals.patience(-1));
+            let _: Sys<bool> = fd::poll(&mut fds, signals.patience(self.deadline.poll_timeout()));
             let [heard, off] = fds.map(|fd| fd.revents != 0);
             if off || !heard {
                 let signal = signals.take();
-                self.pass_on(signal);
+                self.cancel(signal);
                 called_off = signal.or(called_off);
             }
-            if heard {
+            if heard && self.outcome.is_none() {
                 self.hear();
+            } else if self.outcome.is_none() {
+                self.is_too_late();
             }
         }
         called_off.filter(|_| self.result().is_err())
     }
 
+    /// The helper ends the start; without one this process does.
+    fn cancel(&mut self, signal: Option<Signal>) {
+        if signal.is_some() && !self.helper_reports {
+            let lost = self.end(Cause::Lost);
+            self.conclude(Some(lost));
+        } else {
+            self.pass_on(signal);
+        }
+    }
+
     fn pass_on(&self, signal: Option<Signal>) {
         if let Some(signal) = signal {
-            let _: Sys<()> = process::kill(self.helper, signal);
+            // A program that has waited for any child may have reaped it, and its number may be another's.
+            if process::peek(self.helper, false).is_ok() {
+                // One that cannot be signalled has ended, and its line says so.
+                let _: Sys<()> = process::kill(self.helper, signal);
+            }
         }
     }
 
     /// Takes the next record off the line, and keeps what it says.
     fn hear(&mut self) {
-        let error = match self.listener.receive() {
-            Ok(Some(Record::Forked(daemon))) => {
+        let heard = self.listener.receive();
+        let news = if self.helper_reports { self.hear_helper(heard) } else { Some(self.hear_daemon(heard)) };
+        if let Some(outcome) = news {
+            self.conclude(outcome);
+        }
+    }
+
+    /// The outcome, if the helper reports one or never will.
+    fn hear_helper(&mut self, heard: Sys<Option<Record>>) -> Option<Option<Error>> {
+        match heard {
+            Ok(Some(Record::Forked(daemon))) if self.daemon == 0 => {
                 self.daemon = daemon;
-                // Now it is the helper's child, and its number nobody else's.
+                // It is the session leader's child or the helper's, and its number nobody else's.
                 self.process = Process::open(daemon).ok();
-                return;
-            }
-            Ok(Some(Record::Ready(daemon))) => {
-                self.daemon = daemon;
                 None
             }
-            Ok(record) => match record.and_then(Outcome::from_record) {
+            Ok(Some(Record::LeaderEnded(ended))) => {
+                Some(Some(NoDaemon::LeaderEnded(ended).explain(|failure| self.plan.explain(failure))))
+            }
+            Ok(None) if self.daemon != 0 && self.spare.is_some() => {
+                self.turn_to_daemon();
+                None
+            }
+            Ok(record) => Some(match record.and_then(Outcome::from_record) {
                 Some(outcome) => outcome.explain((self.daemon != 0).then_some(self.daemon), &self.plan),
                 None => Some(self.end(Cause::Lost)),
-            },
+            }),
+            Err(errno) => Some(Some(self.end(Cause::Os(errno)))),
+        }
+    }
+
+    /// The helper was killed before it reported the outcome. A daemon that has become ready meanwhile reports that itself.
+    fn turn_to_daemon(&mut self) {
+        if let Some(daemon) = self.spare.take() {
+            self.listener = daemon;
+            self.helper_reports = false;
+            self.deadline = Deadline::after(self.plan.ready_timeout);
+        }
+    }
+
+    /// A daemon is believed one thing. Everything else comes from a program that does not keep to this library, or is the line's end.
+    fn hear_daemon(&mut self, heard: Sys<Option<Record>>) -> Option<Error> {
+        match heard {
+            Ok(Some(Record::Ready)) => None,
+            Ok(_) => Some(self.end(Cause::Lost)),
             Err(errno) => Some(self.end(Cause::Os(errno))),
-        };
-        self.outcome = Some(error);
+        }
+    }
+
+    /// Ends a start whose deadline nobody else watches any more; true if that has passed.
+    fn is_too_late(&mut self) -> bool {
+        let too_late = self.deadline.passed();
+        if too_late {
+            let lost = self.end(Cause::Lost);
+            self.conclude(Some(Outcome::TimedOut.explain(Some(self.daemon), &self.plan).unwrap_or(lost)));
+        }
+        too_late
+    }
+
+    fn conclude(&mut self, outcome: Option<Error>) {
+        self.outcome = Some(outcome);
         // The helper has said its last and leaves, unless it is one that stays.
         if !self.plan.helper_stays || self.result().is_err() {
             process::wait(self.helper, true);
         }
     }
 
-    /// Nobody has said how it went and nobody will: whatever there is of the start is not to stay.
+    /// No outcome was reported and none will be: tear down what is left of the start.
     #[inline(never)]
     fn end(&mut self, cause: Cause) -> Error {
         self.pass_on(Some(libc::SIGTERM));
         let _: Sys<Option<Ended>> = process::peek(self.helper, true);
         if let Some(daemon) = &self.process {
+            // A daemon that cannot be signalled has ended.
             let _: Sys<()> = daemon.signal(libc::SIGTERM);
             if daemon.wait(Some(GRACE)) != Ok(true) {
                 let _: Sys<()> = daemon.signal(libc::SIGKILL);
+                let _: Sys<bool> = daemon.wait(Some(GRACE));
             }
         }
         if let Some(path) = self.plan.pid_file_path.take() {

@@ -4,7 +4,7 @@ use crate::notify;
 use crate::report::{Record, Reporter};
 use crate::sys::Sys;
 use crate::sys::pidfd::Process;
-use crate::sys::process::{self, Pid};
+use crate::sys::process::Pid;
 use std::time::Duration;
 
 /// The daemon's end of a start that is not over.
@@ -12,19 +12,19 @@ use std::time::Duration;
 pub(crate) struct Tie {
     reporter: Reporter,
     helper: Option<Pid>,
-    starter: Option<Reporter>,
+    caller: Option<Reporter>,
 }
 
-/// A starter that waits until everybody has been told, where it does.
+/// The daemon's line to the caller, where there is a helper between them.
 #[derive(Debug)]
 pub(crate) struct Waiting(Option<Reporter>);
 
 impl Waiting {
-    /// Lets it leave, and tells it in case the helper was killed before it could. Closing the line would not do: a worker that
-    /// was forked before has it open, too.
+    /// Lets a starter exit that waits until all have been notified, and tells a caller whose helper was killed before it could. Closing
+    /// the line is not enough: a worker that was forked before has it open, too. A caller that is gone needs no answer.
     pub(crate) fn let_go(self) {
-        if let Some(starter) = self.0 {
-            let _: Sys<()> = starter.send(&Record::Ready(process::id()));
+        if let Some(caller) = self.0 {
+            let _: Sys<()> = caller.send(&Record::Ready);
         }
     }
 }
@@ -32,12 +32,12 @@ impl Waiting {
 impl Tie {
     /// To the starter itself.
     pub(crate) fn with_starter(reporter: Reporter) -> Self {
-        Self { reporter, helper: None, starter: None }
+        Self { reporter, helper: None, caller: None }
     }
 
-    /// To a helper that watches for the starter. A `starter` that leaves as well waits for the daemon's word on the helper's line.
-    pub(crate) fn with_helper(self, helper: Pid, starter: Option<Reporter>) -> Self {
-        Self { helper: Some(helper), starter, ..self }
+    /// To a helper that watches for the `caller`.
+    pub(crate) fn with_helper(self, helper: Pid, caller: Option<Reporter>) -> Self {
+        Self { helper: Some(helper), caller, ..self }
     }
 
     pub(crate) fn send(&self, record: &Record) -> Sys<()> {
@@ -51,10 +51,10 @@ impl Tie {
     pub(crate) fn report_ready(self) -> Sys<Waiting> {
         const PATIENCE: Duration = Duration::from_secs(5);
         let helper = self.helper.filter(|_| notify::is_wanted()).and_then(|pid| Process::open(pid).ok());
-        self.reporter.send(&Record::Ready(process::id()))?;
+        self.reporter.send(&Record::Ready)?;
         if let Some(helper) = helper {
             let _: Sys<bool> = helper.wait(Some(PATIENCE));
         }
-        Ok(Waiting(self.starter))
+        Ok(Waiting(self.caller))
     }
 }

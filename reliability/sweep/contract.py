@@ -95,7 +95,7 @@ harmless(OURS, r"\w+ prctl\(PR_[GS]ET_CHILD_SUBREAPER\)=E\w+", "the daemon's end
 harmless(OURS, r"\w+ prctl\(PR_SET_NAME\)=E\w+", "a name for people")
 harmless(ALL, r"\w+ wait4\(\)=E\w+", "the child has ended and is init's in a moment")
 
-entry(OURS, r"starter pipe2\(\)=ENOPKG", (TOLD,), "a number that has no name here",
+entry(OURS, r"(starter|helper) pipe2\(\)=ENOPKG", (TOLD,), "a number that has no name here",
       says=r"(pipe|stdout|stderr) failed: .*\(65 errno\)")
 
 # The daemon's steps.
@@ -119,18 +119,25 @@ harmless("c-fork", r"daemon rt_sigtimedwait\(\)=E\w+", "SIGPIPE of a program tha
 
 # The lines between the processes. An error of read(2) is no end: it is read again.
 harmless(ALL, r"\w+ read\(pipe\)=E\w+", "it is read again")
-harmless(ALL, r"leader write\(pipe\)=E\w+", "the daemon says its PID itself when it is ready")
+harmless(ALL, r"(starter|helper) waitid\(\)=E\w+", "whether the session leader has ended: it has when it has borrowed memory")
+entry("c-(notify|fork)", r"leader write\(pipe\)=EPIPE", (STARTED, TOLD), "a caller that is gone needs no PID; this one is there",
+      says=r"(start failed: (daemon|session leader): ended before it was ready|report failed: .*)", allows=r"left: .*")
+entry(OURS, r"leader write\(pipe\)=E\w+", (TOLD,), "without the daemon's PID the start is torn down",
+      says=r"(start failed: session leader: ended before it was ready|report failed: .*)")
+entry("libdaemon", r"leader write\(pipe\)=E\w+", (TOLD,), "the same, in the numbers of the original",
+      says=r"daemon_fork failed: .* \(\d+\)", allows="left: the file daemon.pid")
 entry("c-(open|manual|syslog)|python.*", r"daemon write\(pipe\)=E\w+", (TOLD,), "who cannot say that it is ready cannot say why, and ends",
       says=r"start failed: PID \d+: exited with status 1 before it was ready")
-entry("c-fork", r"helper write\(pipe\)=E\w+", (TOLD, STARTED), "the first is the PID, which comes with readiness, too; without the second it is not known",
-      says=r"start failed: daemon: ended before it was ready")
+entry("c-fork", r"helper write\(pipe\)=E\w+", (TOLD, STARTED), "the outcome: the daemon reports that it is ready")
 
 harmless("c-notify", r"daemon (socket|sendmsg)\(.*\)=E\w+", "a service manager that cannot be told does not end a daemon")
 entry("c-(notify|fork)", r"daemon write\(pipe\)=E\w+", (TOLD, STARTED), "to the helper, and once more to the starter, where the helper may have said it",
       says=r"start failed: PID \d+: exited with status 1 before it was ready")
 
 # Killed. Where a report has been sent nobody can take it back: whoever is killed after it has done its work.
-harmless(ALL, r"leader (rt_sigprocmask\(.*\)|write\(pipe\)|exit_group\(\))=KILL", "there is a daemon by then, which says its PID itself")
+harmless(ALL, r"leader exit_group\(\)=KILL", "it has reported the daemon's PID")
+entry(ALL, r"leader rt_sigprocmask\(SIG_SETMASK\)=KILL", (STARTED, TOLD), "it has reported the daemon's PID, or with a helper one of two times",
+      says=r"start failed: session leader: killed by signal 9 \(SIGKILL\) before it was ready")
 entry(ALL, r"daemon .*=KILL after the report", (STARTED, TOLD), "it was ready: what ends it later is not the start's",
       says=r".*", allows="the starter says 0, and there is no daemon")
 entry("c-fork", r"helper .*=KILL after the report", (STARTED, TOLD), "it has told the program, or the daemon is ended for it",
@@ -152,7 +159,7 @@ entry("libdaemon", r"(leader|daemon) .*=KILL", (TOLD,), "the numbers of the orig
       allows="left: the file daemon.pid")
 entry("libdaemon", r"daemon write\(pipe\)=E\w+", (TOLD,), "who cannot say that it is ready cannot say why, and ends",
       says=r"daemon_(fork|retval_wait) failed: .* \(\d+\)")
-entry("libdaemon", r"starter poll\(\)=E\w+", (TOLD,), "daemon_retval_wait() says so; whether the daemon stays is the program's to decide",
+entry("libdaemon", r"starter poll\(\)=E\w+", (STARTED, TOLD), "daemon_retval_wait() says so; whether the daemon stays is the program's to decide",
       allows=r"left: .*")
 harmless("libdaemon", r"starter (rt_sigaction)\(.*\)=E\w+", "a signal that cannot be reset or let in stays as it is")
 entry("libdaemon", r"daemon rt_sig(action|procmask)\(.*\)=E\w+", (STARTED, TOLD), "what only puts back what was is not checked")
@@ -170,11 +177,12 @@ STEPS: tuple[tuple[str, str], ...] = (
     (r"\w+ \w+\(daemon\.pid\)", "pid file"),
     (r"starter rt_sigaction\(.*\)", "signals"),
     (r"starter (socket|connect|fcntl)\((/dev/log|socket.*)?\)", "stdout|stderr"),
-    (r"starter pipe2\(\)", "pipe|stdout|stderr"),
+    (r"(starter|helper) pipe2\(\)", "pipe|stdout|stderr"),
     (r"(starter|helper) clone\(\)", "fork"),
     (r"(starter|helper) read\(pipe\)", "report"),
     (r"leader setsid\(\)", "setsid"),
     (r"leader clone\(\)", "second fork"),
+    (r"leader write\(pipe\)", "report"),
     (r"daemon rt_sig(action|procmask)\(.*\)", "signals"),
     (r"daemon dup2\(/dev/null\)", "stdin|stdout|stderr"),
     (r"daemon (dup2|ftruncate)\((daemon\.log|pipe)\)", "stdout|stderr"),

@@ -3,13 +3,12 @@
 
 use crate::directories;
 use crate::error::{Cause, Error, Failure, Step, Subject};
-use crate::report::{self, Listener, Record};
-use crate::session::{self, Forks};
+use crate::report::{self, Record};
+use crate::session::{self, Forks, Side};
 use crate::signals::{self, Quiet};
 use crate::start::give_up;
 use crate::streams::{self, Stream, Surroundings};
-use crate::sys::process::{self, Ended, Pid};
-use crate::sys::{Errno, Sys};
+use crate::sys::{Sys, process};
 use crate::text::Text;
 
 /// Which process this is after [`fork`].
@@ -47,38 +46,38 @@ pub enum Forked {
 /// runs another program the daemon may only call what is async-signal-safe, or what the C library has put right after the
 /// fork (`malloc`, stdio).
 pub unsafe fn fork(umask: u32) -> Result<Forked, Error> {
-    let mut daemon = Plan::new(umask)?;
+    let mut plan = Plan::new(umask)?;
     let (listener, reporter) = report::channel().map_err(|errno| Error::os(Step::Pipe, Subject::Nothing, errno))?;
     let quiet = Quiet::begin();
     // SAFETY: the child allocates nothing and takes no lock until it has reported; the caller keeps the rest.
-    match unsafe { session::beget(daemon.forks, &reporter) } {
-        Ok(process::Forked::Child) => {
+    match unsafe { session::fork_daemon(plan.forks, None) } {
+        Ok(Side::Daemon) => {
             drop(listener);
-            if let Err(failure) = daemon.apply() {
+            if let Err(failure) = plan.apply() {
                 give_up(&reporter, failure);
             }
             // A signal that has waited for this moment and ends the daemon does so before it is called one.
             drop(quiet);
-            match reporter.send(&Record::Ready(process::id())) {
+            match reporter.send(&Record::Ready) {
                 Ok(()) => Ok(Forked::Daemon),
                 Err(errno) => give_up(&reporter, Failure::new(Step::Report, errno)),
             }
         }
-        Ok(process::Forked::Parent(leader)) => {
+        Ok(Side::Starter { leader, daemon }) => {
             drop(reporter);
-            let heard = hear(&listener);
-            if !matches!(heard, Heard::Ready(_)) {
-                end(leader);
+            let heard = listener.receive();
+            if heard != Ok(Some(Record::Ready)) {
+                let _: Sys<()> = process::kill(-leader, libc::SIGKILL);
             }
-            let ended = process::wait(leader, true).unwrap_or(Ended::Unknown);
+            process::wait(leader, true);
             match heard {
-                Heard::Ready(pid) => Ok(Forked::Starter(pid)),
-                Heard::Failed(failure) => Err(daemon.explain(failure)),
-                Heard::Nothing(None) => Err(Error::new(Step::Start, Subject::Word("session leader"), cause(ended))),
-                Heard::Nothing(Some(pid)) => Err(Error::new(Step::Start, Subject::Pid(i64::from(pid)), Cause::Lost)),
+                Ok(Some(Record::Ready)) => Ok(Forked::Starter(daemon)),
+                Ok(Some(Record::Failed(failure))) => Err(plan.explain(failure)),
+                Ok(_) => Err(Error::new(Step::Start, Subject::Pid(i64::from(daemon)), Cause::Lost)),
+                Err(errno) => Err(plan.explain(Failure::new(Step::Report, errno))),
             }
         }
-        Err(errno) => Err(Error::os(Step::Fork, Subject::Nothing, errno)),
+        Err(none) => Err(none.explain(|failure| plan.explain(failure))),
     }
 }
 
@@ -112,41 +111,5 @@ impl Plan {
             step => self.directories.subject(step),
         };
         Error::os(failure.step, subject, failure.errno)
-    }
-}
-
-/// Ends what there may be of a start that has failed. Without its leader the daemon is all there is of the group, whose number
-/// is nobody else's before the leader has been waited for.
-fn end(leader: Pid) {
-    let _: Sys<()> = process::kill(leader, libc::SIGKILL);
-    let _: Sys<Option<Ended>> = process::peek(leader, true);
-    let _: Sys<()> = process::kill(-leader, libc::SIGKILL);
-}
-
-enum Heard {
-    Ready(Pid),
-    Failed(Failure),
-    /// The end, with the daemon's PID if that had come before.
-    Nothing(Option<Pid>),
-}
-
-fn hear(listener: &Listener) -> Heard {
-    let mut daemon = None;
-    loop {
-        match listener.receive() {
-            Ok(Some(Record::Forked(pid))) => daemon = Some(pid),
-            Ok(Some(Record::Ready(pid))) => return Heard::Ready(pid),
-            Ok(Some(Record::Failed(failure))) => return Heard::Failed(failure),
-            Err(errno) => return Heard::Failed(Failure::new(Step::Report, errno)),
-            Ok(_) => return Heard::Nothing(daemon),
-        }
-    }
-}
-
-fn cause(ended: Ended) -> Cause {
-    match ended {
-        Ended::Killed(signal) => Cause::Killed(signal),
-        Ended::Exited(_) => Cause::Lost,
-        Ended::Unknown => Cause::Os(Errno::ECHILD),
     }
 }

@@ -5,6 +5,7 @@
 //! documentation says so, because most of them run between a fork and the report.
 #![allow(unsafe_code)]
 
+pub(crate) mod alarm;
 pub(crate) mod capability;
 pub(crate) mod directory;
 pub(crate) mod environment;

@@ -79,12 +79,13 @@ pub(crate) fn unblock_all() -> Sys<()> {
     }
 }
 
-/// Takes a signal out of this thread's mask; a number that is no signal changes nothing.
-pub(crate) fn unblock(signal: Signal) {
-    let mut set = Set::empty();
+/// Takes a signal out of this thread's mask and gives back what that was; a number that is no signal changes nothing.
+pub(crate) fn unblock(signal: Signal) -> Set {
+    let (mut set, mut before) = (Set::empty(), Set::empty());
     set.add(signal);
-    // SAFETY: the set is initialised.
-    unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set.0, std::ptr::null_mut()) };
+    // SAFETY: the sets are initialised.
+    unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set.0, &raw mut before.0) };
+    before
 }
 
 /// Runs `work` in a signal handler: the code that was interrupted finds its errno as it was.
@@ -126,6 +127,11 @@ impl Disposition {
         let mut action = Self::of(handler as *const () as libc::sighandler_t, libc::SA_RESTART);
         action.0.sa_mask = Set::full().0;
         action
+    }
+
+    /// A handler that interrupts system calls.
+    pub(crate) fn interrupting(handler: extern "C" fn(Signal)) -> Self {
+        Self::of(handler as *const () as libc::sighandler_t, 0)
     }
 
     pub(crate) fn is_of(&self, handler: extern "C" fn(Signal)) -> bool {

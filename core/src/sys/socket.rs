@@ -202,52 +202,36 @@ impl Letterbox {
         Ok(name)
     }
 
-    /// The next message and who has sent it; descriptors that come along are closed, which is all that a barrier wants.
-    pub(crate) fn receive<'a>(&self, room: &'a mut [u8]) -> Sys<(Pid, libc::uid_t, &'a [u8])> {
-        #[repr(C, align(8))]
-        struct Room([u8; 2048]);
-        let mut control = Room([0; 2048]);
+    /// The next message and who has sent it; 0 where the kernel does not say.
+    ///
+    /// There is room for the sender's credentials alone, so descriptors in the message are not received: the kernel drops them, which is
+    /// all that a barrier (sd_notify_barrier(3)) waits for. `SO_PASSRIGHTS` would refuse them, and barriers with them.
+    pub(crate) fn receive<'a>(&self, room: &'a mut [u8]) -> Sys<(Pid, &'a [u8])> {
+        // SAFETY: `Credentials` is a C struct of integers, for which all zeroes is a value.
+        let mut control: Credentials = unsafe { std::mem::zeroed() };
         let mut part = libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: room.len() };
         // SAFETY: `msghdr` is a C struct of integers and nullable pointers, for which all zeroes is a value.
         let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
         header.msg_iov = &raw mut part;
         header.msg_iovlen = 1;
         header.msg_control = (&raw mut control).cast();
-        header.msg_controllen = size_of::<Room>() as _;
+        header.msg_controllen = size_of::<Credentials>() as _;
         // SAFETY: message and control data are valid for writes of the lengths given.
         let got = unsafe { libc::recvmsg(self.socket.as_raw_fd(), &raw mut header, libc::MSG_CMSG_CLOEXEC) };
         let got = check_size(got)?;
-        let (sender, user) = Self::sender(&header);
-        Ok((sender, user, room.get(..got).unwrap_or_default()))
+        let is_sender =
+            (control.header.cmsg_level, control.header.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_CREDENTIALS);
+        let sender = if is_sender { control.credentials.pid } else { 0 };
+        Ok((sender, room.get(..got).unwrap_or_default()))
     }
+}
 
-    /// Who has sent a message: nobody, where the kernel does not say.
-    fn sender(header: &libc::msghdr) -> (Pid, libc::uid_t) {
-        let mut sender = (0, libc::uid_t::MAX);
-        // SAFETY: the kernel has filled in the header and what it points to; the macros stay inside that.
-        unsafe {
-            let mut part = libc::CMSG_FIRSTHDR(header);
-            while let Some(message) = part.as_ref() {
-                let data = libc::CMSG_DATA(message);
-                #[allow(clippy::unnecessary_cast, reason = "musl has another type")]
-                let length = (message.cmsg_len as usize).saturating_sub(libc::CMSG_LEN(0) as usize);
-                match (message.cmsg_level, message.cmsg_type) {
-                    (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) => {
-                        let said = data.cast::<libc::ucred>().read_unaligned();
-                        sender = (said.pid, said.uid);
-                    }
-                    (libc::SOL_SOCKET, libc::SCM_RIGHTS) => {
-                        for index in 0..length / size_of::<RawFd>() {
-                            super::fd::close(data.cast::<RawFd>().add(index).read_unaligned());
-                        }
-                    }
-                    _ => {}
-                }
-                part = libc::CMSG_NXTHDR(header, message);
-            }
-        }
-        sender
-    }
+/// One `SCM_CREDENTIALS` message (cmsg(3)); on every architecture of Linux the header is followed by the data without a gap.
+#[cfg(target_os = "linux")]
+#[repr(C)]
+struct Credentials {
+    header: libc::cmsghdr,
+    credentials: libc::ucred,
 }
 
 /// Elsewhere there are no abstract names, and nobody says who has sent a message.
@@ -259,7 +243,7 @@ impl Letterbox {
         Err(Errno::ENOSYS)
     }
 
-    pub(crate) fn receive<'a>(&self, _room: &'a mut [u8]) -> Sys<(Pid, libc::uid_t, &'a [u8])> {
+    pub(crate) fn receive<'a>(&self, _room: &'a mut [u8]) -> Sys<(Pid, &'a [u8])> {
         Err(Errno::ENOSYS)
     }
 }

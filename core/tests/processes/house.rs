@@ -319,6 +319,14 @@ pub fn stat(pid: i32) -> Vec<String> {
     stat.rsplit_once(')').expect("a command").1.split_whitespace().map(str::to_owned).collect()
 }
 
+/// The helper of a start under way: the daemon's parent, when the session leader has ended.
+pub fn helper_of(daemon: i32) -> i32 {
+    const PARENT: usize = 1;
+    const SESSION: usize = 3;
+    until(|| stat(daemon)[PARENT] != stat(daemon)[SESSION]);
+    stat(daemon)[PARENT].parse().expect("a PID")
+}
+
 /// What a process has open.
 pub fn descriptors(pid: i32) -> Vec<(i32, String)> {
     let listed = fs::read_dir(format!("/proc/{pid}/fd")).expect("a process");

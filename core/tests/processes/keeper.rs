@@ -1,7 +1,7 @@
 //! The process that stays with a launched program: it keeps what that leaves behind together, and starts it again.
 
 use crate::Test;
-use crate::house::{House, field, signal, stat, until};
+use crate::house::{House, field, helper_of, is_buried, signal, stat, until};
 use crate::launch::{at, launch, launch_ready, paths};
 use daemonctx::{PidFile, Status};
 use std::collections::BTreeSet;
@@ -10,6 +10,8 @@ use std::fs;
 pub const TESTS: &[Test] = &[
     ("keeper: a process that keeps the tree together", keeper),
     ("keeper: nobody can adopt what is left behind", nobody_adopts),
+    ("keeper: one that cannot adopt fails the start", cannot_adopt),
+    ("keeper: one that cannot settle fails the start", cannot_settle),
     ("keeper: started again when it fails", respawned),
     ("keeper: started again no more", respawned_no_more),
     ("keeper: the one that starts again is told to stop", keeper_told_to_stop),
@@ -18,7 +20,7 @@ pub const TESTS: &[Test] = &[
 
 /// The process that stays, which is the daemon's parent.
 fn keeper_of(daemon: i32) -> i32 {
-    field(daemon, "PPid").parse().unwrap()
+    helper_of(daemon)
 }
 
 fn keeper(house: &mut House) {
@@ -44,19 +46,20 @@ fn keeper(house: &mut House) {
     assert!(!house.pid_file().exists());
 }
 
-/// prctl(2) as it was before Linux 3.4.
-fn without_subreapers() {
+/// Has a system call fail whose argument at this place is this, as a kernel may: `PR_GET_CHILD_SUBREAPER` before Linux 3.4.
+pub fn refuse(call: libc::c_long, place: u32, argument: libc::c_int, errno: libc::c_int) {
     let step = |code: u32, jump_else, k| libc::sock_filter { code: code as u16, jt: 0, jf: jump_else, k };
     let load = |offset| step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, offset);
-    let unless = |is: libc::c_long, skip| step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, skip, is as u32);
+    let unless = |is: u32, skip| step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, skip, is);
     let answer = |what| step(libc::BPF_RET | libc::BPF_K, 0, what);
-    // The number of the call, and its first argument (`struct seccomp_data`).
+    // The number of the call, and the lower half of an argument (`struct seccomp_data`).
+    let lower = if cfg!(target_endian = "big") { 4 } else { 0 };
     let mut code = [
         load(0),
-        unless(libc::SYS_prctl, 3),
-        load(16),
-        unless(libc::PR_GET_CHILD_SUBREAPER.into(), 1),
-        answer(libc::SECCOMP_RET_ERRNO | libc::EINVAL as u32),
+        unless(call as u32, 3),
+        load(16 + 8 * place + lower),
+        unless(argument as u32, 1),
+        answer(libc::SECCOMP_RET_ERRNO | errno as u32),
         answer(libc::SECCOMP_RET_ALLOW),
     ];
     let program = libc::sock_fprog { len: code.len() as u16, filter: code.as_mut_ptr() };
@@ -74,10 +77,41 @@ fn without_subreapers() {
 fn nobody_adopts(house: &mut House) {
     for wish in ["together", "respawn=10"] {
         let mut command = house.program("launching", &[wish, "path=/bin/sleep", "arg=sleep", "arg=1000"]);
-        crate::house::before_exec(&mut command, without_subreapers);
+        crate::house::before_exec(&mut command, || {
+            refuse(libc::SYS_prctl, 0, libc::PR_GET_CHILD_SUBREAPER, libc::EINVAL);
+        });
         house.finish(command).is(1, "start failed: subreaper: Function not implemented (38 ENOSYS)");
         assert!(!house.pid_file().exists());
     }
+}
+
+fn cannot_adopt(house: &mut House) {
+    let mut command = house.program("launching", &["together", "path=/bin/sleep", "arg=sleep", "arg=1000"]);
+    crate::house::before_exec(&mut command, || {
+        refuse(libc::SYS_prctl, 0, libc::PR_SET_CHILD_SUBREAPER, libc::EIO);
+    });
+    house.finish(command).is(1, "start failed: supervisor process: Input/output error (5 EIO)");
+    assert!(!house.pid_file().exists());
+}
+
+/// Nothing can be opened any more when it would have to.
+fn cannot_settle(house: &mut House) {
+    const LIMIT: libc::rlim_t = 5;
+    let words =
+        ["together", "ready=notify", "timeout=20000", "arg=x", "arg=say:waits", "arg=await", "arg=notify:READY=1"];
+    let mut starter = house.program("launching", &words).spawn().unwrap();
+    let daemon: i32 = house.hear_from("pid ").parse().unwrap();
+    house.hear_from("waits");
+    let limit = libc::rlimit { rlim_cur: LIMIT, rlim_max: LIMIT };
+    // SAFETY: the limit is valid for reads, and nothing is asked for.
+    let limited =
+        unsafe { libc::prlimit(keeper_of(daemon), libc::RLIMIT_NOFILE, &raw const limit, std::ptr::null_mut()) };
+    assert_eq!(limited, 0);
+    crate::house::signal_any(daemon, libc::SIGUSR1);
+    let told = house.hear();
+    assert_eq!(told, crate::house::worded("1 None start failed: supervisor process: Too many open files (24 EMFILE)"));
+    assert!(starter.wait().unwrap().success());
+    assert!(!house.pid_file().exists() && is_buried(daemon));
 }
 
 /// Fails as often as its argument says, counting its lives; then goes on.

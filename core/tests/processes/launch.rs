@@ -15,13 +15,13 @@ pub const TESTS: &[Test] = &[
     ("launch: arguments and environment", arguments_and_environment),
     ("launch: a program that is not there, or may not be run", no_program),
     ("launch: the lock goes along, and stays with children", the_lock),
+    ("launch: a lock that cannot be kept fails the start", lock_not_kept),
     ("launch: signals as in a fresh process", fresh_signals),
     ("launch: ready by a newline", newline),
     ("launch: ready by a newline on a descriptor that is in use", newline_in_use),
     ("launch: the descriptor closed without a newline", no_newline),
     ("launch: ready by a message", message),
     ("launch: ready by a message of a child", message_of_a_child),
-    ("launch: somebody else's message", foreign_message),
     ("launch: more time", more_time),
     ("launch: ready when it still runs", still_running),
     ("launch: ends before it is ready", ends_early),
@@ -87,8 +87,11 @@ fn readiness() -> Readiness {
     }
 }
 
+const LONG: Option<Duration> = Some(Duration::from_secs(10));
+
 /// Does what its arguments say.
 fn launched() -> ! {
+    daemonctx::parts::block_only(&[libc::SIGUSR1]).expect("a signal");
     for word in std::env::args().skip(1) {
         match word.split_once(':').unwrap_or((&word, "")) {
             ("say", what) => report(what),
@@ -97,8 +100,14 @@ fn launched() -> ! {
             ("write", fd) => write(fd.parse().expect("a descriptor")),
             ("close", fd) => drop(own(fd.parse().expect("a descriptor"))),
             ("notify", state) => drop(daemonctx::notify(state).expect("somebody who listens")),
-            ("barrier", _) => assert_eq!(daemonctx::notify_barrier(Some(Duration::from_secs(10))).ok(), Some(true)),
-            ("child", word) => child(word),
+            ("barrier", _) => assert_eq!(daemonctx::notify_barrier(LONG).ok(), Some(true)),
+            ("barrier_or_gone", _) => drop(daemonctx::notify_barrier(LONG)),
+            ("child", word) => child(&[word, "barrier_or_gone"], false),
+            ("brief", word) => child(&[word], false),
+            ("session", word) => child(&[word, "barrier_or_gone"], true),
+            ("orphan", word) => orphan(word),
+            ("adopted", parent) => until(|| parent_id() != parent),
+            ("await", _) => await_signal(),
             ("sleep", time) => std::thread::sleep(Duration::from_millis(time.parse().expect("a time"))),
             ("exit", status) => std::process::exit(status.parse().expect("a status")),
             _ => {}
@@ -116,9 +125,37 @@ fn write(fd: i32) {
     own(fd).write_all(b"almost\n").expect("somebody who reads");
 }
 
-fn child(word: &str) {
-    let status = Command::new(crate::house::this_binary()).arg(word).arg("exit:0").status();
+fn child(words: &[&str], in_new_session: bool) {
+    let mut child = Command::new(crate::house::this_binary());
+    child.args(words).arg("exit:0");
+    if in_new_session {
+        // SAFETY: setsid takes nothing.
+        crate::house::before_exec(&mut child, || assert_ne!(unsafe { libc::setsid() }, -1));
+    }
+    assert!(child.status().expect("a child").success());
+}
+
+/// A grandchild in a session of its own, which does what the word says when its parent has ended.
+fn orphan(word: &str) {
+    let script = r#"setsid "$0" "adopted:$$" "$1" barrier_or_gone exit:0 & exit 0"#;
+    let status = Command::new("/bin/sh").args(["-c", script]).arg(crate::house::this_binary()).arg(word).status();
     assert!(status.expect("a child").success());
+}
+
+fn parent_id() -> String {
+    std::os::unix::process::parent_id().to_string()
+}
+
+/// Waits for SIGUSR1, which is blocked.
+pub fn await_signal() {
+    // SAFETY: the set is initialised by sigemptyset before it is used.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, libc::SIGUSR1);
+        let mut signal = 0;
+        libc::sigwait(&raw const set, &raw mut signal);
+    }
 }
 
 /// Starts; gives the PID that the starter has told.
@@ -200,6 +237,16 @@ fn the_lock(house: &mut House) {
     assert_eq!(file.status().unwrap(), Status::Stale);
 }
 
+fn lock_not_kept(house: &mut House) {
+    let mut command = house.program("launching", &["path=/bin/sleep", "arg=sleep", "arg=1000"]);
+    crate::house::before_exec(&mut command, || crate::keeper::refuse(libc::SYS_fcntl, 1, libc::F_SETFD, libc::EIO));
+    house.finish(command).is(0, "");
+    let daemon: i32 = house.hear_from("pid ").parse().unwrap();
+    let told = format!("1 None pid file failed: {}: Input/output error (5 EIO)", house.pid_file().display());
+    assert_eq!(house.hear(), crate::house::worded(&told));
+    assert!(!house.pid_file().exists() && is_buried(daemon));
+}
+
 /// The daemon's working directory is the test's folder.
 pub fn at(house: &House) -> String {
     format!("directory={}", house.folder.display())
@@ -261,32 +308,6 @@ fn message(house: &mut House) {
 fn message_of_a_child(house: &mut House) {
     let daemon = launch_ready(house, &["ready=notify", "arg=x", "arg=child:notify:READY=1", "arg=say:done"]);
     assert_eq!(house.hear(), "done", "the child has ended");
-    house.end(daemon, libc::SIGTERM);
-}
-
-const NOBODY: u32 = 65534;
-
-fn foreign_message(house: &mut House) {
-    let words =
-        ["ready=notify", "timeout=20000", "arg=x", "arg=variable:NOTIFY_SOCKET", "arg=child:x", "arg=sleep:300"];
-    let words: Vec<_> = words.into_iter().chain(["arg=say:now", "arg=notify:READY=1"]).collect();
-    let mut starter = house.program("launching", &words).spawn().unwrap();
-    let daemon: i32 = house.hear_from("pid ").parse().unwrap();
-    let line = house.hear();
-    let name = line.split('"').nth(1).unwrap_or_else(|| panic!("{line}"));
-    // SAFETY: the variable is changed while no other thread of this process looks at it; the child makes system calls only.
-    unsafe {
-        std::env::set_var("NOTIFY_SOCKET", name);
-        let child = libc::fork();
-        if child == 0 {
-            libc::setresuid(NOBODY, NOBODY, NOBODY);
-            libc::_exit(i32::from(daemonctx::notify("READY=1").ok() != Some(true)));
-        }
-        assert_eq!(crate::house::wait(child), 0, "it was sent");
-        std::env::remove_var("NOTIFY_SOCKET");
-    }
-    assert_eq!([house.hear(), house.hear()], ["now", "ready"]);
-    assert!(starter.wait().unwrap().success());
     house.end(daemon, libc::SIGTERM);
 }
 

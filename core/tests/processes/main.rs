@@ -11,9 +11,11 @@ mod guarded;
 mod house;
 mod keeper;
 mod launch;
+mod messages;
 mod parts;
 mod pid_file;
 mod programs;
+mod records;
 mod returning;
 mod start;
 mod streams;
@@ -36,9 +38,10 @@ fn main() {
     house::adopt_orphans();
     house::inherit_nothing();
     let filter = std::env::args().nth(1).filter(|word| !word.starts_with('-')).unwrap_or_default();
-    let groups: [&[Test]; 15] = [
+    let groups: [&[Test]; 17] = [
         start::TESTS,
         truth::TESTS,
+        records::TESTS,
         surroundings::TESTS,
         pid_file::TESTS,
         trust::TESTS,
@@ -47,6 +50,7 @@ fn main() {
         parts::TESTS,
         supervisors::TESTS,
         launch::TESTS,
+        messages::TESTS,
         keeper::TESTS,
         streams::TESTS,
         guarded::TESTS,

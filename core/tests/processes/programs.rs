@@ -50,6 +50,7 @@ pub fn described() -> Result<Daemon, Error> {
             }
             "detach" => drop(daemon.detach(if value == "no" { Detach::No } else { Detach::Yes })),
             "path" | "arg" | "env" | "clean" | "ready" | "together" | "respawn" | "for_ever" => {}
+            "forge" | "bytes" | "flood" | "fail" | "pause" | "exit" | "nothing" => {}
             "anonymous" | "pid_file" | "then" | "log_mode" | "log_user" | "log_group" | "log_truncate" | "log_to" => {}
             other => panic!("no word {other}"),
         }
@@ -145,8 +146,9 @@ pub fn run(name: &str) -> ! {
             std::process::exit(0);
         }
         "launching" | "launched" => crate::launch::run(name),
-        "forging" | "executing" => crate::trust::run(name),
+        "rewriting" | "executing" => crate::trust::run(name),
         "forking" => forking(),
+        "forging" | "forging_aside" => crate::records::run(name),
         "retrying" => retrying(),
         "obeying" => crate::streams::obeying(),
         "activated" | "early" | "watched" | "talking" | "quiet" => crate::supervisors::run(name),

@@ -172,7 +172,7 @@ fn dropped(house: &mut House) {
         return;
     }
     open_to_others(house);
-    house.start("forging", &["user=nobody"]).is(0, "");
+    house.start("rewriting", &["user=nobody"]).is(0, "");
     let daemon = house.hear_number();
     assert_eq!(house.hear_number(), 0, "descriptors that can change the pid file");
     assert_eq!(fs::read_to_string(house.pid_file()).unwrap(), format!("{daemon}\n"));

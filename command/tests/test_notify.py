@@ -1,0 +1,156 @@
+"""Readiness by messages: who is believed, and what strangers cannot do to a start."""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import os
+import select
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+from typing import Iterator
+
+import pytest
+from daemons import AS_NOBODY, COMMAND, LIMIT, House, house, is_root, stat  # noqa: F401
+
+LINGER = 600  # seconds: far longer than a test may take
+
+
+class Start:
+    """A start under way, whose daemon waits for SIGUSR1 before it sends READY=1."""
+
+    def __init__(self, house: House, *words: object) -> None:
+        script = house.script("""
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+            report(os.environ["NOTIFY_SOCKET"])
+            report(os.getpid())
+            signal.sigwait([signal.SIGUSR1])
+            report("now")
+            s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            s.sendto(b"READY=1", "\\0" + os.environ["NOTIFY_SOCKET"][1:])
+            forever()
+        """)
+        argv = [COMMAND, "start", "--pidfile", house.pid_path, "--keep-fd", house.mouth, "--notify", "systemd", *words, script]
+        self.begun = time.monotonic()
+        self.starter = subprocess.Popen(list(map(str, argv)), pass_fds=[house.mouth], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        self.address = "\0" + house.hear()[1:]
+        self.daemon = int(house.hear())
+        # The session leader is the parent first.
+        while (parent := stat(self.daemon)[1]) == stat(self.daemon)[3]:
+            pass
+        self.helper = int(parent)
+
+    def send(self, state: bytes, descriptors: list[int] = []) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
+            sender.sendmsg([state], rights, 0, self.address)
+
+    def barrier(self) -> None:
+        """Waits until all that was sent has been read."""
+        ours, theirs = os.pipe()
+        self.send(b"BARRIER=1", [theirs])
+        os.close(theirs)
+        with open(ours, "rb") as end:
+            assert end.read() == b""
+
+    def is_under_way(self) -> bool:
+        """Once all that was sent has been read. That nothing comes of it takes a moment to see."""
+        self.barrier()
+        with open(os.pidfd_open(self.starter.pid)) as end:
+            return not select.select([end], [], [], 0.3)[0]
+
+    def ends(self) -> int:
+        status = self.starter.wait(LIMIT)
+        assert self.starter.stderr
+        self.starter.stderr.close()
+        return status
+
+
+@contextlib.contextmanager
+def lingering(count: int) -> Iterator[list[socket.socket]]:
+    """Connections whose close takes minutes: nobody reads what was written to them."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        connections = []
+        for _ in range(count):
+            connection = socket.create_connection(server.getsockname())
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, LINGER))
+            connection.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    connection.send(bytes(65536))
+            connections.append(connection)
+        yield connections
+
+
+def test_another_process_of_the_daemons_user_is_not_believed(house: House) -> None:
+    start = Start(house)
+    start.send(b"READY=1")
+    assert start.is_under_way()
+    os.kill(start.daemon, signal.SIGUSR1)
+    assert house.hear() == "now"
+    assert start.ends() == 0
+    house.stop().is_(0)
+
+
+@is_root
+def test_a_stranger_is_not_believed(house: House) -> None:
+    start = Start(house)
+    program = "import socket, sys; socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b'READY=1', '\\0' + sys.argv[1])"
+    subprocess.run([*AS_NOBODY, "/usr/bin/python3", "-c", program, start.address[1:]], check=True)
+    assert start.is_under_way()
+    os.kill(start.daemon, signal.SIGUSR1)
+    assert start.ends() == 0
+    house.stop().is_(0)
+
+
+@pytest.mark.parametrize("messages", [1, 5])
+def test_a_socket_that_lingers_does_not_prolong_the_timeout(house: House, messages: int) -> None:
+    start = Start(house, "-t", "1")
+    # The helper stands still until only the messages have the sockets.
+    os.kill(start.helper, signal.SIGSTOP)
+    with lingering(messages * 2) as connections:
+        for two in zip(connections[::2], connections[1::2]):
+            start.send(b"STATUS=lingers", [connection.fileno() for connection in two])
+        for connection in connections:
+            connection.close()
+        os.kill(start.helper, signal.SIGCONT)
+        assert start.ends() == 124
+        assert time.monotonic() - start.begun < 5
+
+
+def test_a_flood_does_not_prolong_the_timeout(house: House) -> None:
+    start = Start(house, "-t", "1")
+
+    def flood() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                start.send(b"READY=1\nEXTEND_TIMEOUT_USEC=1000000000")
+
+    threads = [threading.Thread(target=flood) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    assert start.ends() == 124
+    assert time.monotonic() - start.begun < 5
+    for thread in threads:
+        thread.join()
+
+
+@pytest.mark.skipif(shutil.which("systemd-notify") is None, reason="no systemd-notify")
+@pytest.mark.parametrize("_", range(5))
+def test_systemd_notify_succeeds_with_its_barrier(house: House, _: int) -> None:
+    house.started("--notify", "systemd", *house.shell("systemd-notify --ready; say status $?; exec sleep 1000"))
+    assert house.hear() == "status 0"
+    house.stop().is_(0)
+
+
+@pytest.mark.skipif(shutil.which("systemd-notify") is None, reason="no systemd-notify")
+def test_systemd_notify_in_a_session_of_its_own_is_believed(house: House) -> None:
+    as_another = "setpriv --reuid=65534" if os.geteuid() == 0 else ""
+    house.started("--notify", "systemd", *house.shell(f"setsid {as_another} systemd-notify --ready; say status $?; exec sleep 1000"))
+    assert house.hear() == "status 0"
+    house.stop().is_(0)

@@ -1,0 +1,211 @@
+//! Readiness by a message: who is believed, and what others cannot do to the start.
+
+use crate::Test;
+use crate::house::{House, helper_of, slowness, until};
+use crate::launch::launch_ready;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+pub const TESTS: &[Test] = &[
+    ("messages: another process of the daemon's user is not believed", same_user),
+    ("messages: another user is not believed", other_user),
+    ("messages: a sender that has exited is not believed", sender_that_has_exited),
+    ("messages: a descendant in a session of its own is believed", descendant),
+    ("messages: an orphan of the daemon is believed", orphan),
+    ("messages: a socket that lingers does not prolong the timeout", lingering),
+    ("messages: sockets that linger do not hold up a start that succeeds", lingering_while_ready),
+    ("messages: sockets that linger do not hold up the process that stays", lingering_at_keeper),
+    ("messages: a flood does not prolong the timeout", flood),
+];
+
+const NOBODY: u32 = 65534;
+
+/// Linger for far longer than a test may take.
+const LINGER: i32 = 600;
+
+/// A start that has begun: the caller, the daemon, and the name of the socket.
+fn begin(house: &mut House, words: &[&str]) -> (Child, i32) {
+    let first = ["ready=notify", "arg=x", "arg=variable:NOTIFY_SOCKET"];
+    let words: Vec<_> = first.iter().chain(words).copied().collect();
+    let starter = house.program("launching", &words).spawn().unwrap();
+    let daemon = house.hear_from("pid ").parse().unwrap();
+    let line = house.hear_from("NOTIFY_SOCKET ");
+    let name = line.split('"').nth(1).unwrap_or_else(|| panic!("{line}"));
+    // SAFETY: no other thread of this process looks at its environment now.
+    unsafe { std::env::set_var("NOTIFY_SOCKET", name) };
+    (starter, daemon)
+}
+
+fn end(house: &House, mut starter: Child, daemon: i32) {
+    // SAFETY: as in `begin`.
+    unsafe { std::env::remove_var("NOTIFY_SOCKET") };
+    assert!(starter.wait().unwrap().success());
+    house.end(daemon, libc::SIGTERM);
+}
+
+/// A start that has timed out leaves nothing, and has taken little longer than its timeout.
+fn times_out(house: &House, mut starter: Child, begun: Instant) {
+    assert!(starter.wait().unwrap().success());
+    assert!(begun.elapsed() < Duration::from_secs(4) * slowness(), "{:?}", begun.elapsed());
+    // SAFETY: as in `begin`.
+    unsafe { std::env::remove_var("NOTIFY_SOCKET") };
+    assert!(!house.pid_file().exists());
+}
+
+/// Waits for SIGUSR1, which the test sends when the others have had their say.
+const THEN: [&str; 3] = ["arg=await", "arg=say:now", "arg=notify:READY=1"];
+
+/// Waits until the helper has read all that was sent.
+fn is_read() {
+    assert_eq!(daemonctx::notify_barrier(Some(Duration::from_secs(20))).ok(), Some(true));
+}
+
+fn is_not_believed(house: &mut House, send: impl FnOnce()) {
+    let (starter, daemon) = begin(house, &[&["timeout=20000", "arg=say:waits"], &THEN[..]].concat());
+    house.hear_from("waits");
+    send();
+    is_read();
+    crate::house::signal_any(daemon, libc::SIGUSR1);
+    assert_eq!([house.hear(), house.hear()], ["now", "ready"]);
+    end(house, starter, daemon);
+}
+
+fn same_user(house: &mut House) {
+    is_not_believed(house, || assert_eq!(daemonctx::notify("READY=1").ok(), Some(true)));
+}
+
+fn other_user(house: &mut House) {
+    is_not_believed(house, || {
+        // SAFETY: the child makes system calls, and takes no lock that another thread of this process could hold.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            // SAFETY: these calls take numbers. As an ordinary user it is the same user once more.
+            unsafe { libc::setresuid(NOBODY, NOBODY, NOBODY) };
+            // SAFETY: _exit takes a number and does not return.
+            unsafe { libc::_exit(i32::from(daemonctx::notify("READY=1").ok() != Some(true))) };
+        }
+        assert_eq!(crate::house::wait(child), 0, "it was sent");
+    });
+}
+
+/// Its PID may be another's by now. The helper stands still until the child is gone.
+fn sender_that_has_exited(house: &mut House) {
+    let words = ["timeout=20000", "arg=say:waits", "arg=await", "arg=brief:notify:READY=1", "arg=say:gone"];
+    let (starter, daemon) = begin(house, &[&words[..], &THEN[..]].concat());
+    let helper = helper_of(daemon);
+    house.hear_from("waits");
+    crate::house::signal_any(helper, libc::SIGSTOP);
+    crate::house::signal_any(daemon, libc::SIGUSR1);
+    house.hear_from("gone");
+    crate::house::signal_any(helper, libc::SIGCONT);
+    is_read();
+    crate::house::signal_any(daemon, libc::SIGUSR1);
+    assert_eq!([house.hear(), house.hear()], ["now", "ready"]);
+    end(house, starter, daemon);
+}
+
+fn descendant(house: &mut House) {
+    let daemon = launch_ready(house, &["ready=notify", "arg=x", "arg=session:notify:READY=1", "arg=say:done"]);
+    house.hear_from("done");
+    house.end(daemon, libc::SIGTERM);
+}
+
+fn orphan(house: &mut House) {
+    let daemon = launch_ready(house, &["ready=notify", "arg=x", "arg=orphan:notify:READY=1"]);
+    house.end(daemon, libc::SIGTERM);
+    house.wait_for_all();
+}
+
+/// Connections that take `LINGER` seconds to close: nobody reads what was written to them.
+fn lingerers(count: usize) -> (TcpListener, Vec<TcpStream>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let lingerer = |_| {
+        let mut stream = TcpStream::connect(address).unwrap();
+        let linger = libc::linger { l_onoff: 1, l_linger: LINGER };
+        let size = size_of::<libc::linger>() as libc::socklen_t;
+        // SAFETY: `linger` is valid for reads of its size.
+        let set = unsafe {
+            libc::setsockopt(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, (&raw const linger).cast(), size)
+        };
+        assert_eq!(set, 0);
+        stream.set_nonblocking(true).unwrap();
+        while stream.write(&[0; 65536]).is_ok() {}
+        stream
+    };
+    let streams = (0..count).map(lingerer).collect();
+    (listener, streams)
+}
+
+/// Sends what lingers, in four messages, while the helper stands still: when it goes on, the messages have the last copies.
+fn send_lingerers(daemon: i32) -> TcpListener {
+    let helper = helper_of(daemon);
+    crate::house::signal_any(helper, libc::SIGSTOP);
+    until(|| crate::house::stat(helper)[0] == "T");
+    let (listener, streams) = lingerers(12);
+    for group in streams.chunks(3) {
+        let descriptors: Vec<_> = group.iter().map(AsRawFd::as_raw_fd).collect();
+        daemonctx::notify_with_descriptors(b"STATUS=lingers", &descriptors).unwrap();
+    }
+    drop(streams);
+    crate::house::signal_any(helper, libc::SIGCONT);
+    listener
+}
+
+fn lingering(house: &mut House) {
+    let begun = Instant::now();
+    let (starter, daemon) = begin(house, &["timeout=1000"]);
+    let _listener = send_lingerers(daemon);
+    assert!(house.hear_from("124 ").contains("ready failed"));
+    times_out(house, starter, begun);
+}
+
+fn lingering_while_ready(house: &mut House) {
+    let (starter, daemon) = begin(house, &[&["timeout=20000", "arg=say:waits"], &THEN[..]].concat());
+    house.hear_from("waits");
+    let begun = Instant::now();
+    let _listener = send_lingerers(daemon);
+    crate::house::signal_any(daemon, libc::SIGUSR1);
+    assert_eq!([house.hear(), house.hear()], ["now", "ready"]);
+    end(house, starter, daemon);
+    assert!(begun.elapsed() < Duration::from_secs(4) * slowness(), "{:?}", begun.elapsed());
+}
+
+/// Messages that are still queued when the socket is closed linger as well.
+fn lingering_at_keeper(house: &mut House) {
+    let words = ["timeout=20000", "together", "arg=say:waits", "arg=await", "arg=notify:READY=1", "arg=say:sent"];
+    let (mut starter, daemon) = begin(house, &words);
+    let keeper = helper_of(daemon);
+    house.hear_from("waits");
+    crate::house::signal_any(keeper, libc::SIGSTOP);
+    crate::house::signal_any(daemon, libc::SIGUSR1);
+    house.hear_from("sent");
+    let begun = Instant::now();
+    // Behind the daemon's own message.
+    let _listener = send_lingerers(daemon);
+    house.hear_from("ready");
+    assert!(starter.wait().unwrap().success());
+    // SAFETY: as in `begin`.
+    unsafe { std::env::remove_var("NOTIFY_SOCKET") };
+    crate::house::signal(keeper, libc::SIGTERM);
+    crate::house::signal_any(daemon, libc::SIGTERM);
+    assert_eq!(crate::house::wait(keeper), 0);
+    assert!(begun.elapsed() < Duration::from_secs(4) * slowness(), "{:?}", begun.elapsed());
+}
+
+fn flood(house: &mut House) {
+    const STATE: &str = "READY=1\nEXTEND_TIMEOUT_USEC=1000000000";
+    let begun = Instant::now();
+    let (starter, _) = begin(house, &["timeout=500"]);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            // Until nobody has the socket any more.
+            scope.spawn(|| while daemonctx::notify(STATE).is_ok() {});
+        }
+        assert!(house.hear_from("124 ").contains("ready failed"));
+    });
+    times_out(house, starter, begun);
+}
