@@ -80,6 +80,9 @@ harmless("python.*", r"starter newfstatat\(/proc/self/task\)=E\w+", "nobody is w
 harmless(OURS, r"starter getsockname\(stdin\)=E\w+", "standard input is no socket, so inetd has not started this")
 harmless(OURS, r"starter fcntl\(stderr, F_GETFD\)=E\w+", "standard error is not kept until readiness then")
 entry(ALL, r"\w+ openat\(daemon\.(log|pid)\)=EEXIST", (STARTED, TOLD), "the file came in between: it is opened as it is, or tried again")
+harmless(OURS, r"starter (openat|pread64)\(/proc/sys/fs/protected_hardlinks\)=E\w+", "hard links are taken for unprotected: it is looked twice")
+harmless(OURS, r"starter fstatfs\(\)=E\w+", "the same")
+entry(OURS, r"starter newfstatat\(daemon\.log\)=E\w+", (STARTED, TOLD), "whether a log file is still at its path is looked at again")
 entry(OURS, r"starter openat\(daemon\.log\)=ELOOP", (STARTED, TOLD), "a link to a log file is followed, unless it is to be emptied")
 harmless(ALL, r"\w+ flock\(daemon\.pid\)=EAGAIN", "somebody asks about the file at this moment: it is tried again")
 entry(ALL, r"(starter|daemon) newfstatat\(daemon\.pid\)=E\w+", (STARTED, TOLD),
@@ -171,10 +174,12 @@ entry("libdaemon", r"starter pidfd_open\(\)=E\w+", (STARTED, TOLD), "the other e
 STEPS: tuple[tuple[str, str], ...] = (
     (r"starter \w+\(/etc/(passwd|group|nsswitch\.conf)\)", "user|group|supplementary groups|stdout"),
     (r"starter getresuid\(\)", "user"),
-    (r"starter (openat|faccessat2|access|getcwd)\(/?\)", "working directory"),
-    (r"starter openat\(/dev/null\)", "stdin|stdout|stderr"),
+    (r"starter (openat|faccessat2|access|getcwd)\(/?\)", "working directory|stdout|stderr"),
+    (r"starter \w+\(/dev/null\)", "stdin|stdout|stderr"),
     (r"starter \w+\(daemon\.log.*\)", "stdout|stderr"),
-    (r"\w+ \w+\(daemon\.pid\)", "pid file"),
+    # The directories on the way to the log file, which are held open, and their status.
+    (r"starter (openat|newfstatat)\((\.|0|tmp|sweep-\w+)\)", "stdout|stderr"),
+    (r"\w+ \w+\(daemon\.pid(, \w+)?\)", "pid file"),
     (r"starter rt_sigaction\(.*\)", "signals"),
     (r"starter (socket|connect|fcntl)\((/dev/log|socket.*)?\)", "stdout|stderr"),
     (r"(starter|helper) pipe2\(\)", "pipe|stdout|stderr"),

@@ -208,7 +208,7 @@ impl Location {
         if !self.is_shared() {
             return Ok(true);
         }
-        let mut is_protected = None;
+        let is_protected = directory::protects_hard_links();
         for _ in 0..TRIES {
             let stamp = time::stamp();
             let before = file::status_of(opened.as_raw_fd())?;
@@ -221,7 +221,7 @@ impl Location {
             // Where others can link the file between the two, that and the removal leave a later time of change.
             let after = file::status_of(opened.as_raw_fd())?;
             let is_same = after.links == before.links && after.changed == before.changed;
-            if is_same && before.changed < stamp || *is_protected.get_or_insert_with(directory::protects_hard_links) {
+            if is_protected || is_same && before.changed < stamp {
                 return Ok(true);
             }
             time::pause(PAUSE);

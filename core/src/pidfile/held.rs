@@ -155,7 +155,7 @@ impl Slot {
 
     /// Opens the file for writing where it is not: it was taken, and written, before this start.
     fn open_writer(&self) -> Sys<()> {
-        if self.writer().is_some() || self.descriptor().is_some_and(is_writable) {
+        if self.writer().is_some() || self.descriptor().map_or(Ok(true), is_writable)? {
             return Ok(());
         }
         let writer = self.open_to_write()?;
@@ -295,8 +295,8 @@ fn locks() -> impl Iterator<Item = RawFd> {
     SLOTS.iter().filter_map(|slot| slot.descriptor().filter(|descriptor| slot.is_open_as(*descriptor)))
 }
 
-fn is_writable(descriptor: RawFd) -> bool {
-    fd::access_mode(descriptor) != Ok(libc::O_RDONLY)
+fn is_writable(descriptor: RawFd) -> Sys<bool> {
+    fd::access_mode(descriptor).map(|mode| mode != libc::O_RDONLY)
 }
 
 /// Prepares the write of the daemon's PID into every pid file that this process holds. With `dropping`, the daemon is going to
@@ -307,7 +307,12 @@ fn is_writable(descriptor: RawFd) -> bool {
 /// reading, so the lock itself is open for writing.
 pub(crate) fn open_writers(dropping: bool) -> Sys<()> {
     SLOTS.iter().filter(|slot| slot.descriptor().is_some()).try_for_each(Slot::open_writer)?;
-    if dropping && locks().any(is_writable) { Err(Errno::EOPNOTSUPP) } else { Ok(()) }
+    for lock in locks().filter(|_| dropping) {
+        if is_writable(lock)? {
+            return Err(Errno::EOPNOTSUPP);
+        }
+    }
+    Ok(())
 }
 
 /// Releases the file at `path`, if this process holds it; false if not. For files that were left to the end of the process,
