@@ -12,7 +12,7 @@ use crate::sys::pidfd::{Process, STEP, has_ended};
 use crate::sys::process::{self, Ended, Pid};
 use crate::sys::signal::Signal;
 use crate::sys::signalfd::Arrivals;
-use crate::sys::time::Deadline;
+use crate::sys::time::{self, Deadline};
 use crate::sys::{Sys, fd};
 use crate::text::Text;
 use std::os::fd::RawFd;
@@ -220,8 +220,22 @@ impl Watch {
                 return outcome;
             }
         }
-        // It is a zombie, whose PID stays its own until all is cleared away. One that a tracer holds is not waited for.
-        Outcome::Ended(process::peek(self.daemon, false).ok().flatten().unwrap_or(Ended::Unknown))
+        Outcome::Ended(self.ended())
+    }
+
+    /// How the daemon has ended. It is a zombie, whose PID stays its own until all is cleared away. A tracer (strace) has its status
+    /// first, and nothing tells when it lets go: it is not waited for longer than a moment.
+    fn ended(&self) -> Ended {
+        const MOMENT: Duration = Duration::from_secs(1);
+        const PAUSE: Duration = Duration::from_millis(1);
+        let deadline = Deadline::after(Some(MOMENT));
+        loop {
+            match process::peek(self.daemon, false) {
+                Ok(Some(ended)) => return ended,
+                Ok(None) if !deadline.passed() => time::pause(PAUSE),
+                _ => return Ended::Unknown,
+            }
+        }
     }
 
     /// Ends what is left of a start that failed.
