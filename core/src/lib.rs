@@ -35,6 +35,8 @@ mod keeper;
 mod launch;
 mod line;
 mod lines;
+#[cfg(test)]
+mod monitor;
 mod notify;
 mod options;
 pub mod parts;
