@@ -73,6 +73,13 @@ pub(crate) fn new_session() -> Sys<()> {
     check(unsafe { libc::setsid() }).map(drop)
 }
 
+/// Makes this process the leader of a new process group in its session.
+#[cfg(test)]
+pub(crate) fn new_group() -> Sys<()> {
+    // SAFETY: setpgid takes two numbers.
+    check(unsafe { libc::setpgid(0, 0) }).map(drop)
+}
+
 pub(crate) fn id() -> Pid {
     // SAFETY: getpid takes nothing and cannot fail.
     unsafe { libc::getpid() }
@@ -239,6 +246,18 @@ impl StringList {
     /// Adds a string that is not copied: nobody may change or free it before the list is used for the last time. Allocates.
     pub(crate) fn push_borrowed(&mut self, text: *const libc::c_char) -> Sys<()> {
         memory::push(&mut self.pointers, text)
+    }
+
+    /// The strings in order, of a list that is finished.
+    #[cfg(test)]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &CStr> {
+        // SAFETY: all pointers but the NULL at the end are to NUL-terminated strings that are the list's own, or stay.
+        self.pointers.iter().take_while(|place| !place.is_null()).map(|place| unsafe { CStr::from_ptr(*place) })
+    }
+
+    #[cfg(test)]
+    pub(super) fn as_ptr(&self) -> *const *const libc::c_char {
+        self.pointers.as_ptr()
     }
 
     /// Puts the end to the list. Allocates.

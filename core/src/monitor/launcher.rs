@@ -1,0 +1,74 @@
+//! The launcher's side: executes the monitor, sends it the launch message, hears what became of it.
+
+use super::launch::Launch;
+use super::outcome::{self, Outcome, Told};
+use crate::line::Line;
+use crate::sys::process::{self, Pid, StringList};
+use crate::sys::{Sys, environment, memory, spawn};
+use crate::text::{Text, c_text};
+use std::ffi::CStr;
+use std::os::fd::{AsRawFd, RawFd};
+
+/// Names the socket to the launcher.
+const VARIABLE: &CStr = c_text!("DAEMONCTX_MONITOR");
+
+/// The socket of a monitor that has just been executed, if this process is to be one.
+pub(crate) fn socket() -> Option<RawFd> {
+    environment::with(VARIABLE, crate::pidfile::number).flatten().and_then(|fd| RawFd::try_from(fd).ok())
+}
+
+/// A program that is being launched.
+#[derive(Debug)]
+pub(crate) struct Launched {
+    outcome: Outcome,
+    pub(crate) guard: Pid,
+}
+
+impl Launched {
+    /// Executes `monitor`, a program that calls [`run`](super::run) when there is a [`socket`].
+    pub(crate) fn begin(monitor: &CStr, launch: &Launch) -> Sys<Self> {
+        let (outcome, theirs) = outcome::line()?;
+        let (mut arguments, mut environment) = (StringList::default(), StringList::default());
+        let mut line = Line::new();
+        line.push(b"daemonctx: ").push(launch.name.as_bytes());
+        arguments.push(Text::new(line.as_bytes())?)?;
+        arguments.finish()?;
+        let mut line = Line::new();
+        line.push(VARIABLE.to_bytes()).push(b"=").push_number(i64::from(theirs.as_raw_fd()));
+        environment.push(Text::new(line.as_bytes())?)?;
+        environment.finish()?;
+        let mut inherited = Vec::new();
+        launch.descriptors().chain([theirs.as_raw_fd()]).try_for_each(|fd| memory::push(&mut inherited, fd))?;
+        let guard = spawn::spawn(monitor, &arguments, &environment, &inherited)?;
+        drop(theirs);
+        // A guard that is gone by now has said why, or nothing.
+        let _: Sys<()> = outcome.send(launch);
+        Ok(Self { outcome, guard })
+    }
+
+    /// Waits for what became of the start. One that came to nothing has left nothing.
+    pub(crate) fn wait(&self) -> Told {
+        self.outcome.receive()
+    }
+
+    /// Commits the start: the program stays, whatever becomes of this process.
+    ///
+    /// # Errors
+    /// It has come to nothing meanwhile.
+    pub(crate) fn confirm(self) -> Result<(), Told> {
+        if self.outcome.confirm() { Ok(()) } else { Err(self.wait()) }
+    }
+
+    /// Undoes the start; [`wait`](Self::wait) waits until that is done.
+    pub(crate) fn cancel(&self) {
+        self.outcome.cancel();
+    }
+}
+
+impl Drop for Launched {
+    /// Ends a start that was not confirmed, and waits for the guard, which is this process's child.
+    fn drop(&mut self) {
+        self.cancel();
+        process::wait(self.guard, true);
+    }
+}
