@@ -39,6 +39,7 @@ fn a_pid_file_that_was_removed_is_made_again() -> io::Result<()> {
     let mut sandbox = Sandbox::new(Ready::Executed, "echo $$ >> $D/lives; exec sleep 1000")?;
     sandbox.launch.settings.respawn = respawn(3);
     let (program, monitor) = sandbox.started();
+    assert_eq!(sandbox.pid("lives"), program);
     fs::remove_file(sandbox.folder.join("pid"))?;
     signal(program, libc::SIGKILL);
     until("started again", || sandbox.read("lives").lines().count() == 2);
