@@ -87,9 +87,41 @@ pub(crate) fn command(pid: i32) -> Vec<Vec<u8>> {
 
 /// The effective user.
 pub(crate) fn user(pid: i32) -> Option<u32> {
+    user_id(pid, 1)
+}
+
+pub(crate) fn real_user(pid: i32) -> Option<u32> {
+    user_id(pid, 0)
+}
+
+fn user_id(pid: i32, place: usize) -> Option<u32> {
     let status = read(pid, "status").ok()?;
-    let user = words(line_of(&status, b"Uid:")?).nth(1)?;
+    let user = words(line_of(&status, b"Uid:")?).nth(place)?;
     u32::try_from(number_in(user)?).ok()
+}
+
+/// The children of a process, and theirs.
+pub(crate) fn descendants(pid: i32) -> Vec<i32> {
+    let mut found = vec![pid];
+    let mut known = 0;
+    while known < found.len() {
+        let children = children(found[known]);
+        found.extend(children.into_iter().filter(|child| !found.contains(child)).collect::<Vec<_>>());
+        known += 1;
+    }
+    found.remove(0);
+    found
+}
+
+/// The children of all threads. Where the kernel does not list them (`CONFIG_PROC_CHILDREN`) every process is looked at.
+pub(crate) fn children(pid: i32) -> Vec<i32> {
+    if !fs::exists("/proc/thread-self/children").unwrap_or(false) {
+        return Process::all().into_iter().filter(|process| process.parent == pid).map(|process| process.pid).collect();
+    }
+    let threads = fs::read_dir(path(pid, "task")).into_iter().flatten().flatten();
+    let lists = threads.map(|thread| fs::read(thread.path().join("children")).unwrap_or_default());
+    let numbers = |list: Vec<u8>| words(&list).filter_map(number_in).collect::<Vec<_>>();
+    lists.flat_map(numbers).filter_map(|pid| i32::try_from(pid).ok()).collect()
 }
 
 /// Bytes.

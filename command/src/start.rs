@@ -7,9 +7,9 @@ use crate::described::{Described, command_line};
 use crate::holders;
 use crate::place::Place;
 use crate::priority;
-use crate::process::Process;
-use crate::stop::{Stop, left_behind};
-use daemonctx::{Detach, Error, ErrorKind, PidFile, parts};
+use crate::stop::Stop;
+use daemonctx::parts::{self, Process};
+use daemonctx::{Detach, Error, ErrorKind, PidFile};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -70,35 +70,6 @@ fn check(described: &Described) -> Result<(), Failure> {
     }
 }
 
-/// How long a start is tried again whose pid file is held, and names a daemon that does not run.
-struct Patience {
-    begun: Instant,
-    /// When others than that daemon were not there yet.
-    alone: Instant,
-}
-
-impl Patience {
-    const STEP: Duration = Duration::from_millis(1);
-    /// For the daemon itself, which just leaves: it gives its descriptors up before its locks, so nobody can be seen, and on a
-    /// busy machine seconds may pass until it runs again.
-    const WITH_DAEMON: Duration = Duration::from_secs(10);
-    /// For what it has left, which may be about to end as well.
-    const WITH_OTHERS: Duration = Duration::from_secs(2);
-
-    fn begin() -> Self {
-        let now = Instant::now();
-        Self { begun: now, alone: now }
-    }
-
-    fn has_with(&mut self, others: &[Process]) -> bool {
-        if others.is_empty() {
-            self.alone = Instant::now();
-            return self.begun.elapsed() < Self::WITH_DAEMON;
-        }
-        self.alone.elapsed() < Self::WITH_OTHERS
-    }
-}
-
 /// Starts, or finds out why not.
 fn begin(
     arguments: &Arguments,
@@ -107,7 +78,9 @@ fn begin(
     result: &str,
     begun: Instant,
 ) -> Result<Answer, Failure> {
-    let mut patience = Patience::begin();
+    /// A daemon may end while it is looked at, and be started again.
+    const TRIES: u32 = 10;
+    let mut tries = 0;
     loop {
         let error = match launch(arguments, place, &mut described) {
             Ok(pid) => return Ok(started(place, pid, result, begun)),
@@ -116,11 +89,20 @@ fn begin(
         if let Some(answer) = runs_already(place, &error) {
             return Ok(answer);
         }
-        let left = left_by_daemon(place, &error);
-        if !left.as_deref().is_some_and(|left| patience.has_with(left)) {
-            return Err(refused(place, error, left.as_deref()));
+        let has_changed = error.holder().is_some() || error.remaining().is_some_and(ends_soon);
+        tries += 1;
+        if !has_changed || tries == TRIES {
+            return Err(refused(place, error));
         }
-        std::thread::sleep(Patience::STEP);
+    }
+}
+
+/// Waits a little for a worker whose daemon was killed.
+fn ends_soon(worker: i32) -> bool {
+    const GRACE: Duration = Duration::from_secs(2);
+    match Process::open(worker) {
+        Ok(Some(worker)) => worker.wait(Some(GRACE)).unwrap_or(false),
+        _ => true,
     }
 }
 
@@ -175,21 +157,18 @@ fn runs_already(place: &Place, error: &Error) -> Option<Answer> {
     Some(Answer::new(text, json))
 }
 
-/// Who holds the file, where it names a daemon that is gone or leaving: others than that, and no start, which writes its own. None
-/// where the file is not to blame.
-fn left_by_daemon(place: &Place, error: &Error) -> Option<Vec<Process>> {
-    let daemon = error.holder().filter(|_| error.kind() == ErrorKind::AlreadyRunning)?;
-    let mut holders = holders::of(place.pid_file.as_ref()?.path());
-    holders.retain(|holder| holder.pid != daemon);
-    Some(holders)
-}
-
-fn refused(place: &Place, error: Error, left: Option<&[Process]>) -> Failure {
-    let (Some(left), Some(file)) = (left, &place.pid_file) else { return Failure::from(error).of(&place.name) };
-    let keeper = left.iter().find(|holder| holders::is_keeper(holder));
-    let again = keeper.map(|keeper| format!("it has failed and is about to be started again, by PID {}", keeper.pid));
-    let why = again.unwrap_or_else(|| left_behind(file, &left.iter().map(|holder| holder.pid).collect()));
-    Failure::new(code::FAILED, format!("start failed: {why}")).of(&place.name)
+/// A keeper holds the file of a program that has failed.
+fn refused(place: &Place, error: Error) -> Failure {
+    let is_starting = error.kind() == ErrorKind::AlreadyRunning && error.holder().is_none();
+    let file = place.pid_file.as_ref().filter(|_| is_starting);
+    let holders = file.map(holders::of).unwrap_or_default();
+    match holders::keeper_among(&holders) {
+        Some(keeper) => {
+            let why = format!("start failed: it has failed and is about to be started again, by PID {}", keeper.pid);
+            Failure::new(code::FAILED, why).of(&place.name)
+        }
+        None => Failure::from(error).of(&place.name),
+    }
 }
 
 fn pid_file(place: &Place) -> Option<String> {
@@ -206,10 +185,7 @@ fn preview(
     match described.daemon.check() {
         Err(error) if error.kind() == ErrorKind::AlreadyRunning && result != "would_run" => {
             if result == "would_start" {
-                return runs_already(place, &error).ok_or_else(|| {
-                    let left = left_by_daemon(place, &error);
-                    refused(place, error, left.as_deref())
-                });
+                return runs_already(place, &error).ok_or_else(|| refused(place, error));
             }
         }
         checked => checked?,

@@ -10,7 +10,7 @@ use crate::screen::Screen;
 use crate::sockets::{self, Socket};
 use crate::time;
 use crate::{holders, look, sys};
-use daemonctx::{PidFile, Status, parts};
+use daemonctx::{PidFile, Status};
 use serde_json::{Value, json};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -145,33 +145,29 @@ fn running(file: &PidFile, lines: usize) -> Result<Option<Seen>, Failure> {
 /// The lock is held: by a start, when there is no PID yet, or by what is left of a daemon.
 fn starting(file: &PidFile) -> Result<Option<Found>, Failure> {
     let last = file.read_pid()?;
-    let lives = last.and_then(Process::read).is_some_and(|process| !process.has_ended());
-    let holders = holders::of(file.path());
-    Ok(match last {
-        None if !file.is_garbage()? => Some(Found::Starting { holders }),
-        Some(pid) if is_hidden(pid) => Some(Found::Unknown),
+    let holders = holders::of(file);
+    Ok(match (last, keeping(&holders)) {
         // It may have written its PID just now.
-        Some(_) if lives && file.status()? != Status::Starting => None,
-        _ => Some(Found::Held { last, keeper: keeping(&holders), holders }),
+        _ if file.status()? != Status::Starting => None,
+        (Some(_), keeper @ (Keeping::Remains | Keeping::Respawn)) => Some(Found::Held { last, keeper, holders }),
+        _ => Some(Found::Starting { holders }),
     })
 }
 
-/// Whether a process lives that may not be looked at: nobody can say then whether it is the daemon.
-fn is_hidden(pid: i32) -> bool {
-    let is_there = || parts::Process::open(pid).ok().flatten();
-    let lives = |process: &parts::Process| process.wait(Some(Duration::ZERO)).is_ok_and(|has_ended| !has_ended);
-    Process::read(pid).is_none() && is_there().is_some_and(|process| lives(&process))
-}
-
 fn keeping(holders: &[Process]) -> Keeping {
-    let Some(keeper) = holders.iter().find(|holder| holders::is_keeper(holder)) else { return Keeping::NoKeeper };
-    let is_left = |other: &Process| other.parent == keeper.pid && !other.has_ended();
-    if Process::all().iter().any(is_left) { Keeping::Remains } else { Keeping::Respawn }
+    let Some(keeper) = holders::keeper_among(holders) else { return Keeping::NoKeeper };
+    let is_left = |pid| Process::read(pid).is_some_and(|child: Process| !child.has_ended());
+    let remains = process::children(keeper.pid).into_iter().any(is_left);
+    if remains { Keeping::Remains } else { Keeping::Respawn }
 }
 
 /// The journal may know why.
 fn dead(file: &PidFile, lines: usize) -> Result<Found, Failure> {
     let last = file.read_pid()?;
+    let holders = holders::of(file);
+    if !holders.is_empty() {
+        return Ok(Found::Held { last, keeper: Keeping::NoKeeper, holders });
+    }
     let written = std::fs::symlink_metadata(file.path()).ok();
     let author = last.zip(written).map(|(pid, file)| Author { pid, user: None, since: file.mtime() - 1 });
     let log = author.filter(|_| lines > 0).and_then(|author| logged::in_system_log(author, lines));
@@ -186,7 +182,7 @@ impl Seen {
         let since = uptime.and_then(time::before_now);
         let descriptors = process::descriptors(pid);
         let user = process::user(pid);
-        let keeper = process.as_ref().and_then(|process| holders::keeper_of(process, file.path()));
+        let keeper = process.as_ref().and_then(holders::keeper_of);
         let group = Group::made_for(file.path(), pid);
         let members = group.as_ref().map(Group::processes).unwrap_or_default();
         let family = process.as_ref().map_or_else(Vec::new, |process| process::family(process, keeper, &members));

@@ -33,15 +33,15 @@ pub(crate) struct Stopped {
     /// The signal that it ended after.
     by: Option<i32>,
     others: BTreeSet<i32>,
-    /// Those it has left that still hold its pid file.
+    /// Those that still have the lock of its pid file.
     left: BTreeSet<i32>,
     begun: Instant,
 }
 
 /// How often to look for some of the tree that were not seen.
 const ROUNDS: u32 = 10;
-/// How long those that a daemon has left may take to see that it is gone.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long workers may take to see that their daemon is gone.
+const GRACE: Duration = Duration::from_secs(5);
 
 impl<'a> Stop<'a> {
     pub(crate) fn new(arguments: &Arguments, place: &'a Place, file: &'a PidFile) -> Result<Self, Failure> {
@@ -65,23 +65,18 @@ impl<'a> Stop<'a> {
     fn stop_running(&self, daemon: &Running, begun: Instant) -> Result<Stopped, Failure> {
         // Checked first: who may not end the daemon ends nothing of it.
         daemon.signal(0).or_else(|error| if error.errno() == Some(libc::ESRCH) { Ok(()) } else { Err(error) })?;
-        let tree = Tree::of(daemon.pid(), self.file.path(), self.all);
+        let mut tree = Tree::of(daemon.pid(), self.file, self.all);
         tree.announce_end();
         let by = self.end(daemon)?;
+        tree.find_keeper(self.file);
         let others = self.end_tree(tree)?;
-        let left = self.wait_for_holders()?;
+        let left = self.wait_for_holders();
         self.remove_file();
         Ok(Stopped { pid: Some(daemon.pid()), by: Some(by), others, left, begun })
     }
 
     fn daemon(&self) -> Result<Option<Running>, Failure> {
-        match self.file.status()? {
-            Status::Unknown => {
-                let path = self.file.path().to_string_lossy();
-                Err(Failure::new(code::NOT_PERMITTED, format!("pid file failed: {path}: not permitted to read it")))
-            }
-            _ => Ok(self.file.running()?),
-        }
+        Ok(self.file.running()?)
     }
 
     /// Sends the signals in their order until it has ended; the one that it ended after.
@@ -125,35 +120,33 @@ impl<'a> Stop<'a> {
     fn clear_up(&self) -> Result<Option<BTreeSet<i32>>, Failure> {
         let mut others = BTreeSet::new();
         let status = self.file.status()?;
-        if status == Status::Starting {
-            let tree = Tree::of_holders(self.file.path(), self.all);
+        if matches!(status, Status::Starting | Status::Stale) {
+            let tree = Tree::of_dead(self.file);
             tree.announce_end();
             others = self.end_tree(tree)?;
-            let left = self.wait_for_holders()?;
+            let left = self.wait_for_holders();
             if !left.is_empty() {
-                let held = left_behind(self.file, &left);
-                return Err(Failure::new(code::FAILED, format!("stop failed: {held}")).of(&self.place.name));
+                let why = format!("stop failed: {}", locked_by(self.file, &left));
+                return Err(Failure::new(code::FAILED, why).of(&self.place.name));
             }
         }
         self.remove_file();
         Ok((!matches!(status, Status::Running(_))).then_some(others))
     }
 
-    /// Waits for those that the daemon has left and that still hold its pid file: most are about to end themselves. Those that do
-    /// not are given back; no new daemon can be started beside them.
-    fn wait_for_holders(&self) -> Result<BTreeSet<i32>, Failure> {
-        let deadline = Instant::now() + PATIENCE;
-        while self.file.status()? == Status::Starting {
-            let holders = holders_of(self.file);
+    /// Waits for those that the daemon has left and that still have the lock of its pid file: most are about to end themselves.
+    /// Those that do not are given back; no new daemon is started beside them.
+    fn wait_for_holders(&self) -> BTreeSet<i32> {
+        let deadline = Instant::now() + GRACE;
+        loop {
+            let holders = holders::of(self.file);
             let left = deadline.saturating_duration_since(Instant::now());
-            let first = holders.first().and_then(|pid| Process::open(*pid).ok().flatten());
+            let first = holders.first().and_then(|holder| Process::open(holder.pid).ok().flatten());
             match first {
                 Some(first) if !left.is_zero() => drop(first.wait(Some(left))),
-                // One that may not be seen cannot be waited for either.
-                _ => return Ok(holders),
+                _ => return holders.iter().map(|holder| holder.pid).collect(),
             }
         }
-        Ok(BTreeSet::new())
     }
 
     /// What a killed daemon leaves; one that cannot be removed is stale, and blocks nothing.
@@ -169,7 +162,7 @@ impl<'a> Stop<'a> {
             return Ok(Answer::new(format!("{name}: does not run, nothing to stop"), json));
         };
         daemon.signal(0)?;
-        let tree = Tree::of(daemon.pid(), self.file.path(), self.all);
+        let tree = Tree::of(daemon.pid(), self.file, self.all);
         let mut others = if tree.is_wanted() { tree.processes() } else { BTreeSet::new() };
         others.remove(&daemon.pid());
         let signals: Vec<_> = self.schedule.0.iter().map(|step| schedule::name(step.signal)).collect();
@@ -197,7 +190,7 @@ impl Stopped {
         };
         let left = match self.left.is_empty() {
             true => String::new(),
-            false => format!("; PID {}, which it left, holds its pid file (--tree ends that too)", numbers(&self.left)),
+            false => format!("; PID {} still has the lock of its pid file", numbers(&self.left)),
         };
         let text = match (self.pid, self.by) {
             (Some(pid), Some(libc::SIGKILL)) => format!("{name}: killed, PID {pid}{others}{left}"),
@@ -233,21 +226,9 @@ fn send(daemon: &Running, signal: i32) -> Result<(), Failure> {
     Ok(())
 }
 
-/// That a daemon which does not run any more has left processes that hold its pid file.
-pub(crate) fn left_behind(file: &PidFile, holders: &BTreeSet<i32>) -> String {
-    if holders.is_empty() {
-        return format!("{}: held by a process that cannot be seen from here", file.path().to_string_lossy());
-    }
-    format!(
-        "{}: held by PID {}, which the daemon has left; `daemonctx stop --tree` ends that too",
-        file.path().to_string_lossy(),
-        numbers(holders)
-    )
-}
-
-pub(crate) fn holders_of(file: &PidFile) -> BTreeSet<i32> {
-    let alive = holders::of(file.path()).into_iter().filter(|holder| !holder.has_ended());
-    alive.map(|holder| holder.pid).collect()
+/// That a daemon does not run, and processes have the lock of its pid file.
+fn locked_by(file: &PidFile, holders: &BTreeSet<i32>) -> String {
+    format!("{}: its daemon has ended, PID {} still has its lock", file.path().to_string_lossy(), numbers(holders))
 }
 
 pub(crate) fn numbers(pids: &BTreeSet<i32>) -> String {

@@ -6,9 +6,13 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
-pub(crate) fn is_root() -> bool {
+pub(crate) fn effective_user() -> u32 {
     // SAFETY: geteuid(2) takes nothing and cannot fail.
-    unsafe { libc::geteuid() == 0 }
+    unsafe { libc::geteuid() }
+}
+
+pub(crate) fn is_root() -> bool {
+    effective_user() == 0
 }
 
 /// What a user is called, where the system knows.

@@ -1,16 +1,17 @@
 //! All that belongs to a daemon, and its end.
 //!
 //! What counts as the daemon's tree: the processes of its control group, where one was made for it; those below the process that
-//! keeps them together, where there is one; those below the daemon itself, those of its session, and those that hold its pid file.
-//! The last three miss a process that has detached itself and closed what it had, which is what the first two are for.
+//! keeps them together, where there is one; those below the daemon itself, and those of its session. The last two miss a process
+//! that has detached itself, which is what the first two are for. Who holds the pid file's lock proves nothing: a descriptor
+//! can be passed to any process.
 
 use crate::cgroup::Group;
 use crate::holders;
-use crate::process::Process;
+use crate::process::{self, Process};
 use crate::schedule::{Schedule, Step};
+use daemonctx::PidFile;
 use daemonctx::parts::Process as Held;
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Sent after every signal, as systemd does (systemd.kill(5)): one that is stopped (SIGSTOP, or a terminal) follows none but SIGKILL
@@ -34,40 +35,40 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// What was made ready when the daemon was started, if anything was; with `all` also what can only be seen now.
-    pub(crate) fn of(daemon: i32, pid_file: &Path, all: bool) -> Self {
-        let everybody = Process::all();
-        let own = everybody.iter().find(|process| process.pid == daemon && !process.has_ended());
-        // By its name first: the daemon may have ended meanwhile and be about to be started again, or have the session leader of
-        // its start as parent still. Directly after the first start the keeper has no name yet.
-        let named = keeper_among(&holders::of(pid_file));
-        let keeper = named.or_else(|| own.and_then(|own| holders::keeper_of(own, pid_file)));
+    /// What was made ready when the daemon was started, if anything was; with `all` also what can only be seen now. Looks at the
+    /// daemon's own processes alone, so that the time until it is signalled does not depend on others.
+    pub(crate) fn of(daemon: i32, file: &PidFile, all: bool) -> Self {
+        let own = Process::read(daemon).filter(|process| !process.has_ended());
+        let keeper = own.as_ref().and_then(holders::keeper_of);
         let mut tree = Self {
-            group: Group::made_for(pid_file, daemon),
+            group: Group::made_for(file.path(), daemon),
             keeper: keeper.and_then(open),
             daemon: open(daemon),
             ..Self::default()
         };
         if all {
-            tree.session = own.and_then(|own| session_of(own, &everybody));
-            tree.hold(&everybody, &below(&everybody, daemon));
-            let holders = holders::of(pid_file).into_iter().filter(|holder| holder.pid != daemon);
-            let holders: Vec<_> = holders.filter(|holder| !holders::is_keeper(holder)).collect();
-            tree.hold(&holders, &holders.iter().map(|holder| holder.pid).collect());
+            tree.session = own.as_ref().and_then(session_of);
+            let below = process::descendants(daemon);
+            let seen: Vec<_> = below.iter().copied().filter_map(Process::read).collect();
+            tree.hold(&seen, &below.into_iter().collect());
         }
         tree
     }
 
-    /// Of a daemon that has ended and left processes that hold its pid file.
-    pub(crate) fn of_holders(pid_file: &Path, all: bool) -> Self {
-        let holders = holders::of(pid_file);
-        let keeper = keeper_among(&holders).and_then(open);
-        let group = holders.iter().find_map(|holder| Group::made_for(pid_file, holder.pid));
-        let mut tree = Self { group, keeper, ..Self::default() };
-        if all {
-            tree.hold(&holders, &holders.iter().map(|holder| holder.pid).collect());
+    /// Once the daemon has ended: its keeper may not have been its parent yet, and has the lock of the pid file.
+    pub(crate) fn find_keeper(&mut self, file: &PidFile) {
+        if self.keeper.is_none() {
+            self.keeper = holders::keeper_among(&holders::of(file)).and_then(|keeper| open(keeper.pid));
+            self.announce_end();
         }
-        tree
+    }
+
+    /// Of a daemon that has ended: its keeper and its control group may still be there.
+    pub(crate) fn of_dead(file: &PidFile) -> Self {
+        let holders = holders::of(file);
+        let keeper = holders::keeper_among(&holders).and_then(|keeper| open(keeper.pid));
+        let group = holders.iter().find_map(|holder| Group::made_for(file.path(), holder.pid));
+        Self { group, keeper, ..Self::default() }
     }
 
     /// Whether there is anything besides the daemon itself to end.
@@ -75,11 +76,12 @@ impl Tree {
         self.group.is_some() || self.keeper.is_some() || self.session.is_some() || !self.known.is_empty()
     }
 
-    /// Has the process that keeps the others start nothing again.
+    /// Has the process that keeps the others start nothing again. It may be stopped (SIGSTOP).
     pub(crate) fn announce_end(&self) {
         if let Some(keeper) = &self.keeper {
             // One that has ended starts nothing either.
             let _ = keeper.signal(libc::SIGTERM);
+            let _ = keeper.signal(GO_ON);
         }
     }
 
@@ -99,7 +101,9 @@ impl Tree {
         // Read after the others: who is listed here and began when `everybody` says belongs to it. One that is not among them has
         // been forked meanwhile.
         found.extend(self.group.iter().flat_map(Group::processes));
-        found.extend(self.keeper.iter().filter(|keeper| is_alive(keeper)).flat_map(children));
+        found.extend(
+            self.keeper.iter().filter(|keeper| is_alive(keeper)).flat_map(|keeper| process::children(keeper.pid())),
+        );
         found.extend(self.in_session(everybody));
         let is_dead = |pid: &i32| everybody.iter().any(|process| process.pid == *pid && process.has_ended());
         let excepted: Vec<_> = keeper.chain([own_pid()]).collect();
@@ -191,7 +195,8 @@ impl Tree {
                 return again;
             }
             if begun.elapsed() > PATIENCE {
-                return BTreeSet::from([keeper.pid()]);
+                // There is nothing left for it to keep.
+                let _ = keeper.signal(libc::SIGKILL);
             }
             self.announce_end();
         }
@@ -205,7 +210,7 @@ fn kill_children(keeper: &Held) {
     const ROUNDS: u32 = 200;
     for _ in 0..ROUNDS {
         let mut found = false;
-        for pid in children(keeper).into_iter().filter(|pid| *pid != own_pid()) {
+        for pid in process::children(keeper.pid()).into_iter().filter(|pid| *pid != own_pid()) {
             let child = open(pid).filter(|_| Process::read(pid).is_some_and(|now| now.parent == keeper.pid()));
             found |= child.is_some_and(|child| child.signal(libc::SIGKILL).is_ok());
         }
@@ -213,12 +218,6 @@ fn kill_children(keeper: &Held) {
             return;
         }
     }
-}
-
-/// Where the kernel lists them (CONFIG_PROC_CHILDREN): at one stroke, while all of `/proc` is read bit by bit.
-fn children(of: &Held) -> Vec<i32> {
-    let list = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", of.pid())).unwrap_or_default();
-    list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
 fn open(pid: i32) -> Option<Held> {
@@ -229,11 +228,11 @@ fn is_alive(process: &Held) -> bool {
     process.wait(Some(Duration::ZERO)).is_ok_and(|ended| !ended)
 }
 
-/// The daemon's session, where that is its own: it leads it, or whoever did is gone and all are of one group, as a start leaves
-/// it. Another is somebody's who may have started other things in it.
-fn session_of(own: &Process, everybody: &[Process]) -> Option<i32> {
-    let leader_lives = everybody.iter().any(|process| process.pid == own.session && !process.has_ended());
-    let is_own = own.session == own.pid || group_of(own.pid) == Some(own.session) && !leader_lives;
+/// The daemon's session, where that is its own: it leads it, or the leader is gone and all are of one group, as a start leaves it.
+/// Another session is somebody's who may have started other things in it.
+fn session_of(own: &Process) -> Option<i32> {
+    let leader_lives = || Process::read(own.session).is_some_and(|leader| !leader.has_ended());
+    let is_own = own.session == own.pid || group_of(own.pid) == Some(own.session) && !leader_lives();
     Some(own.session).filter(|session| *session > 1 && is_own)
 }
 
@@ -259,13 +258,6 @@ fn below(everybody: &[Process], ancestor: i32) -> BTreeSet<i32> {
             return found;
         }
     }
-}
-
-/// The topmost: what it forks is called so, too, until it is another program.
-fn keeper_among(holders: &[Process]) -> Option<i32> {
-    let named: Vec<_> = holders.iter().filter(|holder| holders::is_keeper(holder)).collect();
-    let is_top = |keeper: &&&Process| !named.iter().any(|other| other.pid == keeper.parent);
-    named.iter().find(is_top).map(|keeper| keeper.pid)
 }
 
 fn own_pid() -> i32 {

@@ -358,13 +358,21 @@ def test_what_is_no_pid_file(house: House, what: str) -> None:
     house.pid_path.rmdir() if what == "directory" else house.pid_path.unlink()
 
 
-@pytest.mark.parametrize("content", ["", "x", "0\n", "-1\n", "1\n", "99999999999999999999\n", "\x1b[2J\n", "12 34\n"])
+@pytest.mark.parametrize("content", ["", "0\n", "1\n", "99999999999999999999\n"])
 def test_what_is_no_pid(house: House, content: str) -> None:
     house.pid_path.write_text(content)
     os.utime(house.pid_path, (1, 1))
     seen = look_json(house, 1)
     assert seen["result"] == "dead" and seen["last_pid"] is None
     assert "\x1b" not in look(house).stdout
+    house.pid_path.unlink()
+
+
+@pytest.mark.parametrize("content", ["x", "-1\n", "\x1b[2J\n", "12 34\n", "server { listen 80; }\n"])
+def test_a_file_with_something_else_in_it(house: House, content: str) -> None:
+    house.pid_path.write_text(content)
+    said = look(house).is_(4, "", f"not a pid file: {house.pid_path}: it holds something other than a PID")
+    assert "\x1b" not in said.stderr and house.pid_path.read_text() == content
     house.pid_path.unlink()
 
 

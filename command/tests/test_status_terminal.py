@@ -63,7 +63,7 @@ def test_colours_of_other_states(house: House) -> None:
     where = [COMMAND, "status", "--pidfile", str(house.pid_path)]
     status, text = shown(*where)
     assert status == 3 and text.startswith("\x1b[2m○\x1b[0m \x1b[1mtest\x1b[0m is \x1b[2mnot running\x1b[0m\n")
-    house.pid_path.write_text("x")
+    house.pid_path.write_text("0")
     status, text = shown(*where)
     assert status == 1 and text.startswith("\x1b[1;31m●\x1b[0m \x1b[1mtest\x1b[0m is \x1b[1;31mdead\x1b[0m, and ")
     house.pid_path.unlink()

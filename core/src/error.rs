@@ -189,6 +189,12 @@ pub(crate) enum Cause {
     Os(Errno),
     /// `EAGAIN`, and who holds the file where that is known.
     Held(Option<i32>),
+    /// `EAGAIN`: the daemon has ended, and this process still has the lock of its pid file.
+    Remains(i32),
+    /// `EINVAL`: the file has something else in it than a PID.
+    NotPidFile,
+    /// `EPERM`: the process that the file names may be the daemon; for this reason that cannot be known.
+    Unproven(i32, &'static str),
     Exited(i32),
     Killed(Signal),
     /// The daemon ended, and nobody could say how.
@@ -289,7 +295,7 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match (self.cause, self.step) {
-            (Cause::Held(_), _) => ErrorKind::AlreadyRunning,
+            (Cause::Held(_) | Cause::Remains(_), _) => ErrorKind::AlreadyRunning,
             (Cause::Os(Errno::ETIMEDOUT), Step::Ready) => ErrorKind::Timeout,
             _ => self.step.kind(),
         }
@@ -301,7 +307,9 @@ impl Error {
     pub fn errno(&self) -> Option<i32> {
         match self.cause {
             Cause::Os(errno) => Some(errno.value()),
-            Cause::Held(_) => Some(Errno::EAGAIN.value()),
+            Cause::Held(_) | Cause::Remains(_) => Some(Errno::EAGAIN.value()),
+            Cause::NotPidFile => Some(Errno::EINVAL.value()),
+            Cause::Unproven(..) => Some(Errno::EPERM.value()),
             _ => None,
         }
     }
@@ -312,6 +320,16 @@ impl Error {
     pub fn holder(&self) -> Option<i32> {
         match self.cause {
             Cause::Held(pid) => pid,
+            _ => None,
+        }
+    }
+
+    /// The process that still has the lock of the pid file, where the error is [`ErrorKind::AlreadyRunning`] though the daemon has
+    /// ended: a worker of it, as a rule.
+    #[must_use]
+    pub fn remaining(&self) -> Option<i32> {
+        match self.cause {
+            Cause::Remains(pid) => Some(pid),
             _ => None,
         }
     }
@@ -374,7 +392,13 @@ impl Error {
     }
 
     fn write(&self, line: &mut Line) {
-        line.push(self.step.as_str().as_bytes()).push(b" failed: ");
+        match self.cause {
+            Cause::NotPidFile => line.push(b"not a pid file: "),
+            Cause::Unproven(pid, _) => {
+                line.push(b"cannot tell whether PID ").push_number(i64::from(pid)).push(b" is the daemon: ")
+            }
+            _ => line.push(self.step.as_str().as_bytes()).push(b" failed: "),
+        };
         let before = line.as_bytes().len();
         self.subject().write(line);
         match self.cause {
@@ -383,6 +407,9 @@ impl Error {
             }
             Cause::Held(None) => {
                 line.push(b" (another start is under way)");
+            }
+            Cause::Remains(pid) => {
+                line.push(b" (its daemon has ended, PID ").push_number(i64::from(pid)).push(b" still has its lock)");
             }
             _ if !self.words().is_empty() => {
                 line.push(b" (").push(self.words().as_bytes()).push(b")");
@@ -434,7 +461,13 @@ impl Cause {
     fn write(&self, line: &mut Line) {
         match self {
             Self::Os(errno) => errno.describe(line),
-            Self::Held(_) => Errno::EAGAIN.describe(line),
+            Self::Held(_) | Self::Remains(_) => Errno::EAGAIN.describe(line),
+            Self::NotPidFile => {
+                line.push(b"it holds something other than a PID, and was left unchanged");
+            }
+            Self::Unproven(_, why) => {
+                line.push(why.as_bytes());
+            }
             Self::Exited(status) => {
                 line.push(b"exited with status ").push_number(i64::from(*status)).push(b" before it was ready");
             }

@@ -245,7 +245,9 @@ impl Target for Plan {
         if let Err(failure) = self.readiness.apply() {
             return failure;
         }
-        pidfile::keep_on_exec();
+        if let Err(errno) = pidfile::keep_on_exec() {
+            return Failure::new(Step::PidFile, errno);
+        }
         signals::reset_all();
         Failure::new(Step::Execute, process::execute_with(self.path.as_c_str(), &self.arguments, &self.environment))
     }

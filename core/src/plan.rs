@@ -68,6 +68,7 @@ impl Plan {
 
         let root = directories.root();
         let pid_file = options.pid_file.as_ref().map(|file| file.lock(root)).transpose()?;
+        prepare_pid_files(options, privileges.changes_user())?;
         if let Some(fd) = options.ready_descriptor {
             let open = fd::flags(fd).and_then(|_| keep.add(fd));
             open.map_err(|errno| Error::os(Step::ReadyDescriptor, Subject::Number(i64::from(fd)), errno))?;
@@ -144,6 +145,15 @@ impl Plan {
             _ => Error::os(step, subject, errno),
         }
     }
+}
+
+fn prepare_pid_files(options: &Options, changes_user: bool) -> Result<(), Error> {
+    pidfile::open_writers(changes_user).map_err(|errno| {
+        let subject = options.pid_file.as_ref().map_or(Subject::Nothing, |file| Subject::Text(file.text().clone()));
+        let error = Error::os(Step::PidFile, subject, errno);
+        let is_writable = errno == Errno::EOPNOTSUPP;
+        if is_writable { error.note("its file system cannot keep the daemon's user from writing to it") } else { error }
+    })
 }
 
 #[inline(never)]

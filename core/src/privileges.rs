@@ -117,6 +117,11 @@ impl Plan {
         Ok(Self { ids, room })
     }
 
+    /// Whether the daemon runs as another user than its starter.
+    pub(crate) fn changes_user(&self) -> bool {
+        self.leaves_root_behind
+    }
+
     /// What `step` sets, for a message.
     pub(crate) fn subject(&self, step: Step, value: i64) -> Subject {
         let number = |id: Option<u32>| id.map_or(Subject::Nothing, |id| Subject::Number(i64::from(id)));

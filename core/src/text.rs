@@ -97,6 +97,20 @@ impl Text {
         Self::path(&path)
     }
 
+    /// The directory that the last name of this path is in.
+    pub(crate) fn parent(&self) -> Sys<Self> {
+        self.beside(b".")
+    }
+
+    /// `name` below this path.
+    pub(crate) fn join(&self, name: &[u8]) -> Sys<Self> {
+        let mut path = Vec::new();
+        memory::extend(&mut path, self.as_bytes())?;
+        memory::push(&mut path, b'/')?;
+        memory::extend(&mut path, name)?;
+        Self::path(&path)
+    }
+
     /// What this path is called inside `root`, if it lies there by its name.
     pub(crate) fn inside(&self, root: &Self) -> Sys<Option<Self>> {
         let root = root.as_bytes();
@@ -119,6 +133,14 @@ impl Text {
         use std::os::unix::ffi::OsStrExt;
         Path::new(std::ffi::OsStr::from_bytes(self.as_bytes()))
     }
+}
+
+/// An open file or directory as a path, which stays the same whatever is renamed (proc(5)).
+#[cfg(target_os = "linux")]
+pub(crate) fn descriptor_path(descriptor: std::os::fd::RawFd) -> Sys<Text> {
+    let mut line = crate::line::Line::new();
+    line.push(b"/proc/self/fd/").push_number(i64::from(descriptor));
+    Text::path(line.as_bytes())
 }
 
 impl From<&Text> for PathBuf {

@@ -6,6 +6,7 @@
 
 mod fork;
 mod handshake;
+mod pid_file;
 mod process;
 mod program;
 pub mod signal_queue;
@@ -15,6 +16,7 @@ pub use crate::descriptors::{close_all_but, set_nonblocking};
 pub use crate::signals::{block_only, die_by, reset_all_but};
 pub use fork::{Forked, fork};
 pub use handshake::Handshake;
+pub use pid_file::{is_corrupt, libdaemon_pid_file, lock_holders};
 pub use process::Process;
 pub use program::{OutputLine, Program};
 pub use signal_stream::SignalStream;

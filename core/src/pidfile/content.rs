@@ -1,11 +1,11 @@
-//! What a pid file says: one decimal PID.
+//! The content of a pid file: one decimal PID and a newline.
 
 use crate::sys::process::Pid;
 
-/// Room for any PID and what surrounds it; what is longer holds none.
-pub(super) const ROOM: usize = 64;
+/// What is read of a pid file. A longer file is not a pid file.
+pub(super) const ROOM: usize = 1024;
 
-/// The highest PID that Linux ever gives (`PID_MAX_LIMIT`); proc(5) names it.
+/// The highest PID that Linux ever gives (`PID_MAX_LIMIT`, proc(5)).
 const HIGHEST: Pid = 1 << 22;
 
 /// A decimal number and nothing else.
@@ -23,14 +23,14 @@ pub(crate) fn number(bytes: &[u8]) -> Option<u64> {
 /// What is in a pid file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Content {
-    /// Something that may be signalled.
+    /// A PID that may be signalled.
     Pid(Pid),
-    /// Nothing: a start has not come so far, or a daemon that could not remove the file has emptied it.
+    /// Nothing: a start has not written its PID yet, or was killed before it could.
     Empty,
-    /// A number that must not be signalled: 0 and 1, negative ones (a process group to kill(2)), one that no process can have.
-    NoPid,
-    /// Anything else.
-    Garbage,
+    /// A number that no daemon has: 0, 1, or more than any PID.
+    NoProcess,
+    /// Anything else. The file is not a pid file.
+    Other,
 }
 
 impl Content {
@@ -41,28 +41,34 @@ impl Content {
         }
     }
 
-    /// Digits, with white space around them at most.
+    /// Digits, with a newline behind them or none.
     pub(super) fn of(bytes: &[u8]) -> Self {
+        let digits = bytes.strip_suffix(b"\n").unwrap_or(bytes);
         if bytes.is_empty() {
-            return Self::Empty;
-        }
-        let text = bytes.trim_ascii();
-        let digits = text.strip_prefix(b"-").unwrap_or(text);
-        if bytes.len() >= ROOM || digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-            return Self::Garbage;
-        }
-        match number(digits).map(Pid::try_from) {
-            Some(Ok(pid)) if text == digits && (2..=HIGHEST).contains(&pid) => Self::Pid(pid),
-            Some(Ok(_)) => Self::NoPid,
-            _ => Self::Garbage,
+            Self::Empty
+        } else if bytes.len() >= ROOM || digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+            Self::Other
+        } else {
+            Self::of_digits(digits)
         }
     }
 
-    /// The same on the first line: programs that are not ours may write more below.
-    pub(super) fn of_foreign(bytes: &[u8]) -> Self {
-        match bytes.split_inclusive(|&byte| byte == b'\n').next() {
-            Some(line) => Self::of(line),
-            None => Self::Empty,
+    /// The first line as libdaemon 0.14 reads it: white space around the number, a sign and further lines are accepted.
+    pub(super) fn of_libdaemon(bytes: &[u8]) -> Self {
+        let Some(line) = bytes.split_inclusive(|&byte| byte == b'\n').next() else { return Self::Empty };
+        match line.trim_ascii() {
+            text if text.strip_prefix(b"-").is_some_and(|digits| number(digits).is_some()) => Self::NoProcess,
+            text => match Self::of(text) {
+                Self::Empty => Self::Other,
+                content => content,
+            },
+        }
+    }
+
+    fn of_digits(digits: &[u8]) -> Self {
+        match number(digits).map(Pid::try_from) {
+            Some(Ok(pid)) if (2..=HIGHEST).contains(&pid) => Self::Pid(pid),
+            _ => Self::NoProcess,
         }
     }
 }
@@ -76,43 +82,61 @@ pub(super) fn format(pid: Pid) -> crate::line::Line {
 
 #[cfg(test)]
 mod tests {
-    use super::Content::{self, Empty, Garbage, NoPid, Pid};
+    use super::Content::{self, Empty, NoProcess, Other, Pid};
 
     #[test]
-    fn what_is_a_pid() {
-        for (text, pid) in [("2\n", 2), ("4711", 4711), (" 123 \n", 123), ("4194304\n", 4_194_304)] {
+    fn digits_with_or_without_a_newline_are_a_pid() {
+        for (text, pid) in [("2\n", 2), ("4711\n", 4711), ("123", 123), ("0004711\n", 4711), ("4194304\n", 4_194_304)] {
             assert_eq!(Content::of(text.as_bytes()), Pid(pid), "{text:?}");
-            assert_eq!(Content::of_foreign(text.as_bytes()), Pid(pid), "{text:?}");
+            assert_eq!(Content::of_libdaemon(text.as_bytes()), Pid(pid), "{text:?}");
         }
-        assert_eq!((Content::of(b"7\n/data\n"), Content::of_foreign(b"7\n/data\n")), (Garbage, Pid(7)));
     }
 
     #[test]
-    fn what_is_none() {
-        let long = "1".repeat(100);
-        let none = [
-            ("", Empty),
-            ("0\n", NoPid),
-            ("1\n", NoPid),
-            ("-1\n", NoPid),
-            ("-4711\n", NoPid),
-            ("4194305\n", NoPid),
-            ("2147483647\n", NoPid),
-            ("2147483648\n", Garbage),
-            ("99999999999999999999999\n", Garbage),
-            ("\n", Garbage),
-            ("-\n", Garbage),
-            ("+7\n", Garbage),
-            ("abc", Garbage),
-            ("12 34", Garbage),
-            ("0x10", Garbage),
-            ("7\0", Garbage),
-            ("٣", Garbage),
-            (&long, Garbage),
+    fn any_other_number_names_no_process() {
+        for text in ["0\n", "1\n", "4194305\n", "2147483648\n", "99999999999999999999999\n", &"9".repeat(100)] {
+            assert_eq!(Content::of(text.as_bytes()), NoProcess, "{text:?}");
+            assert_eq!(Content::of_libdaemon(text.as_bytes()), NoProcess, "{text:?}");
+        }
+        assert_eq!(Content::of(b""), Empty);
+    }
+
+    #[test]
+    fn anything_else_is_not_a_pid_file() {
+        let long = "1".repeat(5000);
+        let texts = [
+            "\n",
+            "-1\n",
+            "-\n",
+            "+7\n",
+            "abc",
+            "12 34",
+            "0x10",
+            "7\0",
+            "٣",
+            " 7\n",
+            "7 \n",
+            "7\r\n",
+            "7\n\n",
+            "7\n7\n",
+            "12345 # comment\n",
+            "server { listen 80; }\n",
+            "[section]\nkey = 1\n",
+            &long,
         ];
-        for (text, content) in none {
-            assert_eq!(Content::of(text.as_bytes()), content, "{text:?}");
-            assert_eq!(Content::of_foreign(text.as_bytes()), content, "{text:?}");
+        for text in texts {
+            assert_eq!(Content::of(text.as_bytes()), Other, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn libdaemon_reads_the_first_line() {
+        for text in ["  7\n", "7\r\n", "7\nby hand\n"] {
+            assert_eq!(Content::of_libdaemon(text.as_bytes()), Pid(7), "{text:?}");
+        }
+        assert_eq!(Content::of_libdaemon(b"-4711\n"), NoProcess);
+        for text in ["\n", "7 and more\n", "0x10\n", "garbage"] {
+            assert_eq!(Content::of_libdaemon(text.as_bytes()), Other, "{text:?}");
         }
     }
 }

@@ -4,6 +4,7 @@
 //! signal, and the child of a fork. So the table owns the locked descriptors, and a [`Held`] is only a place in it. It has a
 //! fixed size and is made of atomics: a signal handler can neither allocate nor take a lock.
 
+use super::acquire::Taken;
 use super::content;
 use crate::sys::Errno;
 use crate::sys::file::Identity;
@@ -11,7 +12,7 @@ use crate::sys::process;
 use crate::sys::signal::Signal;
 use crate::sys::{Sys, fd, file, memory};
 use crate::text::Text;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering};
 
 const FREE: RawFd = -1;
@@ -21,7 +22,9 @@ const PLACES: usize = 32;
 
 struct Slot {
     descriptor: AtomicI32,
-    /// Which file it is open on. A program may close descriptors that it knows nothing of, and get the number again for a
+    /// Open for writing, until the PID is written: [`FREE`] or [`TAKEN`] afterwards.
+    writer: AtomicI32,
+    /// Which file they are open on. A program may close descriptors that it knows nothing of, and get the number again for a
     /// file of its own: then the number is not ours any more.
     device: AtomicU64,
     inode: AtomicU64,
@@ -37,6 +40,7 @@ struct Slot {
 static SLOTS: [Slot; PLACES] = [const {
     Slot {
         descriptor: AtomicI32::new(FREE),
+        writer: AtomicI32::new(FREE),
         device: AtomicU64::new(0),
         inode: AtomicU64::new(0),
         owner: AtomicI32::new(0),
@@ -56,12 +60,13 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// Takes over a locked descriptor, which the caller forgets unless this fails. The file at `path` is this process's from now on;
+    /// Takes over locked descriptors, which the caller forgets unless this fails. The file at `path` is this process's from now on;
     /// its exit removes it. `path_inside` is what the file is called inside the root that the daemon is going to change to, if it
     /// can be seen from there.
-    pub(super) fn new(descriptor: &OwnedFd, path: Text, path_inside: Option<Text>) -> Sys<Self> {
+    pub(super) fn new(taken: &Taken, path: Text, path_inside: Option<Text>) -> Sys<Self> {
         install_handlers()?;
-        let Identity { device, inode } = file::status_of(descriptor.as_raw_fd())?.identity;
+        let descriptor = taken.lock.as_raw_fd();
+        let Identity { device, inode } = file::status_of(descriptor)?.identity;
         let path = Leaked::new(Some(path))?;
         let path_inside = Leaked::new(path_inside)?;
         let free =
@@ -74,7 +79,8 @@ impl Held {
             slot.device.store(device, Ordering::Relaxed);
             slot.inode.store(inode, Ordering::Relaxed);
             slot.owner.store(process::id(), Ordering::Relaxed);
-            slot.descriptor.store(descriptor.as_raw_fd(), Ordering::Release);
+            slot.writer.store(taken.writer.as_ref().map_or(FREE, AsRawFd::as_raw_fd), Ordering::Relaxed);
+            slot.descriptor.store(descriptor, Ordering::Release);
         }
         Ok(held)
     }
@@ -132,9 +138,34 @@ impl Slot {
     }
 
     fn close(&self) {
+        self.close_writer();
         if let Some(descriptor) = self.take().filter(|descriptor| self.is_open_as(*descriptor)) {
             fd::close(descriptor);
         }
+    }
+
+    fn close_writer(&self) {
+        let writer = self.writer.swap(FREE, Ordering::AcqRel);
+        if writer >= 0 && self.is_open_as(writer) {
+            fd::close(writer);
+        }
+    }
+
+    /// Opens the file for writing where it is not: it was taken, and written, before this start.
+    fn open_writer(&self) -> Sys<()> {
+        if self.writer().is_some() || self.descriptor().is_some_and(is_writable) {
+            return Ok(());
+        }
+        let writer = self.open_to_write()?;
+        self.writer.store(writer.into_raw_fd(), Ordering::Release);
+        Ok(())
+    }
+
+    /// Opens the file at its path, if that is still this one. Async-signal-safe.
+    fn open_to_write(&self) -> Sys<OwnedFd> {
+        let path = self.path().ok_or(Errno::ENOENT)?;
+        let opened = file::open(path.as_c_str(), libc::O_WRONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK, 0)?;
+        if self.is_open_as(opened.as_raw_fd()) { Ok(opened) } else { Err(Errno::ESTALE) }
     }
 
     fn release(&self) -> bool {
@@ -148,8 +179,9 @@ impl Slot {
 
     /// Removes the file and gives up its lock.
     ///
-    /// Only if it is still there under its name. Where that cannot be (the directory belongs to somebody else since
-    /// privileges were dropped, or lies outside the root), it is emptied, which every reader takes as "not running".
+    /// Only if it is still there under its name. Where that fails (the directory belongs to another user since privileges
+    /// were dropped, or lies outside the root) the file is emptied if it may be written, and else it stays: without its lock it
+    /// is stale.
     fn remove(&self, descriptor: RawFd) {
         let open = self.is_open_as(descriptor);
         let same = |path: &&Text| {
@@ -159,10 +191,11 @@ impl Slot {
         let removed = self.path().filter(same).is_some_and(|path| file::unlink(path.as_c_str()).is_ok());
         if open {
             if !removed {
-                let _: Sys<()> = file::truncate(descriptor);
+                let _: Sys<()> = self.open_to_write().and_then(|writer| file::truncate(writer.as_raw_fd()));
             }
             fd::close(descriptor);
         }
+        self.close_writer();
     }
 
     fn identity(&self) -> Identity {
@@ -173,26 +206,38 @@ impl Slot {
         file::status_of(descriptor).is_ok_and(|status| status.identity == self.identity())
     }
 
+    /// Writes this process's PID, and gives up the right to write another: what follows may run as a user who is not to change
+    /// what others believe.
     fn write(&self) -> Sys<()> {
-        let descriptor = self.descriptor().ok_or(Errno::EBADF)?;
-        let status = file::status_of(descriptor).ok().filter(|status| status.identity == self.identity());
-        let size = status.ok_or(Errno::EBADF)?.size;
+        let lock = self.descriptor().ok_or(Errno::EBADF)?;
+        let writer = self.writer().unwrap_or(lock);
+        let status = [lock, writer].map(|descriptor| file::status_of(descriptor).map_err(|_| Errno::EBADF));
+        let [Ok(lock), Ok(file)] = status else { return Err(Errno::EBADF) };
+        if [lock.identity, file.identity] != [self.identity(); 2] {
+            return Err(Errno::EBADF);
+        }
         let pid = process::id();
         self.owner.store(pid, Ordering::Relaxed);
         let text = content::format(pid);
         // To empty an empty file is as much work as another for a file system with a journal.
-        if size > 0 {
-            file::truncate(descriptor)?;
+        if file.size > 0 {
+            file::truncate(writer)?;
         }
-        match file::write_start(descriptor, text.as_bytes())? {
-            written if written == text.as_bytes().len() => Ok(()),
-            _ => Err(Errno::ENOSPC),
+        match file::write_start(writer, text.as_bytes())? {
+            written if written == text.as_bytes().len() => self.close_writer(),
+            _ => return Err(Errno::ENOSPC),
         }
+        Ok(())
     }
 
     fn descriptor(&self) -> Option<RawFd> {
         let descriptor = self.descriptor.load(Ordering::Acquire);
         (descriptor >= 0).then_some(descriptor)
+    }
+
+    fn writer(&self) -> Option<RawFd> {
+        let writer = self.writer.load(Ordering::Acquire);
+        (writer >= 0).then_some(writer)
     }
 
     fn path(&self) -> Option<&Text> {
@@ -234,9 +279,32 @@ pub(crate) fn any() -> bool {
     SLOTS.iter().any(|slot| slot.descriptor().is_some())
 }
 
-/// The locked descriptors.
+/// The locked descriptors, and those that PIDs are going to be written through.
 pub(crate) fn descriptors() -> impl Iterator<Item = RawFd> {
+    let of_slot = |slot: &'static Slot| {
+        let both = [slot.descriptor(), slot.writer()].into_iter().flatten();
+        both.filter(|descriptor| slot.is_open_as(*descriptor))
+    };
+    SLOTS.iter().flat_map(of_slot)
+}
+
+fn locks() -> impl Iterator<Item = RawFd> {
     SLOTS.iter().filter_map(|slot| slot.descriptor().filter(|descriptor| slot.is_open_as(*descriptor)))
+}
+
+fn is_writable(descriptor: RawFd) -> bool {
+    fd::access_mode(descriptor) != Ok(libc::O_RDONLY)
+}
+
+/// Prepares the write of the daemon's PID into every pid file that this process holds. With `dropping`, the daemon is going to
+/// give up privileges: it may not keep a lock through which it could write.
+///
+/// # Errors
+/// A file cannot be opened for writing. EOPNOTSUPP: its file system does not tell its owner, or does not lock what is open for
+/// reading, so the lock itself is open for writing.
+pub(crate) fn open_writers(dropping: bool) -> Sys<()> {
+    SLOTS.iter().filter(|slot| slot.descriptor().is_some()).try_for_each(Slot::open_writer)?;
+    if dropping && locks().any(is_writable) { Err(Errno::EOPNOTSUPP) } else { Ok(()) }
 }
 
 /// Releases the file at `path`, if this process holds it; false if not. For files that were left to the end of the process,
@@ -256,10 +324,8 @@ pub(crate) fn write_all() -> Sys<()> {
 }
 
 /// Has the locks go along with the program that this process is about to become.
-pub(crate) fn keep_on_exec() {
-    for descriptor in descriptors() {
-        let _: Sys<()> = fd::keep_on_exec(descriptor);
-    }
+pub(crate) fn keep_on_exec() -> Sys<()> {
+    locks().try_for_each(fd::keep_on_exec)
 }
 
 /// Says that the root has changed.

@@ -1,30 +1,35 @@
-//! Pid files: who runs, proved by a lock and not by a name.
+//! Pid files: which process is the daemon, proved by a lock.
 //!
-//! The file holds one decimal PID and a newline. Who it belongs to is whoever has an exclusive flock(2) on it; the lock
-//! dies with its holder, so a stale file never blocks a start and a reused PID is never mistaken for the daemon.
+//! The file holds one decimal PID and a newline. The daemon has an exclusive flock(2) on it, which ends with the daemon: a stale
+//! file never blocks a start, and a process that was given a reused PID is never mistaken for the daemon.
 
+mod acquire;
+mod age;
+mod assess;
 mod content;
 mod held;
-mod holder;
-mod lock;
+mod procfs;
+mod replace;
 mod running;
 
+pub(crate) use acquire::is_at;
+pub(crate) use assess::Proof;
 pub(crate) use content::number;
 pub(crate) use held::{
-    all_go_along, any, descriptors, keep_on_exec, none_goes_along, own_all, release_all, release_and_die,
+    all_go_along, any, descriptors, keep_on_exec, none_goes_along, open_writers, own_all, release_all, release_and_die,
     root_has_changed, write_all,
 };
-pub(crate) use holder::{Proof, runs_as};
-pub(crate) use lock::is_at;
+pub(crate) use procfs::runs_as;
 
 use crate::error::{Cause, Error, Step, Subject};
 use crate::sys::Errno;
 use crate::sys::file::{self, Lock};
 use crate::sys::pidfd::Process;
 use crate::text::Text;
+use assess::{Assessment, PidFileView};
 use content::Content;
 use held::Held;
-use holder::Answer;
+use replace::Replacement;
 pub use running::Running;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -60,11 +65,12 @@ pub enum Status {
     Running(i32),
     /// A start holds the file and has not written a PID yet.
     Starting,
-    /// There is a file, and nobody holds it: the daemon died without removing it.
+    /// There is a file, and its daemon does not run: it died without removing the file.
     Stale,
     /// There is no file.
     NotRunning,
-    /// The file cannot be read by this user.
+    /// It cannot be known: this user may not read the file; or the process that it names may be the daemon, and nothing proves
+    /// that it is. [`PidFile::running`] fails with the reason.
     Unknown,
 }
 
@@ -142,8 +148,10 @@ impl PidFile {
         Ok(Self { path, proof: Proof::Lock })
     }
 
-    /// A pid file of a program that does not lock it. Instead of the lock, the time since when the process runs tells
-    /// whether it is the one: it must have begun before the file was written.
+    /// A pid file of a program that does not lock it. Instead of the lock, the process must have begun before the file was
+    /// written. This proves nothing, and the status is [`Status::Unknown`], where others than root and the caller may write the
+    /// file or its directory, where the file is dated in the future or before the last boot, where another process has the file
+    /// locked, or where a process of another PID namespace may be meant.
     ///
     /// # Errors
     /// As for [`new`](Self::new).
@@ -152,13 +160,19 @@ impl PidFile {
     }
 
     /// A pid file of a program of either kind: locked by this library, or written by an older one that does not lock, such as
-    /// libdaemon 0.14. Where nobody holds the lock, the time since when the process runs tells, as for
-    /// [`foreign`](Self::foreign). Taking such a file is refused while an unlocked one names a living daemon.
+    /// libdaemon 0.14. Where the file is not locked, the age of the process counts, as for [`foreign`](Self::foreign). Taking such
+    /// a file fails while an unlocked one names a daemon that runs, or may run.
     ///
     /// # Errors
     /// As for [`new`](Self::new).
     pub fn of_either_kind(path: impl AsRef<Path>) -> Result<Self, Error> {
         Self::new(path).map(|file| Self { proof: Proof::Either, ..file })
+    }
+
+    /// The same for libdaemon's interface, which reads the first line of the file alone, accepts white space around the number,
+    /// and takes a file without a number for a stale one.
+    pub(crate) fn of_libdaemon(path: &Path) -> Result<Self, Error> {
+        Self::new(path).map(|file| Self { proof: Proof::Libdaemon, ..file })
     }
 
     /// The file's absolute path.
@@ -183,18 +197,13 @@ impl PidFile {
 
     /// Takes the file, without a PID in it yet, for a daemon that is going to change its root to `root`.
     pub(crate) fn lock(&self, root: Option<&Text>) -> Result<PidFileLock, Error> {
-        lock::acquire(&self.path, root, self.proof).map(|held| PidFileLock(Some(held)))
+        acquire::acquire(&self.path, root, self.proof).map(|held| PidFileLock(Some(held)))
     }
 
-    /// That no daemon holds the file.
+    /// Fails where taking the file would.
     pub(crate) fn check_free(&self) -> Result<(), Error> {
-        let held = |pid| Err(Error::new(Step::PidFile, Subject::Text(self.path.clone()), Cause::Held(pid)));
-        match self.status()? {
-            Status::Running(pid) => held(Some(pid)),
-            Status::Starting => held(None),
-            Status::Unknown => Err(self.error(Step::PidFile, Errno::EACCES)),
-            Status::Stale | Status::NotRunning => Ok(()),
-        }
+        let Some(file) = self.open()? else { return Ok(()) };
+        acquire::refuse_living(&self.path, &file, self.proof, self.is_held(&file)?)
     }
 
     pub(crate) fn text(&self) -> &Text {
@@ -211,15 +220,12 @@ impl PidFile {
     /// # Errors
     /// The file is no regular file, or cannot be read.
     pub fn read_pid(&self) -> Result<Option<i32>, Error> {
-        Ok(self.open()?.and_then(|file| lock::read(file.as_raw_fd(), self.proof).pid()))
+        Ok(self.open()?.and_then(|file| acquire::read(file.as_raw_fd(), self.proof).pid()))
     }
 
-    /// Whether there is a file with something in it that is no number at all: words, two numbers, half a line.
-    ///
-    /// # Errors
-    /// As for [`read_pid`](Self::read_pid).
-    pub fn is_garbage(&self) -> Result<bool, Error> {
-        Ok(self.open()?.is_some_and(|file| lock::read(file.as_raw_fd(), self.proof) == Content::Garbage))
+    /// For libdaemon's interface: whether there is something in the file that is not a number.
+    pub(crate) fn is_corrupt(&self) -> bool {
+        matches!(self.open(), Ok(Some(file)) if acquire::read(file.as_raw_fd(), self.proof) == Content::Other)
     }
 
     /// What the file says about its daemon. The daemon is not disturbed, and neither is a start that goes on meanwhile.
@@ -233,23 +239,22 @@ impl PidFile {
             Err(error) if error.errno() == Some(Errno::EACCES.value()) => return Ok(Status::Unknown),
             Err(error) => return Err(error),
         };
-        match self.find(&file)? {
-            Some(target) => Ok(Status::Running(target.pid())),
-            None if self.proof != Proof::Age && self.is_held(&file)? => Ok(Status::Starting),
-            None => Ok(Status::Stale),
-        }
+        Ok(match self.assess(&file)? {
+            Assessment::Running(process, pid) => {
+                self.confirm(&file, process, pid)?.map_or(Status::Stale, |target| Status::Running(target.pid()))
+            }
+            Assessment::Starting | Assessment::Unseen => Status::Starting,
+            Assessment::Stale | Assessment::Remains(_) => Status::Stale,
+            Assessment::Unproven(..) => Status::Unknown,
+        })
     }
 
     /// Whether the daemon runs.
     ///
     /// # Errors
-    /// As for [`status`](Self::status); EACCES when it cannot be known.
+    /// As for [`running`](Self::running).
     pub fn is_running(&self) -> Result<bool, Error> {
-        match self.status()? {
-            Status::Running(_) => Ok(true),
-            Status::Unknown => Err(self.error(Step::PidFile, Errno::EACCES)),
-            _ => Ok(false),
-        }
+        Ok(self.running()?.is_some())
     }
 
     /// Sends a signal to the daemon, and surely to nobody else: the process is held fast by a pidfd before it is checked.
@@ -332,11 +337,11 @@ impl PidFile {
         file::status_at(self.path.as_c_str()).is_ok()
     }
 
-    /// Opens the file to read it, without waiting and without following a link.
+    /// Opens the file to read it, without waiting and without following a link. Fails where it is not a pid file.
     fn open(&self) -> Result<Option<OwnedFd>, Error> {
         // Looked at before it is opened: opening a device can have effects.
         match file::status_at(self.path.as_c_str()) {
-            Ok(status) => lock::regular(&self.path, status.kind)?,
+            Ok(status) => acquire::check_kind(&self.path, &status)?,
             Err(Errno::ENOENT) => return Ok(None),
             Err(errno) => return Err(self.error(Step::PidFile, errno)),
         }
@@ -344,7 +349,8 @@ impl PidFile {
             Ok(opened) => {
                 let status = file::status_of(opened.as_raw_fd());
                 let status = status.map_err(|errno| self.error(Step::PidFile, errno))?;
-                lock::regular(&self.path, status.kind)?;
+                acquire::check_kind(&self.path, &status)?;
+                acquire::check_content(&self.path, opened.as_raw_fd(), self.proof)?;
                 Ok(Some(opened))
             }
             Err(Errno::ENOENT) => Ok(None),
@@ -352,18 +358,33 @@ impl PidFile {
         }
     }
 
-    fn is_held(&self, file: &OwnedFd) -> Result<bool, Error> {
-        lock::is_held(file.as_raw_fd()).map_err(|errno| self.error(Step::PidFile, errno))
+    /// The processes that hold the lock and may be the daemon or a start, as far as they are visible.
+    pub(crate) fn holders(&self) -> Result<Vec<i32>, Error> {
+        let Some(file) = self.open()? else { return Ok(Vec::new()) };
+        if !self.is_held(&file)? {
+            return Ok(Vec::new());
+        }
+        let view = PidFileView::new(file.as_raw_fd(), &self.path, self.proof);
+        view.map(|view| view.holders()).map_err(|errno| self.error(Step::PidFile, errno))
     }
 
-    /// The daemon, held fast: what is asked of it later is asked of the same process, whatever becomes of the file.
+    fn is_held(&self, file: &OwnedFd) -> Result<bool, Error> {
+        acquire::is_held(file.as_raw_fd()).map_err(|errno| self.error(Step::PidFile, errno))
+    }
+
+    /// The daemon, held by a pidfd: what is asked of it later is asked of the same process, whatever becomes of the file.
     ///
     /// # Errors
-    /// As for [`read_pid`](Self::read_pid).
+    /// As for [`read_pid`](Self::read_pid). EPERM: the process that the file names may be the daemon, and nothing proves that it
+    /// is.
     pub fn running(&self) -> Result<Option<Running>, Error> {
-        match self.open()? {
-            Some(file) => self.find(&file),
-            None => Ok(None),
+        let Some(file) = self.open()? else { return Ok(None) };
+        match self.assess(&file)? {
+            Assessment::Running(process, pid) => self.confirm(&file, process, pid),
+            Assessment::Unproven(pid, why) => {
+                Err(Error::new(Step::PidFile, Subject::Text(self.path.clone()), Cause::Unproven(pid, why)))
+            }
+            Assessment::Starting | Assessment::Stale | Assessment::Remains(_) | Assessment::Unseen => Ok(None),
         }
     }
 
@@ -371,25 +392,20 @@ impl PidFile {
         self.running()?.ok_or_else(|| self.error(Step::Signal, Errno::ESRCH))
     }
 
-    /// The process that the file means, held fast.
-    ///
-    /// First the pidfd, then the proof: a process that has the PID while the lock is held and the file still says so is the
-    /// one that wrote it. Proving first and opening the pidfd afterwards would leave time for the PID to be reused.
-    fn find(&self, file: &OwnedFd) -> Result<Option<Running>, Error> {
-        let Some(pid) = lock::read(file.as_raw_fd(), self.proof).pid() else { return Ok(None) };
-        let process = match Process::open(pid) {
-            Ok(process) => process,
-            Err(Errno::ESRCH | Errno::EINVAL) => return Ok(None),
-            Err(errno) => return Err(self.error(Step::Signal, errno)),
-        };
+    fn assess(&self, file: &OwnedFd) -> Result<Assessment, Error> {
+        let view = PidFileView::new(file.as_raw_fd(), &self.path, self.proof);
+        let view = view.map_err(|errno| self.error(Step::PidFile, errno))?;
+        view.assess(self.is_held(file)?).map_err(|errno| self.error(Step::Signal, errno))
+    }
+
+    /// Looks once more whether the file is the one at the path and names this process: both may have changed before the process
+    /// was held.
+    fn confirm(&self, file: &OwnedFd, process: Process, pid: i32) -> Result<Option<Running>, Error> {
         let status = file::status_of(file.as_raw_fd()).map_err(|errno| self.error(Step::PidFile, errno))?;
-        let held = self.proof != Proof::Age && self.is_held(file)?;
-        // A program that was launched may have closed the lock, and its children may still have it.
-        let meant = held && holder::holds(pid, &status) != Answer::No
-            || self.proof != Proof::Lock && holder::began_before(pid, &status) == Answer::Yes;
         let Ok(named) = file::status_at(self.path.as_c_str()) else { return Ok(None) };
-        let same = lock::read(file.as_raw_fd(), self.proof).pid() == Some(pid) && named.identity == status.identity;
-        Ok((meant && same).then(|| Running::new(process, pid, &named, self.path.clone())))
+        let same = acquire::read(file.as_raw_fd(), self.proof).pid() == Some(pid) && named.identity == status.identity;
+        acquire::check_kind(&self.path, &named)?;
+        Ok(same.then(|| Running::new(process, pid, &named, self.path.clone())))
     }
 
     /// For a start of which nobody is left who could remove its file at `path`.
@@ -411,13 +427,22 @@ impl PidFile {
     /// that another start has taken meanwhile.
     fn unlink_stale(&self, file: &OwnedFd) -> Result<bool, Error> {
         let failed = |errno| self.error(Step::PidFile, errno);
-        if self.proof != Proof::Lock && self.find(file)?.is_some() {
+        if self.proof.accepts_age() && !matches!(self.assess(file)?, Assessment::Stale) {
             return Ok(false);
         }
-        if !file::lock(file.as_raw_fd(), Lock::Exclusive).map_err(failed)? {
+        if file::lock(file.as_raw_fd(), Lock::Exclusive).map_err(failed)? {
+            // A replacement does not hold this lock. It puts a new file here in a moment.
+            if !Replacement::is_under_way(&self.path) && is_at(&self.path, file.as_raw_fd()) {
+                file::unlink(self.path.as_c_str()).map_err(failed)?;
+            }
+            return Ok(true);
+        }
+        // Locked by a process that has nothing to do with the daemon?
+        let Some(_turn) = Replacement::begin(&self.path)? else { return Ok(false) };
+        if !matches!(self.assess(file)?, Assessment::Stale) {
             return Ok(false);
         }
-        if lock::is_at(&self.path, file.as_raw_fd()) {
+        if is_at(&self.path, file.as_raw_fd()) {
             file::unlink(self.path.as_c_str()).map_err(failed)?;
         }
         Ok(true)

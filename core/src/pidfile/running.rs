@@ -1,6 +1,6 @@
 //! The process that a pid file was found to mean, held fast.
 
-use super::holder;
+use super::procfs;
 use crate::error::{Error, Step, Subject};
 use crate::sys::file::Status;
 use crate::sys::pidfd::Process;
@@ -14,16 +14,17 @@ use std::time::Duration;
 pub struct Running {
     process: Process,
     pid: Pid,
-    /// Who owns the file that names it.
+    /// The owner of the file that names it.
     named_by: identity::Uid,
-    /// The file has other names as well.
-    is_linked: bool,
+    /// Whether the file's group, or everybody, may write it.
+    is_writable_by_others: bool,
     path: Text,
 }
 
 impl Running {
     pub(super) fn new(process: Process, pid: Pid, file: &Status, path: Text) -> Self {
-        Self { process, pid, named_by: file.owner, is_linked: file.links > 1, path }
+        let is_writable_by_others = file.is_writable_by_others();
+        Self { process, pid, named_by: file.owner, is_writable_by_others, path }
     }
 
     /// Its PID, which is another process's when this one has ended.
@@ -52,20 +53,23 @@ impl Running {
         self.process.wait(timeout).map_err(|errno| self.error(Step::Wait, errno))
     }
 
-    /// Whoever owns the file chooses whom it names. So the file of somebody else is obeyed only as far as that somebody
-    /// could have sent the signal himself: it must be root's, this user's, or belong to the user the process runs as. And whoever
-    /// owns the directory may have linked another daemon's file into it, so it must not have two names.
+    /// The owner of the file chooses which process it names. So another user's file is obeyed only as far as that user could
+    /// have sent the signal: it must be root's, the caller's, or belong to the user that the process runs as. A file that others
+    /// may write is not obeyed at all.
     fn check_owner(&self) -> Result<(), Error> {
         let owner = self.named_by;
-        let why = if self.is_linked {
-            "the file has other names"
-        } else if owner == 0 || owner == identity::effective_user() || holder::runs_as(self.pid, owner) {
+        let is_trusted = owner == 0 || owner == identity::effective_user() || procfs::runs_as(self.pid, owner);
+        if is_trusted && !self.is_writable_by_others {
             return Ok(());
-        } else if self.process.wait(Some(Duration::ZERO)) == Ok(true) {
-            // Nobody's, now that it has ended.
+        }
+        if self.process.wait(Some(Duration::ZERO)) == Ok(true) {
+            // Once it has ended its number may be any process's.
             return Err(self.error(Step::Signal, Errno::ESRCH));
+        }
+        let why = if is_trusted {
+            "other users can write the pid file"
         } else {
-            "the file's owner is neither root, nor you, nor the process's"
+            "the file's owner is neither root, nor you, nor the process's user"
         };
         Err(self.error(Step::Signal, Errno::EPERM).note(why))
     }

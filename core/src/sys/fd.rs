@@ -197,10 +197,19 @@ pub(crate) fn readable_unless_signalled(fd: RawFd, mask: &super::signal::Set) ->
     }
 }
 
+/// `O_RDONLY`, `O_WRONLY` or `O_RDWR`: how the file was opened.
+pub(crate) fn access_mode(fd: RawFd) -> Sys<libc::c_int> {
+    Ok(status_flags(fd)? & libc::O_ACCMODE)
+}
+
+fn status_flags(fd: RawFd) -> Sys<libc::c_int> {
+    // SAFETY: fcntl with F_GETFL takes a number.
+    check(unsafe { libc::fcntl(fd, libc::F_GETFL) })
+}
+
 /// Puts `O_NONBLOCK` on an open file, or takes it off.
 pub(crate) fn set_nonblocking(fd: RawFd, nonblocking: bool) -> Sys<()> {
-    // SAFETY: fcntl with F_GETFL takes a number.
-    let before = check(unsafe { libc::fcntl(fd, libc::F_GETFL) })?;
+    let before = status_flags(fd)?;
     let after = if nonblocking { before | libc::O_NONBLOCK } else { before & !libc::O_NONBLOCK };
     if after == before {
         return Ok(());

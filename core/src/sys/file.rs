@@ -16,6 +16,13 @@ use libc::{fstat64 as fstat, fstatat64 as fstatat, open64 as open_file, stat64 a
 
 pub(crate) const NULL_DEVICE: &CStr = c_text!("/dev/null");
 
+/// Leaves the time of the last access alone. Only the owner of a file, and root, can open it so (open(2)).
+#[cfg(target_os = "linux")]
+pub(crate) const O_NOATIME: libc::c_int = libc::O_NOATIME;
+/// Elsewhere it means nothing.
+#[cfg(not(target_os = "linux"))]
+pub(crate) const O_NOATIME: libc::c_int = 0;
+
 /// What stat(2) tells, as far as anybody here asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Status {
@@ -27,6 +34,14 @@ pub(crate) struct Status {
     pub(crate) links: u64,
     pub(crate) size: u64,
     pub(crate) modified: Duration,
+}
+
+impl Status {
+    /// Whether the group or everybody may write it.
+    pub(crate) fn is_writable_by_others(&self) -> bool {
+        const GROUP_OR_OTHERS: libc::mode_t = 0o022;
+        self.mode & GROUP_OR_OTHERS != 0
+    }
 }
 
 /// Two names with the same identity are the same file.
@@ -107,13 +122,18 @@ pub(crate) fn open(path: &CStr, flags: libc::c_int, mode: libc::mode_t) -> Sys<O
     above_standard(fd)
 }
 
-/// Whether `path` is a directory that can be entered. Nothing stays open.
-pub(crate) fn check_directory(path: &CStr) -> Sys<()> {
+/// Opens a directory to look below it.
+pub(crate) fn open_directory(path: &CStr) -> Sys<OwnedFd> {
     #[cfg(target_os = "linux")]
     let flags = libc::O_PATH | libc::O_DIRECTORY;
     #[cfg(not(target_os = "linux"))]
     let flags = libc::O_RDONLY | libc::O_DIRECTORY;
-    open(path, flags, 0)?;
+    open(path, flags, 0)
+}
+
+/// Whether `path` is a directory that can be entered. Nothing stays open.
+pub(crate) fn check_directory(path: &CStr) -> Sys<()> {
+    open_directory(path)?;
     // SAFETY: `path` is NUL-terminated.
     check(unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), libc::X_OK, libc::AT_EACCESS) }).map(drop)
 }

@@ -14,7 +14,8 @@ pub const TESTS: &[Test] = &[
     ("pid file: a worker does not keep the lock", a_worker_does_not_keep_the_lock),
     ("pid file: an innocent process is never signalled", an_innocent_is_never_signalled),
     ("pid file: what is no file is an error at once", what_is_no_file),
-    ("pid file: a hard link is not written through", a_hard_link),
+    ("pid file: a file with other names is refused and left as it is", a_hard_link),
+    ("pid file: a file with anything but a PID in it is refused and left as it is", what_is_no_pid_file),
     ("pid file: twenty starts at once, fifty rounds, one winner each", one_winner_each),
     ("pid file: asking does not disturb a start", asking_does_not_disturb),
     ("pid file: queries", queries),
@@ -35,7 +36,7 @@ fn a_second_start_is_refused(house: &mut House) {
 }
 
 fn after_kill(house: &mut House) {
-    for content in ["", "0\n", "1\n", "-1\n", "nonsense", "99999999999999\n"] {
+    for content in ["", "0\n", "1\n", "99999999999999\n", &"9".repeat(100)] {
         house.start("daemon", &[]).is(0, "");
         let pid = house.hear_number();
         house.end(pid, libc::SIGKILL);
@@ -111,12 +112,42 @@ fn what_is_no_file(house: &mut House) {
 
 fn a_hard_link(house: &mut House) {
     let precious = house.path("precious");
-    fs::write(&precious, "precious").unwrap();
+    fs::write(&precious, "4194303\n").unwrap();
     fs::hard_link(&precious, house.pid_file()).unwrap();
-    house.start("daemon", &[]).is(0, "");
-    let pid = house.hear_number();
-    house.end(pid, libc::SIGTERM);
-    assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");
+    house.start("daemon", &[]).is(1, "(the file has other names): Too many links (31 EMLINK)");
+    assert!(PidFile::new(house.pid_file()).unwrap().status().is_err());
+    assert_eq!(fs::read_to_string(&precious).unwrap(), "4194303\n");
+}
+
+fn what_is_no_pid_file(house: &mut House) {
+    for content in
+        ["server { listen 80; }\n", "12345 # comment\n", "[x]\npid = 1\n", "-1\n", "nonsense", "7\n7\n", " 7\n", "\n"]
+    {
+        fs::write(house.pid_file(), content).unwrap();
+        house.start("daemon", &[]).is(1, "it holds something other than a PID, and was left unchanged");
+        for file in [PidFile::new(house.pid_file()), PidFile::foreign(house.pid_file())] {
+            let file = file.unwrap();
+            let errors = [
+                file.status().map(drop),
+                file.read_pid().map(drop),
+                file.running().map(drop),
+                file.signal(0),
+                file.stop(LONG).map(drop),
+                file.wait(None).map(drop),
+                file.remove(),
+                file.acquire().map(drop),
+            ];
+            for error in errors {
+                let error = error.unwrap_err();
+                assert_eq!(
+                    (error.kind(), error.errno()),
+                    (daemonctx::ErrorKind::PidFile, Some(libc::EINVAL)),
+                    "{content:?}"
+                );
+            }
+        }
+        assert_eq!(fs::read_to_string(house.pid_file()).unwrap(), content);
+    }
 }
 
 fn one_winner_each(house: &mut House) {
@@ -198,7 +229,7 @@ fn foreign(house: &mut House) {
     fs::write(house.pid_file(), format!("{pid}\n")).unwrap();
     assert_eq!(file.status(), Ok(Status::Running(pid)));
     // A file that is older than the process means somebody who had the PID before.
-    let old = fs::FileTimes::new().set_modified(std::time::SystemTime::now() - LONG);
+    let old = fs::FileTimes::new().set_modified(std::time::SystemTime::now() - Duration::from_secs(2));
     fs::File::options().write(true).open(house.pid_file()).unwrap().set_times(old).unwrap();
     assert_eq!(file.status(), Ok(Status::Stale));
     assert_eq!(file.stop(LONG), Ok(Stopped::NotRunning));

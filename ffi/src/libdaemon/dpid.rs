@@ -1,7 +1,7 @@
 //! The pid file.
 
 use super::{dlog, fail, result};
-use ::daemonctx::{Error, PidFile, PidFileLock, Status};
+use ::daemonctx::{Error, PidFile, PidFileLock, Status, parts};
 use libc::{c_char, c_int, pid_t};
 use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
@@ -30,7 +30,7 @@ fn file() -> Result<PidFile, c_int> {
     }
     // SAFETY: not NULL, so a string that stays until the function is called again.
     let path = OsStr::from_bytes(unsafe { CStr::from_ptr(path) }.to_bytes());
-    PidFile::of_either_kind(path).map_err(|error| logged(libc::LOG_ERR, &error))
+    parts::libdaemon_pid_file(path).map_err(|error| logged(libc::LOG_ERR, &error))
 }
 
 fn logged(priority: c_int, error: &Error) -> c_int {
@@ -47,7 +47,7 @@ fn find() -> Result<(PidFile, pid_t), c_int> {
         Status::Starting => Err(libc::EAGAIN),
         Status::Unknown => Err(file.is_running().err().map_or(libc::EACCES, |error| logged(libc::LOG_WARNING, &error))),
         Status::Stale => {
-            let errno = if file.is_garbage() == Ok(true) { libc::EINVAL } else { libc::ESRCH };
+            let errno = if parts::is_corrupt(&file) { libc::EINVAL } else { libc::ESRCH };
             dlog::say(libc::LOG_WARNING, b"removing the stale pid file ", file.path().as_os_str().as_bytes());
             if let Err(error) = file.remove() {
                 dlog::error(libc::LOG_WARNING, &error);

@@ -1,0 +1,191 @@
+//! Whether a process has been running since before a pid file was written.
+//!
+//! This is all there is to go by for programs that do not lock their file: a process that was given a reused PID began
+//! later. It proves something only where nobody but root and the caller can have written the file, or put it there.
+
+use crate::sys::process::Pid;
+
+/// What the times of a process and of a pid file prove.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Age {
+    /// The process began before the file was written.
+    Older,
+    /// The process began later, or has ended.
+    Younger,
+    /// Nothing, for this reason.
+    Unknown(&'static str),
+}
+
+/// Other systems do not tell when a process began.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn compare(_pid: Pid, _path: &crate::text::Text, _file: &crate::sys::file::Status) -> Age {
+    Age::Unknown("this system does not tell when it began")
+}
+
+#[cfg(target_os = "linux")]
+pub(super) use linux::compare;
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use super::{Age, Pid};
+    use crate::pidfile::procfs;
+    use crate::sys::file::{self, Status};
+    use crate::sys::time::{self, nanoseconds};
+    use crate::sys::{Sys, identity};
+    use crate::text::{Text, descriptor_path};
+    use std::os::fd::AsRawFd;
+    use std::time::Duration;
+
+    /// Start times are cut to ticks of 10 ms, file times to the kernel's own tick.
+    const SLACK: Duration = Duration::from_millis(20);
+
+    /// Compares `pid` with the file that is open, and was found at `path`.
+    pub(in crate::pidfile) fn compare(pid: Pid, path: &Text, file: &Status) -> Age {
+        let began = match procfs::stat(pid) {
+            Ok(Some(stat)) if !stat.has_ended() => stat.began,
+            Ok(_) => return Age::Younger,
+            Err(_) => return Age::Unknown("/proc does not show it"),
+        };
+        if let Some(why) = untrusted(path, file) {
+            return Age::Unknown(why);
+        }
+        if procfs::number_in_own_namespace(pid) != Some(pid) {
+            return Age::Unknown("it belongs to another PID namespace");
+        }
+        if procfs::is_number_elsewhere(pid) {
+            return Age::Unknown("a process of another PID namespace has the same PID");
+        }
+        Clocks::read().compare(nanoseconds(began), nanoseconds(file.modified))
+    }
+
+    /// The clock that files are stamped with, in nanoseconds. Differences of whole numbers: the sum of two `Duration`s can panic,
+    /// as far as a compiler for 32 bits sees.
+    #[derive(Clone, Copy, Debug)]
+    struct Clocks {
+        /// Since boot, as the start times of processes are counted.
+        uptime: u64,
+        /// The time of the boot by the present clock, and by the clock when `/proc` was mounted: they differ where the clock has
+        /// been set.
+        boot: u64,
+        boot_before: u64,
+    }
+
+    impl Clocks {
+        fn read() -> Self {
+            const INIT: Pid = 1;
+            let uptime = nanoseconds(time::since_boot());
+            let boot = nanoseconds(time::realtime()).saturating_sub(uptime);
+            let mounted = file::status_at(c"/proc").map(|status| nanoseconds(status.modified));
+            // Init begins when its /proc is mounted, in a container as well.
+            let init = procfs::stat(INIT).ok().flatten().map(|stat| nanoseconds(stat.began));
+            let boot_before = mounted.ok().zip(init).map_or(boot, |(mounted, init)| mounted.saturating_sub(init));
+            Self { uptime, boot, boot_before }
+        }
+
+        /// Compares a process that began so long after boot with a file that was written then.
+        fn compare(self, began: u64, written: u64) -> Age {
+            let began = began.saturating_sub(nanoseconds(SLACK));
+            let was_written_since = |boot: u64| {
+                let end = boot.saturating_add(self.uptime).saturating_add(nanoseconds(SLACK));
+                (boot.saturating_add(began)..=end).contains(&written)
+            };
+            if was_written_since(self.boot) {
+                Age::Older
+            } else if written > self.boot.saturating_add(self.uptime) {
+                Age::Unknown("the pid file is dated in the future")
+            } else if was_written_since(self.boot_before) {
+                Age::Unknown("the clock was set after the pid file was written")
+            } else {
+                Age::Younger
+            }
+        }
+    }
+
+    fn is_owner_trusted(status: &Status) -> bool {
+        status.owner == 0 || status.owner == identity::effective_user()
+    }
+
+    /// Whether somebody other than root and the caller can write what `status` is of.
+    fn is_written_by_others(status: &Status) -> bool {
+        !is_owner_trusted(status) || status.is_writable_by_others()
+    }
+
+    fn untrusted(path: &Text, file: &Status) -> Option<&'static str> {
+        if is_written_by_others(file) {
+            return Some("other users can write the pid file");
+        }
+        match is_in_private_directory(path, file) {
+            Ok(true) => None,
+            _ => Some("other users can write the directory of the pid file"),
+        }
+    }
+
+    /// Whether the directory that has the file under this name, and those above it, are root's and the caller's alone. Above
+    /// it a sticky directory will do: there nobody can rename what belongs to another.
+    fn is_in_private_directory(path: &Text, file: &Status) -> Sys<bool> {
+        /// More than any path has.
+        const DEPTH: u32 = 2048;
+        let name = path.as_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+        let directory = file::open_directory(path.parent()?.as_c_str())?;
+        let mut above = descriptor_path(directory.as_raw_fd())?;
+        if file::status_at(above.join(name)?.as_c_str())?.identity != file.identity {
+            return Ok(false);
+        }
+        let mut status = file::status_of(directory.as_raw_fd())?;
+        if is_written_by_others(&status) {
+            return Ok(false);
+        }
+        for _ in 0..DEPTH {
+            above = above.join(b"..")?;
+            let next = file::status_behind(above.as_c_str())?;
+            if next.identity == status.identity {
+                return Ok(true);
+            }
+            let is_sticky = next.mode & libc::S_ISVTX != 0;
+            if is_written_by_others(&next) && !(is_sticky && is_owner_trusted(&next)) {
+                return Ok(false);
+            }
+            status = next;
+        }
+        Ok(false)
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::{Age, Clocks, SLACK, nanoseconds};
+
+        const SECOND: u64 = 1_000_000_000;
+        const CLOCKS: Clocks = Clocks { uptime: 1000 * SECOND, boot: 50_000 * SECOND, boot_before: 50_000 * SECOND };
+
+        fn is_unknown(age: Age) -> bool {
+            matches!(age, Age::Unknown(_))
+        }
+
+        #[test]
+        fn a_file_that_was_written_during_the_life_of_the_process() {
+            assert_eq!(CLOCKS.compare(100 * SECOND, 50_100 * SECOND), Age::Older);
+            assert_eq!(CLOCKS.compare(100 * SECOND, 51_000 * SECOND), Age::Older);
+            assert_eq!(CLOCKS.compare(100 * SECOND, 50_100 * SECOND - nanoseconds(SLACK)), Age::Older);
+        }
+
+        #[test]
+        fn a_file_that_was_written_before() {
+            assert_eq!(CLOCKS.compare(100 * SECOND, 50_099 * SECOND), Age::Younger);
+            assert_eq!(CLOCKS.compare(100 * SECOND, 0), Age::Younger, "before the boot");
+        }
+
+        #[test]
+        fn a_file_of_the_future_proves_nothing() {
+            assert!(is_unknown(CLOCKS.compare(100 * SECOND, 51_001 * SECOND)));
+        }
+
+        #[test]
+        fn a_clock_that_was_set_proves_nothing() {
+            let clocks = Clocks { boot_before: 0, ..CLOCKS };
+            assert!(is_unknown(clocks.compare(100 * SECOND, 100 * SECOND)));
+            assert_eq!(clocks.compare(100 * SECOND, 99 * SECOND), Age::Younger);
+            assert_eq!(clocks.compare(100 * SECOND, 1001 * SECOND), Age::Younger, "later than now by that clock");
+            assert_eq!(clocks.compare(100 * SECOND, 50_100 * SECOND), Age::Older);
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! What a pid file means: the one place that decides which process is the daemon.
+//!
+//! A PID is the daemon's if that very process holds the lock. A lock counts only if its holder can be the daemon or a start of
+//! it: every user who can read the file can lock it. Without a lock, the process must be older than the file (`age.rs`).
+
+use super::age::{self, Age};
+use super::content::Content;
+use super::procfs::{self, Hold, LockedFile, Search};
+use crate::sys::file::{self, Status};
+use crate::sys::pidfd::Process;
+use crate::sys::process::Pid;
+use crate::sys::{Errno, Sys};
+use crate::text::Text;
+use std::os::fd::RawFd;
+use std::time::Duration;
+
+/// What is asked of a pid file to prove that its daemon runs, and how its content is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Proof {
+    /// The lock.
+    Lock,
+    /// The age of the process: the file is another program's, and never removed.
+    Age,
+    /// The lock, or the age of the process where the file is not locked.
+    Either,
+    /// The same, for libdaemon's interface, which has rules of its own for what is in the file.
+    Libdaemon,
+}
+
+impl Proof {
+    pub(super) fn accepts_age(self) -> bool {
+        self != Self::Lock
+    }
+
+    pub(super) fn read(self, bytes: &[u8]) -> Content {
+        if self == Self::Libdaemon { Content::of_libdaemon(bytes) } else { Content::of(bytes) }
+    }
+}
+
+/// What a pid file means.
+#[derive(Debug)]
+pub(super) enum Assessment {
+    Running(Process, Pid),
+    /// A start holds it.
+    Starting,
+    /// The process that it names is not the daemon, or there is none.
+    Stale,
+    /// The same, and this process still has the lock from a daemon that has ended.
+    Remains(Pid),
+    /// The process that it names may be the daemon. For this reason that cannot be known.
+    Unproven(Pid, &'static str),
+    /// Locked by a process that is not visible from here.
+    Unseen,
+}
+
+/// An open pid file.
+pub(super) struct PidFileView<'a> {
+    pub(super) descriptor: RawFd,
+    pub(super) path: &'a Text,
+    pub(super) status: Status,
+    pub(super) proof: Proof,
+}
+
+/// How long a daemon may take from closing its descriptors to its end.
+const EXIT: Duration = Duration::from_secs(5);
+
+enum Identity {
+    Daemon,
+    Other,
+    Unknown(&'static str),
+}
+
+impl<'a> PidFileView<'a> {
+    pub(super) fn new(descriptor: RawFd, path: &'a Text, proof: Proof) -> Sys<Self> {
+        Ok(Self { descriptor, path, status: file::status_of(descriptor)?, proof })
+    }
+
+    pub(super) fn content(&self) -> Content {
+        super::acquire::read(self.descriptor, self.proof)
+    }
+
+    /// Opens the process before it looks for proof: the process that has the PID afterwards is the one that was looked at.
+    ///
+    /// # Errors
+    /// The process cannot be opened: EMFILE and its like.
+    pub(super) fn assess(&self, is_locked: bool) -> Sys<Assessment> {
+        let content = self.content();
+        if let Some(pid) = content.pid() {
+            match Process::open(pid) {
+                Ok(process) if process.wait(Some(Duration::ZERO)) == Ok(true) => {}
+                Ok(process) => match self.identify(pid, is_locked) {
+                    Identity::Daemon => return Ok(Assessment::Running(process, pid)),
+                    // Its lock is about to go as well. Then it is seen whether another process has it.
+                    _ if is_locked && procfs::is_exiting(pid) => drop(process.wait(Some(EXIT))),
+                    Identity::Unknown(why) => return Ok(Assessment::Unproven(pid, why)),
+                    Identity::Other => {}
+                },
+                Err(Errno::ESRCH | Errno::EINVAL) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(if is_locked { self.without_daemon(content) } else { Assessment::Stale })
+    }
+
+    fn identify(&self, pid: Pid, is_locked: bool) -> Identity {
+        if !procfs::is_own() {
+            return Identity::Unknown("/proc belongs to another PID namespace");
+        }
+        if !is_locked {
+            return if self.proof.accepts_age() { self.by_age(pid) } else { Identity::Other };
+        }
+        let file = LockedFile::new(self.descriptor, &self.status);
+        match procfs::hold(pid, &file) {
+            Hold::Writer | Hold::Owner | Hold::NoProc => Identity::Daemon,
+            Hold::Hidden => self.by_age(pid),
+            Hold::Reader if self.proof.accepts_age() => self.by_age(pid),
+            Hold::Reader => Identity::Other,
+            Hold::None if procfs::keeps(pid, &file) => Identity::Daemon,
+            Hold::None => self.by_relation(pid, &file),
+        }
+    }
+
+    fn by_age(&self, pid: Pid) -> Identity {
+        match age::compare(pid, self.path, &self.status) {
+            Age::Older => Identity::Daemon,
+            Age::Younger => Identity::Other,
+            Age::Unknown(why) => Identity::Unknown(why),
+        }
+    }
+
+    /// A daemon that has closed the lock, while its descendants have it. It must be old enough as well: a process that was given
+    /// the PID of a dead daemon may have descendants of that daemon's user.
+    fn by_relation(&self, pid: Pid, file: &LockedFile) -> Identity {
+        match self.by_age(pid) {
+            Identity::Daemon if procfs::related_holder(pid, file) => Identity::Daemon,
+            Identity::Daemon if self.proof.accepts_age() => Identity::Unknown("another process holds its lock"),
+            Identity::Unknown(why) if self.proof.accepts_age() => Identity::Unknown(why),
+            _ => Identity::Other,
+        }
+    }
+
+    /// The processes that hold the lock as a daemon or a start does.
+    pub(super) fn holders(&self) -> Vec<Pid> {
+        procfs::holders(&LockedFile::new(self.descriptor, &self.status))
+    }
+
+    /// Whose lock it is, where it is not the daemon's.
+    fn without_daemon(&self, content: Content) -> Assessment {
+        let file = LockedFile::new(self.descriptor, &self.status);
+        match procfs::find_holder(&file, content == Content::Empty) {
+            Search::Starter => Assessment::Starting,
+            Search::Remains(pid) => Assessment::Remains(pid),
+            Search::NotFound => Assessment::Stale,
+            Search::Incomplete => Assessment::Unseen,
+        }
+    }
+}

@@ -1,0 +1,552 @@
+//! What `/proc` says about a process and its locks (proc(5)). Facts only: `assess.rs` decides what they prove.
+
+#[cfg(target_os = "linux")]
+pub(crate) use linux::runs_as;
+#[cfg(target_os = "linux")]
+pub(super) use linux::{
+    LockedFile, Search, find_holder, hold, holders, is_exiting, is_number_elsewhere, is_own, keeps,
+    number_in_own_namespace, related_holder, stat,
+};
+#[cfg(not(target_os = "linux"))]
+pub(crate) use portable::runs_as;
+#[cfg(not(target_os = "linux"))]
+pub(super) use portable::{LockedFile, Search, find_holder, hold, holders, is_exiting, is_own, keeps, related_holder};
+
+/// How a process has an exclusive flock(2) on a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// Through a writable open file description: it was opened by a process that may write the file.
+    Writer,
+    /// Through one with `O_NOATIME`, which only the file's owner and root can open (open(2)). Daemons inherit this one.
+    Owner,
+    /// Through one that every process which may read the file can open.
+    Reader,
+    /// Not at all.
+    None,
+    /// The process may not be looked at.
+    Hidden,
+    /// There is no `/proc`.
+    NoProc,
+}
+
+impl Hold {
+    /// Whether a process that can merely read the file could not have taken the lock.
+    pub(super) fn is_privileged(self) -> bool {
+        matches!(self, Self::Writer | Self::Owner)
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use super::Hold;
+    use crate::line::Line;
+    use crate::lines::Lines;
+    use crate::pidfile::content::number;
+    use crate::sys::file::{self, Identity, Status};
+    use crate::sys::process::{self, Pid};
+    use crate::sys::time::{self, Deadline};
+    use crate::sys::{Errno, Sys, identity, memory};
+    use crate::text::{Text, c_text};
+    use std::cell::OnceCell;
+    use std::os::fd::{AsRawFd, RawFd};
+    use std::time::Duration;
+
+    fn path(parts: &[&[u8]]) -> Sys<Text> {
+        let mut line = Line::new();
+        line.push(b"/proc/");
+        parts.iter().for_each(|part| {
+            line.push(part);
+        });
+        Text::path(line.as_bytes())
+    }
+
+    fn decimal(number: i64) -> Line {
+        let mut line = Line::new();
+        line.push_number(number);
+        line
+    }
+
+    fn read<'a>(pid: Pid, name: &[u8], room: &'a mut [u8]) -> Sys<&'a [u8]> {
+        let path = path(&[decimal(i64::from(pid)).as_bytes(), b"/", name])?;
+        file::read_small(path.as_c_str(), room)
+    }
+
+    fn words(line: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+        line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty())
+    }
+
+    /// The lines that begin with `label`, without it.
+    fn fields<'a>(text: &'a [u8], label: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        text.split(|&byte| byte == b'\n').filter_map(move |line| line.strip_prefix(label))
+    }
+
+    fn field_number(text: &[u8], label: &[u8]) -> Option<u64> {
+        words(fields(text, label).next()?).next().and_then(number)
+    }
+
+    /// Whether `/proc` numbers processes as this process does; not where it was mounted in another PID namespace.
+    pub(in crate::pidfile) fn is_own() -> bool {
+        let mut room = [0; 16];
+        let target = file::open_link(c_text!("/proc/self")).and_then(|link| file::read_link(&link, &mut room));
+        match target {
+            Ok(length) => room.get(..length) == Some(decimal(i64::from(process::id())).as_bytes()),
+            // None at all: `Hold::NoProc` says so.
+            Err(_) => true,
+        }
+    }
+
+    /// Whether every process of the machine is visible: this is the initial PID namespace (`PROC_PID_INIT_INO`).
+    fn sees_every_process() -> bool {
+        const INITIAL: u64 = 0xEFFF_FFFC;
+        file::status_behind(c_text!("/proc/self/ns/pid")).is_ok_and(|status| status.identity.inode == INITIAL)
+    }
+
+    /// Fields of `/proc/PID/stat`.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(in crate::pidfile) struct Stat {
+        state: u8,
+        parent: Pid,
+        session: Pid,
+        flags: u64,
+        /// Since boot.
+        pub(in crate::pidfile) began: Duration,
+    }
+
+    impl Stat {
+        /// A zombie.
+        pub(in crate::pidfile) fn has_ended(&self) -> bool {
+            matches!(self.state, b'Z' | b'X')
+        }
+
+        /// Whether it is in exit(2): it gives up its descriptors before its locks, and those before it ends.
+        fn is_exiting(&self) -> bool {
+            const PF_EXITING: u64 = 4;
+            self.flags & PF_EXITING != 0
+        }
+
+        /// The command in field 2 may hold anything, so fields are counted from its last parenthesis.
+        fn parse(stat: &[u8]) -> Option<Self> {
+            const STATE: usize = 3;
+            let end = stat.iter().rposition(|&byte| byte == b')')?;
+            let field = |place: usize| words(stat.get(end + 1..)?).nth(place - STATE);
+            let pid = |place| field(place).and_then(number).and_then(|number| Pid::try_from(number).ok());
+            let ticks = field(22).and_then(number)?;
+            let per_second = time::ticks_per_second();
+            let nanoseconds = (ticks % per_second).saturating_mul(1_000_000_000) / per_second;
+            Some(Self {
+                state: *field(STATE)?.first()?,
+                parent: pid(4)?,
+                session: pid(6)?,
+                flags: field(9).and_then(number)?,
+                began: Duration::from_secs(ticks / per_second).saturating_add(Duration::from_nanos(nanoseconds)),
+            })
+        }
+    }
+
+    /// None where there is no such process.
+    ///
+    /// # Errors
+    /// It cannot be known: no `/proc`, or the process is hidden (`hidepid`).
+    pub(in crate::pidfile) fn stat(pid: Pid) -> Sys<Option<Stat>> {
+        let mut room = [0; 1024];
+        match read(pid, b"stat", &mut room) {
+            Ok(stat) => Stat::parse(stat).map(Some).ok_or(Errno::EINVAL),
+            Err(Errno::ENOENT | Errno::ESRCH) if process::kill(pid, 0) == Err(Errno::ESRCH) => Ok(None),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    pub(in crate::pidfile) fn is_exiting(pid: Pid) -> bool {
+        matches!(stat(pid), Ok(Some(stat)) if stat.is_exiting())
+    }
+
+    fn user(pid: Pid, place: usize) -> Option<identity::Uid> {
+        let mut room = [0; 4096];
+        let status = read(pid, b"status", &mut room).ok()?;
+        let uid = words(fields(status, b"Uid:").next()?).nth(place).and_then(number)?;
+        identity::Uid::try_from(uid).ok()
+    }
+
+    fn real_user(pid: Pid) -> Option<identity::Uid> {
+        user(pid, 0)
+    }
+
+    /// Whether `pid` runs as `user`, by real and effective id.
+    pub(crate) fn runs_as(pid: Pid, wanted: identity::Uid) -> bool {
+        user(pid, 0) == Some(wanted) && user(pid, 1) == Some(wanted)
+    }
+
+    /// The number that a process has in its own, innermost PID namespace.
+    pub(in crate::pidfile) fn number_in_own_namespace(pid: Pid) -> Option<Pid> {
+        let mut room = [0; 4096];
+        let status = read(pid, b"status", &mut room).ok()?;
+        let innermost = words(fields(status, b"NSpid:").next()?).next_back().and_then(number)?;
+        Pid::try_from(innermost).ok()
+    }
+
+    /// Whether a process in another PID namespace calls itself `pid`: a file of its may have come here.
+    pub(in crate::pidfile) fn is_number_elsewhere(pid: Pid) -> bool {
+        let mut found = false;
+        let listed = for_each_process(&mut |other| {
+            found = found || other != pid && number_in_own_namespace(other) == Some(pid);
+        });
+        found || listed.is_err()
+    }
+
+    /// The file whose lock is looked for.
+    pub(in crate::pidfile) struct LockedFile {
+        descriptor: RawFd,
+        identity: Identity,
+        kernel: OnceCell<Option<LockTarget>>,
+    }
+
+    /// Device and inode as the kernel names them in lock lines.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    struct LockTarget {
+        major: u64,
+        minor: u64,
+        inode: u64,
+    }
+
+    impl LockedFile {
+        pub(in crate::pidfile) fn new(descriptor: RawFd, status: &Status) -> Self {
+            Self { descriptor, identity: status.identity, kernel: OnceCell::new() }
+        }
+
+        fn is(&self, target: LockTarget) -> bool {
+            let device = self.identity.device as libc::dev_t;
+            #[allow(clippy::useless_conversion, reason = "their type is the C library's choice")]
+            let (major, minor) = (u64::from(libc::major(device)), u64::from(libc::minor(device)));
+            target == LockTarget { major, minor, inode: self.identity.inode }
+                || *self.kernel.get_or_init(|| self.kernel_target()) == Some(target)
+        }
+
+        /// btrfs and overlayfs give stat(2) another device than the one in lock lines, which mountinfo has.
+        fn kernel_target(&self) -> Option<LockTarget> {
+            let mut room = [0; 4096];
+            let path = path(&[b"self/fdinfo/", decimal(i64::from(self.descriptor)).as_bytes()]).ok()?;
+            let info = file::read_small(path.as_c_str(), &mut room).ok()?;
+            let (major, minor) = device_of_mount(field_number(info, b"mnt_id:")?)?;
+            // The inode is said since Linux 5.14.
+            Some(LockTarget { major, minor, inode: field_number(info, b"ino:").unwrap_or(self.identity.inode) })
+        }
+    }
+
+    /// From lines such as `36 35 98:0 / /mnt rw …` of mountinfo.
+    fn device_of_mount(mount: u64) -> Option<(u64, u64)> {
+        let list = file::open(c_text!("/proc/self/mountinfo"), libc::O_RDONLY, 0).ok()?;
+        let mut room = [0; 4096];
+        let mut lines = Lines::new(&mut room);
+        let mut found = None;
+        let mut each = |line: &[u8], _| {
+            let mut words = words(line);
+            if words.next().and_then(number) == Some(mount) && found.is_none() {
+                let mut device = words.nth(1).unwrap_or_default().split(|&byte| byte == b':').map(number);
+                found = device.next().flatten().zip(device.next().flatten());
+            }
+        };
+        while lines.read(list.as_raw_fd(), &mut each).ok()? {}
+        found
+    }
+
+    fn hexadecimal(bytes: &[u8]) -> Option<u64> {
+        u64::from_str_radix(std::str::from_utf8(bytes).ok()?, 16).ok()
+    }
+
+    /// What an exclusive flock is on, from a line such as `1: FLOCK  ADVISORY  WRITE 359 00:13:11691 0 EOF`.
+    fn exclusive_flock(line: &[u8]) -> Option<LockTarget> {
+        let mut words = words(line).skip(1);
+        let kind = (words.next()?, words.nth(1)?);
+        if kind != (&b"FLOCK"[..], &b"WRITE"[..]) {
+            return None;
+        }
+        let mut target = words.nth(1)?.split(|&byte| byte == b':');
+        let (major, minor) = (hexadecimal(target.next()?)?, hexadecimal(target.next()?)?);
+        Some(LockTarget { major, minor, inode: number(target.next()?)? })
+    }
+
+    /// How an open file description holds the lock, from its `fdinfo`.
+    fn hold_in(info: &[u8], wanted: &LockedFile) -> Hold {
+        if !fields(info, b"lock:").filter_map(exclusive_flock).any(|target| wanted.is(target)) {
+            return Hold::None;
+        }
+        let flags = fields(info, b"flags:").next().and_then(|flags| words(flags).next());
+        let flags = flags.and_then(|flags| std::str::from_utf8(flags).ok()).unwrap_or_default();
+        match libc::c_int::from_str_radix(flags, 8) {
+            Ok(flags) if flags & libc::O_ACCMODE != libc::O_RDONLY => Hold::Writer,
+            Ok(flags) if flags & libc::O_NOATIME != 0 => Hold::Owner,
+            _ => Hold::Reader,
+        }
+    }
+
+    /// How `pid` holds the lock. The `lock:` lines of `/proc/PID/fdinfo` are those of its open file descriptions, whichever
+    /// process took the lock.
+    pub(in crate::pidfile) fn hold(pid: Pid, wanted: &LockedFile) -> Hold {
+        let pid_text = decimal(i64::from(pid));
+        let Ok(directory) = path(&[pid_text.as_bytes(), b"/fdinfo"]) else { return Hold::Hidden };
+        let (mut found, mut refused) = (Hold::None, false);
+        let mut each = |name: &[u8]| {
+            let mut room = [0; 4096];
+            let info = path(&[pid_text.as_bytes(), b"/fdinfo/", name])
+                .and_then(|path| file::read_small(path.as_c_str(), &mut room));
+            match info.map(|info| hold_in(info, wanted)) {
+                Ok(Hold::None) => {}
+                // The strongest one counts.
+                Ok(hold) if !found.is_privileged() => found = hold,
+                Err(Errno::EACCES | Errno::EPERM) => refused = true,
+                _ => {}
+            }
+        };
+        let listed = file::for_each_name(directory.as_c_str(), &mut |_, name| {
+            if number(name).is_some() {
+                each(name);
+            }
+        });
+        match (found, listed) {
+            (Hold::None, Ok(())) if !refused => Hold::None,
+            (Hold::None, Err(Errno::ENOENT | Errno::ESRCH)) if process::kill(pid, 0) == Err(Errno::ESRCH) => Hold::None,
+            (Hold::None, Err(Errno::ENOENT)) if file::status_at(c_text!("/proc/self")).is_err() => Hold::NoProc,
+            (Hold::None, _) => Hold::Hidden,
+            (found, _) => found,
+        }
+    }
+
+    fn name_is(pid: Pid, wanted: &[u8]) -> bool {
+        let mut room = [0; 64];
+        read(pid, b"comm", &mut room).is_ok_and(|name| name.strip_suffix(b"\n") == Some(wanted))
+    }
+
+    /// Whether a process is root's or this user's: one that may start daemons for the caller.
+    fn may_start(pid: Pid) -> bool {
+        real_user(pid).is_some_and(|user| user == 0 || user == identity::effective_user())
+    }
+
+    /// Whether `pid` is a keeper (`keeper.rs`) of the program whose pid file this is.
+    fn is_keeper(pid: Pid, wanted: &LockedFile) -> bool {
+        name_is(pid, b"daemonctx-keep") && may_start(pid) && hold(pid, wanted).is_privileged()
+    }
+
+    /// Whether the parent of `pid` keeps it, and holds the lock for it.
+    pub(in crate::pidfile) fn keeps(pid: Pid, wanted: &LockedFile) -> bool {
+        matches!(stat(pid), Ok(Some(stat)) if is_keeper(stat.parent, wanted))
+    }
+
+    fn for_each_process(each: &mut dyn FnMut(Pid)) -> Sys<()> {
+        file::for_each_name(c_text!("/proc"), &mut |_, name| {
+            if let Some(pid) = number(name).and_then(|pid| Pid::try_from(pid).ok()) {
+                each(pid);
+            }
+        })
+    }
+
+    /// Whether a descendant of `pid`, or a member of its session, holds the lock.
+    pub(in crate::pidfile) fn related_holder(pid: Pid, wanted: &LockedFile) -> bool {
+        const INIT: Pid = 1;
+        let Ok(Some(own)) = stat(pid) else { return false };
+        let is_child = |child: &mut Stat| {
+            /// A chain of parents is read while it changes.
+            const DEPTH: u32 = 32;
+            for _ in 0..DEPTH {
+                match child.parent {
+                    parent if parent == pid => return true,
+                    parent if parent <= INIT => return false,
+                    parent => match stat(parent) {
+                        Ok(Some(next)) => *child = next,
+                        _ => return false,
+                    },
+                }
+            }
+            false
+        };
+        let mut found = false;
+        let deadline = Deadline::after(Some(SEARCH));
+        let _: Sys<()> = for_each_process(&mut |other| {
+            let Ok(Some(mut stat)) = stat(other) else { return };
+            let related = own.session > INIT && stat.session == own.session || is_child(&mut stat);
+            found = found || related && other != pid && !deadline.passed() && hold(other, wanted).is_privileged();
+        });
+        found
+    }
+
+    /// The processes that hold the lock as a daemon or a start does, as far as they are visible.
+    pub(in crate::pidfile) fn holders(wanted: &LockedFile) -> Vec<Pid> {
+        let mut found = Vec::new();
+        let deadline = Deadline::after(Some(SEARCH));
+        let _: Sys<()> = for_each_process(&mut |pid| {
+            if !deadline.passed() && hold(pid, wanted).is_privileged() {
+                let _: Sys<()> = memory::push(&mut found, pid);
+            }
+        });
+        found
+    }
+
+    /// How long a search may take, however many descriptors others have open.
+    const SEARCH: Duration = Duration::from_secs(2);
+
+    /// What a search for the holder of a lock has found.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(in crate::pidfile) enum Search {
+        /// A start under way.
+        Starter,
+        /// A process that has the lock from a daemon which has ended.
+        Remains(Pid),
+        /// No process whose lock counts.
+        NotFound,
+        /// The holder may be a process that is not visible from here.
+        Incomplete,
+    }
+
+    /// Looks for the holder of a lock that is not the daemon's. A start is a process of root's or this user's that holds the
+    /// lock of a file which is still empty; or replaces the file of a dead daemon, for which it has it open for writing. What a
+    /// dead daemon has left holds the lock as the daemon did.
+    pub(in crate::pidfile) fn find_holder(wanted: &LockedFile, is_empty: bool) -> Search {
+        let deadline = Deadline::after(Some(SEARCH));
+        let mut found = Search::NotFound;
+        let listed = for_each_process(&mut |pid| {
+            if found == Search::Starter || pid == process::id() || !may_start(pid) || deadline.passed() {
+                return;
+            }
+            match hold(pid, wanted) {
+                Hold::Writer => found = Search::Starter,
+                Hold::Owner if is_empty || is_keeper(pid, wanted) => found = Search::Starter,
+                Hold::Owner => found = Search::Remains(pid),
+                _ => {}
+            }
+        });
+        let is_complete = listed.is_ok() && !deadline.passed();
+        match found {
+            Search::NotFound if !is_complete => Search::Incomplete,
+            Search::NotFound => find_other_holder(wanted),
+            found => found,
+        }
+    }
+
+    /// The same among the processes of other users, which may have more descriptors than can be looked at: those are passed over.
+    fn find_other_holder(wanted: &LockedFile) -> Search {
+        let deadline = Deadline::after(Some(SEARCH));
+        let mut found = if sees_every_process() { Search::NotFound } else { Search::Incomplete };
+        let _: Sys<()> = for_each_process(&mut |pid| {
+            if matches!(found, Search::Remains(_)) || may_start(pid) || deadline.passed() {
+                return;
+            }
+            match hold(pid, wanted) {
+                Hold::Writer | Hold::Owner => found = Search::Remains(pid),
+                Hold::Reader => found = Search::NotFound,
+                Hold::None | Hold::Hidden | Hold::NoProc => {}
+            }
+        });
+        found
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::{Hold, LockedFile, Stat, exclusive_flock, hold_in, time};
+        use crate::sys::file::Identity;
+        use std::cell::OnceCell;
+        use std::time::Duration;
+
+        #[test]
+        #[cfg_attr(miri, ignore = "sysconf(_SC_CLK_TCK)")]
+        fn a_command_cannot_forge_the_fields() {
+            let stat = b"7 (a) Z 1) S 5 6 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 250 1 1\n";
+            let began = Duration::from_millis(250_000 / time::ticks_per_second());
+            assert_eq!(Stat::parse(stat), Some(Stat { state: b'S', parent: 5, session: 7, flags: 4_194_560, began }));
+        }
+
+        const INFO: &[u8] =
+            b"pos:\t0\nflags:\tFLAGS\nmnt_id:\t27\nlock:\t1: FLOCK  ADVISORY  WRITE 359 00:13:11691 0 EOF\n";
+
+        fn info(flags: &str) -> Vec<u8> {
+            String::from_utf8_lossy(INFO).replace("FLAGS", flags).into_bytes()
+        }
+
+        fn file(major: u32, minor: u32, inode: u64) -> LockedFile {
+            #[allow(clippy::useless_conversion, reason = "its type is the C library's choice")]
+            let device = u64::from(libc::makedev(major, minor));
+            LockedFile { descriptor: -1, identity: Identity { device, inode }, kernel: OnceCell::from(None) }
+        }
+
+        #[test]
+        fn a_lock_counts_for_device_and_inode() {
+            assert_eq!(hold_in(&info("0100002"), &file(0, 0x13, 11691)), Hold::Writer);
+            assert_eq!(hold_in(&info("0100002"), &file(0, 0x13, 11692)), Hold::None);
+            assert_eq!(hold_in(&info("0100002"), &file(0, 0x14, 11691)), Hold::None);
+        }
+
+        #[test]
+        #[cfg(target_arch = "x86_64")]
+        fn a_reader_is_told_from_the_owner() {
+            assert_eq!(hold_in(&info("03100000"), &file(0, 0x13, 11691)), Hold::Owner);
+            assert_eq!(hold_in(&info("02100000"), &file(0, 0x13, 11691)), Hold::Reader);
+            assert_eq!(hold_in(&info("nonsense"), &file(0, 0x13, 11691)), Hold::Reader);
+        }
+
+        #[test]
+        fn only_exclusive_flocks_count() {
+            assert!(exclusive_flock(b"\t1: FLOCK  ADVISORY  WRITE 359 00:13:11691 0 EOF").is_some());
+            assert!(exclusive_flock(b"\t1: FLOCK  ADVISORY  READ 359 00:13:11691 0 EOF").is_none());
+            assert!(exclusive_flock(b"\t1: POSIX  ADVISORY  WRITE 359 00:13:11691 0 EOF").is_none());
+        }
+    }
+}
+
+/// Systems without a `/proc` that is known: a lock counts, whichever process holds it.
+#[cfg(not(target_os = "linux"))]
+mod portable {
+    use super::Hold;
+    use crate::sys::file::Status;
+    use crate::sys::identity::Uid;
+    use crate::sys::process::Pid;
+    use std::os::fd::RawFd;
+
+    pub(in crate::pidfile) struct LockedFile;
+
+    impl LockedFile {
+        pub(in crate::pidfile) fn new(_descriptor: RawFd, _status: &Status) -> Self {
+            Self
+        }
+    }
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(in crate::pidfile) enum Search {
+        #[allow(dead_code, reason = "nothing is found where nothing can be looked at")]
+        Starter,
+        #[allow(dead_code, reason = "as above")]
+        Remains(Pid),
+        #[allow(dead_code, reason = "as above")]
+        NotFound,
+        Incomplete,
+    }
+
+    pub(in crate::pidfile) fn is_own() -> bool {
+        true
+    }
+
+    pub(in crate::pidfile) fn hold(_pid: Pid, _wanted: &LockedFile) -> Hold {
+        Hold::NoProc
+    }
+
+    pub(in crate::pidfile) fn keeps(_pid: Pid, _wanted: &LockedFile) -> bool {
+        false
+    }
+
+    pub(in crate::pidfile) fn holders(_wanted: &LockedFile) -> Vec<Pid> {
+        Vec::new()
+    }
+
+    pub(in crate::pidfile) fn is_exiting(_pid: Pid) -> bool {
+        false
+    }
+
+    pub(in crate::pidfile) fn related_holder(_pid: Pid, _wanted: &LockedFile) -> bool {
+        false
+    }
+
+    pub(in crate::pidfile) fn find_holder(_wanted: &LockedFile, _is_empty: bool) -> Search {
+        Search::Incomplete
+    }
+
+    pub(crate) fn runs_as(_pid: Pid, _user: Uid) -> bool {
+        false
+    }
+}
