@@ -119,7 +119,7 @@ impl Plan {
 
     /// Whether the daemon runs as another user than its starter.
     pub(crate) fn changes_user(&self) -> bool {
-        self.leaves_root_behind
+        self.ids.leaves_root_behind
     }
 
     /// What `step` sets, for a message.

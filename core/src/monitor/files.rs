@@ -36,16 +36,17 @@ impl Phase {
 }
 
 /// The state file, replaced as a whole each time.
-pub(super) struct StateFile {
+pub(super) struct StateFile<'a> {
+    path: &'a Text,
     /// A name of its own until it is complete.
     new: Text,
 }
 
-impl StateFile {
-    pub(super) fn of(launch: &Launch) -> Sys<Self> {
+impl<'a> StateFile<'a> {
+    pub(super) fn of(launch: &'a Launch) -> Sys<Self> {
         let mut path = Line::new();
         path.push(launch.state_file.as_bytes()).push(b".new");
-        Ok(Self { new: Text::path(path.as_bytes())? })
+        Ok(Self { path: &launch.state_file, new: Text::path(path.as_bytes())? })
     }
 
     pub(super) fn write(&self, launch: &Launch, facts: &Facts) -> Sys<()> {
@@ -54,16 +55,18 @@ impl StateFile {
         let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW;
         let output = file::open(self.new.as_c_str(), flags, READ_BY_ALL)?;
         let written = fill(output.as_raw_fd(), launch, facts)
-            .and_then(|()| file::rename(self.new.as_c_str(), launch.state_file.as_c_str()));
+            .and_then(|()| file::rename(self.new.as_c_str(), self.path.as_c_str()));
         if written.is_err() {
             let _: Sys<()> = file::unlink(self.new.as_c_str());
         }
         written
     }
 
-    pub(super) fn remove(launch: &Launch) {
-        // One that cannot be removed names a monitor that is gone.
-        let _: Sys<()> = file::unlink(launch.state_file.as_c_str());
+    /// One that cannot be removed names a monitor that is gone.
+    pub(super) fn remove(&self) {
+        for path in [self.path, &self.new] {
+            let _: Sys<()> = file::unlink(path.as_c_str());
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 use super::descendants;
 use super::files::{PidFile, StateFile};
 use super::launch::Launch;
-use super::outcome::{Line, Reason, Told};
+use super::outcome::{Heard, Line, Reason, Told};
 use super::run::Monitor;
 use crate::descriptors::Keep;
 use crate::error::{Failure, Step};
@@ -102,18 +102,28 @@ fn split(launch: &Launch, line: &Line) -> Result<std::convert::Infallible, Failu
 fn stay(launch: &Launch, line: &Line, leash: &OwnedFd, monitor: Pid) -> ! {
     let pid_file = PidFile::of(launch);
     launch.descriptors().for_each(fd::close);
-    let mut byte = [0];
-    let is_released = fd::read(leash.as_raw_fd(), &mut byte) == Ok(1);
-    if is_released || process::wait(monitor, true) == Some(Ended::Exited(0)) || line.close_to_confirmation() {
+    // A monitor that was confirmed and could not say so may live on.
+    let is_needed = !is_released(leash) && line.heard() != Heard::Confirmed;
+    if !is_needed || process::wait(monitor, true) == Some(Ended::Exited(0)) || line.close_to_confirmation() {
         process::exit_now(0);
     }
     let is_stuck = !clear_away();
     if let Ok(Some(file)) = pid_file {
         file.remove();
     }
-    StateFile::remove(launch);
+    if let Ok(file) = StateFile::of(launch) {
+        file.remove();
+    }
     line.tell(Told::Failed { reason: Reason::Lost, is_stuck });
     process::exit_now(1)
+}
+
+/// Waits until the monitor lets this process go, or is gone.
+fn is_released(leash: &OwnedFd) -> bool {
+    /// A read that fails says nothing, and the next need not fail.
+    const TRIES: u32 = 10;
+    let mut byte = [0];
+    (0..TRIES).find_map(|_| fd::read(leash.as_raw_fd(), &mut byte).ok()) == Some(1)
 }
 
 /// Ends everything that the monitor has left to this process; false when something cannot be ended.

@@ -4,7 +4,7 @@ use super::launch::Launch;
 use super::outcome::{self, Outcome, Told};
 use crate::line::Line;
 use crate::sys::process::{self, Pid, StringList};
-use crate::sys::{Sys, environment, memory, spawn};
+use crate::sys::{Errno, Sys, environment, memory, spawn};
 use crate::text::{Text, c_text};
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, RawFd};
@@ -41,9 +41,13 @@ impl Launched {
         launch.descriptors().chain([theirs.as_raw_fd()]).try_for_each(|fd| memory::push(&mut inherited, fd))?;
         let guard = spawn::spawn(monitor, &arguments, &environment, &inherited)?;
         drop(theirs);
-        // A guard that is gone by now has said why, or nothing.
-        let _: Sys<()> = outcome.send(launch);
-        Ok(Self { outcome, guard })
+        let launched = Self { outcome, guard };
+        match launched.outcome.send(launch) {
+            // A guard that is gone by now has said why, or nothing.
+            Ok(()) | Err(Errno::EPIPE) => Ok(launched),
+            // It waits for the rest in vain.
+            Err(errno) => Err(errno),
+        }
     }
 
     /// Waits for what became of the start. One that came to nothing has left nothing.
@@ -51,11 +55,12 @@ impl Launched {
         self.outcome.receive()
     }
 
-    /// Commits the start: the program stays, whatever becomes of this process.
+    /// Commits the start: the program stays, whatever becomes of this process. A launcher that ends with the start does so at once: what
+    /// it does between can fail, and it can be killed.
     ///
     /// # Errors
     /// It has come to nothing meanwhile.
-    pub(crate) fn confirm(self) -> Result<(), Told> {
+    pub(crate) fn confirm(&self) -> Result<(), Told> {
         if self.outcome.confirm() { Ok(()) } else { Err(self.wait()) }
     }
 

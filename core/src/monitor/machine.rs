@@ -283,9 +283,10 @@ impl Machine {
             let delay = Action::Arm(Timer::Step, respawn.delay);
             return self.enter(State::Waiting, [Some(delay), Some(Action::Note(Phase::Waiting))]);
         }
-        let state = match then {
-            Then::GiveUp => Action::Note(Phase::GaveUp),
-            Then::End => Action::Note(Phase::Ended),
+        // A start that was not confirmed has failed, whatever the program has done since it was ready.
+        let state = match (then, self.launcher) {
+            (Then::GiveUp, Launcher::Released) => Action::Note(Phase::GaveUp),
+            (Then::End, Launcher::Released) => Action::Note(Phase::Ended),
             _ => Action::RemoveState,
         };
         let report = (self.launcher != Launcher::Released).then_some(Action::Report(outcome(then)));

@@ -122,9 +122,11 @@ impl Line {
         Ok(())
     }
 
+    /// A launcher that cannot be told finds the line at its end, and this end does too.
     pub(super) fn tell(&self, told: Told) {
-        // A launcher that is gone is seen by its end of the line.
-        let _: Sys<usize> = channel::send(self.as_raw_fd(), &encode(told));
+        if channel::send(self.as_raw_fd(), &encode(told)) != Ok(FRAME) {
+            let _: Sys<()> = channel::shut_down(self.as_raw_fd(), Way::Both);
+        }
     }
 
     /// Looks what the launcher has said, and leaves it there: the guard may have to look as well.
@@ -183,9 +185,13 @@ impl Outcome {
         decode(frame).unwrap_or(lost)
     }
 
-    /// Commits the start; false when it has come to nothing meanwhile, which [`receive`](Self::receive) explains.
+    /// Commits the start; false when it has come to nothing meanwhile, or does now: [`receive`](Self::receive) explains.
     pub(crate) fn confirm(&self) -> bool {
-        channel::send(self.as_raw_fd(), &[CONFIRM]).is_ok()
+        let is_sent = channel::send(self.as_raw_fd(), &[CONFIRM]) == Ok(1);
+        if !is_sent {
+            self.cancel();
+        }
+        is_sent
     }
 
     /// Undoes the start; [`receive`](Self::receive) waits until that is done.

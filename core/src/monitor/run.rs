@@ -40,7 +40,7 @@ pub(super) struct Monitor<'a> {
     /// The machine knows that nothing of this life is left.
     none_told: bool,
     pid_file: Option<PidFile<'a>>,
-    state_file: StateFile,
+    state_file: StateFile<'a>,
     facts: Facts,
     lives: u32,
     failure: Option<Failure>,
@@ -230,7 +230,7 @@ impl<'a> Monitor<'a> {
             Action::ReportStuck(outcome) => self.report(outcome, true),
             Action::Release => self.release(),
             Action::RemovePidFile => self.pid_file.iter().for_each(PidFile::remove),
-            Action::RemoveState => StateFile::remove(self.launch),
+            Action::RemoveState => self.state_file.remove(),
             Action::Exit => process::exit_now(0),
         }
         None

@@ -48,8 +48,10 @@ pub(crate) fn peek(fd: RawFd) -> Peeked {
     match uninterrupted(|| check_size(unsafe { libc::recv(fd, (&raw mut byte).cast(), 1, flags) })) {
         Ok(0) => Peeked::End,
         Ok(_) => Peeked::Byte(byte),
-        Err(super::Errno::EWOULDBLOCK) => Peeked::Nothing,
-        Err(_) => Peeked::End,
+        // The other end was closed before it had read everything.
+        Err(super::Errno::ECONNRESET) => Peeked::End,
+        // A failure says nothing of the other end.
+        Err(_) => Peeked::Nothing,
     }
 }
 
@@ -60,12 +62,14 @@ pub(crate) enum Way {
     Receiving,
     /// The other end sees the end of the stream.
     Sending,
+    Both,
 }
 
 pub(crate) fn shut_down(fd: RawFd, way: Way) -> Sys<()> {
     let way = match way {
         Way::Receiving => libc::SHUT_RD,
         Way::Sending => libc::SHUT_WR,
+        Way::Both => libc::SHUT_RDWR,
     };
     // SAFETY: shutdown takes two numbers.
     check(unsafe { libc::shutdown(fd, way) }).map(drop)

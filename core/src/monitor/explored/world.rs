@@ -1,6 +1,6 @@
 //! A program, its descendants, a launcher and timers around the machine: what can happen to them, and what must not.
 
-use crate::monitor::action::{Action, Actions, Outcome, Phase, Why};
+use crate::monitor::action::{Action, Actions, Outcome, Phase};
 use crate::monitor::event::{Event, Stop, Timer};
 use crate::monitor::machine::Machine;
 use crate::monitor::settings::{KillMode, Ready, Settings};
@@ -362,9 +362,8 @@ impl World {
             self.told_ready = true;
             return Ok(());
         }
-        let is_record = self.told_ready && outcome == Outcome::Failed(Why::Ended);
         check(self.may_leave() && !self.pid_file, "a failure is reported when nothing is left")?;
-        check(!self.state_file || is_record, "a failed start leaves no state file")?;
+        check(!self.state_file, "a failed start leaves no state file")?;
         check(outcome != Outcome::Cancelled || self.cancelled, "cancelled by a launcher")?;
         check(outcome != Outcome::Stopped || self.stopped, "stopped by a stop")?;
         self.told_failed = true;
@@ -375,8 +374,9 @@ impl World {
         check(self.may_leave() && !self.pid_file, "nothing is left at the exit")?;
         check(self.told_failed || self.launcher == Launcher::Confirmed, "the launcher has an answer")?;
         let asked = self.stopped || self.cancelled;
-        check(asked || !self.told_ready || self.state_file, "an end is recorded")?;
-        let failed = self.failed && self.told_ready && self.machine.settings.respawn.is_some();
+        let confirmed = self.launcher == Launcher::Confirmed;
+        check(asked || !confirmed || self.state_file, "an end is recorded")?;
+        let failed = self.failed && confirmed && self.machine.settings.respawn.is_some();
         check(asked || !failed || self.gave_up, "giving up is recorded")?;
         self.exited = true;
         Ok(())

@@ -23,12 +23,14 @@ use std::time::{Duration, Instant};
 use std::{fs, io};
 
 mod lives;
+mod starter;
 mod starts;
 
 extern "C" fn begin() {
     if let Some(socket) = socket() {
         crate::monitor::run(socket);
     }
+    starter::run();
 }
 
 // SAFETY: the loader calls the functions in this section once, before main, when the C library is ready.
@@ -63,6 +65,10 @@ impl Sandbox {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("daemonctx-monitor-{}-{number}", std::process::id()));
         fs::create_dir(&folder)?;
+        Self::at(folder, ready, script)
+    }
+
+    fn at(folder: PathBuf, ready: Ready, script: &str) -> io::Result<Self> {
         let at = |name: &str| text(folder.join(name).to_string_lossy().as_bytes());
         fs::write(folder.join("pid"), "")?;
         let lock = file::open(at("pid").as_c_str(), libc::O_RDONLY, 0).map_err(error)?;
