@@ -60,11 +60,11 @@ class Trial:
         house.end_all()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def judge(self, found: trace.Trace, is_killed: bool, role: str, what: str) -> list[str]:
+    def judge(self, found: trace.Trace, is_killed: bool, role: str, what: str, said: str) -> list[str]:
         status = found.ends.get("0", (None, 0))[0]
         if status is None:
             return ["the starter does not end"]
-        if status == -signal.SIGKILL and what.startswith("exit_group"):
+        if status == -signal.SIGKILL and what.startswith("exit_group") and not said:
             # It had committed the start; nothing can be later than its last call.
             status = 0
         if status == 0:
@@ -72,8 +72,15 @@ class Trial:
         # Of a killed starter the monitor hears by the end of the line.
         if not house.wait_until(lambda: not house.living(), GRACE):
             return [f"{status}: left {[describe(pid) for pid in house.living()]}"]
-        problems = [f"{status}: left the file {name}" for name in os.listdir(self.folder) if name != "pid" or role != "starter"]
+        if not self.folder.exists():
+            return [f"{status}: the folder is gone"]
+        problems = [f"{status}: left the file {name}" for name in os.listdir(self.folder) if not self._may_stay(name, role, what)]
         return problems + ([f"{status}: left a lock"] if self._is_locked() else [])
+
+    @staticmethod
+    def _may_stay(name: str, role: str, what: str) -> bool:
+        """A starter that was killed before there is a monitor, and a file that could not be removed, which names nobody who lives."""
+        return name == "pid" and role == "starter" or what == f"unlink({name})"
 
     def _judge_daemon(self, found: trace.Trace, is_killed: bool, role: str) -> list[str]:
         state = self._state()
@@ -158,7 +165,7 @@ def work(binary: str, injector: str, run: str, every: bool, worker: int, workers
     status = found.ends.get("0", (None, 0))[0]
     if (status == 0) != trial.succeeds:
         raise SystemExit(f"{run}: {status}: {said}")
-    problems = trial.judge(found, False, "", "")
+    problems = trial.judge(found, False, "", "", said)
     trial.finish()
     done, wrong = 0, [f"{run}: {problem}" for problem in problems]
     for number, (call, what) in enumerate(faults(found, every)):
@@ -167,7 +174,7 @@ def work(binary: str, injector: str, run: str, every: bool, worker: int, workers
         trial = Trial(binary, injector, run, home / str(number + 1))
         found, said = trial.start(options_of(call, what))
         role = ROLES[call.role]
-        for problem in trial.judge(found, what == "KILL", role, call.what) if found.hit else []:
+        for problem in trial.judge(found, what == "KILL", role, call.what, said) if found.hit else []:
             wrong.append(f"{run}: {role} {call.what}#{call.nth}={what}: {problem} | {said}")
         done += 1
         trial.finish()

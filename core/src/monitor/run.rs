@@ -40,6 +40,8 @@ pub(super) struct Monitor<'a> {
     /// The machine knows that nothing of this life is left.
     none_told: bool,
     pid_file: Option<PidFile<'a>>,
+    /// The PID in it.
+    written: Option<Pid>,
     state_file: StateFile<'a>,
     facts: Facts,
     lives: u32,
@@ -83,6 +85,7 @@ impl<'a> Monitor<'a> {
             watch: Watch::Nothing,
             none_told: true,
             pid_file: PidFile::of(launch)?,
+            written: None,
             state_file: StateFile::of(launch)?,
             facts: Facts { phase: Phase::Starting, program: None, restarts: 0, end: None },
             lives: 0,
@@ -247,13 +250,19 @@ impl<'a> Monitor<'a> {
     }
 
     fn note(&mut self, phase: Phase) -> Sys<()> {
-        let has_moved = self.facts.program != self.program;
         (self.facts.phase, self.facts.program) = (phase, self.program);
-        let written = match (&mut self.pid_file, self.program) {
-            (Some(file), Some(program)) if has_moved => file.write(program),
-            _ => Ok(()),
-        };
-        written.and(self.state_file.write(self.launch, &self.facts))
+        let in_pid_file = self.write_pid();
+        in_pid_file.and(self.state_file.write(self.launch, &self.facts))
+    }
+
+    /// Once for each process; what fails is tried again at the next occasion.
+    fn write_pid(&mut self) -> Sys<()> {
+        if let (Some(file), Some(program)) = (&mut self.pid_file, self.program.filter(|_| self.program != self.written))
+        {
+            file.write(program)?;
+            self.written = self.program;
+        }
+        Ok(())
     }
 
     fn start(&mut self) -> Option<Event> {

@@ -188,13 +188,13 @@ pub(crate) fn wait_any() -> Option<(Pid, Ended)> {
     child.ok().filter(|child| *child > 0).map(|child| (child, ended))
 }
 
-/// Whether there is a child at all.
+/// Whether there is a child at all; also where that cannot be known.
 pub(crate) fn has_children() -> bool {
     // SAFETY: `siginfo_t` is a C struct of integers and unions of them, for which all zeroes is a value.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
     let options = libc::WEXITED | libc::WNOWAIT | libc::WNOHANG;
     // SAFETY: `info` is a valid place for the result.
-    uninterrupted(|| check(unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, options) })).is_ok()
+    uninterrupted(|| check(unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, options) })) != Err(Errno::ECHILD)
 }
 
 /// The arguments of a program as execve(2) wants them: pointers into texts, and NULL at the end.

@@ -8,6 +8,7 @@ use crate::monitor::settings::Ready;
 use crate::sys::process;
 use crate::sys::signal::{self, Disposition};
 use crate::text::c_text;
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -33,8 +34,8 @@ pub(super) fn run() {
             if let Some(path) = said("SWEEP_PATH") {
                 sandbox.launch.path = text(path);
             }
-            sandbox.launch.settings.start_timeout = Some(Duration::from_secs(2));
-            sandbox.launch.settings.stop_timeout = Duration::from_millis(500);
+            sandbox.launch.settings.start_timeout = Some(Duration::from_secs(1));
+            sandbox.launch.settings.stop_timeout = Duration::from_millis(200);
             let status = start(&sandbox);
             std::mem::forget(sandbox);
             status
@@ -62,7 +63,7 @@ fn start(sandbox: &Sandbox) -> i32 {
 }
 
 fn fail(sandbox: &Sandbox, why: &str) -> i32 {
-    eprintln!("failed: {why}");
+    let _ = writeln!(std::io::stderr(), "failed: {why}");
     // Where there was no monitor yet.
     let _ = std::fs::remove_file(sandbox.folder.join("pid"));
     1
