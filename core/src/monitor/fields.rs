@@ -21,9 +21,9 @@ macro_rules! tags {
 }
 
 tags! {
-    Name Path Argument Variable
+    Name Path Argument Variable PidVariable
     ReadyExecuted ReadyRunning ReadyFollowed StartTimeout StopTimeout KillProcess RespawnDelay RespawnSettled RespawnLimit
-    SignNewline SignFile SignPidFile
+    SignNewline SignNotify SignFile SignPidFile
     Stdin Stdout Stderr Keep
     Umask Root WorkingDirectory PreventCore
     User Group SetsGroups SupplementaryGroup LeavesRootBehind NoNewPrivileges

@@ -198,11 +198,14 @@ impl<'a> PidFile<'a> {
 
     /// The new file's lock has the old one's number, so the next life inherits it.
     fn make_again(&mut self) -> Sys<()> {
-        let flags = libc::O_RDONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW;
-        let new = file::open(self.path.as_c_str(), flags, READ_BY_ALL)?;
+        const READ_BY_OWNER: libc::mode_t = 0o600;
+        // By O_NOATIME the owner's lock is told from that of a process that can only read the file.
+        let flags = libc::O_RDONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | file::O_NOATIME;
+        let new = file::open(self.path.as_c_str(), flags, READ_BY_OWNER)?;
         if !file::lock(new.as_raw_fd(), Lock::Exclusive)? {
             return Err(Errno::ESTALE);
         }
+        file::set_mode(new.as_raw_fd(), READ_BY_ALL)?;
         let identity = file::status_of(new.as_raw_fd())?.identity;
         fd::connect(new.as_raw_fd(), self.lock)?;
         fd::set_close_on_exec(self.lock)?;

@@ -23,6 +23,8 @@ pub(crate) struct Launch {
     pub(crate) path: Text,
     pub(crate) arguments: StringList,
     pub(crate) environment: StringList,
+    /// Variables that are to have the program's PID, `LISTEN_PID` say.
+    pub(crate) pid_variables: Vec<Text>,
     pub(crate) settings: Settings,
     pub(crate) sign: Sign,
     /// What the standard streams lead to, `/dev/null` where there is none.
@@ -47,6 +49,8 @@ pub(crate) enum Sign {
     None,
     /// A newline on this descriptor.
     Newline(RawFd),
+    /// `READY=1` to the socket that `NOTIFY_SOCKET` names (sd_notify(3)).
+    Notify,
     /// This file, made or changed after the start.
     File(Text),
     /// This file, with the PID of a descendant in it.
@@ -71,10 +75,12 @@ impl Launch {
         fields.text(Tag::Path, &self.path)?;
         self.arguments.iter().try_for_each(|argument| fields.bytes(Tag::Argument, argument.to_bytes()))?;
         self.environment.iter().try_for_each(|variable| fields.bytes(Tag::Variable, variable.to_bytes()))?;
+        self.pid_variables.iter().try_for_each(|name| fields.text(Tag::PidVariable, name))?;
         self.encode_settings(&mut fields)?;
         match &self.sign {
             Sign::None => {}
             Sign::Newline(fd) => fields.descriptor(Tag::SignNewline, *fd)?,
+            Sign::Notify => fields.flag(Tag::SignNotify, true)?,
             Sign::File(path) => fields.text(Tag::SignFile, path)?,
             Sign::PidFile(path) => fields.text(Tag::SignPidFile, path)?,
         }
@@ -133,6 +139,7 @@ impl Launch {
             path: fields.text(Tag::Path)?.ok_or(Errno::EPROTO)?,
             arguments: decode_list(&mut fields, Tag::Argument)?,
             environment: decode_list(&mut fields, Tag::Variable)?,
+            pid_variables: decode_names(&mut fields)?,
             settings: decode_settings(&mut fields)?,
             sign: decode_sign(&mut fields)?,
             streams: decode_streams(&mut fields)?,
@@ -190,6 +197,14 @@ fn decode_list(fields: &mut Reader<'_>, tag: Tag) -> Sys<StringList> {
     Ok(list)
 }
 
+fn decode_names(fields: &mut Reader<'_>) -> Sys<Vec<Text>> {
+    let mut names = Vec::new();
+    while let Some(name) = fields.text(Tag::PidVariable)? {
+        memory::push(&mut names, name)?;
+    }
+    Ok(names)
+}
+
 fn decode_settings(fields: &mut Reader<'_>) -> Sys<Settings> {
     let executed = fields.flag(Tag::ReadyExecuted)?.then_some(Ready::Executed);
     let running = fields.number(Tag::ReadyRunning)?.map(duration).transpose()?.map(Ready::Running);
@@ -215,11 +230,12 @@ fn decode_settings(fields: &mut Reader<'_>) -> Sys<Settings> {
 
 fn decode_sign(fields: &mut Reader<'_>) -> Sys<Sign> {
     let newline = fields.descriptor(Tag::SignNewline)?.map(Sign::Newline);
+    let notify = fields.flag(Tag::SignNotify)?.then_some(Sign::Notify);
     let file = fields.path(Tag::SignFile)?.map(Sign::File);
     let pid_file = fields.path(Tag::SignPidFile)?.map(Sign::PidFile);
-    match (newline, file, pid_file) {
-        (None, None, None) => Ok(Sign::None),
-        (Some(sign), None, None) | (None, Some(sign), None) | (None, None, Some(sign)) => Ok(sign),
+    let mut signs = [newline, notify, file, pid_file].into_iter().flatten();
+    match (signs.next(), signs.next()) {
+        (sign, None) => Ok(sign.unwrap_or(Sign::None)),
         _ => Err(Errno::EPROTO),
     }
 }

@@ -4,9 +4,11 @@
 use super::launch::Launch;
 use crate::descriptors::Keep;
 use crate::error::{Failure, Step};
+use crate::line::Line;
 use crate::report::{self, Listener, Record, Reporter};
-use crate::sys::process::{self, Forked, Pid};
+use crate::sys::process::{self, Forked, Pid, StringList};
 use crate::sys::{Errno, Sys, fd, file, signal};
+use crate::text::Text;
 use crate::{privileges, signals};
 use std::convert::Infallible;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -49,11 +51,11 @@ pub(super) struct SignEnd {
     pub(super) number: RawFd,
 }
 
-/// Forks the program's process.
+/// Forks the program's process. `socket` is the name of the one that it may send messages to.
 ///
 /// # Errors
 /// The step that failed; there is no process then.
-pub(super) fn fork(launch: &Launch, sign: Option<SignEnd>) -> Result<Child, Failure> {
+pub(super) fn fork(launch: &Launch, sign: Option<SignEnd>, socket: Option<&[u8]>) -> Result<Child, Failure> {
     let failed = |step| move |errno| Failure::new(step, errno);
     let (line, reporter) = report::channel().map_err(failed(Step::Pipe))?;
     let (gate, release) = fd::pipe().map_err(failed(Step::Pipe))?;
@@ -68,7 +70,7 @@ pub(super) fn fork(launch: &Launch, sign: Option<SignEnd>) -> Result<Child, Fail
     match unsafe { process::fork() } {
         Ok(Forked::Child) => {
             drop((line, release));
-            become_program(launch, sign, ends)
+            become_program(launch, sign, socket, ends)
         }
         Ok(Forked::Parent(pid)) => Ok(Child { pid, line, gate: release }),
         Err(errno) => Err(Failure::new(Step::Fork, errno)),
@@ -76,18 +78,18 @@ pub(super) fn fork(launch: &Launch, sign: Option<SignEnd>) -> Result<Child, Fail
 }
 
 /// The rest of the child's life as ours.
-fn become_program(launch: &Launch, sign: Option<SignEnd>, mut ends: Ends) -> ! {
+fn become_program(launch: &Launch, sign: Option<SignEnd>, socket: Option<&[u8]>, mut ends: Ends) -> ! {
     let mut byte = [0];
     // The monitor was killed before it could write down whom it started.
     if fd::read(ends.gate.as_raw_fd(), &mut byte) != Ok(1) {
         process::exit_now(1);
     }
-    let Err(failure) = prepare(launch, sign, &mut ends);
+    let Err(failure) = prepare(launch, sign, &mut ends).and_then(|()| execute(launch, socket));
     let _: Sys<()> = ends.reporter.send(&Record::Failed(failure));
     process::exit_now(1)
 }
 
-fn prepare(launch: &Launch, sign: Option<SignEnd>, ends: &mut Ends) -> Result<Infallible, Failure> {
+fn prepare(launch: &Launch, sign: Option<SignEnd>, ends: &mut Ends) -> Result<(), Failure> {
     let failed = |step| move |errno| Failure::new(step, errno);
     process::new_group().map_err(failed(Step::Session))?;
     connect_streams(launch)?;
@@ -108,9 +110,33 @@ fn prepare(launch: &Launch, sign: Option<SignEnd>, ends: &mut Ends) -> Result<In
         connect_sign(sign)?;
     }
     signals::reset_all();
-    signal::unblock_all().map_err(failed(Step::Signals))?;
-    let errno = process::execute_with(launch.path.as_c_str(), &launch.arguments, &launch.environment);
+    signal::unblock_all().map_err(failed(Step::Signals))
+}
+
+fn execute(launch: &Launch, socket: Option<&[u8]>) -> Result<Infallible, Failure> {
+    let errno = match environment(launch, socket) {
+        Ok(environment) => process::execute_with(launch.path.as_c_str(), &launch.arguments, &environment),
+        Err(errno) => errno,
+    };
     Err(Failure::new(Step::Execute, errno))
+}
+
+/// The program's environment, with what is known only now.
+fn environment(launch: &Launch, socket: Option<&[u8]>) -> Sys<StringList> {
+    let mut list = StringList::default();
+    launch.environment.iter().try_for_each(|variable| list.push_borrowed(variable.as_ptr()))?;
+    for name in &launch.pid_variables {
+        let mut line = Line::new();
+        line.push(name.as_bytes()).push(b"=").push_number(i64::from(process::id()));
+        list.push(Text::new(line.as_bytes())?)?;
+    }
+    if let Some(socket) = socket {
+        let mut line = Line::new();
+        line.push(b"NOTIFY_SOCKET=").push(socket);
+        list.push(Text::new(line.as_bytes())?)?;
+    }
+    list.finish()?;
+    Ok(list)
 }
 
 fn connect_streams(launch: &Launch) -> Result<(), Failure> {

@@ -277,7 +277,7 @@ impl<'a> Monitor<'a> {
 
     fn fork(&mut self) -> Result<(), Failure> {
         self.watch = Watch::begin(self.launch).map_err(|errno| Failure::new(Step::ReadyDescriptor, errno))?;
-        let child = program::fork(self.launch, self.watch.end())?;
+        let child = program::fork(self.launch, self.watch.end(), self.watch.socket())?;
         self.watch.listen();
         (self.program, self.group, self.none_told) = (Some(child.pid), child.pid, false);
         self.facts.restarts = self.lives;

@@ -4,8 +4,9 @@ use super::event::Event;
 use super::launch::{Launch, Sign};
 use super::proc;
 use super::program::SignEnd;
-use crate::pidfile::number;
+use crate::pidfile::{number, runs_as};
 use crate::sys::process::{self, Pid};
+use crate::sys::socket::Letterbox;
 use crate::sys::time::{self, Deadline};
 use crate::sys::{Errno, Sys, fd, file};
 use crate::text::Text;
@@ -22,6 +23,7 @@ const TICK: Duration = Duration::from_millis(20);
 pub(super) enum Watch<'a> {
     Nothing,
     Newline { listener: OwnedFd, speaker: Option<OwnedFd>, number: RawFd },
+    Notify(Letterbox),
     File { path: &'a Text, since: Duration, next: Deadline },
     PidFile { path: &'a Text, next: Deadline },
 }
@@ -37,6 +39,7 @@ impl<'a> Watch<'a> {
                 let speaker = fd::duplicate_from(speaker.as_raw_fd(), *number)?;
                 Self::Newline { listener, speaker: Some(speaker), number: *number }
             }
+            Sign::Notify => Self::Notify(Letterbox::new()?),
             Sign::File(path) => Self::File { path, since: time::realtime().saturating_sub(TICK), next },
             Sign::PidFile(path) => Self::PidFile { path, next },
         })
@@ -51,6 +54,11 @@ impl<'a> Watch<'a> {
         }
     }
 
+    /// The name of the socket for messages.
+    pub(super) fn socket(&self) -> Option<&[u8]> {
+        if let Self::Notify(letterbox) = self { Some(letterbox.name()) } else { None }
+    }
+
     /// After the fork: only the program can give the sign.
     pub(super) fn listen(&mut self) {
         if let Self::Newline { speaker, .. } = self {
@@ -62,6 +70,7 @@ impl<'a> Watch<'a> {
     pub(super) fn descriptor(&self) -> RawFd {
         match self {
             Self::Newline { listener, .. } => listener.as_raw_fd(),
+            Self::Notify(letterbox) => letterbox.as_raw_fd(),
             _ => -1,
         }
     }
@@ -78,6 +87,7 @@ impl<'a> Watch<'a> {
     pub(super) fn look(&mut self, is_readable: bool, program: &mut Option<Pid>) -> Option<Event> {
         match self {
             Self::Newline { listener, .. } if is_readable => read_newline(listener),
+            Self::Notify(letterbox) if is_readable => read_message(letterbox, *program),
             Self::File { path, since, next } if next.passed() => {
                 *next = Deadline::after(Some(STEP));
                 let status = file::status_behind(path.as_c_str()).ok()?;
@@ -100,6 +110,39 @@ fn read_newline(listener: &OwnedFd) -> Option<Event> {
         Ok(0) | Err(_) => Some(Event::SignLost),
         Ok(got) => bytes.iter().take(got).any(|byte| *byte == b'\n').then_some(Event::Sign),
     }
+}
+
+/// Every process of the machine may send to the socket. A message counts if it comes from a descendant, or from a process that could
+/// signal the program: a child of a script, such as systemd-notify(1), may have ended by now.
+fn read_message(letterbox: &Letterbox, program: Option<Pid>) -> Option<Event> {
+    /// systemd takes no longer ones.
+    const MESSAGE: usize = 4096;
+    let mut room = [0; MESSAGE];
+    let (sender, user, text) = letterbox.receive(&mut room).ok()?;
+    let counts = user == 0 || is_descendant(sender) || program.is_some_and(|program| runs_as(program, user));
+    let mut found = None;
+    for line in text.split(|&byte| byte == b'\n').filter(|_| counts) {
+        if line == b"READY=1" {
+            return Some(Event::Sign);
+        }
+        let more = line.strip_prefix(b"EXTEND_TIMEOUT_USEC=").and_then(number);
+        found = more.map(|time| Event::Extend(Duration::from_micros(time))).or(found);
+    }
+    found
+}
+
+/// Whether this process is an ancestor of another.
+fn is_descendant(mut pid: Pid) -> bool {
+    /// PIDs that are reused meanwhile may make a circle.
+    const DEPTH: u32 = 4096;
+    (0..DEPTH).find_map(|_| match proc::stat(pid) {
+        Ok(stat) if stat.parent == process::id() => Some(true),
+        Ok(stat) if stat.parent > 1 => {
+            pid = stat.parent;
+            None
+        }
+        _ => Some(false),
+    }) == Some(true)
 }
 
 fn read_pid(path: &Text) -> Sys<Pid> {

@@ -80,6 +80,7 @@ impl Sandbox {
             path: text("/bin/sh"),
             arguments: list(&["sh", "-c", script]),
             environment: list(&["PATH=/usr/sbin:/usr/bin:/sbin:/bin", &format!("D={}", folder.display())]),
+            pid_variables: vec![text("LISTEN_PID")],
             settings,
             sign: Sign::None,
             streams: [None; 3],

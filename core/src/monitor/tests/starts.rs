@@ -114,6 +114,18 @@ fn a_newline_is_a_sign() -> io::Result<()> {
 }
 
 #[test]
+fn a_message_is_a_sign() -> io::Result<()> {
+    let script = "python3 -c 'import os, socket; s = os.environ[\"NOTIFY_SOCKET\"]; t = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+t.sendto(b\"STATUS=x\\nREADY=1\", \"\\0\" + s[1:])'; [ $LISTEN_PID = $$ ] && echo $$ > $D/meant; exec sleep 1000";
+    let mut sandbox = Sandbox::new(Ready::Sign, script)?;
+    sandbox.launch.sign = Sign::Notify;
+    let (program, monitor) = sandbox.started();
+    assert_eq!(sandbox.pid("meant"), program);
+    stop(&sandbox, monitor, &[program]);
+    Ok(())
+}
+
+#[test]
 fn a_file_is_a_sign() -> io::Result<()> {
     let mut sandbox = Sandbox::new(Ready::Sign, "sleep 0.1; : > $D/ready; exec sleep 1000")?;
     sandbox.launch.sign = Sign::File(text(sandbox.folder.join("ready").to_string_lossy().as_bytes()));
