@@ -35,7 +35,6 @@ mod keeper;
 mod launch;
 mod line;
 mod lines;
-#[cfg(test)]
 mod monitor;
 mod notify;
 mod options;
@@ -62,6 +61,8 @@ pub use detach::Detach;
 pub use error::{Error, ErrorKind, Step};
 pub use keeper::Respawn;
 pub use launch::Executable;
+#[doc(hidden)]
+pub use monitor::Launching;
 pub use notify::{notify, notify_barrier, notify_bytes, notify_reloading, notify_with_descriptors, watchdog_interval};
 pub use pidfile::{PidFile, PidFileLock, Running, Status, Stopped};
 pub use privileges::Groups;

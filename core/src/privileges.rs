@@ -122,6 +122,10 @@ impl Plan {
         self.ids.leaves_root_behind
     }
 
+    pub(crate) fn into_ids(self) -> Ids {
+        self.ids
+    }
+
     /// What `step` sets, for a message.
     pub(crate) fn subject(&self, step: Step, value: i64) -> Subject {
         let number = |id: Option<u32>| id.map_or(Subject::Nothing, |id| Subject::Number(i64::from(id)));

@@ -27,7 +27,7 @@ tags! {
     Stdin Stdout Stderr Keep
     Umask Root WorkingDirectory PreventCore
     User Group SetsGroups SupplementaryGroup LeavesRootBehind NoNewPrivileges
-    PidFile Lock StateFile StopSignal
+    PidFile Lock StateFile ClaimPath Claim StopSignal
 }
 
 pub(super) struct Writer(Vec<u8>);

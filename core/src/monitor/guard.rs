@@ -5,7 +5,7 @@ use super::descendants;
 use super::files::{PidFile, StateFile};
 use super::launch::Launch;
 use super::outcome::{Heard, Line, Reason, Told};
-use super::run::Monitor;
+use super::run::{Monitor, release_claim};
 use crate::descriptors::Keep;
 use crate::error::{Failure, Step};
 use crate::line::Line as Words;
@@ -101,7 +101,9 @@ fn split(launch: &Launch, line: &Line) -> Result<std::convert::Infallible, Failu
 
 fn stay(launch: &Launch, line: &Line, leash: &OwnedFd, monitor: Pid) -> ! {
     let pid_file = PidFile::of(launch);
-    launch.descriptors().for_each(fd::close);
+    // Its own lock on the name is given up with this process.
+    let claim = launch.claim.as_ref().map(|(_, lock)| *lock);
+    launch.descriptors().filter(|fd| Some(*fd) != claim).for_each(fd::close);
     // A monitor that was confirmed and could not say so may live on.
     let is_needed = !is_released(leash) && line.heard() != Heard::Confirmed;
     if !is_needed || process::wait(monitor, true) == Some(Ended::Exited(0)) || line.close_to_confirmation() {
@@ -114,6 +116,7 @@ fn stay(launch: &Launch, line: &Line, leash: &OwnedFd, monitor: Pid) -> ! {
     if let Ok(file) = StateFile::of(launch) {
         file.remove();
     }
+    release_claim(launch);
     line.tell(Told::Failed { reason: Reason::Lost, is_stuck });
     process::exit_now(1)
 }

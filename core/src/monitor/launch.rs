@@ -40,6 +40,8 @@ pub(crate) struct Launch {
     /// The pid file's lock; the program inherits it.
     pub(crate) lock: Option<RawFd>,
     pub(crate) state_file: Text,
+    /// The lock on the daemon's name, which the program does not inherit.
+    pub(crate) claim: Option<(Text, RawFd)>,
     pub(crate) stop_signal: Signal,
 }
 
@@ -96,6 +98,10 @@ impl Launch {
         self.pid_file.as_ref().map_or(Ok(()), |path| fields.text(Tag::PidFile, path))?;
         self.lock.map_or(Ok(()), |lock| fields.descriptor(Tag::Lock, lock))?;
         fields.text(Tag::StateFile, &self.state_file)?;
+        if let Some((path, lock)) = &self.claim {
+            fields.text(Tag::ClaimPath, path)?;
+            fields.descriptor(Tag::Claim, *lock)?;
+        }
         fields.number(Tag::StopSignal, u64::from(self.stop_signal.unsigned_abs()))?;
         fields.finish()
     }
@@ -152,6 +158,7 @@ impl Launch {
             pid_file: fields.path(Tag::PidFile)?,
             lock: fields.descriptor(Tag::Lock)?,
             state_file: fields.path(Tag::StateFile)?.ok_or(Errno::EPROTO)?,
+            claim: fields.path(Tag::ClaimPath)?.zip(fields.descriptor(Tag::Claim)?),
             stop_signal: decode_signal(&mut fields)?,
         };
         fields.finish()?;
@@ -184,7 +191,8 @@ impl Launch {
 
     /// All descriptors that go from the launcher to the monitor.
     pub(crate) fn descriptors(&self) -> impl Iterator<Item = RawFd> {
-        self.streams.into_iter().flatten().chain(self.keep.iter()).chain(self.lock)
+        let claim = self.claim.as_ref().map(|(_, lock)| *lock);
+        self.streams.into_iter().flatten().chain(self.keep.iter()).chain(self.lock).chain(claim)
     }
 }
 

@@ -50,6 +50,10 @@ impl Launched {
         }
     }
 
+    pub(crate) fn as_raw_fd(&self) -> RawFd {
+        self.outcome.as_raw_fd()
+    }
+
     /// Waits for what became of the start. One that came to nothing has left nothing.
     pub(crate) fn wait(&self) -> Told {
         self.outcome.receive()
@@ -68,12 +72,22 @@ impl Launched {
     pub(crate) fn cancel(&self) {
         self.outcome.cancel();
     }
+
+    /// Undoes a start that was not confirmed, and waits for the guard, which is this process's child: nothing is left then.
+    pub(crate) fn undo(&self) {
+        self.cancel();
+        process::wait(self.guard, true);
+    }
+}
+
+impl std::os::fd::AsFd for Launched {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.outcome.as_fd()
+    }
 }
 
 impl Drop for Launched {
-    /// Ends a start that was not confirmed, and waits for the guard, which is this process's child.
     fn drop(&mut self) {
-        self.cancel();
-        process::wait(self.guard, true);
+        self.undo();
     }
 }

@@ -1,7 +1,9 @@
 //! The process that stays with a launched program; docs/monitor.md describes it.
 
 mod action;
+mod claim;
 mod descendants;
+mod door;
 mod event;
 mod fields;
 mod files;
@@ -22,4 +24,15 @@ mod explored;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use guard::run;
+pub use door::Launching;
+pub(crate) use door::launch;
+
+/// Makes this process the monitor of a launched program, if it was executed as one. Does not come back then.
+///
+/// A program that may be executed so calls this before anything else: its memory stays as small as it is now.
+#[doc(hidden)]
+pub fn become_monitor_if_asked() {
+    if let Some(socket) = launcher::socket() {
+        guard::run(socket);
+    }
+}

@@ -155,6 +155,12 @@ pub(crate) fn line() -> Sys<(Outcome, OwnedFd)> {
     Ok((Outcome(ours), theirs))
 }
 
+impl std::os::fd::AsFd for Outcome {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 impl Outcome {
     pub(crate) fn as_raw_fd(&self) -> RawFd {
         self.0.as_raw_fd()

@@ -7,7 +7,7 @@ use super::launch::Launch;
 use super::machine::Machine;
 use super::outcome::{Heard, Line, Reason, Told};
 use super::sign::Watch;
-use super::{descendants, proc, program};
+use super::{claim, descendants, proc, program};
 use crate::error::{Failure, Step};
 use crate::report::{Listener, Record};
 use crate::sys::pidfd::Process;
@@ -234,7 +234,10 @@ impl<'a> Monitor<'a> {
             Action::Release => self.release(),
             Action::RemovePidFile => self.pid_file.iter().for_each(PidFile::remove),
             Action::RemoveState => self.state_file.remove(),
-            Action::Exit => process::exit_now(0),
+            Action::Exit => {
+                release_claim(self.launch);
+                process::exit_now(0)
+            }
         }
         None
     }
@@ -345,6 +348,13 @@ impl<'a> Monitor<'a> {
         }
         // Only now: the guard finds the confirmation there, if this process is killed before.
         self.line = None;
+    }
+}
+
+/// Gives the daemon's name up, whose lock goes with this process.
+pub(super) fn release_claim(launch: &Launch) {
+    if let Some((path, lock)) = &launch.claim {
+        claim::remove(path, *lock);
     }
 }
 

@@ -19,7 +19,6 @@ pub(super) fn own(result: libc::c_int) -> Sys<OwnedFd> {
 }
 
 /// Takes over a descriptor that this program was given by its number when it was executed.
-#[cfg(test)]
 pub(crate) fn take_over(fd: RawFd) -> Sys<OwnedFd> {
     set_close_on_exec(fd)?;
     // SAFETY: it is open, and nothing in this program knows it but the caller, who takes each number over once.

@@ -231,8 +231,13 @@ pub(crate) fn unlink(path: &CStr) -> Sys<()> {
     check(unsafe { libc::unlink(path.as_ptr()) }).map(drop)
 }
 
+/// EEXIST when there is anything at the path.
+pub(crate) fn make_directory(path: &CStr, mode: libc::mode_t) -> Sys<()> {
+    // SAFETY: `path` is NUL-terminated.
+    check(unsafe { libc::mkdir(path.as_ptr(), mode) }).map(drop)
+}
+
 /// Gives a file another name, and takes that from the file that has it.
-#[cfg(test)]
 pub(crate) fn rename(from: &CStr, to: &CStr) -> Sys<()> {
     // SAFETY: both paths are NUL-terminated.
     check(unsafe { libc::rename(from.as_ptr(), to.as_ptr()) }).map(drop)

@@ -6,7 +6,6 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod capability;
-#[cfg(test)]
 pub(crate) mod channel;
 pub(crate) mod environment;
 mod errno;
@@ -20,7 +19,6 @@ pub(crate) mod process;
 pub(crate) mod signal;
 pub(crate) mod signalfd;
 pub(crate) mod socket;
-#[cfg(test)]
 pub(crate) mod spawn;
 pub(crate) mod stdio;
 pub(crate) mod time;

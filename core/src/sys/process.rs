@@ -74,7 +74,6 @@ pub(crate) fn new_session() -> Sys<()> {
 }
 
 /// Makes this process the leader of a new process group in its session.
-#[cfg(test)]
 pub(crate) fn new_group() -> Sys<()> {
     // SAFETY: setpgid takes two numbers.
     check(unsafe { libc::setpgid(0, 0) }).map(drop)
@@ -249,13 +248,11 @@ impl StringList {
     }
 
     /// The strings in order, of a list that is finished.
-    #[cfg(test)]
     pub(crate) fn iter(&self) -> impl Iterator<Item = &CStr> {
         // SAFETY: all pointers but the NULL at the end are to NUL-terminated strings that are the list's own, or stay.
         self.pointers.iter().take_while(|place| !place.is_null()).map(|place| unsafe { CStr::from_ptr(*place) })
     }
 
-    #[cfg(test)]
     pub(super) fn as_ptr(&self) -> *const *const libc::c_char {
         self.pointers.as_ptr()
     }

@@ -10,6 +10,7 @@ mod guard;
 mod house;
 mod keeper;
 mod launch;
+mod monitor;
 mod parts;
 mod pid_file;
 mod programs;
@@ -28,13 +29,14 @@ use std::time::Instant;
 pub type Test = (&'static str, fn(&mut house::House));
 
 fn main() {
+    daemonctx::parts::become_monitor_if_asked();
     if let Some(name) = std::env::var_os(house::PROGRAM) {
         programs::run(name.to_str().expect("a program's name"));
     }
     house::adopt_orphans();
     house::inherit_nothing();
     let filter = std::env::args().nth(1).filter(|word| !word.starts_with('-')).unwrap_or_default();
-    let groups: [&[Test]; 13] = [
+    let groups: [&[Test]; 14] = [
         start::TESTS,
         truth::TESTS,
         surroundings::TESTS,
@@ -44,6 +46,7 @@ fn main() {
         parts::TESTS,
         supervisors::TESTS,
         launch::TESTS,
+        monitor::TESTS,
         keeper::TESTS,
         streams::TESTS,
         syslog::TESTS,

@@ -5,7 +5,7 @@ use crate::descriptors::Keep;
 use crate::error::{Failure, Step};
 use crate::keeper::Respawn;
 use crate::monitor::launch::{Launch, Sign};
-use crate::monitor::launcher::{Launched, socket};
+use crate::monitor::launcher::Launched;
 use crate::monitor::outcome::{Reason, Told};
 use crate::monitor::proc;
 use crate::monitor::settings::{KillMode, Ready, Settings};
@@ -27,9 +27,7 @@ mod starter;
 mod starts;
 
 extern "C" fn begin() {
-    if let Some(socket) = socket() {
-        crate::monitor::run(socket);
-    }
+    crate::monitor::become_monitor_if_asked();
     starter::run();
 }
 
@@ -93,6 +91,7 @@ impl Sandbox {
             pid_file: Some(at("pid")),
             lock: Some(lock.as_raw_fd()),
             state_file: at("state"),
+            claim: None,
             stop_signal: libc::SIGTERM,
         };
         Ok(Self { folder, launch, lock: Some(lock) })
