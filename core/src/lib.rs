@@ -62,7 +62,7 @@ pub use error::{Error, ErrorKind, Step};
 pub use keeper::Respawn;
 pub use launch::Executable;
 #[doc(hidden)]
-pub use monitor::Launching;
+pub use monitor::{Launching, Monitored, MonitoredState, StopRequest};
 pub use notify::{notify, notify_barrier, notify_bytes, notify_reloading, notify_with_descriptors, watchdog_interval};
 pub use pidfile::{PidFile, PidFileLock, Running, Status, Stopped};
 pub use privileges::Groups;

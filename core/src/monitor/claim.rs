@@ -21,15 +21,9 @@ impl Claim {
     /// The directory for state files cannot be made, or is not this user's alone: EPERM.
     pub(crate) fn take(name: &[u8], pid_file: Option<&Text>, run: Option<&Text>) -> Sys<Option<Self>> {
         let run = run.map_or_else(run_directory, |run| Text::path(run.as_bytes()))?;
-        let directory = join(&[run.as_bytes(), b"/daemonctx"])?;
-        make_directory(&directory)?;
-        let usual = join(&[run.as_bytes(), b"/", name, b".pid"])?;
-        let key = match pid_file {
-            Some(path) if *path != usual => escape(path.as_bytes(), true)?,
-            _ => escape(name, false)?,
-        };
-        let state_file = join(&[directory.as_bytes(), b"/", &key, b".state"])?;
-        let path = join(&[directory.as_bytes(), b"/", &key, b".lock"])?;
+        make_directory(&join(&[run.as_bytes(), DIRECTORY])?)?;
+        let state_file = file_of(name, pid_file, &run, b".state")?;
+        let path = file_of(name, pid_file, &run, b".lock")?;
         Ok(lock(&path)?.map(|lock| Self { state_file, path, lock }))
     }
 
@@ -48,6 +42,24 @@ pub(super) fn remove(path: &Text, lock: RawFd) {
     if crate::pidfile::is_at(path, lock) {
         let _: Sys<()> = file::unlink(path.as_c_str());
     }
+}
+
+/// Below the directory of pid files.
+const DIRECTORY: &[u8] = b"/daemonctx";
+
+fn file_of(name: &[u8], pid_file: Option<&Text>, run: &Text, ending: &[u8]) -> Sys<Text> {
+    let usual = join(&[run.as_bytes(), b"/", name, b".pid"])?;
+    let key = match pid_file {
+        Some(path) if *path != usual => escape(path.as_bytes(), true)?,
+        _ => escape(name, false)?,
+    };
+    join(&[run.as_bytes(), DIRECTORY, b"/", &key, ending])
+}
+
+/// Where the state file of a name is.
+pub(super) fn state_file(name: &[u8], pid_file: Option<&Text>, run: Option<&Text>) -> Sys<Text> {
+    let run = run.map_or_else(run_directory, |run| Text::path(run.as_bytes()))?;
+    file_of(name, pid_file, &run, b".state")
 }
 
 fn join(parts: &[&[u8]]) -> Sys<Text> {

@@ -1,8 +1,9 @@
 //! From the options of a daemon to a launch, and what a program that launches has in hand.
 
-use super::claim::Claim;
+use super::claim::{self, Claim};
 use super::launch::{Launch, Sign};
 use super::launcher::Launched;
+use super::monitored::{Monitored, MonitoredState};
 use super::outcome::{Reason, Told};
 use super::settings::{KillMode, Ready, Settings};
 use crate::activation;
@@ -102,8 +103,7 @@ fn prepare(options: &Options, executable: &Executable, run: Option<&Text>) -> Re
     };
     let claim = Claim::take(options.program.as_bytes(), pid_path.as_ref(), run);
     let claim = claim.map_err(failed(Step::PidFile, Subject::Word("state file")))?;
-    let claim =
-        claim.ok_or_else(|| Error::new(Step::PidFile, Subject::Text(options.program.clone()), Cause::Held(None)))?;
+    let claim = claim.ok_or_else(|| held(options, pid_path.as_ref(), run))?;
     let locked = options.pid_file.as_ref().map(|file| file.lock(directories.root())).transpose();
     let sources = locked.and_then(|pid_file| {
         let sources = streams.sources().map_err(|failure| about.explain(failure))?;
@@ -146,6 +146,14 @@ fn prepare(options: &Options, executable: &Executable, run: Option<&Text>) -> Re
         stop_signal: libc::SIGTERM,
     };
     Ok(Prepared { launch, about, pid_file, claim, streams: sources })
+}
+
+/// Another launcher or monitor has the name: the program that runs, if one does.
+fn held(options: &Options, pid_file: Option<&Text>, run: Option<&Text>) -> Error {
+    let path = claim::state_file(options.program.as_bytes(), pid_file, run);
+    let found = path.map(Monitored::read).unwrap_or(Ok(None)).ok().flatten();
+    let running = found.filter(|found| found.state() == MonitoredState::Running).and_then(|found| found.pid());
+    Error::new(Step::PidFile, Subject::Text(options.program.clone()), Cause::Held(running))
 }
 
 fn readiness(readiness: Readiness) -> (Ready, Sign) {

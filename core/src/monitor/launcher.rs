@@ -42,12 +42,13 @@ impl Launched {
         let guard = spawn::spawn(monitor, &arguments, &environment, &inherited)?;
         drop(theirs);
         let launched = Self { outcome, guard };
-        match launched.outcome.send(launch) {
-            // A guard that is gone by now has said why, or nothing.
-            Ok(()) | Err(Errno::EPIPE) => Ok(launched),
-            // It waits for the rest in vain.
-            Err(errno) => Err(errno),
+        if let Err(errno) = launched.outcome.send(launch) {
+            // So that a guard which waits for the rest does not wait for ever.
+            launched.cancel();
+            // One that is gone has said why, or nothing.
+            return if errno == Errno::EPIPE { Ok(launched) } else { Err(errno) };
         }
+        Ok(launched)
     }
 
     pub(crate) fn as_raw_fd(&self) -> RawFd {

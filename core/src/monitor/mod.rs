@@ -11,6 +11,7 @@ mod guard;
 mod launch;
 mod launcher;
 mod machine;
+mod monitored;
 mod outcome;
 mod proc;
 mod program;
@@ -26,6 +27,7 @@ mod tests;
 
 pub use door::Launching;
 pub(crate) use door::launch;
+pub use monitored::{Monitored, MonitoredState, StopRequest};
 
 /// Makes this process the monitor of a launched program, if it was executed as one. Does not come back then.
 ///

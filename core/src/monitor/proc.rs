@@ -1,6 +1,5 @@
 //! What `/proc` says of processes, read without allocating.
 
-use crate::line::Line;
 use crate::pidfile::number;
 use crate::sys::process::{self, Pid};
 use crate::sys::{Errno, Sys, fd, file};
@@ -46,56 +45,82 @@ impl Stat {
     }
 }
 
-/// Calls `with` on a path of texts and numbers.
-fn at<T>(parts: &[&[u8]], with: impl FnOnce(&CStr) -> Sys<T>) -> Sys<T> {
-    let mut line = Line::new();
-    for part in parts {
-        line.push(part);
-    }
-    line.push(&[0]);
-    with(CStr::from_bytes_until_nul(line.as_bytes()).map_err(|_| Errno::ENAMETOOLONG)?)
+/// A path below `/proc`, put together in place. The monitor keeps the deepest stack that it ever had, so it is no [`Line`](crate::line::Line).
+struct ProcPath {
+    bytes: [u8; Self::ROOM],
+    length: usize,
 }
 
-fn digits(pid: Pid) -> Line {
-    let mut line = Line::new();
-    line.push_number(i64::from(pid));
-    line
+impl ProcPath {
+    /// `/proc/`, two PIDs and the names around them.
+    const ROOM: usize = 64;
+
+    fn of(pid: Pid) -> Self {
+        let mut path = Self { bytes: [0; Self::ROOM], length: 0 };
+        path.push(b"/proc/");
+        path.push_number(pid);
+        path
+    }
+
+    fn push(&mut self, text: &[u8]) -> &mut Self {
+        let room = self.bytes.get_mut(self.length..Self::ROOM - 1).unwrap_or_default();
+        self.length += room.len().min(text.len());
+        for (to, from) in room.iter_mut().zip(text) {
+            *to = *from;
+        }
+        self
+    }
+
+    fn push_number(&mut self, pid: Pid) {
+        const DIGITS: usize = 10;
+        let mut digits = [0; DIGITS];
+        let (mut rest, mut used) = (pid.unsigned_abs(), 0);
+        for digit in digits.iter_mut().rev() {
+            *digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            used += 1;
+            if rest == 0 {
+                break;
+            }
+        }
+        self.push(digits.get(DIGITS - used..).unwrap_or_default());
+    }
+
+    fn as_c_str(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c_text!(""))
+    }
 }
 
 /// ESRCH when there is no such process; ENOENT as well, which is also what a missing `/proc` says.
 pub(super) fn stat(pid: Pid) -> Sys<Stat> {
-    let mut room = [0; 1024];
-    let text = at(&[b"/proc/", digits(pid).as_bytes(), b"/stat"], |path| file::read_small(path, &mut room))?;
+    let mut room = [0; 512];
+    let mut path = ProcPath::of(pid);
+    let text = file::read_small(path.push(b"/stat").as_c_str(), &mut room)?;
     Stat::of(text).ok_or(Errno::EBADMSG)
+}
+
+/// Whether there is a `/proc` at all.
+pub(super) fn is_there() -> bool {
+    file::status_at(c_text!("/proc/self/stat")).is_ok()
 }
 
 /// Calls `each` on the children of a process, those that have ended and were not waited for included. One that is forked or ends
 /// meanwhile may be missed.
 pub(super) fn for_each_child(parent: Pid, each: &mut dyn FnMut(Pid)) -> Sys<()> {
-    let mut lists = Ok(());
-    let parent_digits = digits(parent);
-    at(&[b"/proc/", parent_digits.as_bytes(), b"/task"], |tasks| {
-        file::for_each_name(tasks, &mut |_, thread| {
-            if number(thread).is_some() {
-                let path = [b"/proc/", parent_digits.as_bytes(), b"/task/", thread, b"/children"];
-                match at(&path, |path| read_children(path, each)) {
-                    // The thread has ended, or the kernel has no such list.
-                    Err(Errno::ENOENT) if file_is_missing(&path) => lists = Err(Errno::ENOENT),
-                    _ => {}
-                }
-            }
-        })
+    let mut has_lists = true;
+    file::for_each_name(ProcPath::of(parent).push(b"/task").as_c_str(), &mut |_, thread| {
+        if number(thread).is_none() {
+            return;
+        }
+        let mut path = ProcPath::of(parent);
+        path.push(b"/task/").push(thread);
+        let is_alive = file::status_at(path.as_c_str()).is_ok();
+        // The thread has ended meanwhile, or the kernel has no such list.
+        if read_children(path.push(b"/children").as_c_str(), each) == Err(Errno::ENOENT) && is_alive {
+            has_lists = file::status_at(ProcPath::of(parent).push(b"/task/").push(thread).as_c_str()).is_err();
+        }
     })?;
-    match lists {
-        Err(Errno::ENOENT) => scan_for_children(parent, each),
-        lists => lists,
-    }
-}
-
-/// The list is missing while the thread is there.
-fn file_is_missing(path: &[&[u8]]) -> bool {
-    let Some((_, thread)) = path.split_last() else { return false };
-    at(thread, file::status_at).is_ok() && at(path, file::status_at).is_err()
+    if has_lists { Ok(()) } else { scan_for_children(parent, each) }
 }
 
 fn read_children(path: &CStr, each: &mut dyn FnMut(Pid)) -> Sys<()> {

@@ -3,7 +3,8 @@
 use crate::Test;
 use crate::house::{House, descriptors, field, signal, signal_any, until};
 use crate::programs::{described, report};
-use daemonctx::{Error, Executable, Launching};
+use daemonctx::{Error, Executable, Launching, Monitored, MonitoredState, StopRequest};
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -14,6 +15,7 @@ pub const TESTS: &[Test] = &[
     ("monitor: one launch for a name", one_for_a_name),
     ("monitor: nothing is left of a launch that fails", fails),
     ("monitor: a launcher that is cancelled or killed leaves nothing", cancelled),
+    ("monitor: killed while the program runs", killed),
     ("monitor: memory", memory),
 ];
 
@@ -52,9 +54,16 @@ fn state_files(house: &House) -> Vec<String> {
     names.unwrap_or_default()
 }
 
+fn found(house: &House) -> Monitored {
+    let found = Monitored::find("program", Some(&house.pid_file()), Some(&house.folder));
+    found.expect("readable").expect("a state file")
+}
+
 fn stop(house: &mut House, monitor: i32) {
-    signal_any(monitor, libc::SIGTERM);
-    until(|| state_files(house).is_empty() && !house.pid_file().exists());
+    let found = found(house);
+    assert_eq!(found.monitor_pid(), monitor);
+    assert!(found.stop(StopRequest::Terminate, None).expect("a monitor"));
+    assert!(state_files(house).is_empty() && !house.pid_file().exists());
     house.wait_for_all();
 }
 
@@ -67,9 +76,10 @@ fn stays(house: &mut House) {
     let pid_file = house.pid_file().to_str().unwrap().to_owned();
     let of = |pid| descriptors(pid).into_iter().map(|(_, path)| path).filter(|path| *path == pid_file).count();
     assert_eq!((of(daemon), of(monitor)), (1, 1), "both hold the lock");
-    let state = state_files(house).into_iter().find(|name| name.ends_with(".state")).expect("a state file");
-    let state = fs::read_to_string(house.path("daemonctx").join(state)).unwrap();
-    assert!(state.contains("\nname=program\nstate=running\n") && state.contains("\ncommand=sleep\t1000\n"), "{state}");
+    let state = found(house);
+    assert_eq!((state.state(), state.pid(), state.restarts()), (MonitoredState::Running, Some(daemon), (0, None)));
+    assert_eq!((state.name(), state.command()), (OsStr::new("program"), vec![OsStr::new("sleep"), OsStr::new("1000")]));
+    assert_eq!(state.pid_file(), Some(house.pid_file().as_path()));
     stop(house, monitor);
 }
 
@@ -96,7 +106,8 @@ fn another_user(house: &mut House) {
 fn one_for_a_name(house: &mut House) {
     let (daemon, monitor) = launch(house, &SLEEP);
     house.start("launching", &words(&SLEEP)).is(0, "");
-    assert!(house.hear_from("failed ").starts_with("1 None pid file failed: program (another start is under way)"));
+    let said = house.hear_from("failed ");
+    assert!(said.starts_with(&format!("1 None pid file failed: program (already running as PID {daemon})")), "{said}");
     assert_eq!(house.pid(), daemon);
     stop(house, monitor);
 }
@@ -134,6 +145,23 @@ fn cancelled(house: &mut House) {
         house.wait_for_all();
         assert!(state_files(house).is_empty(), "{:?}", state_files(house));
     }
+}
+
+/// The program goes on, and the next launch is refused as long as it holds the lock.
+fn killed(house: &mut House) {
+    let (daemon, monitor) = launch(house, &SLEEP);
+    signal_any(monitor, libc::SIGKILL);
+    until(|| found(house).state() == MonitoredState::Unmonitored);
+    let error = found(house).stop(StopRequest::Terminate, None).expect_err("nobody to stop it");
+    assert_eq!(error.errno(), Some(libc::ESRCH));
+    house.start("launching", &words(&SLEEP)).is(0, "");
+    let said = house.hear_from("failed ");
+    assert!(said.starts_with("1 None pid file failed"), "{said}");
+    signal_any(daemon, libc::SIGKILL);
+    until(|| found(house).state() == MonitoredState::Lost);
+    house.wait_for_all();
+    let (_, monitor) = launch(house, &SLEEP);
+    stop(house, monitor);
 }
 
 /// What a monitor takes for itself, and that a life more does not take more.
