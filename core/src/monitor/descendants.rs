@@ -72,6 +72,11 @@ fn send(found: Found, signal: Signal) {
     }
 }
 
+/// Calls `each` on this process's descendants until it says true; whether it has.
+pub(super) fn any(mut each: impl FnMut(Pid) -> bool) -> bool {
+    Tree::look().is_ok_and(|tree| tree.iter().any(|found| each(found.pid)))
+}
+
 /// Sends SIGTERM to every descendant, and SIGCONT, without which one that is stopped would not notice.
 ///
 /// # Errors

@@ -12,10 +12,10 @@ use crate::launch::Executable;
 use crate::options::Options;
 use crate::pidfile::PidFileLock;
 use crate::readiness::Readiness;
-use crate::signals::{self, Quiet};
+use crate::signals::Quiet;
 use crate::streams::{self, Stream, Surroundings};
 use crate::sys::process::{Ended, StringList};
-use crate::sys::signal::Signal;
+use crate::sys::signal::{self, Set, Signal};
 use crate::sys::signalfd::Arrivals;
 use crate::sys::time::Deadline;
 use crate::sys::{Errno, Sys, fd, memory};
@@ -188,6 +188,17 @@ fn variables(all: &StringList, sign: &Sign) -> Sys<(Vec<Text>, StringList)> {
     Ok((names, list))
 }
 
+/// The signals that cancel a launch, less those that are ignored here, by nohup(1) say.
+fn cancelling() -> Set {
+    let mut set = Set::empty();
+    for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP] {
+        if signal::disposition(signal).is_ok_and(|now| !now.is_ignore()) {
+            set.add(signal);
+        }
+    }
+    set
+}
+
 impl Launching {
     /// The daemon's PID, once it is ready; 0 before.
     #[must_use]
@@ -213,7 +224,7 @@ impl Launching {
         self.result().map(|()| true)
     }
 
-    /// Waits until the program is ready, or until SIGINT, SIGQUIT or SIGTERM cancels the launch, where they are not ignored. The
+    /// Waits until the program is ready, or until SIGINT, SIGQUIT, SIGTERM or SIGHUP cancels the launch, where they are not ignored. The
     /// signal is taken.
     ///
     /// # Errors
@@ -229,7 +240,7 @@ impl Launching {
     }
 
     fn watch(&mut self) -> Option<Signal> {
-        let signals = Arrivals::of(signals::calls_off());
+        let signals = Arrivals::of(cancelling());
         loop {
             let mut fds = [self.launched.as_raw_fd(), signals.as_poll_descriptor()].map(fd::readable);
             let _: Sys<bool> = fd::poll(&mut fds, signals.patience(-1));

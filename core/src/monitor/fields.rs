@@ -2,6 +2,7 @@
 
 use crate::sys::{Errno, Sys, fd, memory};
 use crate::text::Text;
+use std::net::IpAddr;
 use std::os::fd::RawFd;
 
 const MAGIC: [u8; 4] = *b"dmnx";
@@ -23,7 +24,7 @@ macro_rules! tags {
 tags! {
     Name Path Argument Variable PidVariable
     ReadyExecuted ReadyRunning ReadyFollowed StartTimeout StopTimeout KillProcess RespawnDelay RespawnSettled RespawnLimit
-    SignNewline SignNotify SignFile SignPidFile
+    SignNewline SignNotify SignListenPort SignListenAddress SignListenPath SignFile SignPidFile
     Stdin Stdout Stderr Keep
     Umask Root WorkingDirectory PreventCore
     User Group SetsGroups SupplementaryGroup LeavesRootBehind NoNewPrivileges
@@ -58,6 +59,14 @@ impl Writer {
 
     pub(super) fn descriptor(&mut self, tag: Tag, fd: RawFd) -> Sys<()> {
         self.number(tag, u64::try_from(fd).map_err(|_| Errno::EBADF)?)
+    }
+
+    /// 4 bytes of IPv4, or 16 of IPv6.
+    pub(super) fn address(&mut self, tag: Tag, address: IpAddr) -> Sys<()> {
+        match address {
+            IpAddr::V4(address) => self.bytes(tag, &address.octets()),
+            IpAddr::V6(address) => self.bytes(tag, &address.octets()),
+        }
     }
 
     /// Only what is set is written.
@@ -133,6 +142,12 @@ impl<'a> Reader<'a> {
             Some(number) if number > highest => Err(Errno::EPROTO),
             number => Ok(number),
         }
+    }
+
+    pub(super) fn address(&mut self, tag: Tag) -> Sys<Option<IpAddr>> {
+        let Some(value) = self.next(tag)? else { return Ok(None) };
+        let short = <[u8; 4]>::try_from(value).map(IpAddr::from);
+        short.or_else(|_| <[u8; 16]>::try_from(value).map(IpAddr::from)).map(Some).map_err(|_| Errno::EPROTO)
     }
 
     /// A descriptor above the standard streams.

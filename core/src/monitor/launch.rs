@@ -12,6 +12,7 @@ use crate::sys::process::StringList;
 use crate::sys::signal::{self, Signal};
 use crate::sys::{Errno, Sys, fd, memory};
 use crate::text::Text;
+use std::net::IpAddr;
 use std::os::fd::RawFd;
 use std::time::Duration;
 
@@ -53,10 +54,21 @@ pub(crate) enum Sign {
     Newline(RawFd),
     /// `READY=1` to the socket that `NOTIFY_SOCKET` names (sd_notify(3)).
     Notify,
+    /// A descendant listens there.
+    Listen(Place),
     /// This file, made or changed after the start.
     File(Text),
     /// This file, with the PID of a descendant in it.
     PidFile(Text),
+}
+
+/// Where a program may listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A port, at any address or at this one.
+    Port(Option<IpAddr>, u16),
+    /// A Unix socket's path.
+    Path(Text),
 }
 
 /// Durations are in milliseconds. This much is as good as for ever.
@@ -83,6 +95,11 @@ impl Launch {
             Sign::None => {}
             Sign::Newline(fd) => fields.descriptor(Tag::SignNewline, *fd)?,
             Sign::Notify => fields.flag(Tag::SignNotify, true)?,
+            Sign::Listen(Place::Port(address, port)) => {
+                fields.number(Tag::SignListenPort, u64::from(*port))?;
+                address.map_or(Ok(()), |address| fields.address(Tag::SignListenAddress, address))?;
+            }
+            Sign::Listen(Place::Path(path)) => fields.text(Tag::SignListenPath, path)?,
             Sign::File(path) => fields.text(Tag::SignFile, path)?,
             Sign::PidFile(path) => fields.text(Tag::SignPidFile, path)?,
         }
@@ -239,9 +256,13 @@ fn decode_settings(fields: &mut Reader<'_>) -> Sys<Settings> {
 fn decode_sign(fields: &mut Reader<'_>) -> Sys<Sign> {
     let newline = fields.descriptor(Tag::SignNewline)?.map(Sign::Newline);
     let notify = fields.flag(Tag::SignNotify)?.then_some(Sign::Notify);
+    let port = fields.limited(Tag::SignListenPort, u64::from(u16::MAX))?.map(|port| port as u16);
+    let address = fields.address(Tag::SignListenAddress)?;
+    let port = port.map(|port| Sign::Listen(Place::Port(address, port)));
+    let path = fields.path(Tag::SignListenPath)?.map(|path| Sign::Listen(Place::Path(path)));
     let file = fields.path(Tag::SignFile)?.map(Sign::File);
     let pid_file = fields.path(Tag::SignPidFile)?.map(Sign::PidFile);
-    let mut signs = [newline, notify, file, pid_file].into_iter().flatten();
+    let mut signs = [newline, notify, port, path, file, pid_file].into_iter().flatten();
     match (signs.next(), signs.next()) {
         (sign, None) => Ok(sign.unwrap_or(Sign::None)),
         _ => Err(Errno::EPROTO),

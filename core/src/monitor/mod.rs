@@ -10,6 +10,7 @@ mod files;
 mod guard;
 mod launch;
 mod launcher;
+mod listening;
 mod machine;
 mod monitored;
 mod outcome;

@@ -5,7 +5,7 @@ use crate::sys::process::{self, Pid};
 use crate::sys::{Errno, Sys, fd, file};
 use crate::text::c_text;
 use std::ffi::CStr;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 
 /// The fields of `/proc/PID/stat` that anybody here asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +121,22 @@ pub(super) fn for_each_child(parent: Pid, each: &mut dyn FnMut(Pid)) -> Sys<()> 
         }
     })?;
     if has_lists { Ok(()) } else { scan_for_children(parent, each) }
+}
+
+/// Calls `each` on the numbers of the sockets that a process has open.
+pub(super) fn for_each_socket(pid: Pid, each: &mut dyn FnMut(RawFd)) -> Sys<()> {
+    const SOCKET: &[u8] = b"socket:";
+    let mut folder = ProcPath::of(pid);
+    file::for_each_name(folder.push(b"/fd").as_c_str(), &mut |_, name| {
+        let Some(fd) = number(name).and_then(|fd| RawFd::try_from(fd).ok()) else { return };
+        let mut path = ProcPath::of(pid);
+        path.push(b"/fd/").push(name);
+        let mut target = [0; SOCKET.len()];
+        let is_socket = file::open_link(path.as_c_str()).and_then(|link| file::read_link(&link, &mut target));
+        if is_socket.is_ok() && target == SOCKET {
+            each(fd);
+        }
+    })
 }
 
 fn read_children(path: &CStr, each: &mut dyn FnMut(Pid)) -> Sys<()> {

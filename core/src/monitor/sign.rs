@@ -1,9 +1,9 @@
 //! Signs of readiness that come from the program.
 
 use super::event::Event;
-use super::launch::{Launch, Sign};
-use super::proc;
+use super::launch::{Launch, Place, Sign};
 use super::program::SignEnd;
+use super::{descendants, listening, proc};
 use crate::pidfile::{number, runs_as};
 use crate::sys::process::{self, Pid};
 use crate::sys::socket::Letterbox;
@@ -24,6 +24,7 @@ pub(super) enum Watch<'a> {
     Nothing,
     Newline { listener: OwnedFd, speaker: Option<OwnedFd>, number: RawFd },
     Notify(Letterbox),
+    Listen { place: &'a Place, next: Deadline },
     File { path: &'a Text, since: Duration, next: Deadline },
     PidFile { path: &'a Text, next: Deadline },
 }
@@ -40,6 +41,7 @@ impl<'a> Watch<'a> {
                 Self::Newline { listener, speaker: Some(speaker), number: *number }
             }
             Sign::Notify => Self::Notify(Letterbox::new()?),
+            Sign::Listen(place) => Self::Listen { place, next },
             Sign::File(path) => Self::File { path, since: time::realtime().saturating_sub(TICK), next },
             Sign::PidFile(path) => Self::PidFile { path, next },
         })
@@ -78,7 +80,7 @@ impl<'a> Watch<'a> {
     /// When to look without that.
     pub(super) fn next(&self) -> Deadline {
         match self {
-            Self::File { next, .. } | Self::PidFile { next, .. } => *next,
+            Self::Listen { next, .. } | Self::File { next, .. } | Self::PidFile { next, .. } => *next,
             _ => Deadline::after(None),
         }
     }
@@ -88,6 +90,10 @@ impl<'a> Watch<'a> {
         match self {
             Self::Newline { listener, .. } if is_readable => read_newline(listener),
             Self::Notify(letterbox) if is_readable => read_message(letterbox, *program),
+            Self::Listen { place, next } if next.passed() => {
+                *next = Deadline::after(Some(STEP));
+                descendants::any(|pid| listening::listens(pid, place)).then_some(Event::Sign)
+            }
             Self::File { path, since, next } if next.passed() => {
                 *next = Deadline::after(Some(STEP));
                 let status = file::status_behind(path.as_c_str()).ok()?;

@@ -133,12 +133,12 @@ fn fails(house: &mut House) {
 fn cancelled(house: &mut House) {
     let program =
         ["path=/bin/sh", "arg=sh", "arg=-c", "arg=setsid sleep 1000 & wait", "ready=running:50000", "timeout=60000"];
-    for by in [libc::SIGTERM, libc::SIGKILL] {
+    for by in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGKILL] {
         let mut launcher = house.program("launching", &words(&program)).spawn().unwrap();
         house.hear_from("waiting");
         signal(launcher.id().try_into().unwrap(), by);
         launcher.wait().unwrap();
-        if by == libc::SIGTERM {
+        if by != libc::SIGKILL {
             let said = house.hear_from("failed ");
             assert!(said.contains(&format!("Some({by})")), "{said}");
         }

@@ -126,6 +126,40 @@ t.sendto(b\"STATUS=x\\nREADY=1\", \"\\0\" + s[1:])'; [ $LISTEN_PID = $$ ] && ech
 }
 
 #[test]
+fn a_listener_is_a_sign() -> io::Result<()> {
+    let listen = |family: &str, address: &str| {
+        format!(
+            "python3 -c 'import os, socket, time; s = socket.socket(socket.{family}); s.bind({address}); time.sleep(0.1); s.listen()
+open(os.environ[\"D\"] + \"/port\", \"w\").write(str(time.time()) + \"\\n\"); time.sleep(1000)' & wait"
+        )
+    };
+    let taken = std::net::TcpListener::bind(("127.0.0.1", 0))?;
+    let port = taken.local_addr()?.port();
+    drop(taken);
+    let address = Some(std::net::Ipv4Addr::LOCALHOST.into());
+    let internet = (listen("AF_INET", &format!("(\"127.0.0.1\", {port})")), Sign::Listen(Place::Port(address, port)));
+    for by_path in [false, true] {
+        let (script, sign) = internet.clone();
+        let mut sandbox = Sandbox::new(Ready::Sign, &script)?;
+        sandbox.launch.sign = sign;
+        if by_path {
+            let script = listen("AF_UNIX", "os.environ[\"D\"] + \"/socket\"");
+            sandbox.launch.arguments = list(&["sh", "-c", &script]);
+            let path = sandbox.folder.join("socket");
+            sandbox.launch.sign = Sign::Listen(Place::Path(text(path.to_string_lossy().as_bytes())));
+        }
+        let (program, monitor) = sandbox.started();
+        if by_path {
+            drop(std::os::unix::net::UnixStream::connect(sandbox.folder.join("socket"))?);
+        } else {
+            drop(std::net::TcpStream::connect(("127.0.0.1", port))?);
+        }
+        stop(&sandbox, monitor, &[program]);
+    }
+    Ok(())
+}
+
+#[test]
 fn a_file_is_a_sign() -> io::Result<()> {
     let mut sandbox = Sandbox::new(Ready::Sign, "sleep 0.1; : > $D/ready; exec sleep 1000")?;
     sandbox.launch.sign = Sign::File(text(sandbox.folder.join("ready").to_string_lossy().as_bytes()));
