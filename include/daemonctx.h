@@ -378,6 +378,17 @@ daemonctx_status daemonctx_set_signal(daemonctx *ctx, int signum, int action);
 daemonctx_status daemonctx_set_pid_file(daemonctx *ctx, const char *path);
 
 /*
+ A directory of the daemon's own for its pid file and sockets, as systemd's RuntimeDirectory= (systemd.exec(5)). The starter
+ makes it, mode 0755, for the user and group that the daemon runs as, so that a daemon without privileges can remove its pid
+ file there. It is removed when the start fails, or the daemon ends and may remove it, if it is empty. A relative path is taken
+ from the present working directory.
+
+ Errors: ENOENT: empty. ENAMETOOLONG. By daemonctx_open(): it cannot be made; EPERM: it is there and belongs to another user, or
+ other users can write the directory above it.
+ */
+daemonctx_status daemonctx_set_runtime_directory(daemonctx *ctx, const char *path);
+
+/*
  A descriptor on which the daemon says that it is ready, beside all other ways: a newline is written to it, and it is closed.
  That is how s6 and its like want it (notification-fd).
 
@@ -541,7 +552,9 @@ daemonctx_pidfile *daemonctx_pidfile_new(const char *path);
 
 /*
  A pid file of a program that does not lock it: instead of the lock, the process must have begun before the file was
- written. Otherwise as daemonctx_pidfile_new().
+ written. This proves nothing, and the status is DAEMONCTX_UNKNOWN, where others than root and the caller can write the file or
+ its directory, where the file is dated in the future, where another process has the file locked, or where a process of another
+ PID namespace may be meant. Otherwise as daemonctx_pidfile_new().
  */
 daemonctx_pidfile *daemonctx_pidfile_foreign(const char *path);
 
@@ -569,7 +582,8 @@ daemonctx_status daemonctx_pidfile_release(daemonctx_pidfile *file);
 /*
  The PID in the file, whoever that is by now; *pid becomes 0 when there is no file, or no PID in it.
 
- Errors: DAEMONCTX_ERROR_PID_FILE: it is no regular file, or cannot be read.
+ Errors: DAEMONCTX_ERROR_PID_FILE: it is not a pid file, or cannot be read. EINVAL: it holds something other than one number. ELOOP,
+ EMLINK: it is a symbolic link, or has other names.
  */
 daemonctx_status daemonctx_pidfile_read(daemonctx_pidfile *file, pid_t *pid);
 
@@ -577,15 +591,15 @@ daemonctx_status daemonctx_pidfile_read(daemonctx_pidfile *file, pid_t *pid);
  What the file says about its daemon: *status becomes DAEMONCTX_RUNNING (and *pid the daemon's PID, else 0),
  DAEMONCTX_STALE, DAEMONCTX_STARTING, DAEMONCTX_NOT_RUNNING or DAEMONCTX_UNKNOWN. Either may be NULL.
 
- Errors: DAEMONCTX_ERROR_PID_FILE: it is no regular file, or cannot be read for another reason than missing permission.
+ Errors: DAEMONCTX_ERROR_PID_FILE: it is not a pid file, or cannot be read for another reason than missing permission.
  */
 daemonctx_status daemonctx_pidfile_status(daemonctx_pidfile *file, int *status, pid_t *pid);
 
 /*
- Sends a signal to the daemon, and surely to nobody else. Signal 0 only checks.
+ Sends a signal to the daemon, and never to another process. Signal 0 only checks.
 
- Errors: DAEMONCTX_ERROR_PID_FILE: ESRCH when the daemon does not run; EPERM when it may not be signalled; EINVAL for a
- number that is no signal.
+ Errors: DAEMONCTX_ERROR_PID_FILE: ESRCH when the daemon does not run; EPERM when it may not be signalled, or nothing proves that
+ the process is the daemon; EINVAL for a number that is no signal, and a file that is not a pid file.
  */
 daemonctx_status daemonctx_pidfile_signal(daemonctx_pidfile *file, int signum);
 

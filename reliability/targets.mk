@@ -6,16 +6,18 @@ TRUST := $(abspath $(VENV))/bin/python -B
 SEEDED = $(if $(SEED),--seed $(SEED))
 SWEEP := $(TRUST) reliability/sweep/sweep.py --venv $(abspath $(VENV))
 
-.PHONY: trust check-trust reliability sweep check-sweep sweep-monitor races hostile privileges load endurance memory check-memory asan \
+.PHONY: trust check-trust reliability sweep check-sweep sweep-monitor races hostile attacks privileges load endurance memory check-memory asan \
         valgrind miri fuzz
 
-trust: sweep races hostile privileges load endurance memory
+trust: sweep races hostile attacks privileges load endurance memory
 
 # Each in short: part of `make ci`.
 check-trust: check-sweep reliability check-memory
-	@echo "== races, a hostile directory, privileges, load, endurance, in short"
+	@echo "== races, a hostile directory, attacks, privileges, load, endurance, in short"
 	@$(TRUST) reliability/races/races.py --herd 100 --rounds 5 --seconds 15 $(SEEDED)
 	@$(TRUST) reliability/hostile/hostile.py --seconds 3 $(SEEDED)
+	@$(TRUST) reliability/trust/attacks.py --here $(SEEDED)
+	@$(TRUST) reliability/trust/attacks.py $(SEEDED) daemonctx.h libdaemon
 	@$(TRUST) reliability/privileges/privileges.py --threads 50 --quiet
 	@$(TRUST) reliability/load/load.py --share 0.02
 	@$(TRUST) reliability/endurance/endurance.py --times 100
@@ -48,6 +50,13 @@ races: reliability
 hostile: reliability
 	@echo "== a directory where others may write"
 	@$(TRUST) reliability/hostile/hostile.py $(SEEDED)
+
+# ATTACK_SECONDS is how long they go on, in another order each time.
+ATTACK_SECONDS ?= 600
+attacks: reliability
+	@echo "== attacks on pid files, $(ATTACK_SECONDS) seconds"
+	@$(TRUST) reliability/trust/attacks.py --seconds $(ATTACK_SECONDS) $(SEEDED)
+	@$(TRUST) reliability/trust/attacks.py --here --seconds $(ATTACK_SECONDS) $(SEEDED)
 
 privileges: reliability
 	@echo "== privileges, from whatever they come"

@@ -1,5 +1,6 @@
 //! What a command says at its end: a text for people or JSON for programs, and the exit code.
 
+use crate::screen::{escaped, escaped_json};
 use daemonctx::{Error, ErrorKind, Step};
 use serde_json::{Map, Value, json};
 use std::io::Write;
@@ -19,21 +20,29 @@ pub(crate) mod code {
 /// What came of it.
 #[derive(Debug)]
 pub(crate) struct Answer {
+    /// As it is printed.
     text: String,
     json: Value,
     code: u8,
 }
 
 impl Answer {
+    /// Lines with names in them, which are escaped.
     pub(crate) fn new(text: impl Into<String>, json: Value) -> Self {
-        Self { text: text.into(), json, code: code::SUCCESS }
+        let lines: Vec<_> = text.into().split('\n').map(escaped).collect();
+        Self::drawn(lines.join("\n"), json)
     }
 
-    /// The same as JSON: `{"text": …}`.
+    /// A text that is fit for a terminal, with colours of our own.
+    pub(crate) fn drawn(text: String, json: Value) -> Self {
+        Self { text, json, code: code::SUCCESS }
+    }
+
+    /// A text of the command's own alone; as JSON it is `{"text": …}`.
     pub(crate) fn text(text: impl Into<String>) -> Self {
         let text = text.into();
         let json = json!({ "text": text });
-        Self::new(text, json)
+        Self::drawn(text, json)
     }
 
     pub(crate) fn with_code(self, code: u8) -> Self {
@@ -45,7 +54,7 @@ impl Answer {
         if quiet && !json {
             return self.code;
         }
-        match say(if json { self.json.to_string() } else { self.text.clone() }) {
+        match say(if json { escaped_json(&self.json.to_string()) } else { self.text.clone() }) {
             Ok(()) => self.code,
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => self.code,
             Err(error) => Failure::new(code::FAILED, format!("standard output: {error}")).print(false),
@@ -67,6 +76,8 @@ pub(crate) struct Failure {
     code: u8,
     program: String,
     message: String,
+    /// A text of the command's own behind the message.
+    overview: String,
     // On the heap, as it is rarely there and always handed back.
     json: Box<Map<String, Value>>,
     /// The signal by which a person called it off.
@@ -75,11 +86,17 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(code: u8, message: impl Into<String>) -> Self {
-        Self { code, program: "daemonctx".to_owned(), message: message.into(), json: Box::default(), signal: None }
+        let (program, overview) = ("daemonctx".to_owned(), String::new());
+        Self { code, program, message: message.into(), overview, json: Box::default(), signal: None }
     }
 
     pub(crate) fn misused(message: impl Into<String>) -> Self {
         Self::new(code::MISUSED, message)
+    }
+
+    /// The same, with an overview of what is right.
+    pub(crate) fn with_overview(self, overview: String) -> Self {
+        Self { overview, ..self }
     }
 
     /// A system call that the library does not make.
@@ -110,9 +127,10 @@ impl Failure {
             error.extend(self.json.as_ref().clone());
             error.insert("status".into(), self.code.into());
             // Who cannot be told has the status still.
-            let _ = say(json!({ "result": "failed", "error": error }).to_string());
+            let _ = say(escaped_json(&json!({ "result": "failed", "error": error }).to_string()));
         }
-        let _ = writeln!(std::io::stderr(), "{}: {}", self.program, self.message);
+        let line = [&escaped(&self.program), ": ", &escaped(&self.message), "\n"].concat();
+        let _ = std::io::stderr().write_all([line, self.overview.clone()].concat().as_bytes());
         if let Some(signal) = self.signal {
             daemonctx::parts::die_by(signal);
         }

@@ -162,7 +162,7 @@ pub(crate) fn help(arguments: &Arguments) -> Result<Answer, Failure> {
 /// Whoever says nothing at all has not been understood, and is told what there is.
 pub(crate) fn no_command() -> Failure {
     let sheet = Sheet::new(Screen::of(&std::io::stderr()));
-    Failure::misused(["needs a COMMAND\n\n", sheet.overview().trim_end()].concat())
+    Failure::misused("needs a COMMAND").with_overview(["\n", &sheet.overview()].concat())
 }
 
 /// A text that grows line by line.

@@ -1,14 +1,15 @@
 //! The last lines that a daemon has logged: in the files that its standard output and standard error go to, else in
 //! the system log.
 
-use crate::process::path;
+use crate::process::{line_of, number_in, path, words};
 use crate::sys;
 use std::fs::{self, File};
-use std::io::{self, Read};
-use std::os::fd::AsFd;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
-use std::process::{Child, Command, Stdio};
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Lines, and where they were found.
@@ -27,37 +28,101 @@ pub(crate) struct Author {
     pub(crate) since: i64,
 }
 
-const OUTPUTS: [&str; 2] = ["fd/1", "fd/2"];
+/// How long anything may take that another program or a file system does.
+const PATIENCE: Duration = Duration::from_millis(1500);
 
 /// Where a process's output goes: paths, or what else the kernel calls it.
 ///
 /// # Errors
 /// It may not be known.
 pub(crate) fn outputs(pid: i32) -> io::Result<Vec<Vec<u8>>> {
-    let targets = OUTPUTS.iter().map(|output| Ok(fs::read_link(path(pid, output))?.into_os_string().into_vec()));
+    let targets =
+        ["fd/1", "fd/2"].iter().map(|output| Ok(fs::read_link(path(pid, output))?.into_os_string().into_vec()));
     let mut targets: Vec<_> = targets.collect::<io::Result<_>>()?;
     targets.dedup();
     Ok(targets)
 }
 
 /// The ends of the files that a process's output goes to.
+///
+/// A process may have anything as its output: only what it has open for writing is shown, and only a regular file, so that reading
+/// has no effect. That it is open for writing proves that it is the process's to write, whatever its privileges are now. A child
+/// looks at the files, as that may block for ever on a dead network or FUSE file system.
 pub(crate) fn in_files(pid: i32, lines: usize) -> Vec<Log> {
+    const OUTPUTS: [i32; 2] = [1, 2];
     let mut seen = Vec::new();
     let mut logs = Vec::new();
-    for output in OUTPUTS {
-        let path = path(pid, output);
-        let Ok(metadata) = fs::metadata(&path) else { continue };
-        let identity = (metadata.dev(), metadata.ino());
-        if seen.contains(&identity) {
+    for number in OUTPUTS {
+        if !OpenFile::of(&pid.to_string(), number).is_some_and(|file| file.is_writable()) {
             continue;
         }
-        seen.push(identity);
-        let source = fs::read_link(&path).unwrap_or_default().into_os_string().into_vec();
-        if let Ok(lines) = end_of(&path, lines) {
-            logs.push(Log { source, lines });
+        let source = fs::read_link(path(pid, &["fd/", &number.to_string()].concat())).unwrap_or_default();
+        let Some(found) = read_in_child(|output| write_end_of(pid, number, lines, output)) else { continue };
+        let Some((identity, text)) = found.split_at_checked(IDENTITY) else { continue };
+        if !seen.contains(&identity.to_vec()) {
+            seen.push(identity.to_vec());
+            let lines =
+                text.split_inclusive(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\n").unwrap_or(line));
+            logs.push(Log { source: source.into_os_string().into_vec(), lines: lines.map(<[u8]>::to_vec).collect() });
         }
     }
     logs
+}
+
+/// What `/proc/PID/fdinfo/FD` tells, all of one moment and without looking at the file itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct OpenFile {
+    flags: i32,
+    mount: Option<u64>,
+    /// Since Linux 5.14.
+    inode: Option<u64>,
+}
+
+impl OpenFile {
+    fn of(pid: &str, number: RawFd) -> Option<Self> {
+        let text = fs::read(["/proc/", pid, "/fdinfo/", &number.to_string()].concat()).ok()?;
+        let field = |label: &str| words(line_of(&text, label.as_bytes())?).next();
+        Some(Self {
+            flags: i32::from_str_radix(std::str::from_utf8(field("flags:")?).ok()?, 8).ok()?,
+            mount: field("mnt_id:").and_then(number_in),
+            inode: field("ino:").and_then(number_in),
+        })
+    }
+
+    fn is_writable(&self) -> bool {
+        self.flags & sys::O_PATH == 0 && matches!(self.flags & libc::O_ACCMODE, libc::O_WRONLY | libc::O_RDWR)
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        (self.mount, self.inode) == (other.mount, other.inode)
+    }
+}
+
+/// Device and inode.
+const IDENTITY: usize = 16;
+
+/// Writes which file a process has open for writing, and its end. What was opened is compared with the descriptor once more, as the
+/// process can exchange that.
+fn write_end_of(pid: i32, number: RawFd, lines: usize, mut output: impl Write) -> io::Result<()> {
+    let held =
+        File::options().read(true).custom_flags(sys::O_PATH).open(path(pid, &["fd/", &number.to_string()].concat()))?;
+    let (its, ours) = (OpenFile::of(&pid.to_string(), number), OpenFile::of("self", held.as_raw_fd()));
+    let is_fit = its.zip(ours).is_some_and(|(its, ours)| its.is_writable() && its.is_same(&ours));
+    if !is_fit {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let metadata = held.metadata()?;
+    let end = end_of(&["/proc/self/fd/", &held.as_raw_fd().to_string()].concat(), lines)?;
+    output.write_all(&[metadata.dev().to_ne_bytes(), metadata.ino().to_ne_bytes()].concat())?;
+    end.iter().try_for_each(|line| output.write_all(&[line, &b"\n"[..]].concat()))
+}
+
+/// What a child writes; nothing where that takes too long.
+fn read_in_child(work: impl FnOnce(UnixStream) -> io::Result<()>) -> Option<Vec<u8>> {
+    let mut child = sys::Forked::new(work).ok()?;
+    let text = read_within(&mut child.output, PATIENCE);
+    child.end(text.is_some());
+    text
 }
 
 /// What a process has said in the system log: the journal, where that answers, else the files of syslogd.
@@ -77,7 +142,6 @@ pub(crate) fn in_system_log(author: Author, lines: usize) -> Option<Log> {
 
 /// Lines that another process passes on for it (`start --syslog`) name its PID, and are the same user's.
 fn in_journal(author: Author, lines: usize) -> Option<Vec<Vec<u8>>> {
-    const PATIENCE: Duration = Duration::from_millis(1500);
     let pid = author.pid.to_string();
     let mut command = Command::new("journalctl");
     command.args(["-q", "--no-pager", "--no-hostname", "-o", "short", "-n", &lines.to_string()]);
@@ -86,17 +150,16 @@ fn in_journal(author: Author, lines: usize) -> Option<Vec<Vec<u8>>> {
         command.args(["+".to_owned(), ["SYSLOG_PID=", &pid].concat(), ["_UID=", &user.to_string()].concat()]);
     }
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
-    let text = read_within(&mut child, PATIENCE);
+    let text = child.stdout.as_mut().and_then(|output| read_within(output, PATIENCE));
     // It may have to be stopped; that it has ended already is no error.
     let _ = child.kill();
     let _ = child.wait();
     Some(last_lines(&text?, lines))
 }
 
-/// What a child prints until it has done; nothing where that takes too long.
-fn read_within(child: &mut Child, patience: Duration) -> Option<Vec<u8>> {
+/// What a child writes until it has done; nothing where that takes too long.
+fn read_within(output: &mut (impl Read + AsFd), patience: Duration) -> Option<Vec<u8>> {
     const ROOM: usize = 1 << 16;
-    let output = child.stdout.as_mut()?;
     let deadline = Instant::now() + patience;
     let mut text = Vec::new();
     let mut room = vec![0; ROOM];

@@ -240,7 +240,7 @@ fn read(pid: i32, name: &str) -> io::Result<Vec<u8>> {
 }
 
 /// What stands behind a label at the beginning of a line.
-fn line_of<'a>(text: &'a [u8], label: &[u8]) -> Option<&'a [u8]> {
+pub(crate) fn line_of<'a>(text: &'a [u8], label: &[u8]) -> Option<&'a [u8]> {
     text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(label))
 }
 

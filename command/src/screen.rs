@@ -2,6 +2,7 @@
 //! And text made fit for it.
 
 use crate::sys;
+use daemonctx::is_printable;
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
 
@@ -69,7 +70,7 @@ impl Screen {
         let mut text = String::with_capacity(bytes.len());
         for chunk in bytes.utf8_chunks() {
             for character in chunk.valid().chars() {
-                if is_shown(character) && (self.unicode || character.is_ascii()) {
+                if is_printable(character) && (self.unicode || character.is_ascii()) {
                     text.push(character);
                 } else {
                     escape(&mut text, character.encode_utf8(&mut [0; 4]).as_bytes());
@@ -122,11 +123,24 @@ fn is_unicode(locale: &str) -> bool {
     locale.contains("utf-8") || locale.contains("utf8")
 }
 
-/// Characters that only show, and show where they stand: no controls, and none that turn the order of the others.
-fn is_shown(character: char) -> bool {
-    let turns = matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let is_hidden = matches!(character, '\u{feff}' | '\u{fff9}'..='\u{fffb}');
-    !character.is_control() && !turns && !is_hidden
+/// A text of the command's own with names in it: what is not printable is escaped, other characters stay as they are.
+pub(crate) fn escaped(text: &str) -> String {
+    Screen { width: None, colours: false, unicode: true }.harmless(text.as_bytes())
+}
+
+/// The same for JSON, where all that is escaped lies in strings.
+pub(crate) fn escaped_json(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for character in json.chars() {
+        if is_printable(character) {
+            text.push(character);
+        } else {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                text += &format!("\\u{unit:04x}");
+            }
+        }
+    }
+    text
 }
 
 fn escape(text: &mut String, bytes: &[u8]) {
@@ -191,7 +205,7 @@ fn break_near(text: &str, end: usize, width: usize) -> (&str, &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Screen, columns};
+    use super::{Screen, columns, escaped, escaped_json};
 
     const UNICODE: Screen = Screen { width: None, colours: false, unicode: true };
     const ASCII: Screen = Screen { unicode: false, ..UNICODE };
@@ -203,7 +217,13 @@ mod tests {
             r"\x1b]0;x\x07 \xc2\x9b1m \xff\xfe \r\n\t\x7f"
         );
         assert_eq!(UNICODE.harmless("a\u{202e}b é €".as_bytes()), r"a\xe2\x80\xaeb é €");
+        assert_eq!(
+            UNICODE.harmless("\u{200b}\u{2060}\u{e0041}".as_bytes()),
+            r"\xe2\x80\x8b\xe2\x81\xa0\xf3\xa0\x81\x81"
+        );
         assert_eq!(ASCII.harmless("é".as_bytes()), r"\xc3\xa9");
+        assert_eq!(escaped("é\n\u{9b}\u{61c}"), r"é\n\xc2\x9b\xd8\x9c");
+        assert_eq!(escaped_json("{\"é\u{7f}\u{202e}\":\"\u{e0041}\"}"), r#"{"é\u007f\u202e":"\udb40\udc41"}"#);
     }
 
     #[test]

@@ -83,7 +83,7 @@ pub(crate) fn status(arguments: &Arguments) -> Result<Answer, Failure> {
     let found = find(&file, if is_shown { lines } else { 0 }).map_err(unknown)?;
     let json = in_json(&place.name, &file, &found);
     let text = look::text(&Screen::of(&std::io::stdout()), &place.name, &file, &found);
-    Ok(Answer::new(text, json).with_code(found.code()))
+    Ok(Answer::drawn(text, json).with_code(found.code()))
 }
 
 impl Found {

@@ -3,7 +3,8 @@
 
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 pub(crate) fn effective_user() -> u32 {
@@ -113,6 +114,75 @@ pub(crate) fn wait_readable(fd: BorrowedFd<'_>, timeout: Duration) -> bool {
     // SAFETY: one descriptor to wait for, which is ours.
     unsafe { libc::poll(&mut wanted, 1, milliseconds) > 0 }
 }
+
+/// A child process for work that may block for ever, with the end of a stream that it writes to.
+pub(crate) struct Forked {
+    pid: libc::pid_t,
+    pub(crate) output: UnixStream,
+}
+
+impl Forked {
+    /// `work` gets the other end. The child has no other descriptor of this process: it may stay when nobody waits for it any more.
+    pub(crate) fn new(work: impl FnOnce(UnixStream) -> std::io::Result<()>) -> std::io::Result<Self> {
+        let (output, input) = UnixStream::pair()?;
+        // SAFETY: the command has one thread. Where a program that calls it has more, the child may block on a lock of theirs,
+        // which is one of the reasons to wait no longer than a while.
+        match unsafe { libc::fork() } {
+            -1 => Err(std::io::Error::last_os_error()),
+            0 => {
+                close_others(input.as_raw_fd());
+                let _ = work(input);
+                // SAFETY: ends the child without running what the process would run at its end.
+                unsafe { libc::_exit(0) }
+            }
+            pid => Ok(Self { pid, output }),
+        }
+    }
+
+    /// Waits for a child that is done. Another one is killed, which it may not hear for as long as it blocks.
+    pub(crate) fn end(self, is_done: bool) {
+        let options = if is_done { 0 } else { libc::WNOHANG };
+        // SAFETY: the PID is that of a child that was not waited for; the status is not wanted.
+        unsafe {
+            if !is_done {
+                libc::kill(self.pid, libc::SIGKILL);
+            }
+            libc::waitpid(self.pid, std::ptr::null_mut(), options);
+        }
+    }
+}
+
+/// Closes all descriptors but one. In a child that was just forked.
+fn close_others(kept: RawFd) {
+    for (first, last) in [(0, kept - 1), (kept + 1, RawFd::MAX)] {
+        if first <= last && !close_range(first, last) {
+            // SAFETY: sysconf(3) takes a number and gives one.
+            let limit = unsafe { libc::sysconf(libc::_SC_OPEN_MAX) };
+            let end = last.min(RawFd::try_from(limit).unwrap_or(last));
+            for fd in first..=end {
+                // SAFETY: whatever the descriptor belongs to, the child does not use it.
+                unsafe { libc::close(fd) };
+            }
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn close_range(first: RawFd, last: RawFd) -> bool {
+    // SAFETY: as in `close_others`.
+    unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) == 0 }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn close_range(_first: RawFd, _last: RawFd) -> bool {
+    false
+}
+
+/// Opens a file to look at it, which has no effect on it. Elsewhere there is no `/proc` through which that is done.
+#[cfg(target_os = "linux")]
+pub(crate) const O_PATH: i32 = libc::O_PATH;
+#[cfg(not(target_os = "linux"))]
+pub(crate) const O_PATH: i32 = 0;
 
 #[cfg(test)]
 mod tests {

@@ -295,6 +295,21 @@ impl Daemon {
         self
     }
 
+    /// A directory of the daemon's own for its pid file and sockets, as systemd's `RuntimeDirectory=` (systemd.exec(5)). The
+    /// starter makes it, mode 0755, for the user and group that the daemon runs as, so that a daemon without privileges can
+    /// remove its pid file there. It is removed when the start fails, or the daemon ends and may remove it, if it is empty. A
+    /// relative path is made absolute.
+    ///
+    /// # Errors
+    /// A path that is empty, too long or holds a NUL. By [`open`](Self::open): it cannot be made; EPERM: it is there and belongs
+    /// to another user, or other users can write the directory above it.
+    pub fn runtime_directory(&mut self, path: impl AsRef<Path>) -> Result<&mut Self, Error> {
+        let bytes = path.as_ref().as_os_str().as_bytes();
+        let path = Text::absolute_path(bytes).map_err(|errno| Error::about(Step::RuntimeDirectory, bytes, errno))?;
+        self.options.runtime_directory = Some(path);
+        Ok(self)
+    }
+
     /// A descriptor on which the daemon says that it is ready, beside all other ways: a newline is written to it, and it is
     /// closed. That is how s6 and its like want it (`notification-fd`).
     ///

@@ -42,6 +42,8 @@ steps! {
     ProgramName => "program name", Option;
     /// The daemon's working directory.
     WorkingDirectory => "working directory", Option;
+    /// The directory of the daemon's own for its pid file.
+    RuntimeDirectory => "runtime directory", Option;
     /// The daemon's root directory.
     Chroot => "chroot", Option;
     /// The daemon's file mode creation mask.

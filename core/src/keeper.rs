@@ -10,6 +10,7 @@
 #![allow(unsafe_code, reason = "it forks, as start.rs does")]
 
 use crate::descriptors::Keep;
+use crate::null_device;
 use crate::options::Options;
 use crate::pidfile;
 use crate::plan::Plan;
@@ -91,7 +92,7 @@ fn detach(plan: &Plan) -> Sys<Arrivals> {
     for fd in pidfile::descriptors().chain(plan.keep.iter().filter(|_| again)) {
         keep.add(fd)?;
     }
-    let null = file::open(file::NULL_DEVICE, libc::O_RDWR, 0)?;
+    let null = null_device::open()?;
     for standard in fd::STANDARD {
         fd::connect(null.as_raw_fd(), standard)?;
     }

@@ -18,7 +18,7 @@
 //!
 //! Each rule has its room: `start` is the sequence itself, `starter` the wait for the truth, `plan` the checks before;
 //! `signals`, `streams`, `descriptors`, `directories`, `privileges` and `pidfile` are the steps; `detach` decides whether to
-//! fork at all; `report` is the line between daemon and starter; `error` what is said when something fails. Everything
+//! fork at all; `guarded_file` opens files in directories of others, `null_device` the null device; `report` is the line between daemon and starter; `error` what is said when something fails. Everything
 //! unsafe is in `sys`, but for the calls of fork themselves.
 
 #![deny(unsafe_code)]
@@ -31,12 +31,14 @@ mod descriptors;
 mod detach;
 mod directories;
 mod error;
+mod guarded_file;
 mod keeper;
 mod launch;
 mod line;
 mod lines;
 mod monitor;
 mod notify;
+mod null_device;
 mod options;
 pub mod parts;
 mod pidfile;
@@ -44,6 +46,7 @@ mod plan;
 mod privileges;
 mod readiness;
 mod report;
+mod runtime_directory;
 mod session;
 mod signals;
 mod start;
@@ -62,6 +65,8 @@ pub use error::{Error, ErrorKind, Step};
 pub use keeper::Respawn;
 pub use launch::Executable;
 #[doc(hidden)]
+pub use line::is_printable;
+#[doc(hidden)]
 pub use monitor::{Launching, Monitored, MonitoredState, StopRequest};
 pub use notify::{notify, notify_barrier, notify_bytes, notify_reloading, notify_with_descriptors, watchdog_interval};
 pub use pidfile::{PidFile, PidFileLock, Running, Status, Stopped};
@@ -69,6 +74,8 @@ pub use privileges::Groups;
 pub use readiness::Readiness;
 pub use signals::SignalAction;
 pub use starting::Starting;
+#[doc(hidden)]
+pub use streams::open_log_file;
 pub use streams::{Facility, LogFile, Severity, Stream, Syslog};
 
 /// The programs of the README, compiled as examples are.

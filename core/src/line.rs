@@ -30,10 +30,17 @@ impl Line {
         self
     }
 
-    /// The same, with control characters as `?`: the text comes from outside and the line is to stay one line.
+    /// Appends text from outside, with `?` for what is not printable: the line must stay one line, and may be shown on a terminal.
     pub(crate) fn push_printable(&mut self, text: &[u8]) -> &mut Self {
-        for &byte in text {
-            self.push(&[if byte.is_ascii_control() { b'?' } else { byte }]);
+        for chunk in text.utf8_chunks() {
+            for character in chunk.valid().chars() {
+                let character = if is_printable(character) { character } else { '?' };
+                self.push(character.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+            // Other encodings have letters here, but some terminals take these bytes for control characters.
+            for &byte in chunk.invalid() {
+                self.push(&[if matches!(byte, 0x80..=0x9f) { b'?' } else { byte }]);
+            }
         }
         self
     }
@@ -66,6 +73,16 @@ impl Line {
         }
         self
     }
+}
+
+/// For the command: whether a character shows, and changes nothing about how others show. Not printable are control characters
+/// (C0, DEL and C1), line separators, and marks that are invisible or turn the direction of text.
+#[doc(hidden)]
+#[must_use]
+pub const fn is_printable(character: char) -> bool {
+    !matches!(character,
+        '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]
@@ -110,6 +127,21 @@ mod tests {
             }),
             "a?b?[c"
         );
+    }
+
+    #[test]
+    fn invisible_and_turning_characters_are_replaced() {
+        let text =
+            "é€😀 \u{9b}1m\u{7f}\u{61c}\u{200b}\u{202e}\u{2060}\u{2069}\u{feff}\u{fffb}\u{e0001}\u{e0041}\u{e007f}";
+        assert_eq!(
+            line(|line| {
+                line.push_printable(text.as_bytes());
+            }),
+            "é€😀 ?1m???????????"
+        );
+        let mut line = Line::new();
+        line.push_printable(b"\x9b2J \xe9 \xe2\x80");
+        assert_eq!(line.as_bytes(), b"?2J \xe9 \xe2?");
     }
 
     #[test]

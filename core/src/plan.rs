@@ -9,7 +9,9 @@ use crate::launch::Target;
 use crate::options::{Hooks, Options};
 use crate::parts::{signal_queue, signal_stream};
 use crate::pidfile::{self, PidFileLock};
+use crate::runtime_directory::{self, Prepared};
 use crate::session::Forks;
+use crate::signals::Quiet;
 use crate::start::{self, Helper};
 use crate::streams::Stream;
 use crate::sys::Errno;
@@ -40,6 +42,11 @@ pub(crate) struct Plan {
     /// What the helper does, where there is one, and whether it stays when the daemon is ready.
     pub(crate) helper: Helper,
     pub(crate) helper_stays: bool,
+    /// Until the start is under way.
+    pub(crate) runtime_directory: Option<Prepared>,
+    /// From before the pid file is taken until the start is over: a signal that ended this process in between would leave the
+    /// file behind. The last field, because it is dropped last.
+    pub(crate) quiet: Option<Quiet>,
 }
 
 impl Plan {
@@ -66,7 +73,13 @@ impl Plan {
         let streams = streams::Plan::new(&options.streams, &default, options.manual_ready, &seen)?;
         stdio::flush_output().map_err(|errno| Error::os(Step::Flush, Subject::Nothing, errno))?;
 
+        let has_pid_file = pidfile::any() || options.pid_file.is_some();
+        let signals = signals::Plan::new(&options.signals, has_pid_file);
+
         let root = directories.root();
+        let quiet = Quiet::begin();
+        let directory = options.runtime_directory.as_ref();
+        let directory = directory.map(|path| runtime_directory::prepare(path, privileges.owner())).transpose()?;
         let pid_file = options.pid_file.as_ref().map(|file| file.lock(root)).transpose()?;
         prepare_pid_files(options, privileges.changes_user())?;
         if let Some(fd) = options.ready_descriptor {
@@ -87,7 +100,6 @@ impl Plan {
         if target.is_none() {
             activation::close_on_exec();
         }
-        let signals = signals::Plan::new(&options.signals, pidfile::any());
         Ok(Self {
             detach,
             forks: Forks::find(),
@@ -106,7 +118,21 @@ impl Plan {
             helper: start::help,
             helper_stays: false,
             target,
+            runtime_directory: directory,
+            quiet: Some(quiet),
         })
+    }
+
+    /// The start is under way: what it has made is removed with the pid file.
+    pub(crate) fn is_under_way(&mut self) {
+        if let Some(directory) = self.runtime_directory.take() {
+            directory.keep();
+        }
+    }
+
+    /// Takes over the mask of signals for the rest of the start.
+    pub(crate) fn take_quiet(&mut self) -> Quiet {
+        self.quiet.take().unwrap_or_else(Quiet::begin)
     }
 
     /// Has the daemon keep one of our own descriptors as well.

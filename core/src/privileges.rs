@@ -117,6 +117,11 @@ impl Plan {
         Ok(Self { ids, room })
     }
 
+    /// The user and group that the daemon is going to run as, where they change.
+    pub(crate) fn owner(&self) -> (Option<Uid>, Option<Gid>) {
+        (self.ids.user, self.ids.group)
+    }
+
     /// Whether the daemon runs as another user than its starter.
     pub(crate) fn changes_user(&self) -> bool {
         self.ids.leaves_root_behind

@@ -1,11 +1,12 @@
 //! When a program is ready that knows nothing of this library.
 
 use crate::error::{Failure, Step, Subject};
+use crate::null_device;
 use crate::pidfile::runs_as;
 use crate::sys::process::{self, Pid};
 use crate::sys::socket::Letterbox;
 use crate::sys::time::Deadline;
-use crate::sys::{Errno, Sys, fd, file};
+use crate::sys::{Errno, Sys, fd};
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
@@ -126,7 +127,7 @@ impl Plan {
             Some(speaker) if speaker == *place => fd::keep_on_exec(speaker),
             Some(speaker) => fd::connect(speaker, *place),
             // Started again: nobody listens any more.
-            None => file::open(file::NULL_DEVICE, libc::O_WRONLY, 0).and_then(|null| connect_owned(null, *place)),
+            None => null_device::open().and_then(|null| connect_owned(null, *place)),
         };
         connected.map_err(|errno| Failure { step: Step::ReadyDescriptor, errno, value: i64::from(*place) })
     }

@@ -13,7 +13,6 @@ use crate::plan::Plan;
 use crate::readiness::Nobody;
 use crate::report::{self, Listener, Record, Reporter};
 use crate::session;
-use crate::signals::Quiet;
 use crate::starter::Watch;
 use crate::sys::Errno;
 use crate::sys::process::{self, Forked, Pid};
@@ -99,11 +98,12 @@ pub(crate) unsafe fn start_aside(plan: &mut Plan, caller: Caller) -> Result<Asid
         lock.goes_along();
     }
     run(plan.hooks.before);
-    let quiet = Quiet::begin();
+    let quiet = plan.take_quiet();
     // SAFETY: the child allocates nothing and takes no lock until it has reported; the caller keeps the rest.
     let forked = unsafe { process::fork() };
     match forked {
         Ok(Forked::Child) => {
+            plan.is_under_way();
             drop(listener);
             quiet.leave_as_it_is();
             pidfile::own_all();
@@ -136,6 +136,7 @@ pub(crate) unsafe fn start_aside(plan: &mut Plan, caller: Caller) -> Result<Asid
             run(plan.hooks.in_starter);
             match forked {
                 Ok(Forked::Parent(helper)) => {
+                    plan.is_under_way();
                     if let Some(lock) = plan.pid_file.take() {
                         lock.abandon();
                     }
@@ -164,8 +165,12 @@ fn run(hook: Option<fn()>) {
 
 /// A start that does not detach is the daemon's half alone.
 fn stay(plan: &mut Plan) -> Result<Role, Error> {
+    drop(plan.quiet.take());
     match become_daemon(plan, None) {
-        Ok(()) => Ok(Role::Daemon(None)),
+        Ok(()) => {
+            plan.is_under_way();
+            Ok(Role::Daemon(None))
+        }
         Err(failure) => Err(plan.explain(failure)),
     }
 }
@@ -183,12 +188,13 @@ fn open_line(plan: &mut Plan) -> Result<(Listener, Reporter), Error> {
 /// That of [`Daemon::open`](crate::Daemon::open).
 #[inline(never)]
 pub(crate) unsafe fn beget(plan: &mut Plan, (listener, reporter): (Listener, Reporter)) -> Result<Role, Failure> {
-    let quiet = Quiet::begin();
+    let quiet = plan.take_quiet();
     // The daemon is the session leader's child and an orphan in a moment: adopted, its end can be waited for like a child's.
     let adopted_before = process::adopt_orphans(true);
     // SAFETY: the daemon allocates nothing and takes no lock until it has reported; the caller keeps the rest.
     match unsafe { session::beget(plan.forks, &reporter) } {
         Ok(Forked::Child) => {
+            plan.is_under_way();
             drop(listener);
             quiet.leave_as_it_is();
             match become_daemon(plan, Some(&reporter)) {
@@ -197,6 +203,7 @@ pub(crate) unsafe fn beget(plan: &mut Plan, (listener, reporter): (Listener, Rep
             }
         }
         Ok(Forked::Parent(leader)) => {
+            plan.is_under_way();
             quiet.leave_as_it_is();
             plan.streams.leave_to_daemon();
             Ok(Role::Starter(Watch::new(listener, leader, plan.ready_timeout)))

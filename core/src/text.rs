@@ -85,30 +85,14 @@ impl Text {
         Self::path(&room)
     }
 
-    /// What a symbolic link at this path means by `target`.
-    pub(crate) fn beside(&self, target: &[u8]) -> Sys<Self> {
-        let folder = self.as_bytes().rsplitn(2, |&byte| byte == b'/').nth(1).filter(|_| target.first() != Some(&b'/'));
-        let mut path = Vec::new();
-        if let Some(folder) = folder {
-            memory::extend(&mut path, folder)?;
-            memory::push(&mut path, b'/')?;
-        }
-        memory::extend(&mut path, target)?;
-        Self::path(&path)
-    }
-
     /// The directory that the last name of this path is in.
     pub(crate) fn parent(&self) -> Sys<Self> {
-        self.beside(b".")
-    }
-
-    /// `name` below this path.
-    pub(crate) fn join(&self, name: &[u8]) -> Sys<Self> {
-        let mut path = Vec::new();
-        memory::extend(&mut path, self.as_bytes())?;
-        memory::push(&mut path, b'/')?;
-        memory::extend(&mut path, name)?;
-        Self::path(&path)
+        let bytes = self.as_bytes();
+        let name = bytes.iter().rev().take_while(|byte| **byte != b'/').count();
+        match bytes.get(..bytes.len() - name).unwrap_or_default() {
+            [] => Self::path(b"."),
+            directory => Self::path(directory),
+        }
     }
 
     /// What this path is called inside `root`, if it lies there by its name.
@@ -133,14 +117,6 @@ impl Text {
         use std::os::unix::ffi::OsStrExt;
         Path::new(std::ffi::OsStr::from_bytes(self.as_bytes()))
     }
-}
-
-/// An open file or directory as a path, which stays the same whatever is renamed (proc(5)).
-#[cfg(target_os = "linux")]
-pub(crate) fn descriptor_path(descriptor: std::os::fd::RawFd) -> Sys<Text> {
-    let mut line = crate::line::Line::new();
-    line.push(b"/proc/self/fd/").push_number(i64::from(descriptor));
-    Text::path(line.as_bytes())
 }
 
 impl From<&Text> for PathBuf {

@@ -18,7 +18,9 @@ const char door_name[] = "command";
 
 __attribute__((noreturn)) static void become(char *const *argv)
 {
-    execv(COMMAND, argv);
+    const char *other = getenv("TRUST_COMMAND");
+
+    execv(other != NULL ? other : COMMAND, argv);
     _exit(127);
 }
 
@@ -64,8 +66,12 @@ int door_start_here(const char *pid_file, const struct wishes *wishes)
     int outcome;
 
     self(program, sizeof program);
-    outcome = run((char *const[]){"daemonctx", "start", "--pidfile", (char *)pid_file, "--stdout", log, "--", program, "live",
-                                  wishes->log != NULL ? "log" : NULL, NULL});
+    if (wishes->forgery != NULL)
+        outcome = run((char *const[]){"daemonctx", "start", "--pidfile", (char *)pid_file, "--user", (char *)wishes->user, "--",
+                                      program, "live", (char *)pid_file, (char *)wishes->victim, (char *)wishes->forgery, NULL});
+    else
+        outcome = run((char *const[]){"daemonctx", "start", "--pidfile", (char *)pid_file, "--stdout", log, "--", program, "live",
+                                      wishes->log != NULL ? "log" : NULL, NULL});
     if (outcome > 128 || outcome == STARTED)
         /* To start what runs is no error. */
         return strstr(said, "runs already") != NULL ? ALREADY : outcome;
@@ -89,14 +95,17 @@ int door_signal(const char *pid_file, int signum)
 
     if (signum == SIGHUP)
         return run((char *const[]){"daemonctx", "reload", "--pidfile", (char *)pid_file, NULL});
-    snprintf(schedule, sizeof schedule, "%d/10", signum);
+    snprintf(schedule, sizeof schedule, "%d/%d", signum, door_grace());
     return run((char *const[]){"daemonctx", "stop", "--pidfile", (char *)pid_file, "--retry", schedule, NULL}) == 0 ? 0 : ESRCH;
 }
 
 int door_stop(const char *pid_file)
 {
-    int outcome = run((char *const[]){"daemonctx", "stop", "--pidfile", (char *)pid_file, NULL});
+    char grace[32];
+    int outcome;
 
+    snprintf(grace, sizeof grace, "%d", door_grace());
+    outcome = run((char *const[]){"daemonctx", "stop", "--pidfile", (char *)pid_file, "--retry", grace, NULL});
     /* Another start is under way, whose processes have the lock: it says so, and no daemon runs. */
     if (strstr(said, "which the daemon has left") != NULL)
         return 0;

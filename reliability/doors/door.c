@@ -1,6 +1,7 @@
 /* The command line that every door in C has:
  *
  *     start PIDFILE [LOG [truncate]]     stop PIDFILE     signal PIDFILE N     status PIDFILE
+ *     hostile PIDFILE VICTIM MODE        starts a daemon that gives up its privileges and does what forge.h says
  *     herd PIDFILE COUNT ROUNDS          so many starts at once, again and again
  *     act PIDFILE SEED OPERATIONS        starts, stops, kills and asks in random order
  *     restart PIDFILE TIMES              starts and stops from one process that goes on
@@ -10,6 +11,7 @@
  */
 #define _GNU_SOURCE
 #include "door.h"
+#include "forge.h"
 #include "witness.h"
 
 #include <dirent.h>
@@ -28,6 +30,11 @@
 
 static struct wishes wishes;
 static int witness = WITNESS;
+
+int door_grace(void)
+{
+    return getenv("TRUST_GRACE") != NULL ? atoi(getenv("TRUST_GRACE")) : 10;
+}
 
 void door_prepare(void)
 {
@@ -57,6 +64,8 @@ void door_live(void (*reopen)(void), void (*leave)(void))
 
     alarm(0);
     witness_begin(witness);
+    if (wishes.forgery != NULL)
+        forge(wishes.pid_file, (pid_t)atoi(wishes.victim), wishes.forgery);
     if (wishes.log != NULL)
         dprintf(1, "the daemon %d has written this\n", (int)getpid());
     while (sigwait(&set, &signum) == 0 && signum == SIGHUP) {
@@ -317,12 +326,18 @@ int main(int argc, char **argv)
     /* Below pytest and the like SIGPIPE is ignored; and whoever runs this may have blocked something. */
     signal(SIGPIPE, SIG_DFL);
     if (!strcmp(word, "start")) {
-        wishes = (struct wishes){argc > 3 ? argv[3] : NULL, argc > 4, NULL};
+        wishes = (struct wishes){.log = argc > 3 ? argv[3] : NULL, .truncate = argc > 4};
+        return door_start(pid_file, &wishes);
+    }
+    if (!strcmp(word, "hostile") && argc > 4) {
+        wishes = (struct wishes){.user = "nobody", .forgery = argv[4], .pid_file = pid_file, .victim = argv[3]};
         return door_start(pid_file, &wishes);
     }
     /* What the command starts. The lock may have any number there. */
     if (!strcmp(word, "live")) {
-        wishes.log = argc > 2 ? "standard output" : NULL;
+        wishes.log = argc == 3 ? "standard output" : NULL;
+        if (argc > 4)
+            wishes = (struct wishes){.forgery = argv[4], .pid_file = pid_file, .victim = argv[3]};
         witness = 100;
         door_live(NULL, NULL);
     }
@@ -343,6 +358,6 @@ int main(int argc, char **argv)
         return restart(pid_file, number);
     if (!strcmp(word, "cycle"))
         return repeat("taken and given up", door_cycle, pid_file, number);
-    fprintf(stderr, "usage: %s start|stop|signal|status|herd|act|restart|cycle PIDFILE ...\n", argv[0]);
+    fprintf(stderr, "usage: %s start|stop|signal|status|hostile|herd|act|restart|cycle PIDFILE ...\n", argv[0]);
     return 2;
 }

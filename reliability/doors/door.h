@@ -18,6 +18,8 @@ struct wishes {
     const char *log;  /* standard output, NULL for none */
     int truncate;     /* the log is emptied */
     const char *user; /* to become, NULL to stay */
+    /* What a hostile daemon does with its pid file, NULL for nothing: forge.h. */
+    const char *forgery, *pid_file, *victim;
 };
 
 extern const char door_name[];
@@ -39,6 +41,8 @@ int door_cycle(const char *pid_file);
 
 /* Before the start: number 3 is taken, so that the witness gets it later and the lock does not. */
 #define WITNESS 3
+/* Seconds that a daemon has between SIGTERM and SIGKILL. */
+int door_grace(void);
 void door_prepare(void);
 /* SIGTERM and SIGHUP wait from now on until the daemon's life begins, which does the same. */
 sigset_t door_listen(void);

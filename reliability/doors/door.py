@@ -16,6 +16,7 @@ import daemonctx
 STARTED, FAILED, ALREADY, HUNG = 0, 1, 75, 99
 PATIENCE = 60  # seconds that anything may take
 WITNESS = 3
+NOBODY = 65534
 NAME = "Python"
 EXITING = 0x4  # PF_EXITING
 
@@ -105,18 +106,25 @@ def prepare() -> None:
         os.close(fd)
 
 
-def start(pid_file: str, log: str | None = None, truncate: bool = False) -> int:
-    """In a process that leaves; only the starter of a start that was refused comes back."""
+def start(pid_file: str, log: str | None = None, truncate: bool = False, forgery: tuple[str, str] | None = None) -> int:
+    """In a process that leaves; only the starter of a start that was refused comes back.
+
+    With `forgery` the daemon gives up its privileges and is hostile, as forge.h says: a victim, and a mode.
+    """
     prepare()
+    forge = ctypes.CDLL(os.environ["TRUST_FORGE"]).forge if forgery else None
     context = daemonctx.DaemonContext(
         pidfile=daemonctx.PidFile(pid_file),
         detach_process=True,
         files_preserve=[WITNESS],
+        uid=NOBODY if forgery else None,
+        gid=NOBODY if forgery else None,
         stdout=daemonctx.LogFile(log, append=not truncate, mode=0o640) if log else None,
     )
     try:
         context.open()
-    except daemonctx.AlreadyRunningError:
+    except daemonctx.AlreadyRunningError as error:
+        print("door:", error, file=sys.stderr, flush=True)
         return ALREADY
     except daemonctx.DaemonError as error:
         print("door:", error, file=sys.stderr, flush=True)
@@ -124,6 +132,8 @@ def start(pid_file: str, log: str | None = None, truncate: bool = False) -> int:
     signal.alarm(0)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP})
     witness_begin()
+    if forge and forgery:
+        forge(pid_file.encode(), int(forgery[0]), forgery[1].encode())
     say("this") if log else None
     while signal.sigwait({signal.SIGTERM, signal.SIGHUP}) == signal.SIGHUP:
         try:
@@ -145,7 +155,7 @@ def say(what: str) -> None:
 
 def stop(pid_file: str) -> int:
     try:
-        daemonctx.PidFile(pid_file).stop(10.0)
+        daemonctx.PidFile(pid_file).stop(float(os.environ.get("TRUST_GRACE", "10")))
         return 0
     except daemonctx.DaemonError as error:
         return error.errno or errno.EIO
@@ -347,6 +357,8 @@ def main(word: str, pid_file: str, *rest: str) -> int:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     if word == "start":
         return start(pid_file, rest[0] if rest else None, len(rest) > 1)
+    if word == "hostile":
+        return start(pid_file, forgery=(rest[0], rest[1]))
     if word == "status":
         pid = status(pid_file)
         print(pid)

@@ -85,7 +85,7 @@ int door_stop(const char *pid_file)
 {
     daemonctx_pidfile *file = daemonctx_pidfile_new(pid_file);
 
-    return failed(daemonctx_pidfile_stop(file, 10000, NULL), file);
+    return failed(daemonctx_pidfile_stop(file, door_grace() * 1000L, NULL), file);
 }
 
 pid_t door_status(const char *pid_file)

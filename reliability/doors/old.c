@@ -2,10 +2,13 @@
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
+#define _GNU_SOURCE
 #include "door.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <libdaemon/daemon.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,14 +37,22 @@ static void leave(void)
     daemon_pid_file_remove();
 }
 
-static void become(void)
+static void become(const struct wishes *wishes)
 {
+    struct passwd *user = wishes->user != NULL ? getpwnam(wishes->user) : NULL;
+
+
     /* One that a killed start has left behind is not called a daemon. */
     if (daemon_close_all(WITNESS, -1) < 0)
         _exit(FAILED);
     if (daemon_pid_file_create() < 0) {
         /* EAGAIN: whoever had it has gone meanwhile, and its file with it. */
         daemon_retval_send(errno == EEXIST || errno == EAGAIN ? ALREADY : FAILED);
+        _exit(FAILED);
+    }
+    if (wishes->user != NULL &&
+        (user == NULL || setgroups(0, NULL) != 0 || setgid(user->pw_gid) != 0 || setuid(user->pw_uid) != 0)) {
+        leave();
         _exit(FAILED);
     }
     /* From its word on it may be told to end, and only a daemon that hears of it removes its file. */
@@ -58,7 +69,6 @@ int door_start_here(const char *pid_file, const struct wishes *wishes)
     pid_t daemon;
     int outcome;
 
-    (void)wishes;
     use(pid_file);
     door_prepare();
     if (daemon_pid_file_is_running() >= 0 || errno == EAGAIN) {
@@ -69,7 +79,7 @@ int door_start_here(const char *pid_file, const struct wishes *wishes)
         return FAILED;
     daemon = daemon_fork();
     if (daemon == 0)
-        become();
+        become(wishes);
     outcome = daemon < 0 ? FAILED : daemon_retval_wait(60);
     /* The daemon went before it told: somebody has killed it, and who that was it cannot say any more. */
     if (outcome < 0)
@@ -93,7 +103,7 @@ int door_signal(const char *pid_file, int signum)
 int door_stop(const char *pid_file)
 {
     use(pid_file);
-    if (daemon_pid_file_kill_wait(SIGTERM, 10) < 0)
+    if (daemon_pid_file_kill_wait(SIGTERM, door_grace()) < 0)
         /* None runs, one is just being started (and none runs), or what is there names none. */
         if (errno != ENOENT && errno != ESRCH && errno != EAGAIN && errno != EINVAL) {
             fprintf(stderr, "door: daemon_pid_file_kill_wait: %m\n");

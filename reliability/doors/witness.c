@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 static int open_in_folder(const char *name, int flags)
@@ -38,6 +39,24 @@ void violation(const char *format, ...)
     if (write(fd >= 0 ? fd : 2, line, (size_t)length + 1) < 0)
         abort();
     close(fd);
+}
+
+static const char *who;
+
+static void hit(int signum, siginfo_t *info, void *context)
+{
+    (void)context;
+    violation("%s: got signal %d from %d", who, signum, (int)info->si_pid);
+}
+
+void witness_signals(const char *name)
+{
+    struct sigaction action = {.sa_sigaction = hit, .sa_flags = SA_SIGINFO | SA_RESTART};
+
+    who = name;
+    for (int signum = 1; signum < SIGRTMIN; signum++)
+        sigaction(signum, &action, NULL);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
 static pid_t written(int fd)

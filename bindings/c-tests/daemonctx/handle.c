@@ -67,6 +67,7 @@ static daemonctx_status set_paths_and_names(daemonctx *ctx, const char *word)
         {"pid_file", daemonctx_set_pid_file}, {"directory", daemonctx_set_working_directory},
         {"chroot", daemonctx_set_chroot},     {"user", daemonctx_set_user},
         {"group", daemonctx_set_group},       {"program", daemonctx_set_program_name},
+        {"runtime", daemonctx_set_runtime_directory},
     };
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
         const char *value = after(word, settings[i].name);

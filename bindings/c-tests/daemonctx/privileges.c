@@ -121,7 +121,7 @@ TEST("user 0 for root is no change: groups and capabilities stay")
     terminate(daemon);
 }
 
-TEST("a pid file in a directory of root's is written, locked, and emptied at the end")
+TEST("a pid file in a directory of root's is written, locked, and stays stale at the end")
 {
     struct stat status;
     need_root();
@@ -134,12 +134,30 @@ TEST("a pid file in a directory of root's is written, locked, and emptied at the
     CHECK_INT(status.st_mode & 07777, 0644);
     struct outcome second = START(NULL, "daemon", "user=nobody", text("pid_file=%s", file));
     CHECK_HAS(second.err, text("(already running as PID %d)", (int)daemon));
+    /* It keeps nothing through which it could write another PID. */
+    CHECK(!writes_to(daemon, file));
     terminate(daemon);
-    CHECK_TEXT(content(file), "");
-    /* And an empty file is in nobody's way. */
+    CHECK_INT(pid_in(file), daemon);
+    /* And a stale file is in no start's way. */
     daemon = dropped("user=nobody", text("pid_file=%s", file), NULL);
     CHECK_INT(pid_in(file), daemon);
     terminate(daemon);
+}
+
+TEST("a pid file in a directory of the daemon's own is removed by the daemon")
+{
+    need_root();
+    char *file = path("run/pid");
+    for (int round = 0; round < 2; round++) {
+        CHECK_INT(START(NULL, "daemon", "user=nobody", text("runtime=%s", path("run")), text("pid_file=%s", file)).code, 0);
+        pid_t daemon = (pid_t)hear_number();
+        CHECK_INT(pid_in(file), daemon);
+        terminate(daemon);
+        CHECK(!exists(file));
+    }
+    struct outcome other = START(NULL, "daemon", text("runtime=%s", path("run")));
+    CHECK_HAS(other.err, "runtime directory failed: ");
+    CHECK_HAS(other.err, "(1 EPERM)");
 }
 
 TEST("a log file that only root can open")
@@ -201,8 +219,8 @@ TEST("chroot: root and working directory inside, pid file outside")
     CHECK_TEXT(link_of(daemon, "root"), path("jail"));
     CHECK_TEXT(link_of(daemon, "cwd"), path("jail/home"));
     terminate(daemon);
-    /* Out of its reach, so it cannot remove it. */
-    CHECK_TEXT(content("pid"), "");
+    /* Out of its reach, so it can neither remove nor empty it. */
+    CHECK_INT(pid_in("pid"), daemon);
 }
 
 TEST("chroot: a pid file inside is removed")

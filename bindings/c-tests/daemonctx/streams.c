@@ -109,6 +109,89 @@ TEST("what cannot be opened again goes on")
     terminate(daemon);
 }
 
+/* --- directories of others ---------------------------------------------------------------------------------------------- */
+
+enum { NOBODY = 65534 };
+
+static void given_away(const char *file)
+{
+    NEED(lchown(file, NOBODY, NOBODY) == 0);
+}
+
+/* A directory of nobody's, and a file of root's outside of it. */
+static void their_directory(void)
+{
+    need_root();
+    NEED(mkdir("theirs", 0755) == 0);
+    given_away("theirs");
+    write_file("precious", "secret\n");
+    NEED(chmod("precious", 0600) == 0);
+}
+
+static void is_refused(const char *word, const char *file, const char *step, const char *name, const char *why)
+{
+    struct outcome starter = START(NULL, "stepping", text("%s%s", word, path(file)));
+    CHECK_TEXT(starter.err, text("refused %d %s %s: %s failed: %s: %s %s)\n", DAEMONCTX_ERROR_OPTION, name, step, step,
+                                 path(file), why, name));
+    CHECK_INT(starter.code, 1);
+}
+
+TEST("what others have put into their directory is neither read nor written to")
+{
+    static const char loop[] = "Too many levels of symbolic links (40";
+    their_directory();
+    NEED(symlink("../precious", "theirs/link") == 0);
+    given_away("theirs/link");
+    NEED(symlink("..", "theirs/folder") == 0);
+    given_away("theirs/folder");
+    NEED(mkfifo("theirs/fifo", 0666) == 0);
+    given_away("theirs/fifo");
+    NEED(link("precious", "theirs/hard") == 0);
+    static const char *const steps[] = {"stdin", "stdout", "stderr"};
+    static const char *const words[] = {"in=file:", "out=log:", "err=file:"};
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        is_refused(words[i], "theirs/link", steps[i], "ELOOP", loop);
+        is_refused(words[i], "theirs/folder/precious", steps[i], "ELOOP", loop);
+        is_refused(words[i], "theirs/fifo", steps[i], "EPERM", "Operation not permitted (1");
+        is_refused(words[i], "theirs/hard", steps[i], "EMLINK", "Too many links (31");
+    }
+    NEED(rename("precious", "theirs/moved") == 0);
+    is_refused("in=file:", "theirs/moved", "stdin", "EMLINK", "Too many links (31");
+    NEED(unlink("theirs/hard") == 0);
+    is_refused("in=file:", "theirs/moved", "stdin", "EACCES", "Permission denied (13");
+    CHECK_TEXT(content("theirs/moved"), "secret\n");
+}
+
+TEST("a log that is opened again does not follow what others have put there")
+{
+    their_directory();
+    pid_t daemon = start_stepping(text("out=log:%s", path("theirs/log")), text("err=file:%s", path("err")), NULL);
+    go();
+    HEAR("written");
+    NEED(unlink("theirs/log") == 0 && symlink("../precious", "theirs/log") == 0);
+    given_away("theirs/log");
+    go();
+    HEAR(text("%d stdout failed: %s: Too many levels of symbolic links (40 ELOOP)", DAEMONCTX_ERROR_OPTION, path("theirs/log")));
+    HEAR("written");
+    CHECK_TEXT(content("precious"), "secret\n");
+    terminate(daemon);
+}
+
+TEST("a null device that is a regular file is an error, and nothing is written to it")
+{
+    need_root();
+    if (unshare(CLONE_NEWNS) < 0)
+        skip("no mount namespace: %s", strerror(errno));
+    NEED(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
+    write_file("file", "");
+    NEED(mount("file", "/dev/null", NULL, MS_BIND, NULL) == 0);
+    struct outcome starter = START(NULL, "stepping");
+    CHECK_TEXT(starter.err, text("refused %d ENODEV stdin: stdin failed: /dev/null (a regular file): No such device (19 ENODEV)\n",
+                                 DAEMONCTX_ERROR_OPTION));
+    CHECK_INT(starter.code, 1);
+    CHECK_TEXT(content("file"), "");
+}
+
 /* --- what cannot be ------------------------------------------------------------------------------------------------------- */
 
 static void gives(daemonctx *ctx, daemonctx_status actual, daemonctx_status expected, int number, const char *line)

@@ -5,6 +5,7 @@
 
 #include "handle.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,11 +47,11 @@ static void has_only_what_it_needs(pid_t daemon, const char *pid_file)
     while (strchr(others = descriptors_of(daemon) + strlen("0 1 2 "), ' ') != NULL)
         sched_yield();
     CHECK_TEXT(link_of(daemon, text("fd/%s", others)), pid_file);
-    /* Close-on-exec, or a program that the daemon runs would hold the lock. */
+    /* For reading alone, and kept by a program that the daemon becomes. */
     char *info = content(text("/proc/%d/fdinfo/%s", (int)daemon, others));
     char *flags = strstr(info, "flags:");
     CHECK(flags != NULL);
-    CHECK((strtol(flags + strlen("flags:"), NULL, 8) & 02000000) != 0);
+    CHECK((strtol(flags + strlen("flags:"), NULL, 8) & (02000000 | O_ACCMODE)) == 0);
     CHECK_HAS(info, "FLOCK  ADVISORY  WRITE");
     CHECK_TEXT(status_of(daemon, "Umask"), "0000");
     CHECK_TEXT(limit_of(daemon, "Max core file size"), "0 0");

@@ -7,11 +7,13 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -134,6 +136,23 @@ char *descriptors_of(pid_t process)
             numbers[count++] = atoi(entry->d_name);
     closedir(directory);
     return in_order(numbers, count);
+}
+
+/* The permissions of the links below /proc/PID/fd say how the files are open (proc(5)). */
+bool writes_to(pid_t process, const char *file)
+{
+    bool found = false;
+    DIR *directory = opendir(text("/proc/%d/fd", (int)process));
+    NEED(directory != NULL);
+    for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
+        struct stat status;
+        if (entry->d_name[0] == '.' || fstatat(dirfd(directory), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) < 0)
+            continue;
+        if (status.st_mode & S_IWUSR && strcmp(link_of(process, text("fd/%s", entry->d_name)), file) == 0)
+            found = true;
+    }
+    closedir(directory);
+    return found;
 }
 
 char *limit_of(pid_t process, const char *name)

@@ -32,6 +32,9 @@ void check_signals_at(const char *file, int line, pid_t process, const char *nam
 /* Where "cwd", "root", "exe" or "fd/1" leads. */
 char *link_of(pid_t process, const char *name);
 
+/* Whether it has this file open for writing. */
+bool writes_to(pid_t process, const char *file);
+
 /* The numbers of all open descriptors in rising order, "0 1 2 5", but for those by which it speaks to the test. */
 char *descriptors_of(pid_t process);
 

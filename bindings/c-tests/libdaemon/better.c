@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -641,4 +642,32 @@ BETTER("daemon_exec without daemon_signal_init runs, or fails, but does not end 
 {
     CHECK_INT(START(NULL, "runs_unprepared").code, 0);
     HEAR("1");
+}
+
+/* --- the null device ------------------------------------------------------------------------------------------------------ */
+
+PROGRAM(forks_or_fails)
+{
+    daemon_log_use = (enum daemon_log_flags)0;
+    int status = UNTOUCHED;
+    pid_t pid = daemon_fork();
+    if (pid == 0)
+        return 0;
+    say("fork %s", pid < 0 ? strerrorname_np(errno) : "done");
+    if (daemon_signal_init(SIGCHLD, 0) < 0)
+        return 1;
+    int result = daemon_exec("/", &status, "/bin/sh", "sh", "-c", "exit 0", (char *)NULL);
+    say("exec %s", result < 0 ? strerrorname_np(errno) : "done");
+    return 0;
+}
+
+BETTER("a regular file that is called /dev/null is refused, not written to")
+{
+    own_system();
+    write_file("file", "");
+    NEED(mount("file", "/dev/null", "none", MS_BIND, NULL) == 0);
+    CHECK_INT(START(NULL, "forks_or_fails").code, 0);
+    HEAR("fork ENODEV");
+    HEAR("exec ENODEV");
+    CHECK_TEXT(content("file"), "");
 }

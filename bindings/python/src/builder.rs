@@ -159,6 +159,10 @@ impl Builder {
         self.signal(signal, SignalAction::Keep)
     }
 
+    fn runtime_directory(&mut self, path: PathBuf) -> PyResult<()> {
+        self.0.runtime_directory(path).map(drop).map_err(raise)
+    }
+
     fn pidfile(&mut self, path: PathBuf) -> PyResult<()> {
         self.0.pid_file(path).map(drop).map_err(raise)
     }

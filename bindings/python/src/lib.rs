@@ -7,6 +7,7 @@ mod context;
 mod descriptors;
 mod error;
 mod fork;
+mod log_file;
 mod pidfile;
 mod signals;
 mod supervisor;
@@ -28,6 +29,8 @@ mod _native {
     use crate::descriptors::close_on_exec;
     #[pymodule_export]
     use crate::fork::Starting;
+    #[pymodule_export]
+    use crate::log_file::open_log_file;
     #[pymodule_export]
     use crate::pidfile::PidFile;
     #[pymodule_export]

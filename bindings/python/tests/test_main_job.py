@@ -9,6 +9,7 @@ import signal
 import subprocess
 import textwrap
 
+import daemonctx
 import pytest
 from conftest import LIMIT, OPEN, House
 
@@ -373,8 +374,9 @@ def test_dropping_to_nobody(house: House, groups: str, expected: list[int] | Non
     assert ids.split() == [str(nobody.pw_uid)] * 3 + [str(nobody.pw_gid)] * 3
     wanted = os.getgrouplist("nobody", nobody.pw_gid) if expected is None else expected
     assert sorted(map(int, got.split())) == sorted(wanted)
-    os.waitpid(-1, 0)
-    assert house.pid_path.read_text() == ""  # emptied, as it could not be removed
+    pid, _ = os.waitpid(-1, 0)
+    assert house.pid() == pid, "it could neither remove nor write it"
+    assert daemonctx.PidFile(house.pid_path).status() == "stale"
 
 
 def test_open_in_a_running_loop_is_refused(house: House) -> None:
@@ -457,3 +459,24 @@ def test_exceptions_pickle_and_the_module_lists_itself() -> None:
     assert set(dir(daemonctx)) == set(daemonctx.__all__)
     with pytest.raises(AttributeError):
         daemonctx.nonsense  # type: ignore[attr-defined]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="changing the user needs root")
+def test_a_pid_file_in_a_directory_of_its_own(house: House) -> None:
+    house.folder.chmod(0o755)
+    done = house.run(
+        """
+        DaemonContext(
+            runtime_directory=FOLDER + "/run", pidfile=PidFile(FOLDER + "/run/x.pid"), uid="nobody", files_preserve=[REPORT]
+        ).open()
+        report(os.getpid())
+        signal.pause()
+        """
+    )
+    assert done.returncode == 0, done.stderr
+    pid, pid_path = int(house.hear()), house.folder / "run/x.pid"
+    assert pid_path.read_text() == f"{pid}\n" and pid_path.parent.stat().st_uid == 65534
+    # The parts above may be closed to it: it asks by the directory that it is in.
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    assert daemonctx.PidFile(pid_path).status() == "stale"

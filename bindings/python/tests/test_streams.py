@@ -172,7 +172,7 @@ class Dev:
         assert self.libc.unshare(CLONE_NEWNS) == 0
         assert mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) == 0
         assert mount(b"/dev/null", null, None, MS_BIND, None) == 0
-        assert mount(folder, b"/dev", None, MS_BIND, None) == 0
+        assert mount(folder, b"/dev", None, MS_BIND | MS_REC, None) == 0
 
     def hear(self) -> str:
         return self.log.recv(10_000).decode()

@@ -1,6 +1,8 @@
 //! What `/proc` says of processes, read without allocating.
 
 use crate::pidfile::number;
+#[cfg(target_os = "linux")]
+use crate::sys::directory;
 use crate::sys::process::{self, Pid};
 use crate::sys::{Errno, Sys, fd, file};
 use crate::text::c_text;
@@ -124,6 +126,7 @@ pub(super) fn for_each_child(parent: Pid, each: &mut dyn FnMut(Pid)) -> Sys<()> 
 }
 
 /// Calls `each` on the numbers of the sockets that a process has open.
+#[cfg(target_os = "linux")]
 pub(super) fn for_each_socket(pid: Pid, each: &mut dyn FnMut(RawFd)) -> Sys<()> {
     const SOCKET: &[u8] = b"socket:";
     let mut folder = ProcPath::of(pid);
@@ -132,11 +135,18 @@ pub(super) fn for_each_socket(pid: Pid, each: &mut dyn FnMut(RawFd)) -> Sys<()> 
         let mut path = ProcPath::of(pid);
         path.push(b"/fd/").push(name);
         let mut target = [0; SOCKET.len()];
-        let is_socket = file::open_link(path.as_c_str()).and_then(|link| file::read_link(&link, &mut target));
+        let is_socket = file::open(path.as_c_str(), libc::O_PATH | libc::O_NOFOLLOW, 0)
+            .and_then(|link| directory::read_link(&link, &mut target));
         if is_socket.is_ok() && target == SOCKET {
             each(fd);
         }
     })
+}
+
+/// Other systems do not say.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn for_each_socket(_pid: Pid, _each: &mut dyn FnMut(RawFd)) -> Sys<()> {
+    Err(Errno::ENOSYS)
 }
 
 fn read_children(path: &CStr, each: &mut dyn FnMut(Pid)) -> Sys<()> {

@@ -4,6 +4,7 @@
 use crate::descriptors::Keep;
 use crate::error::{Error, Failure, Step, Subject};
 use crate::lines::Lines;
+use crate::null_device;
 use crate::parts::signal_queue;
 use crate::report::{self, Record, Reporter};
 use crate::signals;
@@ -98,7 +99,8 @@ impl Program {
     /// else has taken its status: SIGCHLD is ignored, or a handler waits for every child.
     pub fn run(&self, mut each_line: impl FnMut(OutputLine<'_>)) -> Result<ExitStatus, Error> {
         let unprepared = |errno| self.failed(Step::Pipe, errno);
-        let child = Child::new(self).map_err(unprepared)?;
+        let null = null_device::open_for(Step::Stdin)?;
+        let child = Child::new(self, null).map_err(unprepared)?;
         let mut buffer = memory::filled(0, LONGEST_LINE).map_err(unprepared)?;
         let (listener, reporter) = report::channel().map_err(unprepared)?;
         // No handler of this program runs in the child: it would act, or write to a queue, in the parent's name.
@@ -155,9 +157,8 @@ struct Child<'a> {
 }
 
 impl<'a> Child<'a> {
-    fn new(program: &'a Program) -> Sys<Self> {
+    fn new(program: &'a Program, null: OwnedFd) -> Sys<Self> {
         let arguments = ArgumentList::new(&program.arguments)?;
-        let null = file::open(file::NULL_DEVICE, libc::O_RDONLY, 0)?;
         let (output, input) = fd::pipe()?;
         Ok(Self { program, arguments, null, output, input })
     }

@@ -194,7 +194,7 @@ pub(super) fn refuse_living(path: &Text, file: &OwnedFd, proof: Proof, is_locked
         Assessment::Starting => refuse(Cause::Held(None)),
         Assessment::Remains(pid) => refuse(Cause::Remains(pid)),
         Assessment::Unproven(pid, why) => refuse(Cause::Unproven(pid, why)),
-        Assessment::Unseen => Err(failed(path, Errno::EAGAIN).note("locked by a process that is not visible here")),
+        Assessment::Unseen => Err(failed(path, Errno::EAGAIN).note("it is locked, and processes cannot be looked at")),
     }
 }
 
@@ -216,23 +216,24 @@ fn wait_for_lock(path: &Text, file: &OwnedFd, proof: Proof) -> Result<Found, Err
     const UNPAUSED: u32 = 10;
     const PAUSE: Duration = Duration::from_millis(1);
     let lock = |kind| file::lock(file.as_raw_fd(), kind).map_err(|errno| failed(path, errno));
-    let mut is_stranger = false;
+    let mut is_assessed = false;
     for tries in 0..TRIES {
         if lock(Lock::Exclusive)? {
             return Ok(Found::Locked);
         }
         if lock(Lock::Shared)? {
             file::unlock(file.as_raw_fd());
-        } else if !is_stranger {
+        } else if !is_assessed {
             // Once: it may take a look at every process.
             refuse_living(path, file, proof, true)?;
-            is_stranger = true;
+            is_assessed = true;
         }
         if tries >= UNPAUSED {
             time::pause(PAUSE);
         }
     }
-    refuse_living(path, file, proof, true)?;
+    let is_locked = is_held(file.as_raw_fd()).map_err(|errno| failed(path, errno))?;
+    refuse_living(path, file, proof, is_locked)?;
     Ok(Found::LockedByStranger)
 }
 
@@ -290,6 +291,15 @@ pub(crate) fn is_at(path: &Text, file: RawFd) -> bool {
 /// a start can tell one from a daemon.
 pub(super) fn is_held(file: RawFd) -> Sys<bool> {
     let free = file::lock(file, Lock::Shared)?;
+    if free {
+        file::unlock(file);
+    }
+    Ok(!free)
+}
+
+/// Whether another process has a lock of either kind.
+pub(super) fn is_shared(file: RawFd) -> Sys<bool> {
+    let free = file::lock(file, Lock::Exclusive)?;
     if free {
         file::unlock(file);
     }

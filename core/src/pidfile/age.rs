@@ -29,11 +29,11 @@ pub(super) use linux::compare;
 mod linux {
     use super::{Age, Pid};
     use crate::pidfile::procfs;
+    use crate::sys::directory::Directory;
     use crate::sys::file::{self, Status};
     use crate::sys::time::{self, nanoseconds};
     use crate::sys::{Sys, identity};
-    use crate::text::{Text, descriptor_path};
-    use std::os::fd::AsRawFd;
+    use crate::text::{Text, c_text};
     use std::time::Duration;
 
     /// Start times are cut to ticks of 10 ms, file times to the kernel's own tick.
@@ -75,7 +75,7 @@ mod linux {
             const INIT: Pid = 1;
             let uptime = nanoseconds(time::since_boot());
             let boot = nanoseconds(time::realtime()).saturating_sub(uptime);
-            let mounted = file::status_at(c"/proc").map(|status| nanoseconds(status.modified));
+            let mounted = file::status_at(c_text!("/proc")).map(|status| nanoseconds(status.modified));
             // Init begins when its /proc is mounted, in a container as well.
             let init = procfs::stat(INIT).ok().flatten().map(|stat| nanoseconds(stat.began));
             let boot_before = mounted.ok().zip(init).map_or(boot, |(mounted, init)| mounted.saturating_sub(init));
@@ -126,26 +126,23 @@ mod linux {
         /// More than any path has.
         const DEPTH: u32 = 2048;
         let name = path.as_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-        let directory = file::open_directory(path.parent()?.as_c_str())?;
-        let mut above = descriptor_path(directory.as_raw_fd())?;
-        if file::status_at(above.join(name)?.as_c_str())?.identity != file.identity {
-            return Ok(false);
-        }
-        let mut status = file::status_of(directory.as_raw_fd())?;
-        if is_written_by_others(&status) {
+        let mut directory = Directory::open_at(path.parent()?.as_c_str())?;
+        let mut status = directory.status()?;
+        if directory.status_at(Text::path(name)?.as_c_str())?.identity != file.identity || is_written_by_others(&status)
+        {
             return Ok(false);
         }
         for _ in 0..DEPTH {
-            above = above.join(b"..")?;
-            let next = file::status_behind(above.as_c_str())?;
-            if next.identity == status.identity {
+            directory = directory.enter(c_text!(".."))?;
+            let above = directory.status()?;
+            if above.identity == status.identity {
                 return Ok(true);
             }
-            let is_sticky = next.mode & libc::S_ISVTX != 0;
-            if is_written_by_others(&next) && !(is_sticky && is_owner_trusted(&next)) {
+            let is_sticky = above.mode & libc::S_ISVTX != 0;
+            if is_written_by_others(&above) && !(is_sticky && is_owner_trusted(&above)) {
                 return Ok(false);
             }
-            status = next;
+            status = above;
         }
         Ok(false)
     }

@@ -49,7 +49,7 @@ pub(super) enum Assessment {
     Remains(Pid),
     /// The process that it names may be the daemon. For this reason that cannot be known.
     Unproven(Pid, &'static str),
-    /// Locked by a process that is not visible from here.
+    /// Locked, and processes that may hold the lock could not be looked at.
     Unseen,
 }
 
@@ -63,6 +63,9 @@ pub(super) struct PidFileView<'a> {
 
 /// How long a daemon may take from closing its descriptors to its end.
 const EXIT: Duration = Duration::from_secs(5);
+
+/// Why the age of a process does not count.
+pub(super) const LOCKED_BY_ANOTHER: &str = "another process has locked the pid file";
 
 enum Identity {
     Daemon,
@@ -113,7 +116,7 @@ impl<'a> PidFileView<'a> {
         match procfs::hold(pid, &file) {
             Hold::Writer | Hold::Owner | Hold::NoProc => Identity::Daemon,
             Hold::Hidden => self.by_age(pid),
-            Hold::Reader if self.proof.accepts_age() => self.by_age(pid),
+            // A process that was given the PID of a dead daemon can lock what it can read.
             Hold::Reader => Identity::Other,
             Hold::None if procfs::keeps(pid, &file) => Identity::Daemon,
             Hold::None => self.by_relation(pid, &file),
@@ -133,7 +136,7 @@ impl<'a> PidFileView<'a> {
     fn by_relation(&self, pid: Pid, file: &LockedFile) -> Identity {
         match self.by_age(pid) {
             Identity::Daemon if procfs::related_holder(pid, file) => Identity::Daemon,
-            Identity::Daemon if self.proof.accepts_age() => Identity::Unknown("another process holds its lock"),
+            Identity::Daemon if self.proof.accepts_age() => Identity::Unknown(LOCKED_BY_ANOTHER),
             Identity::Unknown(why) if self.proof.accepts_age() => Identity::Unknown(why),
             _ => Identity::Other,
         }
@@ -149,7 +152,9 @@ impl<'a> PidFileView<'a> {
         let file = LockedFile::new(self.descriptor, &self.status);
         match procfs::find_holder(&file, content == Content::Empty) {
             Search::Starter => Assessment::Starting,
-            Search::Remains(pid) => Assessment::Remains(pid),
+            // The library's daemons keep the lock from their workers. One that is passed on by other means proves nothing.
+            Search::Remains(pid) if self.proof == Proof::Either => Assessment::Remains(pid),
+            Search::Remains(_) => Assessment::Stale,
             Search::NotFound => Assessment::Stale,
             Search::Incomplete => Assessment::Unseen,
         }

@@ -6,6 +6,7 @@
 
 use super::acquire::Taken;
 use super::content;
+use crate::runtime_directory;
 use crate::sys::Errno;
 use crate::sys::file::Identity;
 use crate::sys::process;
@@ -121,6 +122,7 @@ impl Held {
         if let Some(slot) = self.slot() {
             if slot.release() {
                 slot.give_back();
+                runtime_directory::remove();
             }
         }
     }
@@ -234,7 +236,8 @@ impl Slot {
             written if written == text.as_bytes().len() => self.close_writer(),
             _ => return Err(Errno::ENOSPC),
         }
-        Ok(())
+        // A daemon that executes itself, or another program, is still the daemon.
+        self.descriptor().map_or(Err(Errno::EBADF), fd::keep_on_exec)
     }
 
     fn descriptor(&self) -> Option<RawFd> {
@@ -327,6 +330,7 @@ pub(crate) fn release_at(path: &Text) -> bool {
 
 /// Writes this process's PID into every pid file that it has been handed. The daemon's step: does not allocate.
 pub(crate) fn write_all() -> Sys<()> {
+    runtime_directory::take_ownership();
     SLOTS.iter().filter(|slot| slot.descriptor().is_some()).try_for_each(Slot::write)
 }
 
@@ -345,6 +349,7 @@ pub(crate) fn release_all() {
     for slot in &SLOTS {
         slot.release();
     }
+    runtime_directory::remove();
 }
 
 extern "C" fn at_exit() {
@@ -383,6 +388,7 @@ pub(crate) fn own_all() {
     for slot in SLOTS.iter().filter(|slot| slot.descriptor().is_some()) {
         slot.owner.store(process::id(), Ordering::Relaxed);
     }
+    runtime_directory::take_ownership();
 }
 
 /// Removes the file at `path`, if the process that this one was forked from holds it; false if not. Programs that have given

@@ -25,6 +25,7 @@ use crate::error::{Cause, Error, Step, Subject};
 use crate::sys::Errno;
 use crate::sys::file::{self, Lock};
 use crate::sys::pidfd::Process;
+use crate::sys::time;
 use crate::text::Text;
 use assess::{Assessment, PidFileView};
 use content::Content;
@@ -397,10 +398,29 @@ impl PidFile {
         self.running()?.ok_or_else(|| self.error(Step::Signal, Errno::ESRCH))
     }
 
+    /// Another query has the file locked for a moment, which is no other process's lock: looks again.
     fn assess(&self, file: &OwnedFd) -> Result<Assessment, Error> {
-        let view = PidFileView::new(file.as_raw_fd(), &self.path, self.proof);
-        let view = view.map_err(|errno| self.error(Step::PidFile, errno))?;
-        view.assess(self.is_held(file)?).map_err(|errno| self.error(Step::Signal, errno))
+        const TRIES: u32 = 20;
+        const PAUSE: Duration = Duration::from_millis(1);
+        let failed = |errno| self.error(Step::PidFile, errno);
+        let view = PidFileView::new(file.as_raw_fd(), &self.path, self.proof).map_err(failed)?;
+        let mut tries = 0;
+        loop {
+            let is_locked = self.is_held(file)?;
+            let assessment = view.assess(is_locked).map_err(|errno| self.error(Step::Signal, errno))?;
+            tries += 1;
+            let is_by_age = self.proof.accepts_age() && !is_locked;
+            match assessment {
+                Assessment::Running(_, pid) if is_by_age && acquire::is_shared(file.as_raw_fd()).map_err(failed)? => {
+                    if tries == TRIES {
+                        return Ok(Assessment::Unproven(pid, assess::LOCKED_BY_ANOTHER));
+                    }
+                }
+                Assessment::Unproven(_, assess::LOCKED_BY_ANOTHER) if tries < TRIES => {}
+                assessment => return Ok(assessment),
+            }
+            time::pause(PAUSE);
+        }
     }
 
     /// Looks once more whether the file is the one at the path and names this process: both may have changed before the process

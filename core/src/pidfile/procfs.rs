@@ -42,12 +42,13 @@ mod linux {
     use crate::line::Line;
     use crate::lines::Lines;
     use crate::pidfile::content::number;
+    use crate::sys::directory;
     use crate::sys::file::{self, Identity, Status};
     use crate::sys::process::{self, Pid};
     use crate::sys::time::{self, Deadline};
     use crate::sys::{Errno, Sys, identity, memory};
     use crate::text::{Text, c_text};
-    use std::cell::OnceCell;
+    use std::cell::Cell;
     use std::os::fd::{AsRawFd, RawFd};
     use std::time::Duration;
 
@@ -87,18 +88,13 @@ mod linux {
     /// Whether `/proc` numbers processes as this process does; not where it was mounted in another PID namespace.
     pub(in crate::pidfile) fn is_own() -> bool {
         let mut room = [0; 16];
-        let target = file::open_link(c_text!("/proc/self")).and_then(|link| file::read_link(&link, &mut room));
+        let link = file::open(c_text!("/proc/self"), libc::O_PATH | libc::O_NOFOLLOW, 0);
+        let target = link.and_then(|link| directory::read_link(&link, &mut room));
         match target {
             Ok(length) => room.get(..length) == Some(decimal(i64::from(process::id())).as_bytes()),
             // None at all: `Hold::NoProc` says so.
             Err(_) => true,
         }
-    }
-
-    /// Whether every process of the machine is visible: this is the initial PID namespace (`PROC_PID_INIT_INO`).
-    fn sees_every_process() -> bool {
-        const INITIAL: u64 = 0xEFFF_FFFC;
-        file::status_behind(c_text!("/proc/self/ns/pid")).is_ok_and(|status| status.identity.inode == INITIAL)
     }
 
     /// Fields of `/proc/PID/stat`.
@@ -197,7 +193,8 @@ mod linux {
     pub(in crate::pidfile) struct LockedFile {
         descriptor: RawFd,
         identity: Identity,
-        kernel: OnceCell<Option<LockTarget>>,
+        /// As the kernel names it, once that was needed.
+        kernel: Cell<Option<Option<LockTarget>>>,
     }
 
     /// Device and inode as the kernel names them in lock lines.
@@ -210,15 +207,19 @@ mod linux {
 
     impl LockedFile {
         pub(in crate::pidfile) fn new(descriptor: RawFd, status: &Status) -> Self {
-            Self { descriptor, identity: status.identity, kernel: OnceCell::new() }
+            Self { descriptor, identity: status.identity, kernel: Cell::new(None) }
         }
 
         fn is(&self, target: LockTarget) -> bool {
             let device = self.identity.device as libc::dev_t;
             #[allow(clippy::useless_conversion, reason = "their type is the C library's choice")]
             let (major, minor) = (u64::from(libc::major(device)), u64::from(libc::minor(device)));
-            target == LockTarget { major, minor, inode: self.identity.inode }
-                || *self.kernel.get_or_init(|| self.kernel_target()) == Some(target)
+            if target == (LockTarget { major, minor, inode: self.identity.inode }) {
+                return true;
+            }
+            let kernel = self.kernel.get().unwrap_or_else(|| self.kernel_target());
+            self.kernel.set(Some(kernel));
+            kernel == Some(target)
         }
 
         /// btrfs and overlayfs give stat(2) another device than the one in lock lines, which mountinfo has.
@@ -249,32 +250,55 @@ mod linux {
         found
     }
 
-    fn hexadecimal(bytes: &[u8]) -> Option<u64> {
-        u64::from_str_radix(std::str::from_utf8(bytes).ok()?, 16).ok()
+    /// `number` for another base, up to 16.
+    fn number_to_base(bytes: &[u8], base: u64) -> Option<u64> {
+        if bytes.is_empty() {
+            return None;
+        }
+        bytes.iter().try_fold(0_u64, |number, &byte| {
+            let digit = char::from(byte).to_digit(16).map(u64::from).filter(|digit| *digit < base)?;
+            number.checked_mul(base)?.checked_add(digit)
+        })
     }
 
-    /// What an exclusive flock is on, from a line such as `1: FLOCK  ADVISORY  WRITE 359 00:13:11691 0 EOF`.
-    fn exclusive_flock(line: &[u8]) -> Option<LockTarget> {
+    /// What an exclusive flock is on, and the PID of the process that took it, from a line such as
+    /// `1: FLOCK  ADVISORY  WRITE 359 00:13:11691 0 EOF`. The PID is 0 where that process has no number here.
+    fn exclusive_flock(line: &[u8]) -> Option<(Pid, LockTarget)> {
         let mut words = words(line).skip(1);
         let kind = (words.next()?, words.nth(1)?);
         if kind != (&b"FLOCK"[..], &b"WRITE"[..]) {
             return None;
         }
-        let mut target = words.nth(1)?.split(|&byte| byte == b':');
-        let (major, minor) = (hexadecimal(target.next()?)?, hexadecimal(target.next()?)?);
-        Some(LockTarget { major, minor, inode: number(target.next()?)? })
+        let pid = number(words.next()?).and_then(|pid| Pid::try_from(pid).ok())?;
+        let mut target = words.next()?.split(|&byte| byte == b':');
+        let (major, minor) = (number_to_base(target.next()?, 16)?, number_to_base(target.next()?, 16)?);
+        Some((pid, LockTarget { major, minor, inode: number(target.next()?)? }))
+    }
+
+    /// The process that took the lock, whichever process holds it now, from `/proc/locks`.
+    fn locker(wanted: &LockedFile) -> Option<Pid> {
+        let list = file::open(c_text!("/proc/locks"), libc::O_RDONLY, 0).ok()?;
+        let mut room = [0; 4096];
+        let mut lines = Lines::new(&mut room);
+        let mut found = None;
+        let mut each = |line: &[u8], _| {
+            found = found.or(exclusive_flock(line).filter(|(_, target)| wanted.is(*target)).map(|(pid, _)| pid));
+        };
+        while lines.read(list.as_raw_fd(), &mut each).ok()? {}
+        found
     }
 
     /// How an open file description holds the lock, from its `fdinfo`.
     fn hold_in(info: &[u8], wanted: &LockedFile) -> Hold {
-        if !fields(info, b"lock:").filter_map(exclusive_flock).any(|target| wanted.is(target)) {
+        if !fields(info, b"lock:").filter_map(exclusive_flock).any(|(_, target)| wanted.is(target)) {
             return Hold::None;
         }
         let flags = fields(info, b"flags:").next().and_then(|flags| words(flags).next());
-        let flags = flags.and_then(|flags| std::str::from_utf8(flags).ok()).unwrap_or_default();
-        match libc::c_int::from_str_radix(flags, 8) {
-            Ok(flags) if flags & libc::O_ACCMODE != libc::O_RDONLY => Hold::Writer,
-            Ok(flags) if flags & libc::O_NOATIME != 0 => Hold::Owner,
+        let flags =
+            flags.and_then(|flags| number_to_base(flags, 8)).and_then(|flags| libc::c_int::try_from(flags).ok());
+        match flags {
+            Some(flags) if flags & libc::O_ACCMODE != libc::O_RDONLY => Hold::Writer,
+            Some(flags) if flags & libc::O_NOATIME != 0 => Hold::Owner,
             _ => Hold::Reader,
         }
     }
@@ -339,10 +363,12 @@ mod linux {
         })
     }
 
-    /// Whether a descendant of `pid`, or a member of its session, holds the lock.
+    /// Whether a descendant of `pid` holds the lock, or a member of its session where that is the daemon's: the session of a start
+    /// has lost its leader, and others have one that may have started anything in it.
     pub(in crate::pidfile) fn related_holder(pid: Pid, wanted: &LockedFile) -> bool {
         const INIT: Pid = 1;
         let Ok(Some(own)) = stat(pid) else { return false };
+        let owns_session = own.session == pid || has_left_session(pid);
         let is_child = |child: &mut Stat| {
             /// A chain of parents is read while it changes.
             const DEPTH: u32 = 32;
@@ -362,7 +388,7 @@ mod linux {
         let deadline = Deadline::after(Some(SEARCH));
         let _: Sys<()> = for_each_process(&mut |other| {
             let Ok(Some(mut stat)) = stat(other) else { return };
-            let related = own.session > INIT && stat.session == own.session || is_child(&mut stat);
+            let related = owns_session && stat.session == own.session || is_child(&mut stat);
             found = found || related && other != pid && !deadline.passed() && hold(other, wanted).is_privileged();
         });
         found
@@ -392,57 +418,65 @@ mod linux {
         Remains(Pid),
         /// No process whose lock counts.
         NotFound,
-        /// The holder may be a process that is not visible from here.
+        /// Processes of root's or this user's could not be looked at.
         Incomplete,
     }
 
     /// Looks for the holder of a lock that is not the daemon's. A start is a process of root's or this user's that holds the
     /// lock of a file which is still empty; or replaces the file of a dead daemon, for which it has it open for writing. What a
-    /// dead daemon has left holds the lock as the daemon did.
+    /// dead daemon has left holds the lock as the daemon did. A lock that no visible process holds does not count: its
+    /// descriptor may be on its way through a socket.
     pub(in crate::pidfile) fn find_holder(wanted: &LockedFile, is_empty: bool) -> Search {
+        // Mostly it need not be searched for: the lock of a start, and so of a daemon, was taken by root or this user.
+        match locker(wanted) {
+            Some(pid) if matches!(stat(pid), Ok(Some(_))) && !may_start(pid) => return Search::NotFound,
+            _ => {}
+        }
         let deadline = Deadline::after(Some(SEARCH));
         let mut found = Search::NotFound;
         let listed = for_each_process(&mut |pid| {
-            if found == Search::Starter || pid == process::id() || !may_start(pid) || deadline.passed() {
+            if found == Search::Starter || !may_start(pid) || deadline.passed() {
                 return;
             }
             match hold(pid, wanted) {
                 Hold::Writer => found = Search::Starter,
                 Hold::Owner if is_empty || is_keeper(pid, wanted) => found = Search::Starter,
-                Hold::Owner => found = Search::Remains(pid),
+                Hold::Owner if has_left_session(pid) => found = Search::Remains(pid),
                 _ => {}
             }
         });
         let is_complete = listed.is_ok() && !deadline.passed();
         match found {
             Search::NotFound if !is_complete => Search::Incomplete,
-            Search::NotFound => find_other_holder(wanted),
+            Search::NotFound => find_other_remains(wanted),
             found => found,
         }
     }
 
     /// The same among the processes of other users, which may have more descriptors than can be looked at: those are passed over.
-    fn find_other_holder(wanted: &LockedFile) -> Search {
+    fn find_other_remains(wanted: &LockedFile) -> Search {
         let deadline = Deadline::after(Some(SEARCH));
-        let mut found = if sees_every_process() { Search::NotFound } else { Search::Incomplete };
+        let mut found = Search::NotFound;
         let _: Sys<()> = for_each_process(&mut |pid| {
-            if matches!(found, Search::Remains(_)) || may_start(pid) || deadline.passed() {
-                return;
-            }
-            match hold(pid, wanted) {
-                Hold::Writer | Hold::Owner => found = Search::Remains(pid),
-                Hold::Reader => found = Search::NotFound,
-                Hold::None | Hold::Hidden | Hold::NoProc => {}
+            let is_due = found == Search::NotFound && !may_start(pid) && !deadline.passed();
+            if is_due && hold(pid, wanted).is_privileged() && has_left_session(pid) {
+                found = Search::Remains(pid);
             }
         });
         found
+    }
+
+    /// Whether the session of `pid` has lost its leader, as that of a start has. The lock's descriptor may have been passed to
+    /// any process, but few others are in such a session.
+    fn has_left_session(pid: Pid) -> bool {
+        matches!(stat(pid), Ok(Some(own)) if own.session > 1 && matches!(stat(own.session), Ok(None)))
     }
 
     #[cfg(test)]
     mod tests {
         use super::{Hold, LockedFile, Stat, exclusive_flock, hold_in, time};
         use crate::sys::file::Identity;
-        use std::cell::OnceCell;
+        use std::cell::Cell;
         use std::time::Duration;
 
         #[test]
@@ -463,7 +497,7 @@ mod linux {
         fn file(major: u32, minor: u32, inode: u64) -> LockedFile {
             #[allow(clippy::useless_conversion, reason = "its type is the C library's choice")]
             let device = u64::from(libc::makedev(major, minor));
-            LockedFile { descriptor: -1, identity: Identity { device, inode }, kernel: OnceCell::from(None) }
+            LockedFile { descriptor: -1, identity: Identity { device, inode }, kernel: Cell::new(Some(None)) }
         }
 
         #[test]

@@ -42,7 +42,8 @@ impl<'a> Replacement<'a> {
         let flags = libc::O_RDWR | libc::O_CREAT | libc::O_NOFOLLOW | libc::O_NONBLOCK;
         let lock = file::open(beside.as_c_str(), flags, 0o600).map_err(failed)?;
         match file::status_of(lock.as_raw_fd()).map_err(failed)? {
-            Status { kind: Kind::Regular, owner, links: 1, .. }
+            // Without a name it is that of a turn which has just ended.
+            Status { kind: Kind::Regular, owner, links: ..=1, .. }
                 if owner == 0 || owner == identity::effective_user() => {}
             _ => return Err(failed(Errno::EPERM).note("another user's")),
         }
@@ -60,8 +61,10 @@ impl<'a> Replacement<'a> {
     /// Puts a new file in the place of a stale one; none where the path has another by now.
     pub(super) fn replace(&mut self, stale: &OwnedFd, proof: Proof) -> Result<Option<Taken>, Error> {
         let is_free = file::lock(stale.as_raw_fd(), Lock::Exclusive);
-        if !is_free.map_err(|errno| acquire::failed(self.path, errno))? {
-            acquire::refuse_living(self.path, stale, proof, true)?;
+        let failed = |errno| acquire::failed(self.path, errno);
+        if !is_free.map_err(failed)? {
+            let is_locked = acquire::is_held(stale.as_raw_fd()).map_err(failed)?;
+            acquire::refuse_living(self.path, stale, proof, is_locked)?;
         }
         match acquire::remove_stale(self.path, stale, proof)? {
             None => acquire::create(self.path).map_err(|errno| acquire::failed(self.path, errno)),

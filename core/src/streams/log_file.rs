@@ -1,11 +1,11 @@
 //! Log files: opened, made, emptied, and opened again when somebody has moved them away.
 
 use crate::error::{Error, Step, Subject};
-use crate::pidfile;
+use crate::guarded_file::{self, Creation, Existing};
 use crate::privileges::{self, Name};
 use crate::sys::file::{self, Kind, Status};
-use crate::sys::{Errno, Sys, fd, identity, memory};
-use crate::text::{PATH_MAX, Text};
+use crate::sys::{Errno, Sys};
+use crate::text::Text;
 use std::ffi::OsStr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
@@ -14,9 +14,6 @@ use std::path::Path;
 /// A log file is nobody's business but its owner's and its group's.
 const MODE: u32 = 0o640;
 const PERMISSIONS: u32 = 0o777;
-
-/// How often a path is tried where files come and go.
-const ROUNDS: u32 = 100;
 
 /// A file that standard output or standard error is written to.
 ///
@@ -123,12 +120,7 @@ impl LogFile {
     }
 
     pub(super) fn open_for_reading(&self) -> Result<OwnedFd, Error> {
-        let opened = open_to_block(&self.path, libc::O_RDONLY).and_then(|opened| {
-            match file::status_of(opened.as_raw_fd())?.kind {
-                Kind::Directory => Err(Errno::EISDIR),
-                _ => Ok(opened),
-            }
-        });
+        let opened = guarded_file::open_for_reading(&self.path);
         opened.map_err(|errno| Error::about(Step::Stdin, self.path.as_bytes(), errno))
     }
 
@@ -137,8 +129,9 @@ impl LogFile {
         let user = self.user.as_ref().map(|user| privileges::find_user(step, user)).transpose()?;
         let group = self.group.as_ref().map(|group| privileges::find_group(step, group)).transpose()?;
         let opened = Place::new(self, root).and_then(|mut place| {
-            (place.user, place.group) = (user.map(|user| user.uid), group);
-            let opened = place.open(&place.path, self.truncate)?;
+            (place.creation.user, place.creation.group) = (user.map(|user| user.uid), group);
+            let existing = if self.truncate { Existing::Truncate } else { Existing::Append };
+            let opened = place.open(&place.path, existing)?;
             place.take_after(&file::status_of(opened.as_raw_fd())?);
             Ok((opened, place))
         });
@@ -153,9 +146,7 @@ pub(crate) struct Place {
     inside: Option<Text>,
     seen: Seen,
     truncate: bool,
-    mode: Option<libc::mode_t>,
-    user: Option<u32>,
-    group: Option<u32>,
+    creation: Creation,
 }
 
 /// What the daemon has to call the file.
@@ -171,51 +162,18 @@ impl Place {
     fn new(file: &LogFile, root: Option<&Text>) -> Sys<Self> {
         let path = Text::absolute_path(file.path.as_bytes())?;
         let inside = root.map_or(Ok(None), |root| path.inside(root))?;
-        let (truncate, mode) = (file.truncate, file.mode);
-        Ok(Self { path, inside, seen: Seen::AsBefore, truncate, mode, user: None, group: None })
+        let creation = Creation { mode: file.mode, ..Creation::default() };
+        Ok(Self { path, inside, seen: Seen::AsBefore, truncate: file.truncate, creation })
     }
 
-    /// Opens the file, or makes it. Other users may write to its directory: only what this very call has made is given away.
-    fn open(&self, path: &Text, truncate: bool) -> Sys<OwnedFd> {
-        for _ in 0..ROUNDS {
-            match self.make(path) {
-                Err(Errno::EEXIST) => {}
-                made => return made,
-            }
-            match open_existing(path, truncate) {
-                // Gone in between; a link to nothing stays one.
-                Err(Errno::ENOENT) if file::status_at(path.as_c_str()) == Err(Errno::ENOENT) => {}
-                opened => return opened,
-            }
-        }
-        Err(Errno::EAGAIN)
-    }
-
-    fn make(&self, path: &Text) -> Sys<OwnedFd> {
-        let flags = libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT | libc::O_EXCL;
-        let made = file::open(path.as_c_str(), flags, self.mode.unwrap_or(MODE as libc::mode_t))?;
-        let furnished = self.furnish(made.as_raw_fd());
-        if furnished.is_err() && pidfile::is_at(path, made.as_raw_fd()) {
-            let _: Sys<()> = file::unlink(path.as_c_str());
-        }
-        furnished.map(|()| made)
-    }
-
-    /// The mode first: of a file that has been given away only CAP_FOWNER can change it, which a service may well not have.
-    fn furnish(&self, made: RawFd) -> Sys<()> {
-        if let Some(mode) = self.mode {
-            file::set_mode(made, mode)?;
-        }
-        if self.user.is_some() || self.group.is_some() {
-            file::set_owner(made, self.user, self.group)?;
-        }
-        Ok(())
+    fn open(&self, path: &Text, existing: Existing) -> Sys<OwnedFd> {
+        guarded_file::open_for_writing(path, libc::O_WRONLY, existing, &self.creation)
     }
 
     /// One that is made later is to be like this one, where nothing else was asked for.
     fn take_after(&mut self, status: &Status) {
         if status.kind == Kind::Regular {
-            self.mode.get_or_insert(status.mode & PERMISSIONS as libc::mode_t);
+            self.creation.mode.get_or_insert(status.mode & PERMISSIONS as libc::mode_t);
         } else {
             self.truncate = false;
         }
@@ -238,8 +196,8 @@ impl Place {
     /// Opens the file anew, as this process may now.
     pub(crate) fn open_again(&self, step: Step) -> Result<OwnedFd, Error> {
         let opened = match (self.seen, &self.inside) {
-            (Seen::AsBefore, _) => self.open(&self.path, false),
-            (Seen::Inside, Some(inside)) => self.open(inside, false),
+            (Seen::AsBefore, _) => self.open(&self.path, Existing::Append),
+            (Seen::Inside, Some(inside)) => self.open(inside, Existing::Append),
             _ => Err(Errno::ENOENT),
         };
         opened.map_err(|errno| {
@@ -249,71 +207,32 @@ impl Place {
     }
 }
 
-/// Opens without waiting: a FIFO that nobody reads is ENXIO at once. The flag must not stay, programs expect to block.
-fn open_to_block(path: &Text, flags: libc::c_int) -> Sys<OwnedFd> {
-    let opened = file::open(path.as_c_str(), flags | libc::O_NONBLOCK, MODE as libc::mode_t)?;
-    fd::set_nonblocking(opened.as_raw_fd(), false)?;
-    Ok(opened)
-}
-
-/// How many symbolic links a path may lead over, as the kernel has it (path_resolution(7)).
-const MOST_LINKS: u8 = 40;
-
-/// Opens a file that was there a moment ago. In a directory that everybody may write to, the kernel keeps others' files from those
-/// who want to create one (`fs.protected_regular`), so that is what is said here too; but nothing is created through a link.
-#[inline(never)]
-fn open_existing(path: &Text, truncate: bool) -> Sys<OwnedFd> {
-    let mut flags = libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT | libc::O_NOFOLLOW;
-    let mut target = None;
-    for _ in 0..MOST_LINKS {
-        let path = target.as_ref().unwrap_or(path);
-        match open_to_block(path, flags) {
-            Err(Errno::ELOOP) if !truncate => match behind_link(path)? {
-                Behind::Path(path) => {
-                    target = Some(path);
-                    flags &= !libc::O_CREAT;
-                }
-                Behind::Object => flags &= !(libc::O_CREAT | libc::O_NOFOLLOW),
-            },
-            opened => return fit_to_write(opened?),
+/// For language bindings: opens a log file as a daemon's streams are opened, for appending. Of `flags` (open(2)) O_RDWR, O_TRUNC and
+/// O_EXCL count. A file that is created gets exactly `mode`, or 0640 less the umask, and is given to `user` and `group`.
+///
+/// # Errors
+/// The error number.
+#[doc(hidden)]
+pub fn open_log_file(
+    path: &Path,
+    flags: i32,
+    mode: Option<u32>,
+    user: Option<u32>,
+    group: Option<u32>,
+) -> Result<OwnedFd, i32> {
+    let access = if flags & libc::O_ACCMODE == libc::O_RDWR { libc::O_RDWR } else { libc::O_WRONLY };
+    let existing = match (flags & libc::O_EXCL, flags & libc::O_TRUNC) {
+        (0, 0) => Existing::Append,
+        (0, _) => Existing::Truncate,
+        _ => Existing::Refuse,
+    };
+    let creation = Creation { mode: mode.map(|mode| mode as libc::mode_t), user, group };
+    let opened = Text::path(path.as_os_str().as_bytes()).and_then(|path| {
+        let opened = guarded_file::open_for_writing(&path, access, existing, &creation)?;
+        if existing == Existing::Truncate && file::status_of(opened.as_raw_fd())?.kind == Kind::Regular {
+            file::truncate(opened.as_raw_fd())?;
         }
-    }
-    Err(Errno::ELOOP)
-}
-
-/// Whether what has been opened cannot be somebody else's trap.
-fn fit_to_write(opened: OwnedFd) -> Sys<OwnedFd> {
-    match file::status_of(opened.as_raw_fd())? {
-        Status { kind: Kind::Regular, links: 2.., .. } => Err(Errno::EMLINK),
-        Status { kind: Kind::Fifo, owner, .. } if !is_trusted(owner) => Err(Errno::EPERM),
-        _ => Ok(opened),
-    }
-}
-
-fn is_trusted(owner: identity::Uid) -> bool {
-    owner == 0 || owner == identity::effective_user()
-}
-
-/// Where a symbolic link leads.
-enum Behind {
-    Path(Text),
-    /// An open file, whatever it is called: a link of the kernel's own (`/proc/self/fd/1`), which nobody can put elsewhere.
-    Object,
-}
-
-/// Looks behind a symbolic link that is root's or this user's. Whoever else can make one there would have this process write to any
-/// file. Owner and target are asked of the open link: its name may be another's in a moment.
-fn behind_link(path: &Text) -> Sys<Behind> {
-    let link = file::open_link(path.as_c_str())?;
-    if file::is_in_proc(&link) {
-        return Ok(Behind::Object);
-    }
-    match file::status_of(link.as_raw_fd())? {
-        Status { kind: Kind::SymbolicLink, owner, .. } if is_trusted(owner) => {}
-        _ => return Err(Errno::ELOOP),
-    }
-    let mut room = memory::filled(0, PATH_MAX)?;
-    let length = file::read_link(&link, &mut room)?;
-    room.truncate(length);
-    path.beside(&room).map(Behind::Path)
+        Ok(opened)
+    });
+    opened.map_err(Errno::value)
 }

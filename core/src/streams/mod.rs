@@ -4,14 +4,15 @@ mod log_file;
 mod logger;
 mod syslog;
 
-pub use log_file::LogFile;
 pub(crate) use log_file::Place;
+pub use log_file::{LogFile, open_log_file};
 pub use syslog::{Facility, Severity, Syslog};
 
 use crate::error::{Error, Failure, Step, Subject};
+use crate::null_device;
 use crate::report::Reporter;
 use crate::sys::process::SecondFork;
-use crate::sys::{Errno, fd, file};
+use crate::sys::{Errno, fd};
 use crate::text::Text;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
@@ -131,7 +132,7 @@ impl Plan {
             slot.late = late && step == Step::Stderr && fd::is_open(number);
             resolve(slot, wish.as_ref().unwrap_or(default), step, number, surroundings, &mut plan.logger)?;
             if slot.is_null && plan.null.is_none() {
-                plan.null = Some(open_null(step)?);
+                plan.null = Some(null_device::open_for(step)?);
             }
         }
         Ok(plan)
@@ -227,7 +228,7 @@ fn resolve(
     slot.opened = Some(match &stream.0 {
         Target::Inherit if fd::is_open(number) => return Ok(()),
         Target::Descriptor(same) if *same == number && fd::is_open(number) => return Ok(()),
-        Target::Null | Target::Inherit if slot.late => open_null(step)?,
+        Target::Null | Target::Inherit if slot.late => null_device::open_for(step)?,
         Target::Null | Target::Inherit => {
             slot.is_null = true;
             return Ok(());
@@ -244,9 +245,4 @@ fn resolve(
         Target::Syslog(syslog) => logger.add(step, syslog.head(step, surroundings.program)?)?,
     });
     Ok(())
-}
-
-fn open_null(step: Step) -> Result<OwnedFd, Error> {
-    let opened = file::open(file::NULL_DEVICE, libc::O_RDWR, 0);
-    opened.map_err(|errno| Error::os(step, Subject::Word("/dev/null"), errno))
 }

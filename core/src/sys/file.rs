@@ -9,10 +9,10 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu", target_pointer_width = "32")))]
-use libc::{fstat, fstatat, open as open_file, stat};
+use libc::{fstat, fstatat, openat as open_file, stat};
 /// Where a number is of 32 bits these are the calls for files of 2 GB and more, and for file systems that number their files by more.
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "32"))]
-use libc::{fstat64 as fstat, fstatat64 as fstatat, open64 as open_file, stat64 as stat};
+use libc::{fstat64 as fstat, fstatat64 as fstatat, openat64 as open_file, stat64 as stat};
 
 pub(crate) const NULL_DEVICE: &CStr = c_text!("/dev/null");
 
@@ -34,6 +34,10 @@ pub(crate) struct Status {
     pub(crate) links: u64,
     pub(crate) size: u64,
     pub(crate) modified: Duration,
+    /// When the inode last changed: its content, links, owner or mode.
+    pub(crate) changed: Duration,
+    /// The number of a character device.
+    pub(crate) device_number: Option<u64>,
 }
 
 impl Status {
@@ -71,8 +75,10 @@ fn status(raw: &stat) -> Status {
         libc::S_IFSOCK => Kind::Socket,
         _ => Kind::Device,
     };
-    let seconds = Duration::from_secs(u64::try_from(raw.st_mtime).unwrap_or(0));
-    let nanoseconds = Duration::from_nanos(u64::try_from(raw.st_mtime_nsec).unwrap_or(0));
+    let time = |seconds: i64, nanoseconds: i64| {
+        let seconds = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+        seconds.saturating_add(Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(0)))
+    };
     Status {
         identity: Identity { device: raw.st_dev as u64, inode: raw.st_ino as u64 },
         kind,
@@ -80,7 +86,9 @@ fn status(raw: &stat) -> Status {
         owner: raw.st_uid,
         links: raw.st_nlink as u64,
         size: u64::try_from(raw.st_size).unwrap_or(0),
-        modified: seconds.saturating_add(nanoseconds),
+        modified: time(raw.st_mtime as i64, raw.st_mtime_nsec as i64),
+        changed: time(raw.st_ctime as i64, raw.st_ctime_nsec as i64),
+        device_number: (raw.st_mode & libc::S_IFMT == libc::S_IFCHR).then_some(raw.st_rdev as u64),
     }
 }
 
@@ -99,26 +107,31 @@ pub(crate) fn status_of(fd: RawFd) -> Sys<Status> {
 
 /// The file at `path` itself: a symbolic link is not followed.
 pub(crate) fn status_at(path: &CStr) -> Sys<Status> {
-    status_by(path, libc::AT_SYMLINK_NOFOLLOW)
+    status_in(libc::AT_FDCWD, path, libc::AT_SYMLINK_NOFOLLOW)
 }
 
 /// The file that `path` leads to.
 pub(crate) fn status_behind(path: &CStr) -> Sys<Status> {
-    status_by(path, 0)
+    status_in(libc::AT_FDCWD, path, 0)
 }
 
-fn status_by(path: &CStr, flags: libc::c_int) -> Sys<Status> {
+pub(super) fn status_in(directory: RawFd, path: &CStr, flags: libc::c_int) -> Sys<Status> {
     let mut raw = empty_stat();
     // SAFETY: `path` is NUL-terminated and `raw` a valid place for the result.
-    check(unsafe { fstatat(libc::AT_FDCWD, path.as_ptr(), &raw mut raw, flags) })?;
+    check(unsafe { fstatat(directory, path.as_ptr(), &raw mut raw, flags) })?;
     Ok(status(&raw))
 }
 
 /// open(2), close-on-exec, never a controlling terminal, above the standard streams.
 pub(crate) fn open(path: &CStr, flags: libc::c_int, mode: libc::mode_t) -> Sys<OwnedFd> {
+    open_in(libc::AT_FDCWD, path, flags, mode)
+}
+
+/// The same below an open directory.
+pub(super) fn open_in(directory: RawFd, path: &CStr, flags: libc::c_int, mode: libc::mode_t) -> Sys<OwnedFd> {
     let flags = flags | libc::O_CLOEXEC | libc::O_NOCTTY;
     // SAFETY: `path` is NUL-terminated; the mode is passed as the variadic argument that O_CREAT wants.
-    let fd = uninterrupted(|| own(unsafe { open_file(path.as_ptr(), flags, libc::c_uint::from(mode)) }))?;
+    let fd = uninterrupted(|| own(unsafe { open_file(directory, path.as_ptr(), flags, libc::c_uint::from(mode)) }))?;
     above_standard(fd)
 }
 
@@ -185,56 +198,19 @@ pub(crate) fn read_small<'a>(path: &CStr, buffer: &'a mut [u8]) -> Sys<&'a [u8]>
     Ok(buffer.get(..length).unwrap_or_default())
 }
 
-/// Takes hold of a symbolic link itself, where the system can.
-pub(crate) fn open_link(path: &CStr) -> Sys<OwnedFd> {
-    #[cfg(target_os = "linux")]
-    let flags = libc::O_PATH | libc::O_NOFOLLOW;
-    #[cfg(target_vendor = "apple")]
-    let flags = libc::O_RDONLY | libc::O_SYMLINK;
-    // Without that a link cannot be told from what it leads to, and is refused.
-    #[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
-    let flags = libc::O_RDONLY | libc::O_NOFOLLOW;
-    open(path, flags, 0)
+pub(crate) fn make_directory(path: &CStr, mode: libc::mode_t) -> Sys<()> {
+    // SAFETY: `path` is NUL-terminated.
+    check(unsafe { libc::mkdir(path.as_ptr(), mode) }).map(drop)
 }
 
-/// What an open symbolic link says, and how long that is.
-pub(crate) fn read_link(link: &OwnedFd, buffer: &mut [u8]) -> Sys<usize> {
-    // SAFETY: the path is NUL-terminated, `buffer` valid for writes of its length.
-    check_size(unsafe {
-        libc::readlinkat(link.as_raw_fd(), c_text!("").as_ptr(), buffer.as_mut_ptr().cast(), buffer.len())
-    })
-}
-
-/// Whether a file is one of proc(5)'s.
-pub(crate) fn is_in_proc(file: &OwnedFd) -> bool {
-    #[cfg(target_os = "linux")]
-    {
-        /// PROC_SUPER_MAGIC (statfs(2)).
-        const PROC: i64 = 0x9fa0;
-        // SAFETY: `statfs` is a C struct of integers, for which all zeroes is a value.
-        let mut system: libc::statfs = unsafe { std::mem::zeroed() };
-        // SAFETY: `system` is a valid place for the result.
-        let result = unsafe { libc::fstatfs(file.as_raw_fd(), &raw mut system) };
-        #[allow(clippy::unnecessary_cast, reason = "its type is the C library's choice")]
-        let kind = system.f_type as i64;
-        result == 0 && kind == PROC
-    }
-    #[cfg(not(target_os = "linux"))]
-    {
-        let _: &OwnedFd = file;
-        false
-    }
+pub(crate) fn remove_directory(path: &CStr) -> Sys<()> {
+    // SAFETY: `path` is NUL-terminated.
+    check(unsafe { libc::rmdir(path.as_ptr()) }).map(drop)
 }
 
 pub(crate) fn unlink(path: &CStr) -> Sys<()> {
     // SAFETY: `path` is NUL-terminated.
     check(unsafe { libc::unlink(path.as_ptr()) }).map(drop)
-}
-
-/// EEXIST when there is anything at the path.
-pub(crate) fn make_directory(path: &CStr, mode: libc::mode_t) -> Sys<()> {
-    // SAFETY: `path` is NUL-terminated.
-    check(unsafe { libc::mkdir(path.as_ptr(), mode) }).map(drop)
 }
 
 /// Gives a file another name, and takes that from the file that has it.

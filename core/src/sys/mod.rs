@@ -7,6 +7,7 @@
 
 pub(crate) mod capability;
 pub(crate) mod channel;
+pub(crate) mod directory;
 pub(crate) mod environment;
 mod errno;
 pub(crate) mod fd;

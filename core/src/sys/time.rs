@@ -21,6 +21,19 @@ pub(crate) fn realtime() -> Duration {
     clock(libc::CLOCK_REALTIME)
 }
 
+/// A time that is not later than what the kernel stamps a file with that changes from now on.
+#[cfg(target_os = "linux")]
+pub(crate) fn stamp() -> Duration {
+    clock(libc::CLOCK_REALTIME_COARSE)
+}
+
+/// The same where the clock of the stamps cannot be read: it is set forward at least that often.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn stamp() -> Duration {
+    const COARSEST: Duration = Duration::from_millis(100);
+    clock(libc::CLOCK_REALTIME).saturating_sub(COARSEST)
+}
+
 /// Time since the machine was booted, sleep included: the clock of the start times in `/proc/PID/stat`.
 #[cfg(target_os = "linux")]
 pub(crate) fn since_boot() -> Duration {

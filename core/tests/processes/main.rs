@@ -7,6 +7,7 @@
 mod allocation;
 mod bad_input;
 mod guard;
+mod guarded;
 mod house;
 mod keeper;
 mod launch;
@@ -20,6 +21,7 @@ mod streams;
 mod supervisors;
 mod surroundings;
 mod syslog;
+mod trust;
 mod truth;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -36,11 +38,12 @@ fn main() {
     house::adopt_orphans();
     house::inherit_nothing();
     let filter = std::env::args().nth(1).filter(|word| !word.starts_with('-')).unwrap_or_default();
-    let groups: [&[Test]; 14] = [
+    let groups: [&[Test]; 16] = [
         start::TESTS,
         truth::TESTS,
         surroundings::TESTS,
         pid_file::TESTS,
+        trust::TESTS,
         returning::TESTS,
         bad_input::TESTS,
         parts::TESTS,
@@ -49,6 +52,7 @@ fn main() {
         monitor::TESTS,
         keeper::TESTS,
         streams::TESTS,
+        guarded::TESTS,
         syslog::TESTS,
         allocation::TESTS,
     ];

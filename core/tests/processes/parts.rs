@@ -40,9 +40,18 @@ pub fn run(name: &str) -> ! {
         "reused" => reused_number(),
         "closing" => closing(),
         "owner" => changing_owner(),
+        "nulls" => without_null_device(),
         other => panic!("no program {other}"),
     }
     std::process::exit(0)
+}
+
+/// Reports what is said where the null device is none.
+fn without_null_device() {
+    // SAFETY: this process has one thread.
+    report(unsafe { parts::fork(0) }.expect_err("no null device"));
+    let program = Program::new("/bin/true").expect("a path");
+    report(program.run(|_| {}).expect_err("no null device"));
 }
 
 fn word() -> String {

@@ -21,6 +21,8 @@ pub const TESTS: &[Test] = &[
     ("pid file: queries", queries),
     ("pid file: of a program that does not lock", foreign),
     ("pid file: not ours any more, not removed", not_ours_any_more),
+    ("pid file: a daemon without privileges removes it from a directory of its own", runtime_directory),
+    ("pid file: a runtime directory goes when the start fails", runtime_directory_of_a_failed_start),
 ];
 
 const LONG: Duration = Duration::from_secs(30);
@@ -247,4 +249,42 @@ fn not_ours_any_more(house: &mut House) {
     fs::write(house.pid_file(), "another's").unwrap();
     house.end(pid, libc::SIGTERM);
     assert_eq!(fs::read_to_string(house.pid_file()).unwrap(), "another's");
+}
+
+/// A directory of the daemon's own with its pid file, as words for the program under test.
+fn in_runtime_directory(house: &House) -> [String; 2] {
+    let directory = house.path("run");
+    [format!("runtime={}", directory.display()), format!("pid_file={}/pid", directory.display())]
+}
+
+fn runtime_directory(house: &mut House) {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    // SAFETY: geteuid takes nothing and cannot fail.
+    let user = unsafe { libc::geteuid() };
+    let as_nobody: &[&str] = if user == 0 { &["user=nobody"] } else { &[] };
+    fs::set_permissions(&house.folder, fs::Permissions::from_mode(0o755)).unwrap();
+    let [directory, pid_file] = in_runtime_directory(house);
+    for _ in 0..2 {
+        house.start("daemon", &[&[&directory[..], &pid_file], as_nobody].concat()).is(0, "");
+        let pid = house.hear_number();
+        let status = fs::metadata(house.path("run")).unwrap();
+        assert_eq!(status.mode() & 0o7777, 0o755);
+        assert_eq!(status.uid(), fs::metadata(format!("/proc/{pid}/task")).unwrap().uid());
+        assert_eq!(fs::read_to_string(house.path("run/pid")).unwrap(), format!("{pid}\n"));
+        house.end(pid, libc::SIGTERM);
+        assert!(!exists(&house.path("run/pid")), "removed by the daemon itself");
+    }
+    if user == 0 {
+        house.start("daemon", &[&directory, &pid_file, "user=daemon"]).is(1, "Operation not permitted (1 EPERM)");
+    }
+}
+
+fn runtime_directory_of_a_failed_start(house: &mut House) {
+    let [directory, pid_file] = in_runtime_directory(house);
+    house.start("daemon", &[&directory, &pid_file, "directory=/nonexistent"]).is(1, "");
+    assert!(!exists(&house.path("run")), "refused before anything happens");
+    house.start("ending", &[&directory, &pid_file, "manual", "then=exit 3"]).is(3, "");
+    assert!(!exists(&house.path("run")), "the daemon ended before it was ready");
+    fs::write(house.path("run"), "").unwrap();
+    house.start("daemon", &[&directory, &pid_file]).is(1, "Not a directory (20 ENOTDIR)");
 }

@@ -34,8 +34,10 @@ pub fn described() -> Result<Daemon, Error> {
             "no_new_privileges" => drop(daemon.no_new_privileges(true)),
             "directory" => drop(daemon.working_directory(value)?),
             "chroot" => drop(daemon.chroot(value)?),
+            "runtime" => drop(daemon.runtime_directory(value)?),
             "umask" => drop(daemon.umask(u32::from_str_radix(value, 8).expect("a mode"))?),
             "keep" => drop(daemon.keep_descriptor(value.parse().expect("a number"))?),
+            "stdin" => drop(daemon.stdin(Stream::file(value))?),
             "stderr" => drop(daemon.stderr(Stream::file(value))?),
             "stdout" => drop(daemon.stdout(Stream::file(value))?),
             "out_log" => drop(daemon.stdout(log_file(value))?),
@@ -48,12 +50,13 @@ pub fn described() -> Result<Daemon, Error> {
             }
             "detach" => drop(daemon.detach(if value == "no" { Detach::No } else { Detach::Yes })),
             "monitored" | "path" | "arg" | "env" | "clean" | "ready" | "together" | "respawn" | "for_ever" => {}
-            "anonymous" | "then" | "log_mode" | "log_user" | "log_group" | "log_truncate" | "log_to" => {}
+            "anonymous" | "pid_file" | "then" | "log_mode" | "log_user" | "log_group" | "log_truncate" | "log_to" => {}
             other => panic!("no word {other}"),
         }
     }
     if !std::env::args().any(|word| word == "anonymous") {
-        daemon.pid_file(pid_file)?;
+        let other = std::env::args().find_map(|word| word.strip_prefix("pid_file=").map(Into::into));
+        daemon.pid_file(other.unwrap_or(pid_file))?;
     }
     Ok(daemon)
 }
@@ -142,6 +145,7 @@ pub fn run(name: &str) -> ! {
             std::process::exit(0);
         }
         "launching" | "launched" => crate::launch::run(name),
+        "forging" | "executing" => crate::trust::run(name),
         "forking" => forking(),
         "retrying" => retrying(),
         "obeying" => crate::streams::obeying(),

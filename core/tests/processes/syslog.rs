@@ -55,7 +55,15 @@ fn around(house: &House) -> impl FnMut() + Send + Sync + use<> {
     move || {
         let bind = |from: &CString, to: &CString| {
             // SAFETY: both are NUL-terminated, a bind needs neither type nor data.
-            unsafe { libc::mount(from.as_ptr(), to.as_ptr(), std::ptr::null(), libc::MS_BIND, std::ptr::null()) }
+            unsafe {
+                libc::mount(
+                    from.as_ptr(),
+                    to.as_ptr(),
+                    std::ptr::null(),
+                    libc::MS_BIND | libc::MS_REC,
+                    std::ptr::null(),
+                )
+            }
         };
         // SAFETY: unshare takes a number; the strings are NUL-terminated.
         let ok = unsafe {

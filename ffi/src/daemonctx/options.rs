@@ -358,6 +358,19 @@ pub unsafe extern "C" fn daemonctx_set_pid_file(ctx: *mut daemonctx, path: *cons
     unsafe { with(ctx, |ctx| ctx.daemon.pid_file(string(path)?).map(drop)) }
 }
 
+/// A directory of the daemon's own for its pid file and sockets, as systemd's RuntimeDirectory= (systemd.exec(5)). The starter
+/// makes it, mode 0755, for the user and group that the daemon runs as, so that a daemon without privileges can remove its pid
+/// file there. It is removed when the start fails, or the daemon ends and may remove it, if it is empty. A relative path is taken
+/// from the present working directory.
+///
+/// Errors: ENOENT: empty. ENAMETOOLONG. By daemonctx_open(): it cannot be made; EPERM: it is there and belongs to another user, or
+/// other users can write the directory above it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn daemonctx_set_runtime_directory(ctx: *mut daemonctx, path: *const c_char) -> daemonctx_status {
+    // SAFETY: the header asks for a handle and a string, or NULL.
+    unsafe { with(ctx, |ctx| ctx.daemon.runtime_directory(string(path)?).map(drop)) }
+}
+
 /// A descriptor on which the daemon says that it is ready, beside all other ways: a newline is written to it, and it is closed.
 /// That is how s6 and its like want it (notification-fd).
 ///

@@ -69,7 +69,9 @@ pub unsafe extern "C" fn daemonctx_pidfile_new(path: *const c_char) -> *mut daem
 }
 
 /// A pid file of a program that does not lock it: instead of the lock, the process must have begun before the file was
-/// written. Otherwise as daemonctx_pidfile_new().
+/// written. This proves nothing, and the status is DAEMONCTX_UNKNOWN, where others than root and the caller can write the file or
+/// its directory, where the file is dated in the future, where another process has the file locked, or where a process of another
+/// PID namespace may be meant. Otherwise as daemonctx_pidfile_new().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn daemonctx_pidfile_foreign(path: *const c_char) -> *mut daemonctx_pidfile {
     // SAFETY: the header asks for a string or NULL.
@@ -127,7 +129,8 @@ pub unsafe extern "C" fn daemonctx_pidfile_release(file: *mut daemonctx_pidfile)
 
 /// The PID in the file, whoever that is by now; *pid becomes 0 when there is no file, or no PID in it.
 ///
-/// Errors: DAEMONCTX_ERROR_PID_FILE: it is no regular file, or cannot be read.
+/// Errors: DAEMONCTX_ERROR_PID_FILE: it is not a pid file, or cannot be read. EINVAL: it holds something other than one number. ELOOP,
+/// EMLINK: it is a symbolic link, or has other names.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn daemonctx_pidfile_read(file: *mut daemonctx_pidfile, pid: *mut pid_t) -> daemonctx_status {
     // SAFETY: the header asks for a handle and a place, or NULL.
@@ -142,7 +145,7 @@ pub unsafe extern "C" fn daemonctx_pidfile_read(file: *mut daemonctx_pidfile, pi
 /// What the file says about its daemon: *status becomes DAEMONCTX_RUNNING (and *pid the daemon's PID, else 0),
 /// DAEMONCTX_STALE, DAEMONCTX_STARTING, DAEMONCTX_NOT_RUNNING or DAEMONCTX_UNKNOWN. Either may be NULL.
 ///
-/// Errors: DAEMONCTX_ERROR_PID_FILE: it is no regular file, or cannot be read for another reason than missing permission.
+/// Errors: DAEMONCTX_ERROR_PID_FILE: it is not a pid file, or cannot be read for another reason than missing permission.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn daemonctx_pidfile_status(
     file: *mut daemonctx_pidfile,
@@ -166,10 +169,10 @@ pub unsafe extern "C" fn daemonctx_pidfile_status(
     }
 }
 
-/// Sends a signal to the daemon, and surely to nobody else. Signal 0 only checks.
+/// Sends a signal to the daemon, and never to another process. Signal 0 only checks.
 ///
-/// Errors: DAEMONCTX_ERROR_PID_FILE: ESRCH when the daemon does not run; EPERM when it may not be signalled; EINVAL for a
-/// number that is no signal.
+/// Errors: DAEMONCTX_ERROR_PID_FILE: ESRCH when the daemon does not run; EPERM when it may not be signalled, or nothing proves that
+/// the process is the daemon; EINVAL for a number that is no signal, and a file that is not a pid file.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn daemonctx_pidfile_signal(file: *mut daemonctx_pidfile, signum: c_int) -> daemonctx_status {
     // SAFETY: the header asks for a handle or NULL.

@@ -37,6 +37,9 @@ class DaemonContext:
     :param manual_ready: whether the program itself says when the daemon is ready, by `ready`. Until then its standard
         error is the starter's.
     :param ready_timeout: how many seconds the daemon may take until it is ready; None for any time.
+    :param runtime_directory: a directory of the daemon's own for its pid file and sockets, or None. The starter makes it,
+        mode 0755, for the user and group that the daemon runs as, who can remove the pid file there. It is removed when
+        the start fails, or the daemon ends and may remove it, if it is empty. One that exists must belong to that user.
     :param preserve_logging: whether the files and sockets of `logging`'s handlers are kept open.
     """
 
@@ -59,6 +62,7 @@ class DaemonContext:
         initgroups=False,
         manual_ready=False,
         ready_timeout=30.0,
+        runtime_directory=None,
         preserve_logging=False,
     ):
         self.chroot_directory = chroot_directory
@@ -77,6 +81,7 @@ class DaemonContext:
         self.initgroups = initgroups
         self.manual_ready = manual_ready
         self.ready_timeout = ready_timeout
+        self.runtime_directory = runtime_directory
         self.preserve_logging = preserve_logging
         self.ready_fd = None
         """A descriptor to write a newline to, and close, when the daemon is ready: what s6 wants. Only as an attribute."""
@@ -211,6 +216,8 @@ class DaemonContext:
         _set(start.working_directory, "working_directory", self._working_directory_inside())
         _set(start.umask, "umask", self.umask)
         self._prepare_owner(start)
+        if self.runtime_directory is not None:
+            _set(start.runtime_directory, "runtime_directory", self.runtime_directory)
         if self.chroot_directory is not None or self.uid is not None:
             _import_what_is_late()
         start.prevent_core(bool(self.prevent_core))

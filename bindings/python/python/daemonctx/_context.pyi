@@ -42,6 +42,7 @@ class DaemonContext:
     initgroups: bool
     manual_ready: bool
     ready_timeout: float | None
+    runtime_directory: _Path | None
     preserve_logging: bool
     ready_fd: _Descriptor | None
     def __init__(
@@ -63,6 +64,7 @@ class DaemonContext:
         initgroups: bool = False,
         manual_ready: bool = False,
         ready_timeout: float | None = 30.0,
+        runtime_directory: _Path | None = None,
         preserve_logging: bool = False,
     ) -> None: ...
     @property

@@ -1,7 +1,7 @@
 """Log files that can be rotated: handlers of `logging` that open their file anew."""
 
+import codecs
 import logging
-import os
 import signal as signals
 import sys
 import time
@@ -25,8 +25,11 @@ class ReopeningFileHandler(logging.FileHandler):
     should not be in the context's signal map, which comes later and takes it away; nor in a `SignalStream` or a loop's
     ``add_signal_handler``: those can call `reopen`.
 
+    The file is opened as a daemon's log files are, for a directory that other users can write to: another user's symbolic link or FIFO is
+    not opened, nor a file with several names; nothing is created through a symbolic link, nor truncated.
+
     :param filename: a relative path is taken from the present working directory, whatever a start makes of that.
-    :param mode: as of `open`; a file that is opened anew is always appended to.
+    :param mode: as of `open`; what is written is always appended, and a file that is opened anew is never truncated.
     :param encoding: as of `open`.
     :param delay: whether the file is opened only when the first record comes.
     :param errors: as of `open`.
@@ -56,6 +59,11 @@ class ReopeningFileHandler(logging.FileHandler):
         self._failed_at = None
         self._told = False
         self._signal = None
+        # Their modules may be out of reach when the file is opened: below a chroot, or as another user.
+        if encoding not in (None, "locale"):
+            codecs.lookup(encoding)
+        if errors is not None:
+            codecs.lookup_error(errors)
         super().__init__(filename, mode, encoding, delay, errors)
         if signal is not None:
             try:
@@ -148,30 +156,7 @@ class ReopeningFileHandler(logging.FileHandler):
         return stream
 
     def _opener(self, path, flags):
-        made = 0o640 if self._file_mode is None else self._file_mode
-        while True:
-            try:
-                return self._owned(os.open(path, flags | os.O_CREAT | os.O_EXCL, made))
-            except FileExistsError:
-                if flags & os.O_EXCL:
-                    raise
-            try:
-                return os.open(path, flags & ~os.O_CREAT)
-            except FileNotFoundError:
-                # A link that leads nowhere; else it was rotated away between the two.
-                if os.path.islink(path):
-                    return self._owned(os.open(path, flags, made))
-
-    def _owned(self, fd):
-        try:
-            if self._owner != (-1, -1):
-                os.fchown(fd, *self._owner)
-            if self._file_mode is not None:
-                os.fchmod(fd, self._file_mode)
-        except BaseException:
-            os.close(fd)
-            raise
-        return fd
+        return _native.open_log_file(path, flags, self._file_mode, *self._owner)
 
 
 class _Lock:
@@ -257,9 +242,7 @@ class _Reopening:
 
 
 def _number(value, option):
-    if value is None:
-        return -1
-    if isinstance(value, int):
+    if value is None or isinstance(value, int):
         return value
     import grp
     import pwd

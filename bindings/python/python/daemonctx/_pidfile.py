@@ -1,4 +1,4 @@
-"""Pid files: who runs, proved by a lock and not by a name."""
+"""Pid files: which process is the daemon, proved by a lock."""
 
 from . import _native
 
@@ -43,14 +43,18 @@ class PidFile:
         self.release()
 
     def read_pid(self):
-        """The PID in the file, whoever that is by now; None when there is no file, or no PID in it."""
+        """The PID in the file, which may be another process's by now; None when there is no file, or no PID in it.
+
+        Raises `PidFileError` for a file that is not a pid file: it holds something other than one number, has other
+        names, or is not a regular file. So do the other methods, and leave the file as it is.
+        """
         return self._native.read_pid()
 
     def status(self):
         """What the file says about its daemon.
 
         ``"running"``, ``"starting"`` (no PID written yet), ``"stale"`` (the daemon died without removing it),
-        ``"not running"`` (no file) or ``"unknown"`` (not for this user to read).
+        ``"not running"`` (no file) or ``"unknown"`` (not for this user to read, or nothing proves it).
         """
         return self._native.status()[0]
 
@@ -59,7 +63,7 @@ class PidFile:
         return self._native.is_running()
 
     def signal(self, signum):
-        """Send a signal to the daemon, and surely to nobody else.
+        """Send a signal to the daemon, and never to another process.
 
         Raises `PidFileError` with ``errno.ESRCH`` when the daemon does not run.
         """

@@ -102,13 +102,22 @@ class PIDLockFile(_Base):
 
     def is_locked(self):
         """Whether a process that lives has the lock."""
-        return self._file().status()[0] in ("running", "starting")
+        return self._status()[0] in ("running", "starting")
 
     def i_am_locking(self):
         """Whether this process has it."""
         import os
 
-        return self._file().status() == ("running", os.getpid())
+        return self._status() == ("running", os.getpid())
+
+    def _status(self):
+        """A file with something other than a PID in it is nobody's lock; `acquire` refuses it."""
+        from .._errors import PidFileError
+
+        try:
+            return self._file().status()
+        except PidFileError:
+            return ("not a pid file", None)
 
     def acquire(self, timeout=None):
         """Take the lock, and write this process's PID. It lasts until `release` or the end of the process.

@@ -47,9 +47,10 @@ def _number(signal):
 
 def _explain(error, pid_file):
     """The exception that programs of daemoniker know for an error of the core."""
-    from errno import ESRCH
+    from errno import EINVAL, ESRCH
+    from os import strerror
 
-    if error.errno == ESRCH:
+    if error.errno in (ESRCH, EINVAL):
         try:
             with open(pid_file, encoding="ascii", errors="replace") as file:
                 text = file.read()
@@ -58,6 +59,9 @@ def _explain(error, pid_file):
         # Nothing at all is what a daemon leaves that cannot remove its file any more.
         if text.strip() and not _is_number(text):
             return ValueError(f"no PID in {pid_file}: {text[:64]!r}")
+        if error.errno == EINVAL and not text.strip().isdigit():
+            # A negative number, say: no daemon has it.
+            return ProcessLookupError(ESRCH, strerror(ESRCH), pid_file)
     return OSError(error.errno, error.strerror, pid_file)
 
 
