@@ -3,10 +3,9 @@
 use super::action::Phase;
 use super::launch::Launch;
 use super::proc;
-use crate::line::Line;
 use crate::sys::file::{self, Identity, Kind, Lock};
 use crate::sys::process::{self, Ended, Pid};
-use crate::sys::{Errno, Sys, fd, time};
+use crate::sys::{Errno, Sys, fd, memory, time};
 use crate::text::{Text, c_text};
 use std::os::fd::{AsRawFd, RawFd};
 
@@ -44,9 +43,10 @@ pub(super) struct StateFile<'a> {
 
 impl<'a> StateFile<'a> {
     pub(super) fn of(launch: &'a Launch) -> Sys<Self> {
-        let mut path = Line::new();
-        path.push(launch.state_file.as_bytes()).push(b".new");
-        Ok(Self { path: &launch.state_file, new: Text::path(path.as_bytes())? })
+        let mut path = Vec::new();
+        memory::extend(&mut path, launch.state_file.as_bytes())?;
+        memory::extend(&mut path, b".new")?;
+        Ok(Self { path: &launch.state_file, new: Text::path(&path)? })
     }
 
     pub(super) fn write(&self, launch: &Launch, facts: &Facts) -> Sys<()> {
@@ -71,71 +71,111 @@ impl<'a> StateFile<'a> {
 }
 
 fn fill(output: RawFd, launch: &Launch, facts: &Facts) -> Sys<()> {
-    let mut line = Line::new();
-    line.push(b"daemonctx=1\nname=");
-    escape(&mut line, launch.name.as_bytes());
-    line.push(b"\nstate=").push(facts.phase.word().as_bytes());
-    line.push(b"\nmonitor=");
-    identity(&mut line, process::id());
+    let mut output = Output { fd: output, bytes: [0; Output::ROOM], length: 0 };
+    output.push(b"daemonctx=1\nname=")?.escape(launch.name.as_bytes())?;
+    output.push(b"\nstate=")?.push(facts.phase.word().as_bytes())?;
+    output.push(b"\nmonitor=")?.identity(process::id())?;
     if let Some(program) = facts.program {
-        line.push(b"\nprogram=");
-        identity(&mut line, program);
+        output.push(b"\nprogram=")?.identity(program)?;
     }
     let mut room = [0; 64];
-    line.push(b"\nboot=").push(boot(&mut room));
-    line.push(b"\npidns=").push_number(pid_namespace());
-    line.push(b"\nsince=").push_number(i64::try_from(time::realtime().as_secs()).unwrap_or(0));
-    line.push(b"\nrestarts=").push_number(i64::from(facts.restarts));
+    output.push(b"\nboot=")?.push(boot(&mut room))?;
+    output.push(b"\npidns=")?.number(pid_namespace())?;
+    output.push(b"\nsince=")?.number(time::realtime().as_secs())?;
+    output.push(b"\nrestarts=")?.number(u64::from(facts.restarts))?;
     if let Some(limit) = launch.settings.respawn.and_then(|respawn| respawn.limit) {
-        line.push(b"\nlimit=").push_number(i64::from(limit));
+        output.push(b"\nlimit=")?.number(u64::from(limit))?;
     }
     match facts.end {
-        Some(Ended::Exited(status)) => line.push(b"\nend=exited ").push_number(i64::from(status)),
-        Some(Ended::Killed(signal)) => line.push(b"\nend=killed ").push_number(i64::from(signal)),
-        Some(Ended::Unknown) | None => &mut line,
+        Some(Ended::Exited(status)) => output.push(b"\nend=exited ")?.number(u64::from(status.unsigned_abs()))?,
+        Some(Ended::Killed(signal)) => output.push(b"\nend=killed ")?.number(u64::from(signal.unsigned_abs()))?,
+        Some(Ended::Unknown) | None => &mut output,
     };
-    line.push(b"\n");
-    write_all(output, line.as_bytes())?;
     if let Some(path) = &launch.pid_file {
-        write_field(output, b"pidfile=", [path.as_bytes()].into_iter())?;
+        output.push(b"\npidfile=")?.escape(path.as_bytes())?;
     }
-    write_field(output, b"command=", launch.arguments.iter().map(std::ffi::CStr::to_bytes))
+    output.push(b"\ncommand=")?;
+    for (index, argument) in launch.arguments.iter().enumerate() {
+        output.push(if index > 0 { b"\t" } else { b"" })?.escape(argument.to_bytes())?;
+    }
+    output.push(b"\n")?.flush()
 }
 
-/// One field of any length, with tabs between its parts.
-fn write_field<'a>(output: RawFd, name: &[u8], parts: impl Iterator<Item = &'a [u8]>) -> Sys<()> {
-    /// Escaped it is twice as long at the most, and fits.
-    const PIECE: usize = 1024;
-    write_all(output, name)?;
-    for (index, part) in parts.enumerate() {
-        if index > 0 {
-            write_all(output, b"\t")?;
+/// A file that is written piece by piece. Small: the monitor keeps the deepest stack that it ever had.
+struct Output {
+    fd: RawFd,
+    bytes: [u8; Self::ROOM],
+    length: usize,
+}
+
+impl Output {
+    const ROOM: usize = 512;
+
+    fn push(&mut self, text: &[u8]) -> Sys<&mut Self> {
+        for &byte in text {
+            if self.length == Self::ROOM {
+                self.flush()?;
+            }
+            if let Some(slot) = self.bytes.get_mut(self.length) {
+                *slot = byte;
+                self.length += 1;
+            }
         }
-        for piece in part.chunks(PIECE) {
-            let mut line = Line::new();
-            escape(&mut line, piece);
-            write_all(output, line.as_bytes())?;
+        Ok(self)
+    }
+
+    fn flush(&mut self) -> Sys<()> {
+        let length = std::mem::take(&mut self.length);
+        write_all(self.fd, self.bytes.get(..length).unwrap_or_default())
+    }
+
+    fn number(&mut self, number: u64) -> Sys<&mut Self> {
+        let Digits { bytes, first } = Digits::of(number);
+        self.push(bytes.get(first..).unwrap_or_default())
+    }
+
+    /// Newlines, tabs and backslashes, so that a value stays on its line and an argument apart from the next.
+    fn escape(&mut self, value: &[u8]) -> Sys<&mut Self> {
+        for &byte in value {
+            match byte {
+                b'\n' => self.push(b"\\n")?,
+                b'\t' => self.push(b"\\t")?,
+                b'\\' => self.push(b"\\\\")?,
+                _ => self.push(&[byte])?,
+            };
+        }
+        Ok(self)
+    }
+
+    fn identity(&mut self, pid: Pid) -> Sys<&mut Self> {
+        self.number(u64::from(pid.unsigned_abs()))?;
+        match proc::stat(pid) {
+            Ok(stat) => self.push(b" ")?.number(stat.start),
+            Err(_) => Ok(self),
         }
     }
-    write_all(output, b"\n")
 }
 
-/// Newlines, tabs and backslashes, so that a value stays on its line and a part apart from the next.
-fn escape(line: &mut Line, value: &[u8]) {
-    for &byte in value {
-        match byte {
-            b'\n' => line.push(b"\\n"),
-            b'\t' => line.push(b"\\t"),
-            b'\\' => line.push(b"\\\\"),
-            _ => line.push(&[byte]),
-        };
-    }
+/// A decimal number.
+struct Digits {
+    bytes: [u8; Self::ROOM],
+    first: usize,
 }
 
-fn identity(line: &mut Line, pid: Pid) {
-    line.push_number(i64::from(pid));
-    if let Ok(stat) = proc::stat(pid) {
-        line.push(b" ").push_number(i64::try_from(stat.start).unwrap_or(0));
+impl Digits {
+    const ROOM: usize = 20;
+
+    fn of(mut number: u64) -> Self {
+        let mut digits = Self { bytes: [b'0'; Self::ROOM], first: Self::ROOM };
+        for digit in digits.bytes.iter_mut().rev() {
+            *digit = b'0' + (number % 10) as u8;
+            digits.first -= 1;
+            number /= 10;
+            if number == 0 {
+                break;
+            }
+        }
+        digits
     }
 }
 
@@ -144,9 +184,8 @@ fn boot(room: &mut [u8]) -> &[u8] {
     id.unwrap_or_default().trim_ascii()
 }
 
-fn pid_namespace() -> i64 {
-    let status = file::status_behind(c_text!("/proc/self/ns/pid"));
-    status.map_or(0, |status| i64::try_from(status.identity.inode).unwrap_or(0))
+fn pid_namespace() -> u64 {
+    file::status_behind(c_text!("/proc/self/ns/pid")).map_or(0, |status| status.identity.inode)
 }
 
 fn write_all(output: RawFd, mut bytes: &[u8]) -> Sys<()> {
@@ -190,10 +229,9 @@ impl<'a> PidFile<'a> {
         if status.identity != self.identity || status.kind != Kind::Regular {
             return Err(Errno::ESTALE);
         }
-        let mut line = Line::new();
-        line.push_number(i64::from(pid)).push(b"\n");
         file::truncate(output.as_raw_fd())?;
-        write_all(output.as_raw_fd(), line.as_bytes())
+        let mut output = Output { fd: output.as_raw_fd(), bytes: [0; Output::ROOM], length: 0 };
+        output.number(u64::from(pid.unsigned_abs()))?.push(b"\n")?.flush()
     }
 
     /// The new file's lock has the old one's number, so the next life inherits it.

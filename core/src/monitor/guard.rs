@@ -8,7 +8,6 @@ use super::outcome::{Heard, Line, Reason, Told};
 use super::run::{Monitor, release_claim};
 use crate::descriptors::Keep;
 use crate::error::{Failure, Step};
-use crate::line::Line as Words;
 use crate::sys::process::{self, Ended, Forked, Pid};
 use crate::sys::signal::{self, Set};
 use crate::sys::time::{self, Deadline};
@@ -60,10 +59,17 @@ fn prepare(launch: &mut Launch, line: &Line) -> Result<(), Failure> {
     file::set_umask(0o022);
     file::change_directory(c_text!("/")).map_err(failed(Step::ChangeDirectory))?;
     process::adopt_orphans(true).map(drop).map_err(failed(Step::Start))?;
-    let mut name = Words::new();
-    name.push(b"daemonctx: ").push(launch.name.as_bytes()).push(&[0]);
-    process::rename(CStr::from_bytes_until_nul(name.as_bytes()).unwrap_or(c_text!("daemonctx")));
+    rename(launch.name.as_bytes());
     Ok(())
+}
+
+/// What ps(1) shows without arguments, as much as fits.
+fn rename(name: &[u8]) {
+    let mut room = [0; 16];
+    for (to, from) in room.iter_mut().take(15).zip(b"daemonctx: ".iter().chain(name)) {
+        *to = *from;
+    }
+    process::rename(CStr::from_bytes_until_nul(&room).unwrap_or(c_text!("daemonctx")));
 }
 
 /// The program may want the lock's number for its own descriptor.
