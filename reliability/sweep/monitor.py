@@ -25,7 +25,7 @@ import house
 import trace
 
 HERE = pathlib.Path(__file__).parent
-ROLES = {"0": "starter", "0.0": "guard", "0.0.0": "monitor", "0.0.0.0": "program"}
+ROLES = {"0": "starter", "0.0": "guard", "0.0.0": "monitor", "0.0.0.0": "program", "0.0.0.1": "second program"}
 BACKGROUND = "(exec sleep 1000) & exit 0"
 # What is run, when it is ready, and whether the start is to succeed.
 RUNS = {
@@ -35,6 +35,8 @@ RUNS = {
     "followed": ("followed", BACKGROUND, True),
     "newline": ("newline", "echo >&3; exec sleep 1000", True),
     "ends": ("running", "setsid sleep 1000 & exit 3", False),
+    # Fails once, and is started again.
+    "again": ("executed", "[ -e $D/second ] && exec sleep 1000; : > $D/second; exit 3", True),
     "silent": ("newline", "trap '' TERM; (setsid sleep 1000 &) ; sleep 1000 & wait", False),
 }
 # What a killed or failing step may take to be noticed; `silent` waits for its timeout.
@@ -50,6 +52,8 @@ class Trial:
         self.folder.mkdir()
         calls = self.folder.with_suffix(".calls")
         surroundings = {"PATH": os.environ["PATH"], "SWEEP_FOLDER": str(self.folder), "SWEEP_READY": self.ready, "SWEEP_SCRIPT": self.script}
+        if self.run_name == "again":
+            surroundings["SWEEP_RESPAWN"] = "4"
         err = self.folder.with_suffix(".err")
         with open(err, "wb") as output:
             subprocess.run([self.injector, "-t", "6000", "-q", "60", *options, str(calls), self.binary], env=surroundings, stdin=subprocess.DEVNULL,
@@ -80,30 +84,49 @@ class Trial:
     @staticmethod
     def _may_stay(name: str, role: str, what: str) -> bool:
         """A starter that was killed before there is a monitor, and a file that could not be removed, which names nobody who lives."""
-        return name == "pid" and role == "starter" or what == f"unlink({name})"
+        return name == "second" or name == "pid" and role == "starter" or what == f"unlink({name})"
 
     def _judge_daemon(self, found: trace.Trace, is_killed: bool, role: str) -> list[str]:
+        if self.run_name == "again":
+            house.wait_until(lambda: self._runs_again() or self._is_over(), GRACE)
         state = self._state()
         program = int(state.get("program", "0 0").split()[0])
         monitor = int(state.get("monitor", "0 0").split()[0])
+        if house.state(monitor) in ("Z", "X", "") and is_killed and role == "monitor":
+            return self._judge_orphans()
         if house.state(program) in ("Z", "X", ""):
             # What is killed after it was ready has been ready.
-            return [] if is_killed and role == "program" else ["0: no program"]
+            return [] if is_killed and "program" in role else ["0: no program"]
         problems = []
         if (self.folder / "pid").read_text() != f"{program}\n":
             problems.append("0: wrong pid file")
         if not self._is_locked():
             problems.append("0: not locked")
         if house.state(monitor) in ("Z", "X", ""):
-            if not (is_killed and role == "monitor"):
-                problems.append("0: no monitor")
-            return problems
+            return problems + ["0: no monitor"]
         if state.get("state") != "running":
             problems.append(f"0: {state}")
         os.kill(monitor, signal.SIGTERM)
         if not house.wait_until(lambda: not house.living(), GRACE):
             problems.append(f"stop: left {[describe(pid) for pid in house.living()]}")
-        return problems + [f"stop: left the file {name}" for name in os.listdir(self.folder)]
+        return problems + [f"stop: left the file {name}" for name in os.listdir(self.folder) if name != "second"]
+
+    def _judge_orphans(self) -> list[str]:
+        """Of a monitor that is killed after the start the program goes on, and is written down; a child that was held at its gate ends."""
+        program = int(self._state().get("program", "0").split()[0])
+        if not house.wait_until(lambda: set(house.living()) <= {program}, GRACE):
+            return [f"killed: left {[describe(pid) for pid in house.living()]}, not {program}"]
+        return []
+
+    def _runs_again(self) -> bool:
+        state = self._state()
+        program = int(state.get("program", "0").split()[0])
+        return state.get("state") == "running" and state["restarts"] != "0" and house.state(program) not in ("Z", "X", "")
+
+    def _is_over(self) -> bool:
+        """The monitor was killed."""
+        monitor = int(self._state().get("monitor", "0").split()[0])
+        return house.state(monitor) in ("Z", "X", "")
 
     def _state(self) -> dict[str, str]:
         try:
@@ -132,15 +155,16 @@ def describe(pid: int) -> str:
 
 def faults(found: trace.Trace, every: bool) -> list[tuple[trace.Call, str]]:
     chosen = []
-    executed = False
+    executed: set[str] = set()
     for call in found.calls:
         if call.role not in ROLES:
             continue
         chosen.append((call, "KILL"))
-        # From then on an error is the program's own affair.
-        executed |= ROLES[call.role] == "program" and call.name == "execve"
-        if executed and ROLES[call.role] == "program" and call.name != "execve":
+        # What the program itself makes of an error is its own affair.
+        if call.role in executed:
             continue
+        if "program" in ROLES[call.role] and call.name == "execve":
+            executed.add(call.role)
         known = errnos.ERRNOS.get(call.name)
         if known is None:
             raise SystemExit(f"errnos.py does not know {call.name}")

@@ -31,6 +31,8 @@ pub(super) struct Monitor<'a> {
     leash: Option<OwnedFd>,
     limit: Deadline,
     step: Deadline,
+    /// When to write again what could not be written down.
+    rewrite: Deadline,
     program: Option<Pid>,
     /// The first process of this life, which leads its group.
     group: Pid,
@@ -47,6 +49,9 @@ pub(super) struct Monitor<'a> {
     lives: u32,
     failure: Option<Failure>,
 }
+
+/// How long a disk may be full until it is tried again.
+const REWRITE: Duration = Duration::from_secs(1);
 
 /// What is asked of a monitor by signals.
 fn asked() -> Set {
@@ -79,6 +84,7 @@ impl<'a> Monitor<'a> {
             leash: Some(leash),
             limit: never,
             step: never,
+            rewrite: never,
             program: None,
             group: 0,
             launching: None,
@@ -116,7 +122,7 @@ impl<'a> Monitor<'a> {
         let awaits_sign = self.machine.awaits_sign();
         let sign = if awaits_sign { self.watch.descriptor() } else { -1 };
         let look = if awaits_sign { self.watch.next() } else { Deadline::after(None) };
-        let deadline = self.limit.or(self.step).or(look);
+        let deadline = self.limit.or(self.step).or(look).or(self.rewrite);
         let mut fds = [self.signals.as_poll_descriptor(), launching, line, sign].map(fd::readable);
         let _: Sys<bool> = fd::poll(&mut fds, self.signals.patience(deadline.poll_timeout()));
         let [_, launching, line, sign] = fds.map(|fd| fd.revents != 0);
@@ -210,6 +216,9 @@ impl<'a> Monitor<'a> {
             self.step = Deadline::after(None);
             self.tell(Event::Due(Timer::Step));
         }
+        if self.rewrite.passed() {
+            let _: Sys<()> = self.note(self.facts.phase);
+        }
         if self.limit.passed() {
             self.limit = Deadline::after(None);
             self.tell(Event::Due(Timer::Limit));
@@ -255,7 +264,9 @@ impl<'a> Monitor<'a> {
     fn note(&mut self, phase: Phase) -> Sys<()> {
         (self.facts.phase, self.facts.program) = (phase, self.program);
         let in_pid_file = self.write_pid();
-        in_pid_file.and(self.state_file.write(self.launch, &self.facts))
+        let written = in_pid_file.and(self.state_file.write(self.launch, &self.facts));
+        self.rewrite = Deadline::after(written.is_err().then_some(REWRITE));
+        written
     }
 
     /// Once for each process; what fails is tried again at the next occasion.

@@ -1,6 +1,7 @@
 //! A starter as small as can be, for the fault sweep: `reliability/sweep/monitor.py` runs this binary with a folder in its environment.
 
-use super::{Sandbox, text};
+use super::Sandbox;
+use crate::keeper::Respawn;
 use crate::monitor::launch::Sign;
 use crate::monitor::launcher::Launched;
 use crate::monitor::outcome::Told;
@@ -31,8 +32,10 @@ pub(super) fn run() {
             if ready == Ready::Sign {
                 sandbox.launch.sign = Sign::Newline(3);
             }
-            if let Some(path) = said("SWEEP_PATH") {
-                sandbox.launch.path = text(path);
+            if let Some(limit) = said("SWEEP_RESPAWN") {
+                let delay = Duration::from_millis(5);
+                sandbox.launch.settings.respawn =
+                    Some(Respawn { delay, limit: limit.parse().ok(), settled: delay * 10_000 });
             }
             sandbox.launch.settings.start_timeout = Some(Duration::from_secs(1));
             sandbox.launch.settings.stop_timeout = Duration::from_millis(200);
