@@ -22,6 +22,8 @@ pub(crate) fn socket() -> Option<RawFd> {
 pub(crate) struct Launched {
     outcome: Outcome,
     pub(crate) guard: Pid,
+    /// The guard was waited for, and its PID may be another process's.
+    is_over: bool,
 }
 
 impl Launched {
@@ -41,7 +43,7 @@ impl Launched {
         launch.descriptors().chain([theirs.as_raw_fd()]).try_for_each(|fd| memory::push(&mut inherited, fd))?;
         let guard = spawn::spawn(monitor, &arguments, &environment, &inherited)?;
         drop(theirs);
-        let launched = Self { outcome, guard };
+        let launched = Self { outcome, guard, is_over: false };
         if let Err(errno) = launched.outcome.send(launch) {
             // So that a guard which waits for the rest does not wait for ever.
             launched.cancel();
@@ -75,9 +77,12 @@ impl Launched {
     }
 
     /// Undoes a start that was not confirmed, and waits for the guard, which is this process's child: nothing is left then.
-    pub(crate) fn undo(&self) {
-        self.cancel();
-        process::wait(self.guard, true);
+    pub(crate) fn undo(&mut self) {
+        if !self.is_over {
+            self.is_over = true;
+            self.cancel();
+            process::wait(self.guard, true);
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::Test;
 use crate::house::{House, descriptors, field, signal, signal_any, until};
 use crate::programs::{described, report};
-use daemonctx::{Error, Executable, Launching, Monitored, MonitoredState, StopRequest};
+use daemonctx::{Error, Executable, Launching, Monitored, MonitoredState, PidFile, Status, StopRequest};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -12,6 +12,7 @@ use std::path::Path;
 pub const TESTS: &[Test] = &[
     ("monitor: stays with the program", stays),
     ("monitor: the program is another user", another_user),
+    ("monitor: a program that closes its descriptors", closes),
     ("monitor: one launch for a name", one_for_a_name),
     ("monitor: nothing is left of a launch that fails", fails),
     ("monitor: a launcher that is cancelled or killed leaves nothing", cancelled),
@@ -76,6 +77,7 @@ fn stays(house: &mut House) {
     let pid_file = house.pid_file().to_str().unwrap().to_owned();
     let of = |pid| descriptors(pid).into_iter().map(|(_, path)| path).filter(|path| *path == pid_file).count();
     assert_eq!((of(daemon), of(monitor)), (1, 1), "both hold the lock");
+    assert_eq!(PidFile::new(house.pid_file()).unwrap().status().unwrap(), Status::Running(daemon));
     let state = found(house);
     assert_eq!((state.state(), state.pid(), state.restarts()), (MonitoredState::Running, Some(daemon), (0, None)));
     assert_eq!((state.name(), state.command()), (OsStr::new("program"), vec![OsStr::new("sleep"), OsStr::new("1000")]));
@@ -100,6 +102,18 @@ fn another_user(house: &mut House) {
     let flags = fs::read_to_string(format!("/proc/{daemon}/fdinfo/{number}")).unwrap();
     let flags = flags.lines().find_map(|line| line.strip_prefix("flags:\t")).unwrap();
     assert!(flags.ends_with('0') && lock.next().is_none(), "only to read: {flags}");
+    assert_eq!(PidFile::new(house.pid_file()).unwrap().status().unwrap(), Status::Running(daemon));
+    stop(house, monitor);
+}
+
+/// Its state file says that it runs, whatever it does with the lock.
+fn closes(house: &mut House) {
+    let script = "import os, time; os.closerange(3, 1024); time.sleep(1000)";
+    let program = ["path=/usr/bin/env", "arg=env", "arg=python3", "arg=-c", &format!("arg={script}")];
+    let (daemon, monitor) = launch(house, &[&program[..], &["ready=running:300"]].concat());
+    let folder = house.folder.to_str().unwrap();
+    assert!(!descriptors(daemon).iter().any(|(_, path)| path.starts_with(folder)), "{:?}", descriptors(daemon));
+    assert_eq!((found(house).state(), found(house).pid()), (MonitoredState::Running, Some(daemon)));
     stop(house, monitor);
 }
 
