@@ -24,6 +24,8 @@ pub const TESTS: &[Test] = &[
 pub fn launching(executable: &Executable) -> ! {
     let folder = std::env::args().nth(1).expect("a pid file");
     let folder = Path::new(&folder).parent().expect("a folder");
+    // What comes between launch and wait waits.
+    daemonctx::parts::block_only(&[libc::SIGINT, libc::SIGTERM, libc::SIGHUP]).expect("signals");
     let monitor = crate::house::this_binary();
     let launched = described().and_then(|mut daemon| daemon.launch_monitored(executable, monitor, Some(folder)));
     match launched.and_then(ready) {
@@ -110,9 +112,9 @@ fn another_user(house: &mut House) {
 fn closes(house: &mut House) {
     let script = "import os, time; os.closerange(3, 1024); time.sleep(1000)";
     let program = ["path=/usr/bin/env", "arg=env", "arg=python3", "arg=-c", &format!("arg={script}")];
-    let (daemon, monitor) = launch(house, &[&program[..], &["ready=running:300"]].concat());
+    let (daemon, monitor) = launch(house, &[&program[..], &["ready=running:10"]].concat());
     let folder = house.folder.to_str().unwrap();
-    assert!(!descriptors(daemon).iter().any(|(_, path)| path.starts_with(folder)), "{:?}", descriptors(daemon));
+    until(|| !descriptors(daemon).iter().any(|(_, path)| path.starts_with(folder)));
     assert_eq!((found(house).state(), found(house).pid()), (MonitoredState::Running, Some(daemon)));
     stop(house, monitor);
 }
