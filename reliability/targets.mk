@@ -6,7 +6,7 @@ TRUST := $(abspath $(VENV))/bin/python -B
 SEEDED = $(if $(SEED),--seed $(SEED))
 SWEEP := $(TRUST) reliability/sweep/sweep.py --venv $(abspath $(VENV))
 
-.PHONY: trust check-trust reliability sweep check-sweep races hostile attacks privileges load endurance memory check-memory asan \
+.PHONY: trust check-trust reliability sweep check-sweep sweep-monitor races hostile attacks privileges load endurance memory check-memory asan \
         valgrind miri fuzz
 
 trust: sweep races hostile attacks privileges load endurance memory
@@ -36,6 +36,12 @@ sweep: library original python
 check-sweep: library original python
 	@echo "== the fault sweep, in short"
 	@$(SWEEP) --short
+
+# The core's unit tests are a starter and a monitor as well.
+sweep-monitor:
+	@echo "== the fault sweep over launches: starter, guard, monitor and the program's child"
+	@binary=$$($(CARGO) test -q -p daemonctx --lib --no-run --message-format=json | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'); \
+		RUST_BACKTRACE=0 $(PYTHON) reliability/sweep/monitor.py $$binary
 
 races: reliability
 	@echo "== races: 200 starts at once, 200 times; starts against stops against kills for ten minutes"

@@ -6,6 +6,7 @@ use crate::detach::Detach;
 use crate::directories;
 use crate::error::{Error, Failure, Step, Subject};
 use crate::launch::{self, Executable, Target};
+use crate::monitor::Launching;
 use crate::notify;
 use crate::options::{Hooks, Options};
 use crate::pidfile::PidFile;
@@ -469,6 +470,25 @@ impl Daemon {
             Fork::Starter(starting) => starting.met(),
             Fork::Daemon(_) => Err(Error::bad_handle(true)),
         }
+    }
+
+    /// The successor of [`launch`](Self::launch): a monitor stays with the program. `monitor` is an executable that calls
+    /// [`become_monitor_if_asked`](crate::parts::become_monitor_if_asked) first of all; state files are below `run`, by default where
+    /// pid files are.
+    ///
+    /// # Errors
+    /// What was checked before; another daemon has the name or the pid file.
+    #[doc(hidden)]
+    pub fn launch_monitored(
+        &mut self,
+        executable: &Executable,
+        monitor: impl AsRef<Path>,
+        run: Option<&Path>,
+    ) -> Result<Launching, Error> {
+        flush_rust()?;
+        let monitor = path(Step::Execute, monitor.as_ref())?;
+        let run = run.map(|run| path(Step::PidFile, run)).transpose()?;
+        crate::monitor::launch(&self.options, executable, monitor.as_c_str(), run.as_ref())
     }
 
     /// The same without writing out Rust's own buffer of standard output, for programs in other languages.

@@ -44,6 +44,10 @@ impl Plan {
         changed.map_err(|errno| Failure::new(Step::ChangeDirectory, errno))
     }
 
+    pub(crate) fn working(&self) -> &Text {
+        &self.working
+    }
+
     pub(crate) fn root(&self) -> Option<&Text> {
         self.root.as_ref()
     }

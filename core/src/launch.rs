@@ -169,6 +169,20 @@ impl Executable {
         plan.map_err(|errno| Error::about(Step::Execute, self.path.as_bytes(), errno))
     }
 
+    /// What is executed, for the launch message.
+    pub(crate) fn program(&self) -> Sys<(Text, StringList, StringList)> {
+        let (arguments, environment) = self.lists(&readiness::Plan::new(Readiness::Executed)?)?;
+        Ok((self.path.clone(), arguments, environment))
+    }
+
+    pub(crate) fn when_ready(&self) -> Readiness {
+        self.readiness
+    }
+
+    pub(crate) fn respawns(&self) -> Option<Respawn> {
+        self.respawn
+    }
+
     fn lists(&self, readiness: &readiness::Plan) -> Sys<(StringList, StringList)> {
         let mut arguments = StringList::default();
         for argument in &self.arguments {

@@ -37,6 +37,7 @@ mod keeper;
 mod launch;
 mod line;
 mod lines;
+mod monitor;
 mod notify;
 mod null_device;
 mod options;
@@ -66,6 +67,8 @@ pub use keeper::Respawn;
 pub use launch::Executable;
 #[doc(hidden)]
 pub use line::is_printable;
+#[doc(hidden)]
+pub use monitor::{Launching, Monitored, MonitoredState, StopRequest};
 pub use notify::{notify, notify_barrier, notify_bytes, notify_reloading, notify_with_descriptors, watchdog_interval};
 pub use pidfile::{PidFile, PidFileLock, Running, Status, Stopped};
 pub use privileges::Groups;

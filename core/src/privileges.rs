@@ -62,15 +62,21 @@ pub(crate) struct Request {
 
 /// What the daemon has to set, resolved in the starter; nothing is set where nothing changes.
 pub(crate) struct Plan {
-    user: Option<Uid>,
-    group: Option<Gid>,
-    /// In ascending order, each once.
-    groups: Option<Vec<Gid>>,
+    ids: Ids,
     /// Where the daemon reads its groups back into.
     room: Vec<Gid>,
-    /// The user ids change, to somebody who is not root.
-    leaves_root_behind: bool,
-    no_new_privileges: bool,
+}
+
+/// Resolved ids.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ids {
+    pub(crate) user: Option<Uid>,
+    pub(crate) group: Option<Gid>,
+    /// In ascending order, each once.
+    pub(crate) groups: Option<Vec<Gid>>,
+    /// The user ids change, to a user who is not root.
+    pub(crate) leaves_root_behind: bool,
+    pub(crate) no_new_privileges: bool,
 }
 
 impl Plan {
@@ -95,39 +101,47 @@ impl Plan {
             (Some(_), Groups::None) if changes_user => Some(Vec::new()),
             _ => None,
         };
-        let failed = |errno| Error::os(Step::Groups, Subject::Nothing, errno);
-        let room = memory::filled(0, groups.as_ref().map_or(0, |groups| groups.len() + 1)).map_err(failed)?;
-        Ok(Self {
+        let ids = Ids {
             user: user.as_ref().map(|user| user.uid),
             group,
             groups,
-            room,
             leaves_root_behind: changes_user && user.is_some_and(|user| user.uid != 0),
             no_new_privileges: request.no_new_privileges,
-        })
+        };
+        Self::of(ids).map_err(|errno| Error::os(Step::Groups, Subject::Nothing, errno))
+    }
+
+    /// The plan for ids that were resolved before, by this process or another.
+    pub(crate) fn of(ids: Ids) -> Sys<Self> {
+        let room = memory::filled(0, ids.groups.as_ref().map_or(0, |groups| groups.len() + 1))?;
+        Ok(Self { ids, room })
     }
 
     /// The user and group that the daemon is going to run as, where they change.
     pub(crate) fn owner(&self) -> (Option<Uid>, Option<Gid>) {
-        (self.user, self.group)
+        (self.ids.user, self.ids.group)
     }
 
     /// Whether the daemon runs as another user than its starter.
     pub(crate) fn changes_user(&self) -> bool {
-        self.leaves_root_behind
+        self.ids.leaves_root_behind
+    }
+
+    pub(crate) fn into_ids(self) -> Ids {
+        self.ids
     }
 
     /// The user that the daemon runs as.
     pub(crate) fn user(&self) -> Uid {
-        self.user.unwrap_or_else(identity::effective_user)
+        self.ids.user.unwrap_or_else(identity::effective_user)
     }
 
     /// What `step` sets, for a message.
     pub(crate) fn subject(&self, step: Step, value: i64) -> Subject {
         let number = |id: Option<u32>| id.map_or(Subject::Nothing, |id| Subject::Number(i64::from(id)));
         match step {
-            Step::SetUser => number(self.user),
-            Step::SetGroup => number(self.group),
+            Step::SetUser => number(self.ids.user),
+            Step::SetGroup => number(self.ids.group),
             Step::VerifyPrivileges => Subject::Word(check_name(value)),
             _ => Subject::Nothing,
         }
@@ -138,20 +152,20 @@ impl Plan {
     #[inline(never)]
     pub(crate) fn apply(&mut self, single_threaded: bool) -> Result<(), Failure> {
         let failed = |step| move |errno| Failure::new(step, errno);
-        if let Some(groups) = &self.groups {
+        if let Some(groups) = &self.ids.groups {
             identity::set_groups(groups).map_err(failed(Step::SetGroups))?;
         }
-        if let Some(group) = self.group {
+        if let Some(group) = self.ids.group {
             identity::set_group(group).map_err(failed(Step::SetGroup))?;
         }
-        if let Some(user) = self.user {
+        if let Some(user) = self.ids.user {
             identity::set_user(user).map_err(failed(Step::SetUser))?;
         }
-        if self.leaves_root_behind {
+        if self.ids.leaves_root_behind {
             // Kept capabilities (PR_SET_KEEPCAPS, securebits) survive the change of user; these go by name.
             capability::drop_all().map_err(failed(Step::DropCapabilities))?;
         }
-        if self.no_new_privileges {
+        if self.ids.no_new_privileges {
             capability::forbid_new().map_err(failed(Step::NoNewPrivileges))?;
         }
         self.verify(single_threaded).map_err(|check| Failure {
@@ -163,22 +177,22 @@ impl Plan {
 
     fn verify(&mut self, single_threaded: bool) -> Result<(), Check> {
         let is = |ids: Sys<identity::Ids>, wanted| ids.is_ok_and(|ids| ids.are_all(wanted));
-        if self.user.is_some_and(|user| !is(identity::user_ids(), user)) {
+        if self.ids.user.is_some_and(|user| !is(identity::user_ids(), user)) {
             return Err(Check::User);
         }
-        if self.group.is_some_and(|group| !is(identity::group_ids(), group)) {
+        if self.ids.group.is_some_and(|group| !is(identity::group_ids(), group)) {
             return Err(Check::Group);
         }
-        if let Some(wanted) = &self.groups {
+        if let Some(wanted) = &self.ids.groups {
             match identity::groups(&mut self.room) {
                 Ok(groups) if groups.len() == wanted.len() && groups.iter().all(|group| wanted.contains(group)) => {}
                 _ => return Err(Check::Groups),
             }
         }
-        if self.leaves_root_behind && capability::none_left(single_threaded) != Ok(true) {
+        if self.ids.leaves_root_behind && capability::none_left(single_threaded) != Ok(true) {
             return Err(Check::Capabilities);
         }
-        if self.leaves_root_behind && identity::regains_root() {
+        if self.ids.leaves_root_behind && identity::regains_root() {
             return Err(Check::Regain);
         }
         Ok(())

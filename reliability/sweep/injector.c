@@ -1,6 +1,6 @@
 /* Runs a start, writes down its system calls, and has one of them fail or its process killed there.
  *
- *     injector [-r ROLE -n NUMBER -k NTH (-e ERRNO | -K)] [-p ROLE] [-t MS] LOG PROGRAM [ARGUMENT ...]
+ *     injector [-r ROLE -n NUMBER -k NTH (-e ERRNO | -K)] [-p ROLE] [-t MS] [-q MS] LOG PROGRAM [ARGUMENT ...]
  *
  * What strace's inject does, but for one process of several: strace counts calls in every process it follows, so "the third
  * close" is hit in all that get so far, and in the dynamic linker first. Here calls are counted from where the program says
@@ -13,6 +13,7 @@
  * -K  SIGKILL at the call's entry: it is not made. Right after a call is right before the next.
  * -p  this process is let go at its first poll(2): it has nothing more to do.
  * -t  how long all of it may take. What is left then is let go and lives on.
+ * -q  the same, from the end of the starter on.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -59,7 +60,7 @@ static FILE *logfile;
 static const char *role = "";
 static const char *poller = "";
 static long number = -1;
-static int nth, error, killing;
+static int nth, error, killing, quiet;
 static struct timespec begun;
 static volatile sig_atomic_t late;
 
@@ -275,12 +276,20 @@ static void at_stop(pid_t pid, int status)
         go_on(it, signum);
 }
 
+static void set_timer(int milliseconds)
+{
+    struct itimerval timer = { .it_value = { milliseconds / 1000, milliseconds % 1000 * 1000 } };
+    setitimer(ITIMER_REAL, &timer, NULL);
+}
+
 static void at_end(pid_t pid, int status)
 {
     struct tracee *it = find(pid);
     if (it == NULL)
         return;
     fprintf(logfile, "end %s %d %.3f\n", it->role, WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status), elapsed());
+    if (quiet && strcmp(it->role, "0") == 0)
+        set_timer(quiet);
     it->pid = 0;
 }
 
@@ -325,7 +334,7 @@ static pid_t launch(char **command)
 int main(int argc, char **argv)
 {
     int option, milliseconds = 8000, status;
-    while ((option = getopt(argc, argv, "+r:n:k:e:Kp:t:")) >= 0)
+    while ((option = getopt(argc, argv, "+r:n:k:e:Kp:t:q:")) >= 0)
         switch (option) {
         case 'r': role = optarg; break;
         case 'n': number = atol(optarg); break;
@@ -334,6 +343,7 @@ int main(int argc, char **argv)
         case 'K': killing = 1; break;
         case 'p': poller = optarg; break;
         case 't': milliseconds = atoi(optarg); break;
+        case 'q': quiet = atoi(optarg); break;
         default: return 93;
         }
     if (argc - optind < 2 || (logfile = fopen(argv[optind], "we")) == NULL)
@@ -341,9 +351,8 @@ int main(int argc, char **argv)
     clock_gettime(CLOCK_MONOTONIC, &begun);
     enter(launch(argv + optind + 1), NULL);
     struct sigaction action = { .sa_handler = too_late };
-    struct itimerval timer = { .it_value = { milliseconds / 1000, milliseconds % 1000 * 1000 } };
     sigaction(SIGALRM, &action, NULL);
-    setitimer(ITIMER_REAL, &timer, NULL);
+    set_timer(milliseconds);
     while (!late) {
         pid_t pid = waitpid(-1, &status, __WALL);
         if (pid < 0 && errno == EINTR)

@@ -18,7 +18,7 @@ pub(super) enum Age {
 
 /// Other systems do not tell when a process began.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn compare(_pid: Pid, _path: &crate::text::Text, _file: &crate::sys::file::Status) -> Age {
+pub(super) fn compare(_pid: Pid, _path: &crate::text::Text, _file: &crate::sys::file::Status, _by_itself: bool) -> Age {
     Age::Unknown("this system does not tell when it began")
 }
 
@@ -39,14 +39,16 @@ mod linux {
     /// Start times are cut to ticks of 10 ms, file times to the kernel's own tick.
     const SLACK: Duration = Duration::from_millis(20);
 
-    /// Compares `pid` with the file that is open, and was found at `path`.
-    pub(in crate::pidfile) fn compare(pid: Pid, path: &Text, file: &Status) -> Age {
+    /// Compares `pid` with the file that is open, and was found at `path`. With `by_itself` the file, or its directory, may be the
+    /// process's own user's: that user says something about himself alone then.
+    pub(in crate::pidfile) fn compare(pid: Pid, path: &Text, file: &Status, by_itself: bool) -> Age {
         let began = match procfs::stat(pid) {
             Ok(Some(stat)) if !stat.has_ended() => stat.began,
             Ok(_) => return Age::Younger,
             Err(_) => return Age::Unknown("/proc does not show it"),
         };
-        if let Some(why) = untrusted(path, file) {
+        let own = Some(file.owner).filter(|owner| by_itself && procfs::runs_as(pid, *owner));
+        if let Some(why) = (Writers { own }).untrusted(path, file) {
             return Age::Unknown(why);
         }
         if procfs::number_in_own_namespace(pid) != Some(pid) {
@@ -101,50 +103,58 @@ mod linux {
         }
     }
 
-    fn is_owner_trusted(status: &Status) -> bool {
-        status.owner == 0 || status.owner == identity::effective_user()
+    /// Who may write a file that is believed: root, the caller, and this user.
+    #[derive(Clone, Copy, Debug)]
+    struct Writers {
+        own: Option<identity::Uid>,
     }
 
-    /// Whether somebody other than root and the caller can write what `status` is of.
-    fn is_written_by_others(status: &Status) -> bool {
-        !is_owner_trusted(status) || status.is_writable_by_others()
-    }
+    impl Writers {
+        fn has(self, owner: identity::Uid) -> bool {
+            owner == 0 || owner == identity::effective_user() || self.own == Some(owner)
+        }
 
-    fn untrusted(path: &Text, file: &Status) -> Option<&'static str> {
-        if is_written_by_others(file) {
-            return Some("other users can write the pid file");
+        /// Whether nobody else can write what `status` is of.
+        fn are_all_of(self, status: &Status) -> bool {
+            self.has(status.owner) && !status.is_writable_by_others()
         }
-        match is_in_private_directory(path, file) {
-            Ok(true) => None,
-            _ => Some("other users can write the directory of the pid file"),
-        }
-    }
 
-    /// Whether the directory that has the file under this name, and those above it, are root's and the caller's alone. Above
-    /// it a sticky directory will do: there nobody can rename what belongs to another.
-    fn is_in_private_directory(path: &Text, file: &Status) -> Sys<bool> {
-        /// More than any path has.
-        const DEPTH: u32 = 2048;
-        let name = path.as_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-        let mut directory = Directory::open_at(path.parent()?.as_c_str())?;
-        let mut status = directory.status()?;
-        if directory.status_at(Text::path(name)?.as_c_str())?.identity != file.identity || is_written_by_others(&status)
-        {
-            return Ok(false);
-        }
-        for _ in 0..DEPTH {
-            directory = directory.enter(c_text!(".."))?;
-            let above = directory.status()?;
-            if above.identity == status.identity {
-                return Ok(true);
+        fn untrusted(self, path: &Text, file: &Status) -> Option<&'static str> {
+            if !self.are_all_of(file) {
+                return Some("other users can write the pid file");
             }
-            let is_sticky = above.mode & libc::S_ISVTX != 0;
-            if is_written_by_others(&above) && !(is_sticky && is_owner_trusted(&above)) {
+            match self.are_all_above(path, file) {
+                Ok(true) => None,
+                _ => Some("other users can write the directory of the pid file"),
+            }
+        }
+
+        /// Whether the directory that has the file under this name, and those above it, are these users' alone. Above it a
+        /// sticky directory will do: there nobody can rename what belongs to another.
+        fn are_all_above(self, path: &Text, file: &Status) -> Sys<bool> {
+            /// More than any path has.
+            const DEPTH: u32 = 2048;
+            let name = path.as_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+            let mut directory = Directory::open_at(path.parent()?.as_c_str())?;
+            let mut status = directory.status()?;
+            let is_here = directory.status_at(Text::path(name)?.as_c_str())?.identity == file.identity;
+            if !is_here || !self.are_all_of(&status) {
                 return Ok(false);
             }
-            status = above;
+            for _ in 0..DEPTH {
+                directory = directory.enter(c_text!(".."))?;
+                let above = directory.status()?;
+                if above.identity == status.identity {
+                    return Ok(true);
+                }
+                let is_sticky = above.mode & libc::S_ISVTX != 0;
+                if !(self.are_all_of(&above) || is_sticky && self.has(above.owner)) {
+                    return Ok(false);
+                }
+                status = above;
+            }
+            Ok(false)
         }
-        Ok(false)
     }
 
     #[cfg(test)]

@@ -124,7 +124,8 @@ impl<'a> PidFileView<'a> {
     }
 
     fn by_age(&self, pid: Pid) -> Identity {
-        match age::compare(pid, self.path, &self.status) {
+        // Clients of the original write their file as the user that they have become (avahi-daemon).
+        match age::compare(pid, self.path, &self.status, self.proof == Proof::Libdaemon) {
             Age::Older => Identity::Daemon,
             Age::Younger => Identity::Other,
             Age::Unknown(why) => Identity::Unknown(why),

@@ -98,6 +98,13 @@ impl Held {
         }
     }
 
+    /// The lock's descriptor; the one for writing is closed.
+    pub(super) fn lock_alone(&self) -> Option<RawFd> {
+        let slot = self.slot()?;
+        slot.close_writer();
+        slot.descriptor()
+    }
+
     /// Writes this process's PID.
     pub(super) fn write(&self) -> Sys<()> {
         self.slot().map_or(Err(Errno::EBADF), Slot::write)

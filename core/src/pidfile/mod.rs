@@ -32,7 +32,7 @@ use content::Content;
 use held::Held;
 use replace::Replacement;
 pub use running::Running;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
@@ -119,6 +119,11 @@ impl PidFileLock {
         if let Some(held) = &self.0 {
             held.abandon();
         }
+    }
+
+    /// The lock, for a program that inherits it; another process writes the PID.
+    pub(crate) fn descriptor(&self) -> Option<RawFd> {
+        self.0.as_ref().and_then(Held::lock_alone)
     }
 
     /// Has the file, and no other that this process holds, go along with the daemon that is going to be forked.

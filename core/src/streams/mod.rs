@@ -179,6 +179,25 @@ impl Plan {
         self.logger.close();
     }
 
+    /// What a program that is launched gets as its streams, nothing for `/dev/null`. Log files are emptied that are to be.
+    ///
+    /// # Errors
+    /// EOPNOTSUPP: a stream leads to syslog.
+    pub(crate) fn sources(mut self) -> Result<[Option<OwnedFd>; 3], Failure> {
+        let mut sources = [None, None, None];
+        if self.logger.descriptors().next().is_some() {
+            return Err(Failure::new(Step::Logger, Errno::EOPNOTSUPP));
+        }
+        let streams = self.streams.iter_mut().zip(STEPS).zip(fd::STANDARD).zip(&mut sources);
+        for (((stream, step), number), source) in streams.filter(|(((stream, _), _), _)| !stream.is_null) {
+            let failed = |errno| Failure::new(step, errno);
+            let opened = stream.opened.take().map_or_else(|| fd::duplicate(number), Ok).map_err(failed)?;
+            stream.place.as_ref().map_or(Ok(()), |place| place.empty(opened.as_raw_fd())).map_err(failed)?;
+            *source = Some(opened);
+        }
+        Ok(sources)
+    }
+
     /// What standard error is to become at readiness, if it is late.
     pub(crate) fn take_late(&mut self) -> Option<OwnedFd> {
         let [.., error] = &mut self.streams;

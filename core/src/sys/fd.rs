@@ -18,6 +18,13 @@ pub(super) fn own(result: libc::c_int) -> Sys<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(result) })
 }
 
+/// Takes over a descriptor that this program was given by its number when it was executed.
+pub(crate) fn take_over(fd: RawFd) -> Sys<OwnedFd> {
+    set_close_on_exec(fd)?;
+    // SAFETY: it is open, and nothing in this program knows it but the caller, who takes each number over once.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
 /// Moves a descriptor above the standard streams, where connecting those cannot overwrite it.
 ///
 /// A starter whose descriptors 0 to 2 are closed gets just these numbers from open(2) and pipe(2).

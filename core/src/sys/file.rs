@@ -213,6 +213,12 @@ pub(crate) fn unlink(path: &CStr) -> Sys<()> {
     check(unsafe { libc::unlink(path.as_ptr()) }).map(drop)
 }
 
+/// Gives a file another name, and takes that from the file that has it.
+pub(crate) fn rename(from: &CStr, to: &CStr) -> Sys<()> {
+    // SAFETY: both paths are NUL-terminated.
+    check(unsafe { libc::rename(from.as_ptr(), to.as_ptr()) }).map(drop)
+}
+
 /// What was asked of [`lock`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lock {

@@ -7,6 +7,7 @@
 
 pub(crate) mod alarm;
 pub(crate) mod capability;
+pub(crate) mod channel;
 pub(crate) mod directory;
 pub(crate) mod environment;
 mod errno;
@@ -20,6 +21,7 @@ pub(crate) mod process;
 pub(crate) mod signal;
 pub(crate) mod signalfd;
 pub(crate) mod socket;
+pub(crate) mod spawn;
 pub(crate) mod stdio;
 pub(crate) mod time;
 

@@ -73,6 +73,12 @@ pub(crate) fn new_session() -> Sys<()> {
     check(unsafe { libc::setsid() }).map(drop)
 }
 
+/// Makes this process the leader of a new process group in its session.
+pub(crate) fn new_group() -> Sys<()> {
+    // SAFETY: setpgid takes two numbers.
+    check(unsafe { libc::setpgid(0, 0) }).map(drop)
+}
+
 pub(crate) fn id() -> Pid {
     // SAFETY: getpid takes nothing and cannot fail.
     unsafe { libc::getpid() }
@@ -181,13 +187,13 @@ pub(crate) fn wait_any() -> Option<(Pid, Ended)> {
     child.ok().filter(|child| *child > 0).map(|child| (child, ended))
 }
 
-/// Whether there is a child at all.
+/// Whether there is a child at all; also where that cannot be known.
 pub(crate) fn has_children() -> bool {
     // SAFETY: `siginfo_t` is a C struct of integers and unions of them, for which all zeroes is a value.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
     let options = libc::WEXITED | libc::WNOWAIT | libc::WNOHANG;
     // SAFETY: `info` is a valid place for the result.
-    uninterrupted(|| check(unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, options) })).is_ok()
+    uninterrupted(|| check(unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, options) })) != Err(Errno::ECHILD)
 }
 
 /// The arguments of a program as execve(2) wants them: pointers into texts, and NULL at the end.
@@ -239,6 +245,16 @@ impl StringList {
     /// Adds a string that is not copied: nobody may change or free it before the list is used for the last time. Allocates.
     pub(crate) fn push_borrowed(&mut self, text: *const libc::c_char) -> Sys<()> {
         memory::push(&mut self.pointers, text)
+    }
+
+    /// The strings in order, of a list that is finished.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &CStr> {
+        // SAFETY: all pointers but the NULL at the end are to NUL-terminated strings that are the list's own, or stay.
+        self.pointers.iter().take_while(|place| !place.is_null()).map(|place| unsafe { CStr::from_ptr(*place) })
+    }
+
+    pub(super) fn as_ptr(&self) -> *const *const libc::c_char {
+        self.pointers.as_ptr()
     }
 
     /// Puts the end to the list. Allocates.

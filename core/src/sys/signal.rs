@@ -49,7 +49,6 @@ impl Set {
         unsafe { libc::sigaddset(&raw mut self.0, signal) == 0 }
     }
 
-    #[cfg(not(target_vendor = "apple"))]
     pub(super) fn as_ptr(&self) -> *const libc::sigset_t {
         &raw const self.0
     }

@@ -17,7 +17,6 @@ pub(crate) fn monotonic() -> Duration {
 }
 
 /// Time since 1970, as files are stamped with.
-#[cfg(target_os = "linux")]
 pub(crate) fn realtime() -> Duration {
     clock(libc::CLOCK_REALTIME)
 }

@@ -66,6 +66,9 @@ fn launching() -> ! {
     executable.respawn(words("respawn=").pop().map(again));
     // What comes between start and wait waits.
     daemonctx::parts::block_only(&[libc::SIGTERM]).expect("a signal");
+    if words("monitored").iter().any(String::is_empty) {
+        crate::monitor::launching(&executable);
+    }
     let mut starting = described().and_then(|mut daemon| daemon.launch(&executable)).unwrap_or_else(|error| {
         eprintln!("{error}");
         std::process::exit(1)

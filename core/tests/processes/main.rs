@@ -12,6 +12,7 @@ mod house;
 mod keeper;
 mod launch;
 mod messages;
+mod monitor;
 mod parts;
 mod pid_file;
 mod programs;
@@ -32,13 +33,14 @@ use std::time::Instant;
 pub type Test = (&'static str, fn(&mut house::House));
 
 fn main() {
+    daemonctx::parts::become_monitor_if_asked();
     if let Some(name) = std::env::var_os(house::PROGRAM) {
         programs::run(name.to_str().expect("a program's name"));
     }
     house::adopt_orphans();
     house::inherit_nothing();
     let filter = std::env::args().nth(1).filter(|word| !word.starts_with('-')).unwrap_or_default();
-    let groups: [&[Test]; 17] = [
+    let groups: [&[Test]; 18] = [
         start::TESTS,
         truth::TESTS,
         records::TESTS,
@@ -51,6 +53,7 @@ fn main() {
         supervisors::TESTS,
         launch::TESTS,
         messages::TESTS,
+        monitor::TESTS,
         keeper::TESTS,
         streams::TESTS,
         guarded::TESTS,

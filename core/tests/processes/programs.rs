@@ -49,7 +49,7 @@ pub fn described() -> Result<Daemon, Error> {
                 daemon.ready_timeout(Some(Duration::from_millis(value.parse().expect("a number"))))?;
             }
             "detach" => drop(daemon.detach(if value == "no" { Detach::No } else { Detach::Yes })),
-            "path" | "arg" | "env" | "clean" | "ready" | "together" | "respawn" | "for_ever" => {}
+            "monitored" | "path" | "arg" | "env" | "clean" | "ready" | "together" | "respawn" | "for_ever" => {}
             "forge" | "bytes" | "flood" | "fail" | "pause" | "exit" | "nothing" => {}
             "anonymous" | "pid_file" | "then" | "log_mode" | "log_user" | "log_group" | "log_truncate" | "log_to" => {}
             other => panic!("no word {other}"),

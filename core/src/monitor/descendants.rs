@@ -1,0 +1,120 @@
+//! Signals to everything that descends from this process.
+
+use super::proc;
+use crate::sys::pidfd::Process;
+use crate::sys::process::{self, Pid};
+use crate::sys::signal::Signal;
+use crate::sys::{Errno, Sys};
+
+/// How many processes one pass reaches. SIGKILL is sent in as many passes as it takes.
+const MOST: usize = 512;
+/// A program that forks faster than it is killed is killed further at the next round.
+const PASSES: u32 = 32;
+
+/// A process, and its parent when it was found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Found {
+    pid: Pid,
+    parent: Pid,
+}
+
+struct Tree {
+    found: [Found; MOST],
+    length: usize,
+}
+
+impl Tree {
+    /// All descendants, parents first.
+    fn look() -> Sys<Self> {
+        let mut tree = Self { found: [Found::default(); MOST], length: 0 };
+        let mut parent = Some(process::id());
+        let mut next = 0;
+        while let Some(pid) = parent {
+            let listed = proc::for_each_child(pid, &mut |child| tree.add(Found { pid: child, parent: pid }));
+            // Of this process it must be known; another may have ended.
+            if pid == process::id() {
+                listed?;
+            }
+            parent = tree.iter().nth(next).map(|found| found.pid);
+            next += 1;
+        }
+        Ok(tree)
+    }
+
+    fn add(&mut self, found: Found) {
+        if let Some(slot) = self.found.get_mut(self.length) {
+            *slot = found;
+            self.length += 1;
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Found> {
+        self.found.into_iter().take(self.length)
+    }
+
+    fn contains(&self, pid: Pid) -> bool {
+        self.iter().any(|found| found.pid == pid)
+    }
+}
+
+/// Sends a signal to a process if it is still the one that was found: a child of the same parent, or an orphan that came to this
+/// process.
+fn send(found: Found, signal: Signal) {
+    let process = match Process::open(found.pid) {
+        Ok(process) => process,
+        Err(Errno::ESRCH) => return,
+        Err(_) => Process::by_number(found.pid),
+    };
+    let is_same = proc::stat(found.pid).is_ok_and(|stat| stat.parent == found.parent || stat.parent == process::id());
+    // A filter of system calls may know kill(2) alone.
+    if is_same && matches!(process.signal(signal), Err(Errno::ENOSYS | Errno::EPERM)) {
+        let _: Sys<()> = process::kill(found.pid, signal);
+    }
+}
+
+/// Calls `each` on this process's descendants until it says true; whether it has.
+pub(super) fn any(mut each: impl FnMut(Pid) -> bool) -> bool {
+    Tree::look().is_ok_and(|tree| tree.iter().any(|found| each(found.pid)))
+}
+
+/// Sends SIGTERM to every descendant, and SIGCONT, without which one that is stopped would not notice.
+///
+/// # Errors
+/// There is no `/proc` to find them in.
+pub(super) fn terminate() -> Sys<()> {
+    let tree = Tree::look()?;
+    for found in tree.iter() {
+        send(found, libc::SIGTERM);
+        send(found, libc::SIGCONT);
+    }
+    Ok(())
+}
+
+/// Kills every descendant, also those that are forked meanwhile.
+///
+/// # Errors
+/// As for [`terminate`].
+pub(super) fn kill() -> Sys<()> {
+    let mut before = Tree::look()?;
+    before.iter().for_each(|found| send(found, libc::SIGKILL));
+    for _ in 0..PASSES {
+        let tree = Tree::look()?;
+        let mut news = false;
+        for found in tree.iter().filter(|found| !before.contains(found.pid)) {
+            news = true;
+            send(found, libc::SIGKILL);
+        }
+        if !news {
+            break;
+        }
+        before = tree;
+    }
+    Ok(())
+}
+
+/// Without `/proc`: what can be reached of a life by its process group.
+pub(super) fn signal_group(group: Pid, signal: Signal) {
+    if group > 1 {
+        let _: Result<(), Errno> = process::kill(-group, signal);
+    }
+}

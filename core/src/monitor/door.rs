@@ -1,0 +1,339 @@
+//! From the options of a daemon to a launch, and what a program that launches has in hand.
+
+use super::claim::{self, Claim};
+use super::launch::{Launch, Sign};
+use super::launcher::Launched;
+use super::monitored::{Monitored, MonitoredState};
+use super::outcome::{Reason, Told};
+use super::settings::{KillMode, Ready, Settings};
+use crate::activation;
+use crate::error::{Cause, Error, Failure, Step, Subject};
+use crate::launch::Executable;
+use crate::options::Options;
+use crate::pidfile::PidFileLock;
+use crate::readiness::Readiness;
+use crate::signals::Quiet;
+use crate::streams::{self, Stream, Surroundings};
+use crate::sys::process::{Ended, StringList};
+use crate::sys::signal::{self, Set, Signal};
+use crate::sys::signalfd::Arrivals;
+use crate::sys::time::Deadline;
+use crate::sys::{Errno, Sys, fd, memory};
+use crate::text::{Text, c_text};
+use crate::{directories, privileges};
+use std::ffi::CStr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+/// How long program and descendants may take to end.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A program that is being launched. Dropping it before [`confirm`](Self::confirm) undoes the launch, and so does the end of this
+/// process.
+#[derive(Debug)]
+pub struct Launching {
+    launched: Launched,
+    about: About,
+    daemon: i32,
+    failure: Option<Error>,
+    /// Removed here if there was no monitor that could.
+    pid_file: Option<PidFileLock>,
+    claim: Option<Claim>,
+}
+
+/// What messages are about.
+#[derive(Debug)]
+struct About {
+    path: Text,
+    pid_file: Option<Text>,
+    root: Option<Text>,
+    working: Text,
+    timeout: Option<Duration>,
+}
+
+/// What the launcher holds until the monitor has it.
+struct Prepared {
+    launch: Launch,
+    about: About,
+    pid_file: Option<PidFileLock>,
+    claim: Claim,
+    streams: [Option<OwnedFd>; 3],
+}
+
+/// Launches a program with `monitor`, an executable that becomes one. State files are below `run`, or in the usual place.
+///
+/// # Errors
+/// What can be checked before anything happens; another daemon has the name or the pid file.
+pub(crate) fn launch(
+    options: &Options,
+    executable: &Executable,
+    monitor: &CStr,
+    run: Option<&Text>,
+) -> Result<Launching, Error> {
+    let Prepared { launch, about, pid_file, claim, streams } = prepare(options, executable, run)?;
+    let begun = Launched::begin(monitor, &launch);
+    drop(streams);
+    match begun {
+        Ok(launched) => Ok(Launching { launched, about, daemon: 0, failure: None, pid_file, claim: Some(claim) }),
+        Err(errno) => {
+            claim.release();
+            Err(Error::about(Step::Start, monitor.to_bytes(), errno))
+        }
+    }
+}
+
+fn prepare(options: &Options, executable: &Executable, run: Option<&Text>) -> Result<Prepared, Error> {
+    let failed = |step, subject: Subject| move |errno| Error::os(step, subject, errno);
+    let ids = privileges::Plan::new(&options.privileges)?.into_ids();
+    let directories = directories::Plan::new(options.umask, options.root.as_ref(), &options.working)?;
+    let keep = options.keep.checked()?;
+    let (path, arguments, environment) = executable.program().map_err(failed(Step::Execute, Subject::Nothing))?;
+    let (ready, sign) = readiness(executable.when_ready());
+    let (pid_variables, environment) =
+        variables(&environment, &sign).map_err(failed(Step::Execute, Subject::Nothing))?;
+    let surroundings = Surroundings { program: options.program.as_bytes(), root: directories.root() };
+    let streams = streams::Plan::new(&options.streams, &Stream::null(), false, &surroundings)?;
+    let pid_path = options.pid_file.as_ref().map(|file| file.text().clone());
+    let about = About {
+        path: path.clone(),
+        pid_file: pid_path.clone(),
+        root: directories.root().cloned(),
+        working: directories.working().clone(),
+        timeout: options.ready_timeout,
+    };
+    let claim = Claim::take(options.program.as_bytes(), pid_path.as_ref(), run);
+    let claim = claim.map_err(failed(Step::PidFile, Subject::Word("state file")))?;
+    let claim = claim.ok_or_else(|| held(options, pid_path.as_ref(), run))?;
+    let locked = options.pid_file.as_ref().map(|file| file.lock(directories.root())).transpose();
+    let sources = locked.and_then(|pid_file| {
+        let sources = streams.sources().map_err(|failure| about.explain(failure))?;
+        Ok((pid_file, sources))
+    });
+    let (pid_file, sources) = match sources {
+        Ok(sources) => sources,
+        Err(error) => {
+            claim.release();
+            return Err(error);
+        }
+    };
+    let settings = Settings {
+        ready,
+        start_timeout: options.ready_timeout,
+        stop_timeout: STOP_TIMEOUT,
+        kill_mode: KillMode::Tree,
+        respawn: executable.respawns(),
+    };
+    let lock = pid_file.as_ref().and_then(PidFileLock::descriptor);
+    let launch = Launch {
+        name: options.program.clone(),
+        path,
+        arguments,
+        environment,
+        pid_variables,
+        settings,
+        sign,
+        streams: sources.each_ref().map(|source| source.as_ref().map(AsRawFd::as_raw_fd)),
+        keep,
+        umask: options.umask,
+        root: about.root.clone(),
+        working: about.working.clone(),
+        prevent_core: options.prevent_core,
+        ids,
+        pid_file: pid_path.filter(|_| lock.is_some()),
+        lock,
+        state_file: claim.state_file.clone(),
+        claim: Some((claim.path.clone(), claim.as_raw_fd())),
+        stop_signal: libc::SIGTERM,
+    };
+    Ok(Prepared { launch, about, pid_file, claim, streams: sources })
+}
+
+/// Another launcher or monitor has the name: the program that runs, if one does.
+fn held(options: &Options, pid_file: Option<&Text>, run: Option<&Text>) -> Error {
+    let path = claim::state_file(options.program.as_bytes(), pid_file, run);
+    let found = path.map(Monitored::read).unwrap_or(Ok(None)).ok().flatten();
+    let running = found.filter(|found| found.state() == MonitoredState::Running).and_then(|found| found.pid());
+    Error::new(Step::PidFile, Subject::Text(options.program.clone()), Cause::Held(running))
+}
+
+fn readiness(readiness: Readiness) -> (Ready, Sign) {
+    match readiness {
+        Readiness::Executed => (Ready::Executed, Sign::None),
+        Readiness::StillRunning(time) => (Ready::Running(time), Sign::None),
+        Readiness::Newline(number) => (Ready::Sign, Sign::Newline(number)),
+        Readiness::Notify => (Ready::Sign, Sign::Notify),
+    }
+}
+
+/// The variables that name this process by its PID are to name the program; the others stay.
+fn variables(all: &StringList, sign: &Sign) -> Sys<(Vec<Text>, StringList)> {
+    let named = [c_text!("LISTEN_PID"), c_text!("WATCHDOG_PID")];
+    let meant = named.map(|name| (name, activation::is_meant(name) == Some(true)));
+    let is = |variable: &CStr, name: &CStr| {
+        variable.to_bytes().strip_prefix(name.to_bytes()).is_some_and(|rest| rest.first() == Some(&b'='))
+    };
+    let mut list = StringList::default();
+    for variable in all.iter() {
+        let is_replaced = meant.iter().any(|(name, meant)| *meant && is(variable, name))
+            || *sign == Sign::Notify && is(variable, c_text!("NOTIFY_SOCKET"));
+        if !is_replaced {
+            list.push(Text::new(variable.to_bytes())?)?;
+        }
+    }
+    list.finish()?;
+    let mut names = Vec::new();
+    for (name, _) in meant.into_iter().filter(|(_, meant)| *meant) {
+        memory::push(&mut names, Text::new(name.to_bytes())?)?;
+    }
+    Ok((names, list))
+}
+
+/// The signals that cancel a launch, less those that are ignored here, by nohup(1) say.
+fn cancelling() -> Set {
+    let mut set = Set::empty();
+    for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP] {
+        if signal::disposition(signal).is_ok_and(|now| !now.is_ignore()) {
+            set.add(signal);
+        }
+    }
+    set
+}
+
+impl Launching {
+    /// The daemon's PID, once it is ready; 0 before.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.daemon
+    }
+
+    /// Waits until the program is ready: true then, false when `timeout` (`None`: any time) has passed first. The outcome stays:
+    /// asking again gives the same.
+    ///
+    /// # Errors
+    /// The launch failed; nothing is left of it.
+    pub fn wait(&mut self, timeout: Option<Duration>) -> Result<bool, Error> {
+        let deadline = Deadline::after(timeout);
+        while self.daemon == 0 && self.failure.is_none() {
+            if fd::poll(&mut [fd::readable(self.launched.as_raw_fd())], deadline.poll_timeout()) == Ok(true) {
+                let told = self.launched.wait();
+                self.take(told);
+            } else if deadline.passed() {
+                return Ok(false);
+            }
+        }
+        self.result().map(|()| true)
+    }
+
+    /// Waits until the program is ready, or until SIGINT, SIGQUIT, SIGTERM or SIGHUP cancels the launch, where they are not ignored. The
+    /// signal is taken.
+    ///
+    /// # Errors
+    /// The launch failed, or was cancelled ([`Error::signal`]); nothing is left of it.
+    pub fn wait_unless_called_off(&mut self) -> Result<(), Error> {
+        let quiet = Quiet::begin();
+        let cancelled = self.watch();
+        drop(quiet);
+        if let Some(signal) = cancelled {
+            self.failure = Some(Error::os(Step::Start, Subject::Signal(signal), Errno::EINTR));
+        }
+        self.result()
+    }
+
+    fn watch(&mut self) -> Option<Signal> {
+        let signals = Arrivals::of(cancelling());
+        loop {
+            let mut fds = [self.launched.as_raw_fd(), signals.as_poll_descriptor()].map(fd::readable);
+            let _: Sys<bool> = fd::poll(&mut fds, signals.patience(-1));
+            if let Some(signal) = signals.take() {
+                self.launched.cancel();
+                // Readiness may be on its way; what comes behind it is that nothing is left.
+                while let Told::Ready(_) = self.launched.wait() {}
+                return Some(signal);
+            }
+            if fds.iter().take(1).any(|fd| fd.revents != 0) {
+                let told = self.launched.wait();
+                self.take(told);
+                return None;
+            }
+        }
+    }
+
+    /// Commits the launch: the daemon stays, whatever becomes of this process. Gives its PID. A process that ends with the launch does
+    /// so at once.
+    ///
+    /// # Errors
+    /// The launch has failed, or was not waited for.
+    pub fn confirm(&mut self) -> Result<i32, Error> {
+        self.wait(None)?;
+        if let Err(told) = self.launched.confirm() {
+            self.take(told);
+            self.result()?;
+        }
+        if let Some(file) = self.pid_file.take() {
+            file.abandon();
+        }
+        self.claim = None;
+        Ok(self.daemon)
+    }
+
+    fn take(&mut self, told: Told) {
+        match told {
+            Told::Ready(daemon) => self.daemon = daemon,
+            Told::Failed { reason, .. } => self.failure = Some(self.about.error(reason)),
+        }
+    }
+
+    fn result(&self) -> Result<(), Error> {
+        self.failure.as_ref().map_or(Ok(()), |error| Err(error.clone()))
+    }
+}
+
+impl Drop for Launching {
+    fn drop(&mut self) {
+        if let Some(claim) = self.claim.take() {
+            // While the name is this process's.
+            self.launched.undo();
+            self.pid_file = None;
+            claim.release();
+        }
+    }
+}
+
+impl AsFd for Launching {
+    /// Becomes readable when the outcome is known.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.launched.as_fd()
+    }
+}
+
+impl About {
+    fn error(&self, reason: Reason) -> Error {
+        let start = |word, cause| Error::new(Step::Start, Subject::Word(word), cause);
+        match reason {
+            Reason::Step(failure) => self.explain(failure),
+            Reason::Ended(Ended::Exited(status)) => start("program", Cause::Exited(status)),
+            Reason::Ended(Ended::Killed(signal)) => start("program", Cause::Killed(signal)),
+            Reason::Ended(Ended::Unknown) => start("program", Cause::Lost),
+            Reason::SignLost => Error::os(Step::Ready, Subject::Nothing, Errno::EPIPE).note("closed without a newline"),
+            Reason::TimedOut => {
+                Error::os(Step::Ready, Subject::Time(self.timeout.unwrap_or_default()), Errno::ETIMEDOUT)
+            }
+            Reason::Cancelled => start("program", Cause::Os(Errno::ECANCELED)),
+            Reason::Stopped => start("program", Cause::Os(Errno::ECANCELED)).note("stopped"),
+            Reason::Lost => start("monitor", Cause::Lost),
+        }
+    }
+
+    fn explain(&self, Failure { step, errno, value }: Failure) -> Error {
+        let text = |text: &Text| Subject::Text(text.clone());
+        let subject = match step {
+            Step::Execute => text(&self.path),
+            Step::PidFile => self.pid_file.as_ref().map_or(Subject::Nothing, text),
+            Step::ChangeRoot => self.root.as_ref().map_or(Subject::Nothing, text),
+            Step::ChangeDirectory => text(&self.working),
+            Step::KeepDescriptor | Step::ReadyDescriptor => Subject::Number(value),
+            _ => Subject::Nothing,
+        };
+        Error::os(step, subject, errno)
+    }
+}

@@ -1,0 +1,261 @@
+//! What the monitor writes down: the pid file and the state file.
+
+use super::action::Phase;
+use super::launch::Launch;
+use super::proc;
+use crate::sys::file::{self, Identity, Kind, Lock};
+use crate::sys::process::{self, Ended, Pid};
+use crate::sys::{Errno, Sys, fd, memory, time};
+use crate::text::{Text, c_text};
+use std::os::fd::{AsRawFd, RawFd};
+
+const READ_BY_ALL: libc::mode_t = 0o644;
+
+/// What the state file says beside what the launch message does.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Facts {
+    pub(super) phase: Phase,
+    pub(super) program: Option<Pid>,
+    pub(super) restarts: u32,
+    pub(super) end: Option<Ended>,
+}
+
+impl Phase {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Left => "left",
+            Self::Stopping => "stopping",
+            Self::Waiting => "waiting",
+            Self::GaveUp => "gave-up",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+/// The state file, replaced as a whole each time.
+pub(super) struct StateFile<'a> {
+    path: &'a Text,
+    /// A name of its own until it is complete.
+    new: Text,
+}
+
+impl<'a> StateFile<'a> {
+    pub(super) fn of(launch: &'a Launch) -> Sys<Self> {
+        let mut path = Vec::new();
+        memory::extend(&mut path, launch.state_file.as_bytes())?;
+        memory::extend(&mut path, b".new")?;
+        Ok(Self { path: &launch.state_file, new: Text::path(&path)? })
+    }
+
+    pub(super) fn write(&self, launch: &Launch, facts: &Facts) -> Sys<()> {
+        // Left by a monitor that was killed; the launcher's lock keeps others from writing one now.
+        let _: Sys<()> = file::unlink(self.new.as_c_str());
+        let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW;
+        let output = file::open(self.new.as_c_str(), flags, READ_BY_ALL)?;
+        let written = fill(output.as_raw_fd(), launch, facts)
+            .and_then(|()| file::rename(self.new.as_c_str(), self.path.as_c_str()));
+        if written.is_err() {
+            let _: Sys<()> = file::unlink(self.new.as_c_str());
+        }
+        written
+    }
+
+    /// One that cannot be removed names a monitor that is gone.
+    pub(super) fn remove(&self) {
+        for path in [self.path, &self.new] {
+            let _: Sys<()> = file::unlink(path.as_c_str());
+        }
+    }
+}
+
+fn fill(output: RawFd, launch: &Launch, facts: &Facts) -> Sys<()> {
+    let mut output = Output { fd: output, bytes: [0; Output::ROOM], length: 0 };
+    output.push(b"daemonctx=1\nname=")?.escape(launch.name.as_bytes())?;
+    output.push(b"\nstate=")?.push(facts.phase.word().as_bytes())?;
+    output.push(b"\nmonitor=")?.identity(process::id())?;
+    if let Some(program) = facts.program {
+        output.push(b"\nprogram=")?.identity(program)?;
+    }
+    let mut room = [0; 64];
+    output.push(b"\nboot=")?.push(boot(&mut room))?;
+    output.push(b"\npidns=")?.number(pid_namespace())?;
+    output.push(b"\nsince=")?.number(time::realtime().as_secs())?;
+    output.push(b"\nrestarts=")?.number(u64::from(facts.restarts))?;
+    if let Some(limit) = launch.settings.respawn.and_then(|respawn| respawn.limit) {
+        output.push(b"\nlimit=")?.number(u64::from(limit))?;
+    }
+    match facts.end {
+        Some(Ended::Exited(status)) => output.push(b"\nend=exited ")?.number(u64::from(status.unsigned_abs()))?,
+        Some(Ended::Killed(signal)) => output.push(b"\nend=killed ")?.number(u64::from(signal.unsigned_abs()))?,
+        Some(Ended::Unknown) | None => &mut output,
+    };
+    if let Some(path) = &launch.pid_file {
+        output.push(b"\npidfile=")?.escape(path.as_bytes())?;
+    }
+    output.push(b"\ncommand=")?;
+    for (index, argument) in launch.arguments.iter().enumerate() {
+        output.push(if index > 0 { b"\t" } else { b"" })?.escape(argument.to_bytes())?;
+    }
+    output.push(b"\n")?.flush()
+}
+
+/// A file that is written piece by piece. Small: the monitor keeps the deepest stack that it ever had.
+struct Output {
+    fd: RawFd,
+    bytes: [u8; Self::ROOM],
+    length: usize,
+}
+
+impl Output {
+    const ROOM: usize = 512;
+
+    fn push(&mut self, text: &[u8]) -> Sys<&mut Self> {
+        for &byte in text {
+            if self.length == Self::ROOM {
+                self.flush()?;
+            }
+            if let Some(slot) = self.bytes.get_mut(self.length) {
+                *slot = byte;
+                self.length += 1;
+            }
+        }
+        Ok(self)
+    }
+
+    fn flush(&mut self) -> Sys<()> {
+        let length = std::mem::take(&mut self.length);
+        write_all(self.fd, self.bytes.get(..length).unwrap_or_default())
+    }
+
+    fn number(&mut self, number: u64) -> Sys<&mut Self> {
+        let Digits { bytes, first } = Digits::of(number);
+        self.push(bytes.get(first..).unwrap_or_default())
+    }
+
+    /// Newlines, tabs and backslashes, so that a value stays on its line and an argument apart from the next.
+    fn escape(&mut self, value: &[u8]) -> Sys<&mut Self> {
+        for &byte in value {
+            match byte {
+                b'\n' => self.push(b"\\n")?,
+                b'\t' => self.push(b"\\t")?,
+                b'\\' => self.push(b"\\\\")?,
+                _ => self.push(&[byte])?,
+            };
+        }
+        Ok(self)
+    }
+
+    fn identity(&mut self, pid: Pid) -> Sys<&mut Self> {
+        self.number(u64::from(pid.unsigned_abs()))?;
+        match proc::stat(pid) {
+            Ok(stat) => self.push(b" ")?.number(stat.start),
+            Err(_) => Ok(self),
+        }
+    }
+}
+
+/// A decimal number.
+struct Digits {
+    bytes: [u8; Self::ROOM],
+    first: usize,
+}
+
+impl Digits {
+    const ROOM: usize = 20;
+
+    fn of(mut number: u64) -> Self {
+        let mut digits = Self { bytes: [b'0'; Self::ROOM], first: Self::ROOM };
+        for digit in digits.bytes.iter_mut().rev() {
+            *digit = b'0' + (number % 10) as u8;
+            digits.first -= 1;
+            number /= 10;
+            if number == 0 {
+                break;
+            }
+        }
+        digits
+    }
+}
+
+fn boot(room: &mut [u8]) -> &[u8] {
+    let id = file::read_small(c_text!("/proc/sys/kernel/random/boot_id"), room);
+    id.unwrap_or_default().trim_ascii()
+}
+
+fn pid_namespace() -> u64 {
+    file::status_behind(c_text!("/proc/self/ns/pid")).map_or(0, |status| status.identity.inode)
+}
+
+fn write_all(output: RawFd, mut bytes: &[u8]) -> Sys<()> {
+    while !bytes.is_empty() {
+        match fd::write(output, bytes)? {
+            0 => return Err(Errno::EIO),
+            written => bytes = bytes.get(written..).unwrap_or_default(),
+        }
+    }
+    Ok(())
+}
+
+/// The pid file that the launcher has locked.
+pub(super) struct PidFile<'a> {
+    path: &'a Text,
+    lock: RawFd,
+    identity: Identity,
+}
+
+impl<'a> PidFile<'a> {
+    pub(super) fn of(launch: &'a Launch) -> Sys<Option<Self>> {
+        let (Some(path), Some(lock)) = (&launch.pid_file, launch.lock) else { return Ok(None) };
+        Ok(Some(Self { path, lock, identity: file::status_of(lock)?.identity }))
+    }
+
+    /// Writes a PID, into a new file where somebody removed the old one.
+    ///
+    /// # Errors
+    /// ESTALE: another file has its place.
+    pub(super) fn write(&mut self, pid: Pid) -> Sys<()> {
+        match self.write_to_file(pid) {
+            Err(Errno::ENOENT) => self.make_again().and_then(|()| self.write_to_file(pid)),
+            written => written,
+        }
+    }
+
+    /// The descriptor that can write is open no longer than that.
+    fn write_to_file(&self, pid: Pid) -> Sys<()> {
+        let output = file::open(self.path.as_c_str(), libc::O_WRONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK, 0)?;
+        let status = file::status_of(output.as_raw_fd())?;
+        if status.identity != self.identity || status.kind != Kind::Regular {
+            return Err(Errno::ESTALE);
+        }
+        file::truncate(output.as_raw_fd())?;
+        let mut output = Output { fd: output.as_raw_fd(), bytes: [0; Output::ROOM], length: 0 };
+        output.number(u64::from(pid.unsigned_abs()))?.push(b"\n")?.flush()
+    }
+
+    /// The new file's lock has the old one's number, so the next life inherits it.
+    fn make_again(&mut self) -> Sys<()> {
+        const READ_BY_OWNER: libc::mode_t = 0o600;
+        // By O_NOATIME the owner's lock is told from that of a process that can only read the file.
+        let flags = libc::O_RDONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | file::O_NOATIME;
+        let new = file::open(self.path.as_c_str(), flags, READ_BY_OWNER)?;
+        if !file::lock(new.as_raw_fd(), Lock::Exclusive)? {
+            return Err(Errno::ESTALE);
+        }
+        file::set_mode(new.as_raw_fd(), READ_BY_ALL)?;
+        let identity = file::status_of(new.as_raw_fd())?.identity;
+        fd::connect(new.as_raw_fd(), self.lock)?;
+        fd::set_close_on_exec(self.lock)?;
+        self.identity = identity;
+        Ok(())
+    }
+
+    /// Removes the file, unless another has taken its place.
+    pub(super) fn remove(&self) {
+        if file::status_at(self.path.as_c_str()).is_ok_and(|status| status.identity == self.identity) {
+            // Where it cannot be removed it is stale: its lock goes with this process.
+            let _: Sys<()> = file::unlink(self.path.as_c_str());
+        }
+    }
+}

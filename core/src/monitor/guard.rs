@@ -1,0 +1,152 @@
+//! The process that is executed: it makes the monitor, and ends the start if that is killed before the launcher has confirmed.
+#![allow(unsafe_code, reason = "the fork; this process has one thread")]
+
+use super::descendants;
+use super::files::{PidFile, StateFile};
+use super::launch::Launch;
+use super::outcome::{Heard, Line, Reason, Told};
+use super::run::{Monitor, release_claim};
+use crate::descriptors::Keep;
+use crate::error::{Failure, Step};
+use crate::sys::process::{self, Ended, Forked, Pid};
+use crate::sys::signal::{self, Set};
+use crate::sys::time::{self, Deadline};
+use crate::sys::{Sys, fd, file};
+use crate::text::c_text;
+use std::ffi::CStr;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+/// How long processes may take to be gone after SIGKILL.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often SIGKILL is sent again.
+const STEP: Duration = Duration::from_millis(10);
+
+/// What a monitor is that has just been executed, with the socket to its launcher.
+pub(crate) fn run(socket: RawFd) -> ! {
+    signal::set_mask(&Set::full());
+    let Ok(socket) = fd::take_over(socket) else { process::exit_now(1) };
+    let line = Line::of(socket);
+    let failure = match line.receive() {
+        Ok(mut launch) => begin(&mut launch, &line),
+        Err(errno) => Failure::new(Step::Argument, errno),
+    };
+    line.tell(Told::Failed { reason: Reason::Step(failure), is_stuck: false });
+    process::exit_now(1)
+}
+
+/// Comes back with what failed before there is a monitor. The launcher has made the pid file, and removes it.
+fn begin(launch: &mut Launch, line: &Line) -> Failure {
+    match prepare(launch, line).and_then(|()| split(launch, line)) {
+        Err(failure) => failure,
+        Ok(never) => match never {},
+    }
+}
+
+/// Nothing is kept of what the launcher had but what the message names.
+fn prepare(launch: &mut Launch, line: &Line) -> Result<(), Failure> {
+    let failed = |step| move |errno| Failure::new(step, errno);
+    let mut keep = Keep::default();
+    for fd in launch.descriptors().chain([line.as_raw_fd()]) {
+        keep.add(fd).and_then(|()| fd::set_close_on_exec(fd)).map_err(failed(Step::KeepDescriptor))?;
+    }
+    keep.close_others()?;
+    let null = file::open(file::NULL_DEVICE, libc::O_RDWR, 0).map_err(failed(Step::Stdin))?;
+    for standard in fd::STANDARD {
+        fd::connect(null.as_raw_fd(), standard).map_err(failed(Step::Stdin))?;
+    }
+    move_lock(launch).map_err(failed(Step::PidFile))?;
+    file::set_umask(0o022);
+    file::change_directory(c_text!("/")).map_err(failed(Step::ChangeDirectory))?;
+    process::adopt_orphans(true).map(drop).map_err(failed(Step::Start))?;
+    rename(launch.name.as_bytes());
+    Ok(())
+}
+
+/// What ps(1) shows without arguments, as much as fits.
+fn rename(name: &[u8]) {
+    let mut room = [0; 16];
+    for (to, from) in room.iter_mut().take(15).zip(b"daemonctx: ".iter().chain(name)) {
+        *to = *from;
+    }
+    process::rename(CStr::from_bytes_until_nul(&room).unwrap_or(c_text!("daemonctx")));
+}
+
+/// The program may want the lock's number for its own descriptor.
+fn move_lock(launch: &mut Launch) -> Sys<()> {
+    let Some(lock) = launch.lock else { return Ok(()) };
+    let least = launch.numbers().max().unwrap_or(0).saturating_add(1);
+    if lock < least {
+        launch.lock = Some(std::os::fd::IntoRawFd::into_raw_fd(fd::duplicate_from(lock, least)?));
+        fd::close(lock);
+    }
+    Ok(())
+}
+
+/// Makes the monitor, and stays until it needs no guard.
+fn split(launch: &Launch, line: &Line) -> Result<std::convert::Infallible, Failure> {
+    let failed = |step| move |errno| Failure::new(step, errno);
+    let (leash, end) = fd::pipe().map_err(failed(Step::Pipe))?;
+    let line_of_monitor = fd::duplicate(line.as_raw_fd()).map_err(failed(Step::Pipe))?;
+    // SAFETY: this process has one thread.
+    match unsafe { process::fork() }.map_err(failed(Step::Fork))? {
+        Forked::Child => {
+            drop(leash);
+            fd::close(line.as_raw_fd());
+            process::new_session().map_err(failed(Step::Session))?;
+            process::adopt_orphans(true).map(drop).map_err(failed(Step::Start))?;
+            let monitor = Monitor::new(launch, Line::of(line_of_monitor), end);
+            monitor.map_err(failed(Step::PidFile))?.run()
+        }
+        Forked::Parent(monitor) => {
+            drop((end, line_of_monitor));
+            stay(launch, line, &leash, monitor)
+        }
+    }
+}
+
+fn stay(launch: &Launch, line: &Line, leash: &OwnedFd, monitor: Pid) -> ! {
+    let pid_file = PidFile::of(launch);
+    // Its own lock on the name is given up with this process.
+    let claim = launch.claim.as_ref().map(|(_, lock)| *lock);
+    launch.descriptors().filter(|fd| Some(*fd) != claim).for_each(fd::close);
+    // A monitor that was confirmed and could not say so may live on.
+    let is_needed = !is_released(leash) && line.heard() != Heard::Confirmed;
+    if !is_needed || process::wait(monitor, true) == Some(Ended::Exited(0)) || line.close_to_confirmation() {
+        process::exit_now(0);
+    }
+    let is_stuck = !clear_away();
+    if let Ok(Some(file)) = pid_file {
+        file.remove();
+    }
+    if let Ok(file) = StateFile::of(launch) {
+        file.remove();
+    }
+    release_claim(launch);
+    line.tell(Told::Failed { reason: Reason::Lost, is_stuck });
+    process::exit_now(1)
+}
+
+/// Waits until the monitor lets this process go, or is gone.
+fn is_released(leash: &OwnedFd) -> bool {
+    /// A read that fails says nothing, and the next need not fail.
+    const TRIES: u32 = 10;
+    let mut byte = [0];
+    (0..TRIES).find_map(|_| fd::read(leash.as_raw_fd(), &mut byte).ok()) == Some(1)
+}
+
+/// Ends everything that the monitor has left to this process; false when something cannot be ended.
+fn clear_away() -> bool {
+    let deadline = Deadline::after(Some(PATIENCE));
+    while process::has_children() {
+        if deadline.passed() {
+            return false;
+        }
+        let _: Sys<()> = descendants::kill();
+        while process::wait_any().is_some() {}
+        if process::has_children() {
+            time::pause(STEP);
+        }
+    }
+    true
+}

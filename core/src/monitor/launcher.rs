@@ -1,0 +1,99 @@
+//! The launcher's side: executes the monitor, sends it the launch message, hears what became of it.
+
+use super::launch::Launch;
+use super::outcome::{self, Outcome, Told};
+use crate::line::Line;
+use crate::sys::process::{self, Pid, StringList};
+use crate::sys::{Errno, Sys, environment, memory, spawn};
+use crate::text::{Text, c_text};
+use std::ffi::CStr;
+use std::os::fd::{AsRawFd, RawFd};
+
+/// Names the socket to the launcher.
+const VARIABLE: &CStr = c_text!("DAEMONCTX_MONITOR");
+
+/// The socket of a monitor that has just been executed, if this process is to be one.
+pub(crate) fn socket() -> Option<RawFd> {
+    environment::with(VARIABLE, crate::pidfile::number).flatten().and_then(|fd| RawFd::try_from(fd).ok())
+}
+
+/// A program that is being launched.
+#[derive(Debug)]
+pub(crate) struct Launched {
+    outcome: Outcome,
+    pub(crate) guard: Pid,
+    /// The guard was waited for, and its PID may be another process's.
+    is_over: bool,
+}
+
+impl Launched {
+    /// Executes `monitor`, a program that calls [`run`](super::run) when there is a [`socket`].
+    pub(crate) fn begin(monitor: &CStr, launch: &Launch) -> Sys<Self> {
+        let (outcome, theirs) = outcome::line()?;
+        let (mut arguments, mut environment) = (StringList::default(), StringList::default());
+        let mut line = Line::new();
+        line.push(b"daemonctx: ").push(launch.name.as_bytes());
+        arguments.push(Text::new(line.as_bytes())?)?;
+        arguments.finish()?;
+        let mut line = Line::new();
+        line.push(VARIABLE.to_bytes()).push(b"=").push_number(i64::from(theirs.as_raw_fd()));
+        environment.push(Text::new(line.as_bytes())?)?;
+        environment.finish()?;
+        let mut inherited = Vec::new();
+        launch.descriptors().chain([theirs.as_raw_fd()]).try_for_each(|fd| memory::push(&mut inherited, fd))?;
+        let guard = spawn::spawn(monitor, &arguments, &environment, &inherited)?;
+        drop(theirs);
+        let launched = Self { outcome, guard, is_over: false };
+        if let Err(errno) = launched.outcome.send(launch) {
+            // So that a guard which waits for the rest does not wait for ever.
+            launched.cancel();
+            // One that is gone has said why, or nothing.
+            return if errno == Errno::EPIPE { Ok(launched) } else { Err(errno) };
+        }
+        Ok(launched)
+    }
+
+    pub(crate) fn as_raw_fd(&self) -> RawFd {
+        self.outcome.as_raw_fd()
+    }
+
+    /// Waits for what became of the start. One that came to nothing has left nothing.
+    pub(crate) fn wait(&self) -> Told {
+        self.outcome.receive()
+    }
+
+    /// Commits the start: the program stays, whatever becomes of this process. A launcher that ends with the start does so at once: what
+    /// it does between can fail, and it can be killed.
+    ///
+    /// # Errors
+    /// It has come to nothing meanwhile.
+    pub(crate) fn confirm(&self) -> Result<(), Told> {
+        if self.outcome.confirm() { Ok(()) } else { Err(self.wait()) }
+    }
+
+    /// Undoes the start; [`wait`](Self::wait) waits until that is done.
+    pub(crate) fn cancel(&self) {
+        self.outcome.cancel();
+    }
+
+    /// Undoes a start that was not confirmed, and waits for the guard, which is this process's child: nothing is left then.
+    pub(crate) fn undo(&mut self) {
+        if !self.is_over {
+            self.is_over = true;
+            self.cancel();
+            process::wait(self.guard, true);
+        }
+    }
+}
+
+impl std::os::fd::AsFd for Launched {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.outcome.as_fd()
+    }
+}
+
+impl Drop for Launched {
+    fn drop(&mut self) {
+        self.undo();
+    }
+}

@@ -1,0 +1,84 @@
+//! Whether a process listens at a place.
+
+use super::launch::Place;
+use super::proc;
+use crate::sys::pidfd::Process;
+use crate::sys::process::Pid;
+use crate::sys::socket::Listening;
+use crate::text::Text;
+use std::net::IpAddr;
+use std::os::fd::AsRawFd;
+
+/// Looks at the process's own descriptors: neither its network namespace nor the number of connections on the machine counts.
+pub(super) fn listens(pid: Pid, place: &Place) -> bool {
+    let Ok(process) = Process::open(pid) else { return false };
+    let mut found = false;
+    let _: Result<(), _> = proc::for_each_socket(pid, &mut |fd| {
+        found |= !found && process.duplicate(fd).is_ok_and(|socket| is_at(Listening::of(socket.as_raw_fd()), place));
+    });
+    found
+}
+
+fn is_at(listening: Option<Listening>, place: &Place) -> bool {
+    match (listening, place) {
+        (Some(Listening::Internet(address, port)), Place::Port(wanted, wanted_port)) => {
+            port == *wanted_port && wanted.is_none_or(|wanted| covers(address, wanted))
+        }
+        (Some(Listening::Unix(path, length)), Place::Path(wanted)) => {
+            path.get(..length).is_some_and(|path| is_path(path, wanted))
+        }
+        _ => false,
+    }
+}
+
+/// The unspecified address is every address; that of IPv6 mostly every one of IPv4 as well (ipv6(7), `IPV6_V6ONLY`).
+fn covers(address: IpAddr, wanted: IpAddr) -> bool {
+    address == wanted || address.is_unspecified() && (address.is_ipv6() || wanted.is_ipv4())
+}
+
+/// A socket is known by the path that it was bound to, which may be relative.
+fn is_path(path: &[u8], wanted: &Text) -> bool {
+    let wanted = wanted.as_bytes();
+    match path.first() {
+        None => false,
+        Some(b'/') => path == wanted,
+        Some(_) => wanted.strip_suffix(path).is_some_and(|folder| folder.ends_with(b"/")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{covers, is_path};
+    use crate::text::Text;
+
+    #[test]
+    fn addresses() {
+        let covers =
+            |address: &str, wanted: &str| address.parse().ok().zip(wanted.parse().ok()).map(|(a, w)| covers(a, w));
+        for (address, wanted, expected) in [
+            ("127.0.0.1", "127.0.0.1", true),
+            ("127.0.0.1", "127.0.0.2", false),
+            ("0.0.0.0", "127.0.0.1", true),
+            ("0.0.0.0", "::1", false),
+            ("::", "127.0.0.1", true),
+            ("::", "::1", true),
+        ] {
+            assert_eq!(covers(address, wanted), Some(expected), "{address} {wanted}");
+        }
+    }
+
+    #[test]
+    fn paths() {
+        let wanted = Text::new(b"/run/x/socket").unwrap_or_default();
+        for (path, expected) in [
+            ("/run/x/socket", true),
+            ("socket", true),
+            ("x/socket", true),
+            ("cket", false),
+            ("", false),
+            ("/socket", false),
+        ] {
+            assert_eq!(is_path(path.as_bytes(), &wanted), expected, "{path}");
+        }
+    }
+}

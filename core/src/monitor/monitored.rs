@@ -1,0 +1,280 @@
+//! A launched daemon as its state file records it.
+
+use super::claim;
+use super::proc;
+use crate::error::{Error, Step, Subject};
+use crate::pidfile::number;
+use crate::sys::pidfd::Process;
+use crate::sys::process::Pid;
+use crate::sys::{Errno, Sys, file, memory};
+use crate::text::{Text, c_text};
+use std::ffi::OsStr;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::Duration;
+
+/// What a launched daemon does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum MonitoredState {
+    /// The program is not ready yet.
+    Starting,
+    /// The program is ready.
+    Running,
+    /// The program has ended, descendants of it are alive.
+    Left,
+    /// Program and descendants are being ended.
+    Stopping,
+    /// The program has failed and is about to be started again.
+    Waiting,
+    /// The program has failed more often than it was to be started again.
+    GaveUp,
+    /// The program has ended by itself.
+    Ended,
+    /// The monitor was killed; the program is alive.
+    Unmonitored,
+    /// The monitor was killed, and the program is not alive.
+    Lost,
+}
+
+/// How a launched daemon is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StopRequest {
+    /// By the stop signal, and by SIGKILL after a timeout.
+    Terminate,
+    /// By SIGKILL.
+    Kill,
+    /// The caller signals the program; its end is the last.
+    EndWithProgram,
+}
+
+/// A process that no other can be mistaken for, on this boot and in this PID namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Identity {
+    pid: Pid,
+    start: u64,
+}
+
+impl Identity {
+    fn parse(value: &[u8]) -> Option<Self> {
+        let mut words = value.split(|&byte| byte == b' ');
+        let pid = Pid::try_from(number(words.next()?)?).ok().filter(|pid| *pid > 1)?;
+        Some(Self { pid, start: number(words.next()?)? })
+    }
+
+    /// The process, held by a descriptor before it is compared; none if it has ended.
+    fn open(self) -> Sys<Option<Process>> {
+        let process = match Process::open(self.pid) {
+            Ok(process) => process,
+            Err(Errno::ESRCH | Errno::EINVAL) => return Ok(None),
+            Err(errno) => return Err(errno),
+        };
+        match proc::stat(self.pid) {
+            Ok(stat) => Ok((stat.start == self.start && !stat.is_dead()).then_some(process)),
+            Err(Errno::ESRCH) => Ok(None),
+            Err(Errno::ENOENT) if proc::is_there() => Ok(None),
+            Err(errno) => Err(errno),
+        }
+    }
+}
+
+/// A launched daemon.
+#[derive(Clone, Debug)]
+pub struct Monitored {
+    path: Text,
+    name: Vec<u8>,
+    state: MonitoredState,
+    monitor: Identity,
+    program: Option<Identity>,
+    restarts: u64,
+    limit: Option<u64>,
+    since: u64,
+    end: Vec<u8>,
+    command: Vec<u8>,
+    pid_file: Option<Vec<u8>>,
+}
+
+fn failed(path: &[u8]) -> impl FnOnce(Errno) -> Error + '_ {
+    |errno| Error::about(Step::PidFile, path, errno)
+}
+
+impl Monitored {
+    /// The daemon of a name, or of a pid file elsewhere; none if there is no state file. `run` is where state files are, the usual
+    /// place where there is none.
+    ///
+    /// # Errors
+    /// The state file cannot be read, or is none: EBADMSG. EXDEV: it belongs to another boot or PID namespace.
+    pub fn find(name: impl AsRef<OsStr>, pid_file: Option<&Path>, run: Option<&Path>) -> Result<Option<Self>, Error> {
+        let name = name.as_ref().as_bytes();
+        let place = |path: Option<&Path>| path.map(|path| Text::absolute_path(path.as_os_str().as_bytes())).transpose();
+        let path =
+            place(pid_file).and_then(|pid_file| claim::state_file(name, pid_file.as_ref(), place(run)?.as_ref()));
+        Self::read(path.map_err(failed(name))?)
+    }
+
+    pub(crate) fn read(path: Text) -> Result<Option<Self>, Error> {
+        let text = match read_whole(&path) {
+            Ok(text) => text,
+            Err(Errno::ENOENT) => return Ok(None),
+            Err(errno) => return Err(failed(path.as_bytes())(errno)),
+        };
+        let shown = path.clone();
+        let read = parse(path, &text).ok_or(Errno::EBADMSG).and_then(|(found, is_here)| {
+            let found = if is_here { found.look()? } else { return Err(Errno::EXDEV) };
+            Ok(Some(found))
+        });
+        read.map_err(failed(shown.as_bytes()))
+    }
+
+    /// What a killed monitor could not write down.
+    fn look(mut self) -> Sys<Self> {
+        let has_ended = matches!(self.state, MonitoredState::GaveUp | MonitoredState::Ended);
+        if !has_ended && self.monitor.open()?.is_none() {
+            let program = self.program.map_or(Ok(None), Identity::open)?;
+            self.state = if program.is_some() { MonitoredState::Unmonitored } else { MonitoredState::Lost };
+        }
+        Ok(self)
+    }
+
+    /// The daemon's name.
+    #[must_use]
+    pub fn name(&self) -> &OsStr {
+        OsStr::from_bytes(&self.name)
+    }
+
+    /// What it did when this was read.
+    #[must_use]
+    pub fn state(&self) -> MonitoredState {
+        self.state
+    }
+
+    /// The program's PID, while it has a process.
+    #[must_use]
+    pub fn pid(&self) -> Option<i32> {
+        self.program.map(|program| program.pid)
+    }
+
+    /// The monitor's PID.
+    #[must_use]
+    pub fn monitor_pid(&self) -> i32 {
+        self.monitor.pid
+    }
+
+    /// How often the program was started again, and how often at the most, if there is a limit.
+    #[must_use]
+    pub fn restarts(&self) -> (u64, Option<u64>) {
+        (self.restarts, self.limit)
+    }
+
+    /// The time since 1970 of the last change.
+    #[must_use]
+    pub fn since(&self) -> Duration {
+        Duration::from_secs(self.since)
+    }
+
+    /// How the program ended last, `exited 3` or `killed 9`; empty if it has not.
+    #[must_use]
+    pub fn end(&self) -> &OsStr {
+        OsStr::from_bytes(&self.end)
+    }
+
+    /// The program's arguments, the first of which is its name.
+    #[must_use]
+    pub fn command(&self) -> Vec<&OsStr> {
+        self.command.split(|&byte| byte == 0).map(OsStr::from_bytes).collect()
+    }
+
+    /// The daemon's pid file.
+    #[must_use]
+    pub fn pid_file(&self) -> Option<&Path> {
+        self.pid_file.as_ref().map(|path| Path::new(OsStr::from_bytes(path)))
+    }
+
+    /// Has the monitor stop the daemon, and waits until it is gone: program, descendants, pid file and state file. False when `timeout`
+    /// (`None`: any time) has passed first.
+    ///
+    /// # Errors
+    /// ESRCH: there is no monitor any more. EPERM: it is another user's.
+    pub fn stop(&self, request: StopRequest, timeout: Option<Duration>) -> Result<bool, Error> {
+        let signal = match request {
+            StopRequest::Terminate => libc::SIGTERM,
+            StopRequest::Kill => libc::SIGQUIT,
+            StopRequest::EndWithProgram => libc::SIGUSR1,
+        };
+        let monitor = self.monitor.open().and_then(|monitor| monitor.ok_or(Errno::ESRCH));
+        let stopped = monitor.and_then(|monitor| {
+            monitor.signal(signal)?;
+            monitor.wait(timeout)
+        });
+        stopped.map_err(|errno| Error::os(Step::Signal, Subject::Text(self.path.clone()), errno))
+    }
+}
+
+fn read_whole(path: &Text) -> Sys<Vec<u8>> {
+    /// A command line is not longer.
+    const MOST: u64 = 8 << 20;
+    let opened = file::open(path.as_c_str(), libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK, 0)?;
+    let size = file::status_of(opened.as_raw_fd())?.size.min(MOST);
+    let mut text = memory::filled(0, usize::try_from(size).unwrap_or(0))?;
+    let length = file::read_start(opened.as_raw_fd(), &mut text)?;
+    text.truncate(length);
+    Ok(text)
+}
+
+fn unescape(value: &[u8]) -> Vec<u8> {
+    let mut bytes = value.iter().copied();
+    let mut plain = Vec::new();
+    while let Some(byte) = bytes.next() {
+        plain.push(match byte {
+            b'\t' => 0,
+            b'\\' => match bytes.next() {
+                Some(b'n') => b'\n',
+                Some(b't') => b'\t',
+                other => other.unwrap_or(b'\\'),
+            },
+            _ => byte,
+        });
+    }
+    plain
+}
+
+/// What is in a state file, and whether it is of this boot and this PID namespace.
+fn parse(path: Text, text: &[u8]) -> Option<(Monitored, bool)> {
+    let mut lines = text.split(|&byte| byte == b'\n');
+    lines.next().filter(|line| *line == b"daemonctx=1")?;
+    let field = |name: &[u8]| {
+        let mut lines = text.split(|&byte| byte == b'\n');
+        lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(b"="))
+    };
+    let state = match field(b"state")? {
+        b"starting" => MonitoredState::Starting,
+        b"running" => MonitoredState::Running,
+        b"left" => MonitoredState::Left,
+        b"stopping" => MonitoredState::Stopping,
+        b"waiting" => MonitoredState::Waiting,
+        b"gave-up" => MonitoredState::GaveUp,
+        b"ended" => MonitoredState::Ended,
+        _ => return None,
+    };
+    let mut room = [0; 64];
+    let boot = file::read_small(c_text!("/proc/sys/kernel/random/boot_id"), &mut room).unwrap_or_default();
+    let is_here = field(b"boot") == Some(boot.trim_ascii())
+        && field(b"pidns").and_then(number)
+            == file::status_behind(c_text!("/proc/self/ns/pid")).ok().map(|it| it.identity.inode);
+    let found = Monitored {
+        path,
+        name: unescape(field(b"name")?),
+        state,
+        monitor: Identity::parse(field(b"monitor")?)?,
+        program: field(b"program").and_then(Identity::parse),
+        restarts: field(b"restarts").and_then(number)?,
+        limit: field(b"limit").and_then(number),
+        since: field(b"since").and_then(number)?,
+        end: field(b"end").map(unescape).unwrap_or_default(),
+        command: unescape(field(b"command")?),
+        pid_file: field(b"pidfile").map(unescape),
+    };
+    Some((found, is_here))
+}

@@ -1,0 +1,222 @@
+//! What `/proc` says of processes, read without allocating.
+
+use crate::pidfile::number;
+#[cfg(target_os = "linux")]
+use crate::sys::directory;
+use crate::sys::process::{self, Pid};
+use crate::sys::{Errno, Sys, fd, file};
+use crate::text::c_text;
+use std::ffi::CStr;
+use std::os::fd::{AsRawFd, RawFd};
+
+/// The fields of `/proc/PID/stat` that anybody here asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stat {
+    pub(super) state: u8,
+    pub(super) parent: Pid,
+    flags: u64,
+    /// In clock ticks since boot.
+    pub(super) start: u64,
+}
+
+impl Stat {
+    pub(super) fn is_dead(&self) -> bool {
+        matches!(self.state, b'Z' | b'X')
+    }
+
+    /// Whether the process has executed a program since it was forked; also of a zombie.
+    pub(super) fn has_executed(&self) -> bool {
+        /// `PF_FORKNOEXEC` (include/linux/sched.h), part of the format since Linux 2.5.
+        const FORKED_ONLY: u64 = 0x40;
+        self.flags & FORKED_ONLY == 0
+    }
+
+    /// The command in field 2 may hold anything, so fields are counted behind its last parenthesis.
+    fn of(text: &[u8]) -> Option<Self> {
+        const STATE: usize = 3;
+        const PARENT: usize = 4;
+        const FLAGS: usize = 9;
+        const START: usize = 22;
+        let end = text.iter().rposition(|&byte| byte == b')')?;
+        let mut words = text.get(end + 1..)?.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        let state = *words.next()?.first()?;
+        let parent = Pid::try_from(number(words.nth(PARENT - STATE - 1)?)?).ok()?;
+        let flags = number(words.nth(FLAGS - PARENT - 1)?)?;
+        let start = number(words.nth(START - FLAGS - 1)?)?;
+        Some(Self { state, parent, flags, start })
+    }
+}
+
+/// A path below `/proc`, put together in place. The monitor keeps the deepest stack that it ever had, so it is no [`Line`](crate::line::Line).
+struct ProcPath {
+    bytes: [u8; Self::ROOM],
+    length: usize,
+}
+
+impl ProcPath {
+    /// `/proc/`, two PIDs and the names around them.
+    const ROOM: usize = 64;
+
+    fn of(pid: Pid) -> Self {
+        let mut path = Self { bytes: [0; Self::ROOM], length: 0 };
+        path.push(b"/proc/");
+        path.push_number(pid);
+        path
+    }
+
+    fn push(&mut self, text: &[u8]) -> &mut Self {
+        let room = self.bytes.get_mut(self.length..Self::ROOM - 1).unwrap_or_default();
+        self.length += room.len().min(text.len());
+        for (to, from) in room.iter_mut().zip(text) {
+            *to = *from;
+        }
+        self
+    }
+
+    fn push_number(&mut self, pid: Pid) {
+        const DIGITS: usize = 10;
+        let mut digits = [0; DIGITS];
+        let (mut rest, mut used) = (pid.unsigned_abs(), 0);
+        for digit in digits.iter_mut().rev() {
+            *digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            used += 1;
+            if rest == 0 {
+                break;
+            }
+        }
+        self.push(digits.get(DIGITS - used..).unwrap_or_default());
+    }
+
+    fn as_c_str(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c_text!(""))
+    }
+}
+
+/// ESRCH when there is no such process; ENOENT as well, which is also what a missing `/proc` says.
+pub(super) fn stat(pid: Pid) -> Sys<Stat> {
+    let mut room = [0; 512];
+    let mut path = ProcPath::of(pid);
+    let text = file::read_small(path.push(b"/stat").as_c_str(), &mut room)?;
+    Stat::of(text).ok_or(Errno::EBADMSG)
+}
+
+/// Whether there is a `/proc` at all.
+pub(super) fn is_there() -> bool {
+    file::status_at(c_text!("/proc/self/stat")).is_ok()
+}
+
+/// Calls `each` on the children of a process, those that have ended and were not waited for included. One that is forked or ends
+/// meanwhile may be missed.
+pub(super) fn for_each_child(parent: Pid, each: &mut dyn FnMut(Pid)) -> Sys<()> {
+    let mut has_lists = true;
+    file::for_each_name(ProcPath::of(parent).push(b"/task").as_c_str(), &mut |_, thread| {
+        if number(thread).is_none() {
+            return;
+        }
+        let mut path = ProcPath::of(parent);
+        path.push(b"/task/").push(thread);
+        let is_alive = file::status_at(path.as_c_str()).is_ok();
+        // The thread has ended meanwhile, or the kernel has no such list.
+        if read_children(path.push(b"/children").as_c_str(), each) == Err(Errno::ENOENT) && is_alive {
+            has_lists = file::status_at(ProcPath::of(parent).push(b"/task/").push(thread).as_c_str()).is_err();
+        }
+    })?;
+    if has_lists { Ok(()) } else { scan_for_children(parent, each) }
+}
+
+/// Calls `each` on the numbers of the sockets that a process has open.
+#[cfg(target_os = "linux")]
+pub(super) fn for_each_socket(pid: Pid, each: &mut dyn FnMut(RawFd)) -> Sys<()> {
+    const SOCKET: &[u8] = b"socket:";
+    let mut folder = ProcPath::of(pid);
+    file::for_each_name(folder.push(b"/fd").as_c_str(), &mut |_, name| {
+        let Some(fd) = number(name).and_then(|fd| RawFd::try_from(fd).ok()) else { return };
+        let mut path = ProcPath::of(pid);
+        path.push(b"/fd/").push(name);
+        let mut target = [0; SOCKET.len()];
+        let is_socket = file::open(path.as_c_str(), libc::O_PATH | libc::O_NOFOLLOW, 0)
+            .and_then(|link| directory::read_link(&link, &mut target));
+        if is_socket.is_ok() && target == SOCKET {
+            each(fd);
+        }
+    })
+}
+
+/// Other systems do not say.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn for_each_socket(_pid: Pid, _each: &mut dyn FnMut(RawFd)) -> Sys<()> {
+    Err(Errno::ENOSYS)
+}
+
+fn read_children(path: &CStr, each: &mut dyn FnMut(Pid)) -> Sys<()> {
+    let list = file::open(path, libc::O_RDONLY, 0)?;
+    let mut room = [0; 512];
+    let mut pid: Option<Pid> = None;
+    loop {
+        let got = fd::read(list.as_raw_fd(), &mut room)?;
+        for byte in room.iter().take(got) {
+            match byte.checked_sub(b'0').filter(|digit| *digit < 10) {
+                Some(digit) => pid = Some(pid.unwrap_or(0).saturating_mul(10).saturating_add(Pid::from(digit))),
+                None => pid.take().into_iter().for_each(&mut *each),
+            }
+        }
+        if got == 0 {
+            pid.take().into_iter().for_each(&mut *each);
+            return Ok(());
+        }
+    }
+}
+
+/// For kernels without `CONFIG_PROC_CHILDREN`.
+fn scan_for_children(parent: Pid, each: &mut dyn FnMut(Pid)) -> Sys<()> {
+    file::for_each_name(c_text!("/proc"), &mut |_, name| {
+        let pid = number(name).and_then(|pid| Pid::try_from(pid).ok());
+        if let Some(pid) = pid.filter(|pid| stat(*pid).is_ok_and(|stat| stat.parent == parent)) {
+            each(pid);
+        }
+    })
+}
+
+/// The child of this process that was made first and is alive.
+pub(super) fn oldest_child() -> Option<Pid> {
+    let mut oldest: Option<(u64, Pid)> = None;
+    let listed = for_each_child(process::id(), &mut |child| {
+        let alive = stat(child).ok().filter(|stat| !stat.is_dead());
+        if let Some(stat) = alive.filter(|stat| oldest.is_none_or(|oldest| (stat.start, child) < oldest)) {
+            oldest = Some((stat.start, child));
+        }
+    });
+    listed.ok().and(oldest.map(|(_, child)| child))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Stat, for_each_child, oldest_child, scan_for_children, stat};
+    use crate::sys::process::{self, Pid};
+
+    #[test]
+    fn a_command_cannot_forge_fields() {
+        let text = b"7 (a) Z 1) S 3 7 7 0 -1 4194624 1 0 0 0 0 0 0 0 20 0 1 0 250 1 1\n";
+        let stat = Stat::of(text);
+        assert_eq!(stat, Some(Stat { state: b'S', parent: 3, flags: 4_194_624, start: 250 }));
+        assert!(stat.is_some_and(|stat| !stat.has_executed()));
+        assert_eq!(Stat::of(b"7 (a) S 3"), None);
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "processes")]
+    fn children_are_found_with_and_without_lists() -> std::io::Result<()> {
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn()?;
+        let pid = Pid::try_from(child.id()).unwrap_or_default();
+        for list in [for_each_child, scan_for_children] {
+            let mut found = false;
+            assert_eq!(list(process::id(), &mut |child| found |= child == pid), Ok(()));
+            assert!(found);
+        }
+        assert!(oldest_child().is_some());
+        assert!(stat(pid).is_ok_and(|stat| stat.parent == process::id() && stat.has_executed()));
+        child.kill()?;
+        child.wait().map(drop)
+    }
+}

@@ -1,0 +1,385 @@
+//! The loop around the machine: waits, tells it what happened, does what it says.
+
+use super::action::{Action, Outcome, Phase, Why};
+use super::event::{Event, Stop, Timer};
+use super::files::{Facts, PidFile, StateFile};
+use super::launch::Launch;
+use super::machine::Machine;
+use super::outcome::{Heard, Line, Reason, Told};
+use super::sign::Watch;
+use super::{claim, descendants, proc, program};
+use crate::error::{Failure, Step};
+use crate::report::{Listener, Record};
+use crate::sys::pidfd::Process;
+use crate::sys::process::{self, Ended, Pid};
+use crate::sys::signal::{Set, Signal};
+use crate::sys::signalfd::Arrivals;
+use crate::sys::time::Deadline;
+use crate::sys::{Sys, fd};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Duration;
+
+pub(super) struct Monitor<'a> {
+    launch: &'a Launch,
+    machine: Machine,
+    signals: Arrivals,
+    /// To the launcher, until it has confirmed.
+    line: Option<Line>,
+    /// The launcher may still say something.
+    hears: bool,
+    /// To the guard, while it waits.
+    leash: Option<OwnedFd>,
+    limit: Deadline,
+    step: Deadline,
+    /// When to write again what could not be written down.
+    rewrite: Deadline,
+    program: Option<Pid>,
+    /// The first process of this life, which leads its group.
+    group: Pid,
+    /// The child's word, until it has executed.
+    launching: Option<Listener>,
+    watch: Watch<'a>,
+    /// The machine knows that nothing of this life is left.
+    none_told: bool,
+    pid_file: Option<PidFile<'a>>,
+    /// The PID in it.
+    written: Option<Pid>,
+    state_file: StateFile<'a>,
+    facts: Facts,
+    lives: u32,
+    failure: Option<Failure>,
+}
+
+/// How long a disk may be full until it is tried again.
+const REWRITE: Duration = Duration::from_secs(1);
+
+/// What is asked of a monitor by signals.
+fn asked() -> Set {
+    let mut set = Set::empty();
+    for signal in [libc::SIGCHLD, libc::SIGTERM, libc::SIGQUIT, libc::SIGUSR1] {
+        set.add(signal);
+    }
+    set
+}
+
+fn stop_of(signal: Signal) -> Option<Stop> {
+    match signal {
+        libc::SIGTERM => Some(Stop::Politely),
+        libc::SIGQUIT => Some(Stop::AtOnce),
+        libc::SIGUSR1 => Some(Stop::WithProgram),
+        _ => None,
+    }
+}
+
+impl<'a> Monitor<'a> {
+    /// Signals are blocked. The only place that allocates, but for what [`Action::Start`] needs.
+    pub(super) fn new(launch: &'a Launch, line: Line, leash: OwnedFd) -> Sys<Self> {
+        let never = Deadline::after(None);
+        Ok(Self {
+            launch,
+            machine: Machine::new(launch.settings),
+            signals: Arrivals::of(asked()),
+            line: Some(line),
+            hears: true,
+            leash: Some(leash),
+            limit: never,
+            step: never,
+            rewrite: never,
+            program: None,
+            group: 0,
+            launching: None,
+            watch: Watch::Nothing,
+            none_told: true,
+            pid_file: PidFile::of(launch)?,
+            written: None,
+            state_file: StateFile::of(launch)?,
+            facts: Facts { phase: Phase::Starting, program: None, restarts: 0, end: None },
+            lives: 0,
+            failure: None,
+        })
+    }
+
+    pub(super) fn run(mut self) -> ! {
+        self.tell(Event::Begin);
+        loop {
+            self.wait();
+        }
+    }
+
+    /// One event, and those that its actions answer with.
+    fn tell(&mut self, event: Event) {
+        let mut next = Some(event);
+        while let Some(event) = next.take() {
+            for action in self.machine.on(event).iter() {
+                next = self.perform(action);
+            }
+        }
+    }
+
+    fn wait(&mut self) {
+        let line = self.line.as_ref().filter(|_| self.hears).map_or(-1, Line::as_raw_fd);
+        let launching = self.launching.as_ref().map_or(-1, Listener::as_raw_fd);
+        let awaits_sign = self.machine.awaits_sign();
+        let sign = if awaits_sign { self.watch.descriptor() } else { -1 };
+        let look = if awaits_sign { self.watch.next() } else { Deadline::after(None) };
+        let deadline = self.limit.or(self.step).or(look).or(self.rewrite);
+        let mut fds = [self.signals.as_poll_descriptor(), launching, line, sign].map(fd::readable);
+        let _: Sys<bool> = fd::poll(&mut fds, self.signals.patience(deadline.poll_timeout()));
+        let [_, launching, line, sign] = fds.map(|fd| fd.revents != 0);
+        if launching {
+            self.hear_child();
+        }
+        self.take_signals();
+        self.reap();
+        if line {
+            self.hear_launcher();
+        }
+        self.look_for_sign(sign);
+        self.look_at_timers();
+    }
+
+    fn take_signals(&mut self) {
+        while let Some(signal) = self.signals.take() {
+            if let Some(stop) = stop_of(signal) {
+                self.tell(Event::Stop(stop));
+            }
+        }
+    }
+
+    /// The child's line is at its end, or says what failed. Which of execve(2) and death has ended it is not told by the line.
+    fn hear_child(&mut self) {
+        let (Some(line), Some(child)) = (self.launching.take(), self.program) else { return };
+        match line.receive() {
+            Ok(Some(Record::Failed(failure))) => {
+                // It has nothing left to do but to end.
+                process::wait(child, true);
+                self.failure = Some(failure);
+                self.program = None;
+                self.none_told = true;
+                self.tell(Event::NotExecuted);
+            }
+            _ if has_executed(child) => self.tell(Event::Executed),
+            // Its end is next.
+            _ => {}
+        }
+    }
+
+    /// Takes the status of every child that has ended.
+    fn reap(&mut self) {
+        let mut end = None;
+        if self.program.is_some_and(|program| !matches!(process::peek(program, false), Ok(None))) {
+            self.hear_child();
+        }
+        while let Some((pid, ended)) = process::wait_any() {
+            if self.program == Some(pid) {
+                self.program = None;
+                end = Some(ended);
+            }
+        }
+        let alone = !process::has_children();
+        if let Some(ended) = end {
+            self.facts.end = Some(ended);
+            self.none_told = alone;
+            self.tell(Event::Ended { clean: ended == Ended::Exited(0), alone });
+        } else if self.program.is_none() && !self.none_told && alone {
+            self.none_told = true;
+            self.tell(Event::NoneLeft);
+        }
+    }
+
+    fn hear_launcher(&mut self) {
+        let heard = self.line.as_ref().map_or(Heard::Nothing, Line::heard);
+        if heard == Heard::Confirmed {
+            self.tell(Event::Confirmed);
+        }
+        // One that confirms what it was not told is as good as gone. It is still told the outcome.
+        if heard != Heard::Nothing && self.line.is_some() {
+            self.hears = false;
+            self.tell(Event::LauncherGone);
+        }
+    }
+
+    fn look_for_sign(&mut self, is_readable: bool) {
+        if self.machine.awaits_sign() {
+            if let Some(event) = self.watch.look(is_readable, &mut self.program) {
+                self.tell(event);
+            }
+        }
+        if !self.machine.awaits_sign() && self.launching.is_none() {
+            // A program that goes on writing is told that nobody reads.
+            self.watch = Watch::Nothing;
+        }
+    }
+
+    fn look_at_timers(&mut self) {
+        if self.step.passed() {
+            self.step = Deadline::after(None);
+            self.tell(Event::Due(Timer::Step));
+        }
+        if self.rewrite.passed() {
+            let _: Sys<()> = self.note(self.facts.phase);
+        }
+        if self.limit.passed() {
+            self.limit = Deadline::after(None);
+            self.tell(Event::Due(Timer::Limit));
+        }
+    }
+
+    /// Does one thing; an answer where the machine waits for one.
+    fn perform(&mut self, action: Action) -> Option<Event> {
+        match action {
+            Action::Publish(phase) => return Some(self.publish(phase)),
+            Action::Follow => return Some(self.follow()),
+            Action::Start => return self.start(),
+            Action::Note(phase) => drop(self.note(phase)),
+            Action::StopProgram => self.signal_program(self.launch.stop_signal),
+            Action::KillProgram => self.signal_program(libc::SIGKILL),
+            Action::TerminateAll => self.signal_all(libc::SIGTERM),
+            Action::KillAll => self.signal_all(libc::SIGKILL),
+            Action::Arm(Timer::Limit, time) => self.limit = Deadline::after(Some(time)),
+            Action::Arm(Timer::Step, time) => self.step = Deadline::after(Some(time)),
+            Action::Report(outcome) => self.report(outcome, false),
+            Action::ReportStuck(outcome) => self.report(outcome, true),
+            Action::Release => self.release(),
+            Action::RemovePidFile => self.pid_file.iter().for_each(PidFile::remove),
+            Action::RemoveState => self.state_file.remove(),
+            Action::Exit => {
+                release_claim(self.launch);
+                process::exit_now(0)
+            }
+        }
+        None
+    }
+
+    fn publish(&mut self, phase: Phase) -> Event {
+        match self.note(phase) {
+            Ok(()) => Event::Published,
+            Err(errno) => {
+                self.failure = Some(Failure::new(Step::PidFile, errno));
+                Event::PublishFailed
+            }
+        }
+    }
+
+    fn note(&mut self, phase: Phase) -> Sys<()> {
+        (self.facts.phase, self.facts.program) = (phase, self.program);
+        let in_pid_file = self.write_pid();
+        let written = in_pid_file.and(self.state_file.write(self.launch, &self.facts));
+        self.rewrite = Deadline::after(written.is_err().then_some(REWRITE));
+        written
+    }
+
+    /// Once for each process; what fails is tried again at the next occasion.
+    fn write_pid(&mut self) -> Sys<()> {
+        if let (Some(file), Some(program)) = (&mut self.pid_file, self.program.filter(|_| self.program != self.written))
+        {
+            file.write(program)?;
+            self.written = self.program;
+        }
+        Ok(())
+    }
+
+    fn start(&mut self) -> Option<Event> {
+        match self.fork() {
+            Ok(()) => None,
+            Err(failure) => {
+                self.failure = Some(failure);
+                Some(Event::NotExecuted)
+            }
+        }
+    }
+
+    fn fork(&mut self) -> Result<(), Failure> {
+        self.watch = Watch::begin(self.launch).map_err(|errno| Failure::new(Step::ReadyDescriptor, errno))?;
+        let child = program::fork(self.launch, self.watch.end(), self.watch.socket())?;
+        self.watch.listen();
+        (self.program, self.group, self.none_told) = (Some(child.pid), child.pid, false);
+        self.facts.restarts = self.lives;
+        self.lives = self.lives.saturating_add(1);
+        if let Err(errno) = self.note(Phase::Starting) {
+            process::wait(child.abandon(), true);
+            (self.program, self.none_told) = (None, true);
+            return Err(Failure::new(Step::PidFile, errno));
+        }
+        self.launching = Some(child.release());
+        if self.launch.settings.respawn.is_none() {
+            // What the program closes is to be closed: the end of a log's pipe, a port.
+            self.launch.streams.into_iter().flatten().chain(self.launch.keep.iter()).for_each(fd::close);
+        }
+        Ok(())
+    }
+
+    fn follow(&mut self) -> Event {
+        self.program = proc::oldest_child();
+        if self.program.is_some() { Event::Followed } else { Event::Unfollowed }
+    }
+
+    /// A child of this process, so its PID is nobody else's until it is waited for.
+    fn signal_program(&self, signal: Signal) {
+        if let Some(program) = self.program {
+            let _: Sys<()> = process::kill(program, signal);
+            let _: Sys<()> = process::kill(program, libc::SIGCONT);
+        }
+    }
+
+    fn signal_all(&self, signal: Signal) {
+        let sent = if signal == libc::SIGKILL { descendants::kill() } else { descendants::terminate() };
+        if sent.is_err() {
+            descendants::signal_group(self.group, signal);
+            self.signal_program(signal);
+        }
+    }
+
+    fn report(&self, outcome: Outcome, is_stuck: bool) {
+        let Some(line) = &self.line else { return };
+        let reason = match outcome {
+            Outcome::Ready => {
+                return line.tell(Told::Ready(self.program.unwrap_or(0)));
+            }
+            Outcome::Failed(why) => self.reason(why),
+            Outcome::Cancelled => Reason::Cancelled,
+            Outcome::Stopped => Reason::Stopped,
+        };
+        line.tell(Told::Failed { reason, is_stuck });
+    }
+
+    fn reason(&self, why: Why) -> Reason {
+        let failure = || self.failure.map_or(Reason::Lost, Reason::Step);
+        match why {
+            Why::NotPublished | Why::NotExecuted => failure(),
+            Why::Ended => Reason::Ended(self.facts.end.unwrap_or(Ended::Unknown)),
+            Why::SignLost => Reason::SignLost,
+            Why::TimedOut => Reason::TimedOut,
+        }
+    }
+
+    fn release(&mut self) {
+        if let Some(leash) = self.leash.take() {
+            let _: Sys<usize> = fd::write(leash.as_raw_fd(), b"\n");
+        }
+        // Only now: the guard finds the confirmation there, if this process is killed before.
+        self.line = None;
+    }
+}
+
+/// Gives the daemon's name up, whose lock goes with this process.
+pub(super) fn release_claim(launch: &Launch) {
+    if let Some((path, lock)) = &launch.claim {
+        claim::remove(path, *lock);
+    }
+}
+
+/// Whether a child whose line has ended has executed the program; if not, it was killed. Its line ends before it is dead, so the
+/// kernel is asked which it was.
+fn has_executed(child: Pid) -> bool {
+    /// A child that was killed is dead by then.
+    const MOMENT: Duration = Duration::from_millis(50);
+    match proc::stat(child) {
+        Ok(stat) => stat.has_executed(),
+        // Without /proc: who is killed so early counts as not executed.
+        Err(_) => {
+            let ended = Process::open(child).and_then(|process| process.wait(Some(MOMENT)));
+            ended != Ok(true) || matches!(process::peek(child, false), Ok(Some(Ended::Exited(_))))
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Signs of readiness that come from the program.
+
+use super::event::Event;
+use super::launch::{Launch, Place, Sign};
+use super::program::SignEnd;
+use super::{descendants, listening, proc};
+use crate::pidfile::number;
+use crate::sys::process::{self, Pid};
+use crate::sys::socket::Letterbox;
+use crate::sys::time::{self, Deadline};
+use crate::sys::{Errno, Sys, fd, file};
+use crate::text::Text;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+/// How often it is looked for files. Only starts look, so nothing wakes a monitor later.
+const STEP: Duration = Duration::from_millis(20);
+
+/// Files are stamped with the time of the kernel's last tick.
+const TICK: Duration = Duration::from_millis(20);
+
+/// What is looked for in one life.
+pub(super) enum Watch<'a> {
+    Nothing,
+    Newline { listener: OwnedFd, speaker: Option<OwnedFd>, number: RawFd },
+    Notify(Letterbox),
+    Listen { place: &'a Place, next: Deadline },
+    File { path: &'a Text, since: Duration, next: Deadline },
+    PidFile { path: &'a Text, next: Deadline },
+}
+
+impl<'a> Watch<'a> {
+    /// The program's end of a pipe gets its number at once where that is free, so no other descriptor does.
+    pub(super) fn begin(launch: &'a Launch) -> Sys<Self> {
+        let next = Deadline::after(Some(Duration::ZERO));
+        Ok(match &launch.sign {
+            Sign::None => Self::Nothing,
+            Sign::Newline(number) => {
+                let (listener, speaker) = fd::pipe()?;
+                let speaker = fd::duplicate_from(speaker.as_raw_fd(), *number)?;
+                Self::Newline { listener, speaker: Some(speaker), number: *number }
+            }
+            Sign::Notify => Self::Notify(Letterbox::new()?),
+            Sign::Listen(place) => Self::Listen { place, next },
+            Sign::File(path) => Self::File { path, since: time::realtime().saturating_sub(TICK), next },
+            Sign::PidFile(path) => Self::PidFile { path, next },
+        })
+    }
+
+    pub(super) fn end(&self) -> Option<SignEnd> {
+        match self {
+            Self::Newline { speaker: Some(speaker), number, .. } => {
+                Some(SignEnd { end: speaker.as_raw_fd(), number: *number })
+            }
+            _ => None,
+        }
+    }
+
+    /// The name of the socket for messages.
+    pub(super) fn socket(&self) -> Option<&[u8]> {
+        if let Self::Notify(letterbox) = self { Some(letterbox.name()) } else { None }
+    }
+
+    /// After the fork: only the program can give the sign.
+    pub(super) fn listen(&mut self) {
+        if let Self::Newline { speaker, .. } = self {
+            *speaker = None;
+        }
+    }
+
+    /// Becomes readable when there is something to look at; -1 for never.
+    pub(super) fn descriptor(&self) -> RawFd {
+        match self {
+            Self::Newline { listener, .. } => listener.as_raw_fd(),
+            Self::Notify(letterbox) => letterbox.as_raw_fd(),
+            _ => -1,
+        }
+    }
+
+    /// When to look without that.
+    pub(super) fn next(&self) -> Deadline {
+        match self {
+            Self::Listen { next, .. } | Self::File { next, .. } | Self::PidFile { next, .. } => *next,
+            _ => Deadline::after(None),
+        }
+    }
+
+    /// Looks whether the program has given its sign. The process that is meant becomes `program`.
+    pub(super) fn look(&mut self, is_readable: bool, program: &mut Option<Pid>) -> Option<Event> {
+        match self {
+            Self::Newline { listener, .. } if is_readable => read_newline(listener),
+            Self::Notify(letterbox) if is_readable => read_message(letterbox),
+            Self::Listen { place, next } if next.passed() => {
+                *next = Deadline::after(Some(STEP));
+                descendants::any(|pid| listening::listens(pid, place)).then_some(Event::Sign)
+            }
+            Self::File { path, since, next } if next.passed() => {
+                *next = Deadline::after(Some(STEP));
+                let status = file::status_behind(path.as_c_str()).ok()?;
+                (status.modified >= *since).then_some(Event::Sign)
+            }
+            Self::PidFile { path, next } if next.passed() => {
+                *next = Deadline::after(Some(STEP));
+                let found = read_pid(path).ok().filter(|pid| is_child(*pid))?;
+                *program = Some(found);
+                Some(Event::Sign)
+            }
+            _ => None,
+        }
+    }
+}
+
+fn read_newline(listener: &OwnedFd) -> Option<Event> {
+    let mut bytes = [0; 256];
+    match fd::read(listener.as_raw_fd(), &mut bytes) {
+        Ok(0) | Err(_) => Some(Event::SignLost),
+        Ok(got) => bytes.iter().take(got).any(|byte| *byte == b'\n').then_some(Event::Sign),
+    }
+}
+
+/// Every process of the machine may send to the socket. A message counts if it comes from a descendant that still exists:
+/// systemd-notify(1) waits for the barrier that it sends after the message.
+fn read_message(letterbox: &Letterbox) -> Option<Event> {
+    /// systemd takes no longer ones.
+    const MESSAGE: usize = 4096;
+    let mut room = [0; MESSAGE];
+    let (_, text) = letterbox.receive(&mut room).ok().filter(|(sender, _)| is_descendant(*sender))?;
+    let mut found = None;
+    for line in text.split(|&byte| byte == b'\n') {
+        if line == b"READY=1" {
+            return Some(Event::Sign);
+        }
+        let more = line.strip_prefix(b"EXTEND_TIMEOUT_USEC=").and_then(number);
+        found = more.map(|time| Event::Extend(Duration::from_micros(time))).or(found);
+    }
+    found
+}
+
+/// Whether this process is an ancestor of another.
+fn is_descendant(mut pid: Pid) -> bool {
+    /// PIDs that are reused meanwhile may make a circle.
+    const DEPTH: u32 = 4096;
+    (0..DEPTH).find_map(|_| match proc::stat(pid) {
+        Ok(stat) if stat.parent == process::id() => Some(true),
+        Ok(stat) if stat.parent > 1 => {
+            pid = stat.parent;
+            None
+        }
+        _ => Some(false),
+    }) == Some(true)
+}
+
+fn read_pid(path: &Text) -> Sys<Pid> {
+    let mut room = [0; 64];
+    let text = file::read_small(path.as_c_str(), &mut room)?;
+    let line = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    number(line.trim_ascii()).and_then(|pid| Pid::try_from(pid).ok()).filter(|pid| *pid > 1).ok_or(Errno::EBADMSG)
+}
+
+/// Only of a child the end is seen. A descendant becomes one when the processes between have ended, as those of a program that goes
+/// into the background do.
+fn is_child(pid: Pid) -> bool {
+    proc::stat(pid).is_ok_and(|stat| stat.parent == process::id() && !stat.is_dead())
+}

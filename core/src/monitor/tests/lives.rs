@@ -1,0 +1,89 @@
+//! After the start: respawn, stop, and processes that are killed.
+
+use super::*;
+
+#[test]
+fn a_program_outlives_its_monitor() -> io::Result<()> {
+    let mut sandbox = Sandbox::new(Ready::Executed, "exec sleep 1000")?;
+    let (program, monitor) = sandbox.started();
+    signal(monitor, libc::SIGKILL);
+    ends(monitor);
+    assert!(!is_gone(program) && !sandbox.is_unlocked(), "and holds the lock");
+    assert!(sandbox.has_state("state", "running") && sandbox.pid("pid") == program);
+    signal(program, libc::SIGKILL);
+    Ok(())
+}
+
+fn respawn(limit: u32) -> Option<Respawn> {
+    Some(Respawn { delay: Duration::from_millis(10), limit: Some(limit), settled: LONG })
+}
+
+#[test]
+fn a_program_that_fails_is_started_again_until_the_limit() -> io::Result<()> {
+    let script = "echo $$ >> $D/lives; setsid sleep 1000 & echo $! >> $D/orphans; rm -f $D/pid; sleep 0.05; exit 3";
+    let mut sandbox = Sandbox::new(Ready::Executed, script)?;
+    sandbox.launch.settings.respawn = respawn(3);
+    let (_, monitor) = sandbox.started();
+    ends(monitor);
+    let count = |name: &str| sandbox.read(name).lines().count();
+    assert_eq!((count("lives"), count("orphans")), (4, 4));
+    assert!(sandbox.read("orphans").lines().all(|pid| is_gone(pid.parse().unwrap_or_default())));
+    assert!(sandbox.has_state("state", "gave-up") && sandbox.has_state("end", "exited 3"));
+    assert!(sandbox.has_state("restarts", "3") && sandbox.has_state("limit", "3"));
+    assert!(!sandbox.folder.join("pid").exists());
+    Ok(())
+}
+
+#[test]
+fn a_pid_file_that_was_removed_is_made_again() -> io::Result<()> {
+    let mut sandbox = Sandbox::new(Ready::Executed, "echo $$ >> $D/lives; exec sleep 1000")?;
+    sandbox.launch.settings.respawn = respawn(3);
+    let (program, monitor) = sandbox.started();
+    assert_eq!(sandbox.pid("lives"), program);
+    fs::remove_file(sandbox.folder.join("pid"))?;
+    signal(program, libc::SIGKILL);
+    until("started again", || sandbox.read("lives").lines().count() == 2);
+    until("written again", || sandbox.read("lives").ends_with(&sandbox.read("pid")));
+    let again = sandbox.pid("pid");
+    assert!(!is_gone(again) && !sandbox.is_unlocked(), "and locked");
+    stop(&sandbox, monitor, &[again]);
+    Ok(())
+}
+
+#[test]
+fn descendants_outlive_a_program_that_is_killed_until_a_stop() -> io::Result<()> {
+    let script = "setsid sleep 1000 & echo $! > $D/worker; echo $$ > $D/program; exec sleep 1000";
+    let sandbox = Sandbox::new(Ready::Executed, script)?;
+    let (program, monitor) = sandbox.started();
+    let worker = sandbox.pid("worker");
+    signal(program, libc::SIGKILL);
+    until("left", || sandbox.has_state("state", "left") && sandbox.has_state("end", "killed 9"));
+    assert!(!is_gone(worker));
+    stop(&sandbox, monitor, &[worker]);
+    Ok(())
+}
+
+#[test]
+fn a_stop_may_spare_descendants() -> io::Result<()> {
+    let script = "setsid sleep 1000 & echo $! > $D/worker; exec sleep 1000";
+    let mut sandbox = Sandbox::new(Ready::Executed, script)?;
+    sandbox.launch.settings.kill_mode = KillMode::Process;
+    let (program, monitor) = sandbox.started();
+    let worker = sandbox.pid("worker");
+    signal(monitor, libc::SIGTERM);
+    ends(monitor);
+    assert!(is_gone(program) && !is_gone(worker));
+    signal(worker, libc::SIGKILL);
+    assert_eq!(sandbox.left(), [false; 2]);
+    Ok(())
+}
+
+#[test]
+fn a_program_that_ignores_the_stop_signal_is_killed() -> io::Result<()> {
+    let mut sandbox = Sandbox::new(Ready::Sign, "trap '' TERM; echo >&3; while :; do sleep 1; done")?;
+    sandbox.launch.sign = Sign::Newline(3);
+    sandbox.launch.settings.stop_timeout = Duration::from_millis(100);
+    let (program, monitor) = sandbox.started();
+    stop(&sandbox, monitor, &[program]);
+    Ok(())
+}

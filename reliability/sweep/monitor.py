@@ -1,0 +1,236 @@
+"""The sweep over the monitor: each call of starter, guard, monitor and the program's child fails, or its process is killed there.
+
+    python reliability/sweep/monitor.py BINARY [--errnos all] [--only RUN]
+
+BINARY is the core's unit tests (`cargo test -p daemonctx --lib --no-run`), which are a starter and a monitor as well. Needs no root.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import ctypes
+import errno
+import fcntl
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+
+import errnos
+import house
+import trace
+
+HERE = pathlib.Path(__file__).parent
+ROLES = {"0": "starter", "0.0": "guard", "0.0.0": "monitor", "0.0.0.0": "program", "0.0.0.1": "second program"}
+BACKGROUND = "(exec sleep 1000) & exit 0"
+# What is run, when it is ready, and whether the start is to succeed.
+RUNS = {
+    "executed": ("executed", "exec sleep 1000", True),
+    "running": ("running", "exec sleep 1000", True),
+    "background": ("running", BACKGROUND, True),
+    "followed": ("followed", BACKGROUND, True),
+    "newline": ("newline", "echo >&3; exec sleep 1000", True),
+    "ends": ("running", "setsid sleep 1000 & exit 3", False),
+    # Fails once, and is started again.
+    "again": ("executed", "[ -e $D/second ] && exec sleep 1000; : > $D/second; exit 3", True),
+    "silent": ("newline", "trap '' TERM; (setsid sleep 1000 &) ; sleep 1000 & wait", False),
+}
+# What a killed or failing step may take to be noticed; `silent` waits for its timeout.
+GRACE = 2.0
+
+
+class Trial:
+    def __init__(self, binary: str, injector: str, run: str, folder: pathlib.Path) -> None:
+        self.binary, self.injector, self.run_name, self.folder = binary, injector, run, folder
+        self.ready, self.script, self.succeeds = RUNS[run]
+
+    def start(self, options: list[str]) -> tuple[trace.Trace, str]:
+        self.folder.mkdir()
+        calls = self.folder.with_suffix(".calls")
+        surroundings = {"PATH": os.environ["PATH"], "SWEEP_FOLDER": str(self.folder), "SWEEP_READY": self.ready, "SWEEP_SCRIPT": self.script}
+        if self.run_name == "again":
+            surroundings["SWEEP_RESPAWN"] = "4"
+        err = self.folder.with_suffix(".err")
+        with open(err, "wb") as output:
+            subprocess.run([self.injector, "-t", "6000", "-q", "60", *options, str(calls), self.binary], env=surroundings, stdin=subprocess.DEVNULL,
+                           stdout=output, stderr=output, check=False)
+        return trace.read(calls, str(self.folder)), err.read_text(errors="replace").strip()
+
+    def finish(self) -> None:
+        house.end_all()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def judge(self, found: trace.Trace, is_killed: bool, role: str, what: str, said: str) -> list[str]:
+        status = found.ends.get("0", (None, 0))[0]
+        if status is None:
+            return ["the starter does not end"]
+        if status == -signal.SIGKILL and what.startswith("exit_group") and not said:
+            # It had committed the start; nothing can be later than its last call.
+            status = 0
+        if status == 0:
+            return self._judge_daemon(found, is_killed, role)
+        # Of a killed starter the monitor hears by the end of the line.
+        if not house.wait_until(lambda: not house.living(), GRACE):
+            return [f"{status}: left {[describe(pid) for pid in house.living()]}"]
+        if not self.folder.exists():
+            return [f"{status}: the folder is gone"]
+        problems = [f"{status}: left the file {name}" for name in os.listdir(self.folder) if not self._may_stay(name, role, what)]
+        return problems + ([f"{status}: left a lock"] if self._is_locked() else [])
+
+    @staticmethod
+    def _may_stay(name: str, role: str, what: str) -> bool:
+        """A starter that was killed before there is a monitor, and a file that could not be removed, which names nobody who lives."""
+        return name == "second" or name == "pid" and role == "starter" or what == f"unlink({name})"
+
+    def _judge_daemon(self, found: trace.Trace, is_killed: bool, role: str) -> list[str]:
+        if self.run_name == "again":
+            house.wait_until(lambda: self._runs_again() or self._is_over(), GRACE)
+        state = self._state()
+        program = int(state.get("program", "0 0").split()[0])
+        monitor = int(state.get("monitor", "0 0").split()[0])
+        if house.state(monitor) in ("Z", "X", "") and is_killed and role == "monitor":
+            return self._judge_orphans()
+        if house.state(program) in ("Z", "X", ""):
+            # What is killed after it was ready has been ready.
+            return [] if is_killed and "program" in role else ["0: no program"]
+        problems = []
+        if (self.folder / "pid").read_text() != f"{program}\n":
+            problems.append("0: wrong pid file")
+        if not self._is_locked():
+            problems.append("0: not locked")
+        if house.state(monitor) in ("Z", "X", ""):
+            return problems + ["0: no monitor"]
+        if state.get("state") != "running":
+            problems.append(f"0: {state}")
+        os.kill(monitor, signal.SIGTERM)
+        if not house.wait_until(lambda: not house.living(), GRACE):
+            problems.append(f"stop: left {[describe(pid) for pid in house.living()]}")
+        return problems + [f"stop: left the file {name}" for name in os.listdir(self.folder) if name != "second"]
+
+    def _judge_orphans(self) -> list[str]:
+        """Of a monitor that is killed after the start the program goes on, and is written down; a child that was held at its gate ends."""
+        program = int(self._state().get("program", "0").split()[0])
+        if not house.wait_until(lambda: set(house.living()) <= {program}, GRACE):
+            return [f"killed: left {[describe(pid) for pid in house.living()]}, not {program}"]
+        return []
+
+    def _runs_again(self) -> bool:
+        state = self._state()
+        program = int(state.get("program", "0").split()[0])
+        return state.get("state") == "running" and state["restarts"] != "0" and house.state(program) not in ("Z", "X", "")
+
+    def _is_over(self) -> bool:
+        """The monitor was killed."""
+        monitor = int(self._state().get("monitor", "0").split()[0])
+        return house.state(monitor) in ("Z", "X", "")
+
+    def _state(self) -> dict[str, str]:
+        try:
+            text = (self.folder / "state").read_text()
+        except OSError:
+            return {}
+        return dict(line.partition("=")[::2] for line in text.splitlines())
+
+    def _is_locked(self) -> bool:
+        try:
+            with open(self.folder / "pid", encoding="ascii") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
+
+def describe(pid: int) -> str:
+    try:
+        return f"{pid} " + pathlib.Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").strip()
+    except OSError:
+        return str(pid)
+
+
+def faults(found: trace.Trace, every: bool) -> list[tuple[trace.Call, str]]:
+    chosen = []
+    executed: set[str] = set()
+    for call in found.calls:
+        if call.role not in ROLES:
+            continue
+        chosen.append((call, "KILL"))
+        # What the program itself makes of an error is its own affair.
+        if call.role in executed:
+            continue
+        if "program" in ROLES[call.role] and call.name == "execve":
+            executed.add(call.role)
+        known = errnos.ERRNOS.get(call.name)
+        if known is None:
+            raise SystemExit(f"errnos.py does not know {call.name}")
+        chosen += [(call, name) for name in (known if every else errnos.likeliest(call.name))]
+    return chosen
+
+
+def options_of(call: trace.Call, what: str) -> list[str]:
+    where = ["-r", call.role, "-n", str(call.number), "-k", str(call.nth)]
+    return where + (["-K"] if what == "KILL" else ["-e", str(getattr(errno, what))])
+
+
+def own_children() -> None:
+    ctypes.CDLL(None).prctl(house.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def work(binary: str, injector: str, run: str, every: bool, worker: int, workers: int) -> tuple[int, list[str]]:
+    own_children()
+    home = pathlib.Path(tempfile.mkdtemp(prefix="monitor-sweep-"))
+    trial = Trial(binary, injector, run, home / "0")
+    found, said = trial.start([])
+    status = found.ends.get("0", (None, 0))[0]
+    if (status == 0) != trial.succeeds:
+        raise SystemExit(f"{run}: {status}: {said}")
+    problems = trial.judge(found, False, "", "", said)
+    trial.finish()
+    done, wrong = 0, [f"{run}: {problem}" for problem in problems]
+    for number, (call, what) in enumerate(faults(found, every)):
+        if number % workers != worker:
+            continue
+        trial = Trial(binary, injector, run, home / str(number + 1))
+        found, said = trial.start(options_of(call, what))
+        role = ROLES[call.role]
+        for problem in trial.judge(found, what == "KILL", role, call.what, said) if found.hit else []:
+            wrong.append(f"{run}: {role} {call.what}#{call.nth}={what}: {problem} | {said}")
+        done += 1
+        trial.finish()
+    shutil.rmtree(home)
+    return done, wrong
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("binary")
+    parser.add_argument("--errnos", choices=("likeliest", "all"), default="likeliest")
+    parser.add_argument("--only", choices=sorted(RUNS))
+    parser.add_argument("--workers", type=int, default=2)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        injector = os.path.join(folder, "injector")
+        subprocess.run(["cc", "-O1", "-o", injector, str(HERE / "injector.c")], check=True)
+        done, wrong = 0, []
+        with concurrent.futures.ProcessPoolExecutor(arguments.workers) as pool:
+            runs = [arguments.only] if arguments.only else list(RUNS)
+            jobs = [
+                pool.submit(work, arguments.binary, injector, run, arguments.errnos == "all", worker, arguments.workers)
+                for run in runs for worker in range(arguments.workers)
+            ]
+            for job in jobs:
+                count, problems = job.result()
+                done += count
+                wrong += problems
+                print("\n".join(problems), end="\n" if problems else "", flush=True)
+    print(f"{done} runs, {len(wrong)} wrong")
+    return bool(wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
