@@ -216,7 +216,7 @@ def test_stop_tree_ends_nobody_by_a_hard_link_to_a_locked_file(house: House) -> 
         assert service.poll() is None, "root's service was signalled"
     finally:
         service.kill()
-        service.wait()
+        service.communicate()
         (hostile / "web.pid").unlink(missing_ok=True)
 
 
