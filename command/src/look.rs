@@ -44,7 +44,11 @@ pub(crate) fn text(screen: &Screen, name: &str, file: &PidFile, found: &Found) -
             sheet.logs(log);
         }
         Found::NotRunning => sheet.pid_file(file, "there is none"),
-        Found::Unknown => sheet.pid_file(file, "not permitted to know"),
+        Found::Unknown(why) => {
+            sheet.pid_file(file, "");
+            let why = screen.harmless(why.as_bytes());
+            sheet.value("reason", &why, usize::MAX);
+        }
     }
     sheet.text
 }
@@ -71,7 +75,7 @@ fn state(found: &Found) -> (Paint, &'static str, String) {
         Found::Held { .. } => (Paint::Bad, "dead", ", but its pid file is still locked".to_owned()),
         Found::Dead { .. } => (Paint::Bad, "dead", ", and has left its pid file behind".to_owned()),
         Found::NotRunning => (Paint::Dim, "not running", String::new()),
-        Found::Unknown => (Paint::Doubtful, "unknown", ": it may be running, or not".to_owned()),
+        Found::Unknown(_) => (Paint::Doubtful, "unknown", ": it may be running, or not".to_owned()),
     }
 }
 

@@ -30,11 +30,21 @@ mod code {
 /// What a pid file's daemon was found to be.
 pub(crate) enum Found {
     Running(Box<Seen>),
-    Starting { holders: Vec<Process> },
-    Held { last: Option<i32>, holders: Vec<Process>, keeper: Keeping },
-    Dead { last: Option<i32>, log: Vec<Log> },
+    Starting {
+        holders: Vec<Process>,
+    },
+    Held {
+        last: Option<i32>,
+        holders: Vec<Process>,
+        keeper: Keeping,
+    },
+    Dead {
+        last: Option<i32>,
+        log: Vec<Log>,
+    },
     NotRunning,
-    Unknown,
+    /// With the reason.
+    Unknown(String),
 }
 
 /// What the keeper of a program that has ended is there for.
@@ -93,7 +103,7 @@ impl Found {
             Self::Dead { .. } => code::DEAD,
             Self::Held { .. } => code::HELD,
             Self::NotRunning => code::NOT_RUNNING,
-            Self::Starting { .. } | Self::Unknown => code::UNKNOWN,
+            Self::Starting { .. } | Self::Unknown(_) => code::UNKNOWN,
         }
     }
 
@@ -104,7 +114,7 @@ impl Found {
             Self::Held { .. } => "held",
             Self::Dead { .. } => "dead",
             Self::NotRunning => "not_running",
-            Self::Unknown => "unknown",
+            Self::Unknown(_) => "unknown",
         }
     }
 }
@@ -117,7 +127,7 @@ fn find(file: &PidFile, lines: usize) -> Result<Found, Failure> {
             return Ok(found);
         }
     }
-    Ok(look_once(file, lines)?.unwrap_or(Found::Unknown))
+    Ok(look_once(file, lines)?.unwrap_or_else(|| Found::Unknown("it is started and ends again and again".to_owned())))
 }
 
 /// None where what was seen was not all of one moment.
@@ -127,7 +137,7 @@ fn look_once(file: &PidFile, lines: usize) -> Result<Option<Found>, Failure> {
         Status::Starting => starting(file)?,
         Status::Stale => Some(dead(file, lines)?),
         Status::NotRunning => Some(Found::NotRunning),
-        Status::Unknown => Some(Found::Unknown),
+        Status::Unknown => file.running().err().map(|why| Found::Unknown(why.to_string())),
     })
 }
 
@@ -241,7 +251,7 @@ fn in_json(name: &str, file: &PidFile, found: &Found) -> Value {
         Found::Starting { holders } => (None, Some(holders), None),
         Found::Held { last, holders, .. } => (*last, Some(holders), None),
         Found::Dead { last, log } => (*last, None, Some(log)),
-        Found::NotRunning | Found::Unknown => (None, None, None),
+        Found::NotRunning | Found::Unknown(_) => (None, None, None),
     };
     json!({
         "result": found.word(),
@@ -262,6 +272,7 @@ fn in_json(name: &str, file: &PidFile, found: &Found) -> Value {
         "processes": seen.filter(|_| process.is_some()).map(|seen| seen.family.iter().map(member_in_json).collect::<Value>()),
         "listening": seen.and_then(|seen| Some(seen.listening.as_ref()?.iter().map(socket_in_json).collect::<Value>())),
         "log": log.map(|logs| logs.iter().map(log_in_json).collect::<Value>()),
+        "reason": if let Found::Unknown(why) = found { Some(why) } else { None },
         "last_pid": last,
         "holders": holders.map(|holders| holders.iter().map(holder_in_json).collect::<Value>()),
         "status": found.code(),

@@ -193,6 +193,8 @@ pub(crate) enum Cause {
     Held(Option<i32>),
     /// `EAGAIN`: the daemon has ended, and this process still has the lock of its pid file.
     Remains(i32),
+    /// `EAGAIN`: the holder of the pid file is not visible.
+    Unseen,
     /// `EINVAL`: the file has something else in it than a PID.
     NotPidFile,
     /// `EPERM`: the process that the file names may be the daemon; for this reason that cannot be known.
@@ -297,7 +299,7 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match (self.cause, self.step) {
-            (Cause::Held(_) | Cause::Remains(_), _) => ErrorKind::AlreadyRunning,
+            (Cause::Held(_) | Cause::Remains(_) | Cause::Unseen, _) => ErrorKind::AlreadyRunning,
             (Cause::Os(Errno::ETIMEDOUT), Step::Ready) => ErrorKind::Timeout,
             _ => self.step.kind(),
         }
@@ -309,7 +311,7 @@ impl Error {
     pub fn errno(&self) -> Option<i32> {
         match self.cause {
             Cause::Os(errno) => Some(errno.value()),
-            Cause::Held(_) | Cause::Remains(_) => Some(Errno::EAGAIN.value()),
+            Cause::Held(_) | Cause::Remains(_) | Cause::Unseen => Some(Errno::EAGAIN.value()),
             Cause::NotPidFile => Some(Errno::EINVAL.value()),
             Cause::Unproven(..) => Some(Errno::EPERM.value()),
             _ => None,
@@ -334,6 +336,10 @@ impl Error {
             Cause::Remains(pid) => Some(pid),
             _ => None,
         }
+    }
+
+    pub(crate) fn is_unseen(&self) -> bool {
+        self.cause == Cause::Unseen
     }
 
     /// The signal by which a person called the start off.
@@ -410,6 +416,9 @@ impl Error {
             Cause::Held(None) => {
                 line.push(b" (another start is under way)");
             }
+            Cause::Unseen => {
+                line.push(b" (locked by a process that is not visible here: in another PID namespace, or hidden)");
+            }
             Cause::Remains(pid) => {
                 line.push(b" (its daemon has ended, PID ").push_number(i64::from(pid)).push(b" still has its lock)");
             }
@@ -463,7 +472,7 @@ impl Cause {
     fn write(&self, line: &mut Line) {
         match self {
             Self::Os(errno) => errno.describe(line),
-            Self::Held(_) | Self::Remains(_) => Errno::EAGAIN.describe(line),
+            Self::Held(_) | Self::Remains(_) | Self::Unseen => Errno::EAGAIN.describe(line),
             Self::NotPidFile => {
                 line.push(b"it holds something other than a PID, and was left unchanged");
             }

@@ -194,8 +194,12 @@ pub(super) fn refuse_living(path: &Text, file: &OwnedFd, proof: Proof, is_locked
         Assessment::Starting => refuse(Cause::Held(None)),
         Assessment::Remains(pid) => refuse(Cause::Remains(pid)),
         Assessment::Unproven(pid, why) => refuse(Cause::Unproven(pid, why)),
-        Assessment::Unseen => Err(failed(path, Errno::EAGAIN).note("it is locked, and processes cannot be looked at")),
+        Assessment::Unseen => Err(unseen(path)),
     }
+}
+
+pub(super) fn unseen(path: &Text) -> Error {
+    Error::new(Step::PidFile, Subject::Text(path.clone()), Cause::Unseen)
 }
 
 /// Whose lock a file has that was there.
@@ -224,8 +228,11 @@ fn wait_for_lock(path: &Text, file: &OwnedFd, proof: Proof) -> Result<Found, Err
         if lock(Lock::Shared)? {
             file::unlock(file.as_raw_fd());
         } else if !is_assessed {
-            // Once: it may take a look at every process.
-            refuse_living(path, file, proof, true)?;
+            // Once: it may take a look at every process. One that is not seen may just end.
+            match refuse_living(path, file, proof, true) {
+                Err(error) if error.is_unseen() => {}
+                refused => refused?,
+            }
             is_assessed = true;
         }
         if tries >= UNPAUSED {

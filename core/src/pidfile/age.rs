@@ -43,10 +43,15 @@ mod linux {
     /// process's own user's: that user says something about himself alone then.
     pub(in crate::pidfile) fn compare(pid: Pid, path: &Text, file: &Status, by_itself: bool) -> Age {
         let began = match procfs::stat(pid) {
-            Ok(Some(stat)) if !stat.has_ended() => stat.began,
+            Ok(Some(stat)) if !stat.has_ended() && !stat.is_kernel_thread() => stat.began,
             Ok(_) => return Age::Younger,
             Err(_) => return Age::Unknown("/proc does not show it"),
         };
+        let age = Clocks::read().compare(nanoseconds(began), nanoseconds(file.modified));
+        // By a false date others can at the most hide the daemon, as by removing the file.
+        if age != Age::Older {
+            return age;
+        }
         let own = Some(file.owner).filter(|owner| by_itself && procfs::runs_as(pid, *owner));
         if let Some(why) = (Writers { own }).untrusted(path, file) {
             return Age::Unknown(why);
@@ -57,7 +62,7 @@ mod linux {
         if procfs::is_number_elsewhere(pid) {
             return Age::Unknown("a process of another PID namespace has the same PID");
         }
-        Clocks::read().compare(nanoseconds(began), nanoseconds(file.modified))
+        age
     }
 
     /// The clock that files are stamped with, in nanoseconds. Differences of whole numbers: the sum of two `Duration`s can panic,

@@ -49,7 +49,7 @@ pub(super) enum Assessment {
     Remains(Pid),
     /// The process that it names may be the daemon. For this reason that cannot be known.
     Unproven(Pid, &'static str),
-    /// Locked, and processes that may hold the lock could not be looked at.
+    /// Locked by a process that is not visible from here.
     Unseen,
 }
 

@@ -249,7 +249,8 @@ impl PidFile {
             Assessment::Running(process, pid) => {
                 self.confirm(&file, process, pid)?.map_or(Status::Stale, |target| Status::Running(target.pid()))
             }
-            Assessment::Starting | Assessment::Unseen => Status::Starting,
+            Assessment::Starting => Status::Starting,
+            Assessment::Unseen => Status::Unknown,
             Assessment::Stale | Assessment::Remains(_) => Status::Stale,
             Assessment::Unproven(..) => Status::Unknown,
         })
@@ -382,7 +383,7 @@ impl PidFile {
     ///
     /// # Errors
     /// As for [`read_pid`](Self::read_pid). EPERM: the process that the file names may be the daemon, and nothing proves that it
-    /// is.
+    /// is. EAGAIN: a process that is not visible from here has the file locked.
     pub fn running(&self) -> Result<Option<Running>, Error> {
         let Some(file) = self.open()? else { return Ok(None) };
         match self.assess(&file)? {
@@ -390,7 +391,8 @@ impl PidFile {
             Assessment::Unproven(pid, why) => {
                 Err(Error::new(Step::PidFile, Subject::Text(self.path.clone()), Cause::Unproven(pid, why)))
             }
-            Assessment::Starting | Assessment::Stale | Assessment::Remains(_) | Assessment::Unseen => Ok(None),
+            Assessment::Unseen => Err(acquire::unseen(&self.path)),
+            Assessment::Starting | Assessment::Stale | Assessment::Remains(_) => Ok(None),
         }
     }
 

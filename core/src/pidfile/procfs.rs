@@ -97,6 +97,12 @@ mod linux {
         }
     }
 
+    /// Whether every process of the machine is visible: this is the initial PID namespace (`PROC_PID_INIT_INO`).
+    fn sees_every_process() -> bool {
+        const INITIAL: u64 = 0xEFFF_FFFC;
+        file::status_behind(c_text!("/proc/self/ns/pid")).is_ok_and(|status| status.identity.inode == INITIAL)
+    }
+
     /// Fields of `/proc/PID/stat`.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(in crate::pidfile) struct Stat {
@@ -112,6 +118,11 @@ mod linux {
         /// A zombie.
         pub(in crate::pidfile) fn has_ended(&self) -> bool {
             matches!(self.state, b'Z' | b'X')
+        }
+
+        pub(in crate::pidfile) fn is_kernel_thread(&self) -> bool {
+            const PF_KTHREAD: u64 = 0x0020_0000;
+            self.flags & PF_KTHREAD != 0
         }
 
         /// Whether it is in exit(2): it gives up its descriptors before its locks, and those before it ends.
@@ -418,14 +429,14 @@ mod linux {
         Remains(Pid),
         /// No process whose lock counts.
         NotFound,
-        /// Processes of root's or this user's could not be looked at.
+        /// The holder may be a process that is not visible from here.
         Incomplete,
     }
 
     /// Looks for the holder of a lock that is not the daemon's. A start is a process of root's or this user's that holds the
     /// lock of a file which is still empty; or replaces the file of a dead daemon, for which it has it open for writing. What a
-    /// dead daemon has left holds the lock as the daemon did. A lock that no visible process holds does not count: its
-    /// descriptor may be on its way through a socket.
+    /// dead daemon has left holds the lock as the daemon did. Where every process is visible, a lock that none of them holds does not
+    /// count: its descriptor may be on its way through a socket. In another PID namespace it may be a daemon's outside.
     pub(in crate::pidfile) fn find_holder(wanted: &LockedFile, is_empty: bool) -> Search {
         // Mostly it need not be searched for: the lock of a start, and so of a daemon, was taken by root or this user.
         match locker(wanted) {
@@ -456,12 +467,17 @@ mod linux {
     /// The same among the processes of other users, which may have more descriptors than can be looked at: those are passed over.
     fn find_other_remains(wanted: &LockedFile) -> Search {
         let deadline = Deadline::after(Some(SEARCH));
-        let mut found = Search::NotFound;
+        let sees_all = sees_every_process();
+        let mut found = if sees_all { Search::NotFound } else { Search::Incomplete };
         let _: Sys<()> = for_each_process(&mut |pid| {
-            let is_due = found == Search::NotFound && !may_start(pid) && !deadline.passed();
-            if is_due && hold(pid, wanted).is_privileged() && has_left_session(pid) {
-                found = Search::Remains(pid);
+            if matches!(found, Search::Remains(_)) || deadline.passed() || sees_all && may_start(pid) {
+                return;
             }
+            found = match hold(pid, wanted) {
+                Hold::Writer | Hold::Owner if has_left_session(pid) => Search::Remains(pid),
+                Hold::Writer | Hold::Owner | Hold::Reader => Search::NotFound,
+                Hold::None | Hold::Hidden | Hold::NoProc => return,
+            };
         });
         found
     }
