@@ -87,7 +87,7 @@ def test_somebody_elses_file(house: House) -> None:
     innocent = subprocess.Popen(["sleep", "1000"])
     house.pid_path.write_text(f"{innocent.pid}\n")
     os.chown(house.pid_path, NOBODY, NOGROUP)
-    house.stop().is_(4, "", f"cannot tell whether PID {innocent.pid} is the daemon: {house.pid_path}: other users can write the pid file")
+    house.stop().is_(4, "", f"cannot tell whether PID {innocent.pid} is the daemon: {house.pid_path}: the pid file belongs to another user")
     assert innocent.poll() is None
     innocent.kill()
     innocent.wait()

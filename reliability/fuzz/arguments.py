@@ -47,7 +47,7 @@ APART = {
     "close_file_descriptor_if_open", "read_pid",
 }  # fmt: skip
 HOUSE = pathlib.Path(os.environ.get("FUZZ_HOUSE", ".")).resolve()
-EXPECTED = (TypeError, ValueError, OverflowError, OSError, AttributeError, RecursionError, MemoryError, KeyError, IndexError, values.Refused,
+EXPECTED = (TypeError, ValueError, OverflowError, OSError, AttributeError, RecursionError, MemoryError, LookupError, values.Refused,
             NotImplementedError, RuntimeError, StopIteration)  # fmt: skip
 
 

@@ -178,7 +178,7 @@ STEPS: tuple[tuple[str, str], ...] = (
     (r"starter \w+\(/dev/null\)", "stdin|stdout|stderr"),
     (r"starter \w+\(daemon\.log.*\)", "stdout|stderr"),
     # The directories on the way to the log file, which are held open, and their status.
-    (r"starter (openat|newfstatat)\((\.|0|tmp|sweep-\w+)\)", "stdout|stderr"),
+    (r"starter (openat|newfstatat)\((\.|\d+|tmp|sweep-\w+)\)", "stdout|stderr"),
     (r"\w+ \w+\(daemon\.pid(, \w+)?\)", "pid file"),
     (r"starter rt_sigaction\(.*\)", "signals"),
     (r"starter (socket|connect|fcntl)\((/dev/log|socket.*)?\)", "stdout|stderr"),

@@ -7,6 +7,7 @@ use crate::sys::process::Pid;
 
 /// What the times of a process and of a pid file prove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "other systems do not tell when a process began"))]
 pub(super) enum Age {
     /// The process began before the file was written.
     Older,
@@ -22,8 +23,13 @@ pub(super) fn compare(_pid: Pid, _path: &crate::text::Text, _file: &crate::sys::
     Age::Unknown("this system does not tell when it began")
 }
 
+#[cfg(not(target_os = "linux"))]
+pub(super) fn is_younger(_pid: Pid, _file: &crate::sys::file::Status) -> bool {
+    false
+}
+
 #[cfg(target_os = "linux")]
-pub(super) use linux::compare;
+pub(super) use linux::{compare, is_younger};
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -39,15 +45,25 @@ mod linux {
     /// Start times are cut to ticks of 10 ms, file times to the kernel's own tick.
     const SLACK: Duration = Duration::from_millis(20);
 
+    /// Whether `pid` certainly began after the file was written, or has ended.
+    pub(in crate::pidfile) fn is_younger(pid: Pid, file: &Status) -> bool {
+        by_times(pid, file) == Age::Younger
+    }
+
+    fn by_times(pid: Pid, file: &Status) -> Age {
+        match procfs::stat(pid) {
+            Ok(Some(stat)) if !stat.has_ended() && !stat.is_kernel_thread() => {
+                Clocks::read().compare(nanoseconds(stat.began), nanoseconds(file.modified))
+            }
+            Ok(_) => Age::Younger,
+            Err(_) => Age::Unknown("/proc does not show it"),
+        }
+    }
+
     /// Compares `pid` with the file that is open, and was found at `path`. With `by_itself` the file, or its directory, may be the
     /// process's own user's: that user says something about himself alone then.
     pub(in crate::pidfile) fn compare(pid: Pid, path: &Text, file: &Status, by_itself: bool) -> Age {
-        let began = match procfs::stat(pid) {
-            Ok(Some(stat)) if !stat.has_ended() && !stat.is_kernel_thread() => stat.began,
-            Ok(_) => return Age::Younger,
-            Err(_) => return Age::Unknown("/proc does not show it"),
-        };
-        let age = Clocks::read().compare(nanoseconds(began), nanoseconds(file.modified));
+        let age = by_times(pid, file);
         // By a false date others can at the most hide the daemon, as by removing the file.
         if age != Age::Older {
             return age;
@@ -125,12 +141,15 @@ mod linux {
         }
 
         fn untrusted(self, path: &Text, file: &Status) -> Option<&'static str> {
-            if !self.are_all_of(file) {
-                return Some("other users can write the pid file");
+            if !self.has(file.owner) {
+                return Some("the pid file belongs to another user");
+            }
+            if file.is_writable_by_others() {
+                return Some("its group or all users can write the pid file");
             }
             match self.are_all_above(path, file) {
                 Ok(true) => None,
-                _ => Some("other users can write the directory of the pid file"),
+                _ => Some("other users own or can write a directory above the pid file"),
             }
         }
 

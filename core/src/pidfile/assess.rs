@@ -114,13 +114,21 @@ impl<'a> PidFileView<'a> {
         }
         let file = LockedFile::new(self.descriptor, &self.status);
         match procfs::hold(pid, &file) {
-            Hold::Writer | Hold::Owner | Hold::NoProc => Identity::Daemon,
+            Hold::NoProc => Identity::Daemon,
+            Hold::Writer | Hold::Owner if self.was_passed(pid) => Identity::Other,
+            Hold::Writer | Hold::Owner => Identity::Daemon,
             Hold::Hidden => self.by_age(pid),
             // A process that was given the PID of a dead daemon can lock what it can read.
             Hold::Reader => Identity::Other,
             Hold::None if procfs::keeps(pid, &file) => Identity::Daemon,
             Hold::None => self.by_relation(pid, &file),
         }
+    }
+
+    /// Whether a process has the lock by a descriptor that was passed to it, and was given the PID of a dead daemon: it began after
+    /// the PID was written, and is not in the session of a start either, should the clock be the reason.
+    fn was_passed(&self, pid: Pid) -> bool {
+        age::is_younger(pid, &self.status) && !procfs::has_left_session(pid)
     }
 
     fn by_age(&self, pid: Pid) -> Identity {

@@ -221,10 +221,10 @@ impl PidFile {
         Error::about(step, self.path.as_bytes(), errno)
     }
 
-    /// The PID in the file, whoever that is by now; `None` when there is no file, or no PID in it.
+    /// The PID in the file, whoever that is by now; `None` when there is no file, it is empty, or has a number that no daemon has.
     ///
     /// # Errors
-    /// The file is no regular file, or cannot be read.
+    /// The file is no pid file, or cannot be read.
     pub fn read_pid(&self) -> Result<Option<i32>, Error> {
         Ok(self.open()?.and_then(|file| acquire::read(file.as_raw_fd(), self.proof).pid()))
     }
@@ -237,7 +237,7 @@ impl PidFile {
     /// What the file says about its daemon. The daemon is not disturbed, and neither is a start that goes on meanwhile.
     ///
     /// # Errors
-    /// The file is no regular file, or cannot be read for another reason than missing permission.
+    /// The file is no pid file, or cannot be read for another reason than missing permission.
     pub fn status(&self) -> Result<Status, Error> {
         let file = match self.open() {
             Ok(Some(file)) => file,

@@ -4,16 +4,22 @@
 pub(crate) use linux::runs_as;
 #[cfg(target_os = "linux")]
 pub(super) use linux::{
-    LockedFile, Search, find_holder, hold, holders, is_exiting, is_number_elsewhere, is_own, keeps,
+    LockedFile, Search, find_holder, has_left_session, hold, holders, is_exiting, is_number_elsewhere, is_own, keeps,
     number_in_own_namespace, related_holder, stat,
 };
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::runs_as;
 #[cfg(not(target_os = "linux"))]
-pub(super) use portable::{LockedFile, Search, find_holder, hold, holders, is_exiting, is_own, keeps, related_holder};
+pub(super) use portable::{
+    LockedFile, Search, find_holder, has_left_session, hold, holders, is_exiting, is_own, keeps, related_holder,
+};
 
 /// How a process has an exclusive flock(2) on a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(target_os = "linux"),
+    expect(dead_code, reason = "where there is no /proc, a lock counts whoever has it")
+)]
 pub(super) enum Hold {
     /// Through a writable open file description: it was opened by a process that may write the file.
     Writer,
@@ -29,6 +35,7 @@ pub(super) enum Hold {
     NoProc,
 }
 
+#[cfg(target_os = "linux")]
 impl Hold {
     /// Whether a process that can merely read the file could not have taken the lock.
     pub(super) fn is_privileged(self) -> bool {
@@ -110,14 +117,15 @@ mod linux {
         parent: Pid,
         session: Pid,
         flags: u64,
+        threads: u64,
         /// Since boot.
         pub(in crate::pidfile) began: Duration,
     }
 
     impl Stat {
-        /// A zombie.
+        /// A zombie. The main thread of a process may end before the others.
         pub(in crate::pidfile) fn has_ended(&self) -> bool {
-            matches!(self.state, b'Z' | b'X')
+            matches!(self.state, b'Z' | b'X') && self.threads <= 1
         }
 
         pub(in crate::pidfile) fn is_kernel_thread(&self) -> bool {
@@ -145,6 +153,7 @@ mod linux {
                 parent: pid(4)?,
                 session: pid(6)?,
                 flags: field(9).and_then(number)?,
+                threads: field(20).and_then(number)?,
                 began: Duration::from_secs(ticks / per_second).saturating_add(Duration::from_nanos(nanoseconds)),
             })
         }
@@ -317,24 +326,54 @@ mod linux {
     /// How `pid` holds the lock. The `lock:` lines of `/proc/PID/fdinfo` are those of its open file descriptions, whichever
     /// process took the lock.
     pub(in crate::pidfile) fn hold(pid: Pid, wanted: &LockedFile) -> Hold {
-        let pid_text = decimal(i64::from(pid));
-        let Ok(directory) = path(&[pid_text.as_bytes(), b"/fdinfo"]) else { return Hold::Hidden };
+        let own = decimal(i64::from(pid));
+        let found = hold_below(&[own.as_bytes()], pid, wanted);
+        // Descriptors are not shown of a main thread that has ended before the others.
+        if found != Hold::None || !matches!(stat(pid), Ok(Some(stat)) if stat.state == b'Z' && stat.threads > 1) {
+            return found;
+        }
+        let Ok(tasks) = path(&[own.as_bytes(), b"/task"]) else { return Hold::Hidden };
+        let mut found = Hold::None;
+        let _: Sys<()> = file::for_each_name(tasks.as_c_str(), &mut |_, thread| {
+            if found == Hold::None && number(thread).is_some() {
+                found = hold_below(&[own.as_bytes(), b"/task/", thread], pid, wanted);
+            }
+        });
+        found
+    }
+
+    /// The same by what is open below `/proc/PLACE`.
+    fn hold_below(place: &[&[u8]], pid: Pid, wanted: &LockedFile) -> Hold {
+        let below = |rest: &[&[u8]]| {
+            let mut line = Line::new();
+            line.push(b"/proc/");
+            place.iter().chain(rest).for_each(|part| {
+                line.push(part);
+            });
+            Text::path(line.as_bytes())
+        };
+        let Ok(directory) = below(&[b"/fdinfo"]) else { return Hold::Hidden };
+        let deadline = Deadline::after(Some(SEARCH));
         let (mut found, mut refused) = (Hold::None, false);
-        let mut each = |name: &[u8]| {
+        let each = |found: &mut Hold, refused: &mut bool, name: &[u8]| {
             let mut room = [0; 4096];
-            let info = path(&[pid_text.as_bytes(), b"/fdinfo/", name])
-                .and_then(|path| file::read_small(path.as_c_str(), &mut room));
+            if !below(&[b"/fd/", name]).is_ok_and(|link| is_file(&link)) {
+                return;
+            }
+            let info = below(&[b"/fdinfo/", name]).and_then(|path| file::read_small(path.as_c_str(), &mut room));
             match info.map(|info| hold_in(info, wanted)) {
                 Ok(Hold::None) => {}
                 // The strongest one counts.
-                Ok(hold) if !found.is_privileged() => found = hold,
-                Err(Errno::EACCES | Errno::EPERM) => refused = true,
+                Ok(hold) if !found.is_privileged() => *found = hold,
+                Err(Errno::EACCES | Errno::EPERM) => *refused = true,
                 _ => {}
             }
         };
         let listed = file::for_each_name(directory.as_c_str(), &mut |_, name| {
-            if number(name).is_some() {
-                each(name);
+            if deadline.passed() {
+                refused = true;
+            } else if number(name).is_some() {
+                each(&mut found, &mut refused, name);
             }
         });
         match (found, listed) {
@@ -344,6 +383,16 @@ mod linux {
             (Hold::None, _) => Hold::Hidden,
             (found, _) => found,
         }
+    }
+
+    /// Whether a descriptor is open on a file with a path, by its link below `/proc/PID/fd`: reading the link touches no file
+    /// system. The `fdinfo` of others, of epoll(7) above all, can block for as long as their owner likes.
+    fn is_file(link: &Text) -> bool {
+        let mut room = [0; 16];
+        let target = file::link_target(link.as_c_str(), &mut room);
+        target.is_ok_and(|target| {
+            target.starts_with(b"/") && (!target.starts_with(b"/dev/") || target.starts_with(b"/dev/shm/"))
+        })
     }
 
     fn name_is(pid: Pid, wanted: &[u8]) -> bool {
@@ -484,7 +533,7 @@ mod linux {
 
     /// Whether the session of `pid` has lost its leader, as that of a start has. The lock's descriptor may have been passed to
     /// any process, but few others are in such a session.
-    fn has_left_session(pid: Pid) -> bool {
+    pub(in crate::pidfile) fn has_left_session(pid: Pid) -> bool {
         matches!(stat(pid), Ok(Some(own)) if own.session > 1 && matches!(stat(own.session), Ok(None)))
     }
 
@@ -500,7 +549,10 @@ mod linux {
         fn a_command_cannot_forge_the_fields() {
             let stat = b"7 (a) Z 1) S 5 6 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 250 1 1\n";
             let began = Duration::from_millis(250_000 / time::ticks_per_second());
-            assert_eq!(Stat::parse(stat), Some(Stat { state: b'S', parent: 5, session: 7, flags: 4_194_560, began }));
+            assert_eq!(
+                Stat::parse(stat),
+                Some(Stat { state: b'S', parent: 5, session: 7, flags: 4_194_560, threads: 1, began })
+            );
         }
 
         const INFO: &[u8] =
@@ -586,6 +638,10 @@ mod portable {
 
     pub(in crate::pidfile) fn is_exiting(_pid: Pid) -> bool {
         false
+    }
+
+    pub(in crate::pidfile) fn has_left_session(_pid: Pid) -> bool {
+        true
     }
 
     pub(in crate::pidfile) fn related_holder(_pid: Pid, _wanted: &LockedFile) -> bool {

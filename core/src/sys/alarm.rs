@@ -4,7 +4,7 @@ use super::signal::{self, Disposition, Set, Signal};
 use super::{Sys, check};
 
 /// Microseconds between two interruptions.
-const PERIOD: libc::suseconds_t = 50_000;
+const PERIOD: i32 = 50_000;
 
 /// While this lives, a system call of this thread that waits where a signal can interrupt it is interrupted after 50 ms, and again every
 /// 50 ms: a signal that comes before the wait is not the last one.
@@ -41,8 +41,8 @@ impl Drop for Interrupted {
 extern "C" fn ignore(_signal: Signal) {}
 
 /// Fires every `microseconds`; never for 0.
-fn set_timer(microseconds: libc::suseconds_t) -> Sys<()> {
-    let period = libc::timeval { tv_sec: 0, tv_usec: microseconds };
+fn set_timer(microseconds: i32) -> Sys<()> {
+    let period = libc::timeval { tv_sec: 0, tv_usec: microseconds.into() };
     let timer = libc::itimerval { it_interval: period, it_value: period };
     // SAFETY: `timer` is valid for reads, and nothing is asked for.
     check(unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const timer, std::ptr::null_mut()) }).map(drop)

@@ -198,6 +198,14 @@ pub(crate) fn read_small<'a>(path: &CStr, buffer: &'a mut [u8]) -> Sys<&'a [u8]>
     Ok(buffer.get(..length).unwrap_or_default())
 }
 
+/// Reads a symbolic link, as much of it as `buffer` has room for.
+#[cfg(target_os = "linux")]
+pub(crate) fn link_target<'a>(path: &CStr, buffer: &'a mut [u8]) -> Sys<&'a [u8]> {
+    // SAFETY: `path` is NUL-terminated, `buffer` valid for writes of its length.
+    let length = check_size(unsafe { libc::readlink(path.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) })?;
+    Ok(buffer.get(..length).unwrap_or_default())
+}
+
 pub(crate) fn make_directory(path: &CStr, mode: libc::mode_t) -> Sys<()> {
     // SAFETY: `path` is NUL-terminated.
     check(unsafe { libc::mkdir(path.as_ptr(), mode) }).map(drop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pathlib
 import signal
@@ -33,11 +34,14 @@ def test_it_is_nobody(greeter: Greeter) -> None:
     assert greeter.end(pid) == 0
 
 
-def test_it_ends_and_its_pid_file_names_nobody(greeter: Greeter) -> None:
+def test_it_ends_and_its_pid_file_is_stale(greeter: Greeter) -> None:
     assert greeter.start().returncode == 0
-    assert greeter.end(greeter.pid()) == 0
-    # It cannot remove a file from root's directory any more.
-    assert greeter.pid_file.read_bytes() == b""
+    pid = greeter.pid()
+    assert greeter.end(pid) == 0
+    # nobody cannot remove a file from root's directory, nor write it.
+    assert greeter.pid_file.read_text() == f"{pid}\n"
+    with greeter.pid_file.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     assert greeter.start().returncode == 0
     assert greeter.end(greeter.pid()) == 0
 

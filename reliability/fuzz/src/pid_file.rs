@@ -57,107 +57,134 @@ fn take(file: &File, lock: Lock) {
     }
 }
 
-/// White space around digits at most, less than 64 bytes, a process's number.
-fn named(bytes: &[u8]) -> Option<i32> {
-    let text = std::str::from_utf8(bytes).ok().filter(|text| text.len() < 64)?;
-    let text = text.trim_matches([' ', '\t', '\n', '\x0c', '\r']);
-    let digits = text.chars().all(|it| it.is_ascii_digit());
-    // i128 has room for 38 digits.
-    let number = text.trim_start_matches('0');
-    let number: i128 =
-        if number.len() < 38 && !text.is_empty() && digits { number.parse().ok()? } else { return None };
-    i32::try_from(number).ok().filter(|pid| (2..=4_194_304).contains(pid))
+/// What is in a file: digits, and a newline behind them or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Content {
+    Pid(i32),
+    /// Nothing, or a number that no daemon has.
+    NoDaemon,
+    NotPidFile,
 }
 
-fn first_line(bytes: &[u8]) -> &[u8] {
-    let end = bytes.iter().position(|&byte| byte == b'\n').map_or(bytes.len(), |end| end + 1);
-    &bytes[..end]
+impl Content {
+    fn of(bytes: &[u8]) -> Self {
+        let Some((last, before)) = bytes.split_last() else { return Self::NoDaemon };
+        let digits = if *last == b'\n' { before } else { bytes };
+        if bytes.len() > 1023 || digits.is_empty() || digits.iter().any(|byte| !(b'0'..=b'9').contains(byte)) {
+            return Self::NotPidFile;
+        }
+        let significant = String::from_utf8_lossy(digits).trim_start_matches('0').to_owned();
+        match significant.parse() {
+            Ok(pid) if significant.len() < 8 && (2..=4_194_304).contains(&pid) => Self::Pid(pid),
+            _ => Self::NoDaemon,
+        }
+    }
 }
 
-/// A process, and no thread of one nor a body.
+/// A process, and no thread of one, nor a zombie, nor a thread of the kernel.
 fn lives(pid: i32) -> bool {
     let Ok(status) = std::fs::read_to_string(format!("/proc/{pid}/status")) else { return false };
     let has = |line: String| status.lines().any(|it| it == line);
-    has(format!("Tgid:\t{pid}")) && !status.lines().any(|line| line.starts_with("State:\tZ"))
+    has(format!("Tgid:\t{pid}"))
+        && !has("Kthread:\t1".to_owned())
+        && status.lines().any(|line| line.starts_with("VmSize:"))
+        && !status.lines().any(|line| line.starts_with("State:\tZ"))
 }
 
-fn ask(path: &Path, content: &[u8], lock: Lock, old: bool) {
-    let own = i32::try_from(std::process::id()).unwrap_or(0);
+/// What may be said of a file.
+fn expected(content: Content, by_age: bool, lock: Lock, old: bool) -> Vec<Status> {
     let held = lock == Lock::Exclusive;
-    // A file of the library's own is read to 64 bytes; of another program's only the first line counts.
-    let ours = named(content);
-    let theirs = named(first_line(content));
-    let by_lock = match ours {
-        Some(pid) if held && pid == own => Status::Running(pid),
-        _ if held => Status::Starting,
-        _ => Status::Stale,
-    };
-    let by_age = match theirs {
-        Some(pid) if !old && lives(pid) => Status::Running(pid),
-        _ => Status::Stale,
-    };
-    let by_either = match theirs {
-        Some(pid) if held && pid == own => Status::Running(pid),
-        _ if by_age != Status::Stale => by_age,
-        _ if held => Status::Starting,
-        _ => Status::Stale,
-    };
-    let kinds: [(Result<PidFile, _>, Option<i32>, Status); 3] = [
-        (PidFile::new(path), ours, by_lock),
-        (PidFile::foreign(path), theirs, by_age),
-        (PidFile::of_either_kind(path), theirs, by_either),
-    ];
-    for (index, (file, pid, status)) in kinds.into_iter().enumerate() {
+    let own = i32::try_from(std::process::id()).unwrap_or(0);
+    let without = if held { Status::Starting } else { Status::Stale };
+    match content {
+        // Younger than its file: with the lock, it is the daemon only in the session of a start.
+        Content::Pid(pid) if pid == own && held && old => vec![Status::Running(pid), Status::Starting],
+        // Somebody else's lock: the file is not one of a program that does not lock it.
+        Content::Pid(pid) if pid == own && lock == Lock::Shared && by_age && !old => vec![Status::Unknown],
+        Content::Pid(pid) if pid == own && held => vec![Status::Running(pid)],
+        // A process of another PID namespace can have the same PID.
+        Content::Pid(pid) if pid == own && by_age && !old => vec![Status::Running(pid), Status::Unknown],
+        // Another process that may be the daemon by its age. It has not got the lock, but a descendant of it, this one, can have it.
+        Content::Pid(pid) if pid != own && !old && lives(pid) => {
+            let mut all = vec![Status::Unknown];
+            if held {
+                all.extend([Status::Running(pid), Status::Starting]);
+            } else if by_age {
+                all.push(Status::Running(pid));
+            } else {
+                all = vec![Status::Stale];
+            }
+            all
+        }
+        _ => vec![without],
+    }
+}
+
+fn ask(path: &Path, bytes: &[u8], lock: Lock, old: bool) {
+    let content = Content::of(bytes);
+    let held = lock == Lock::Exclusive;
+    let kinds = [(PidFile::new(path), false), (PidFile::foreign(path), true), (PidFile::of_either_kind(path), true)];
+    for (kind, (file, by_age)) in kinds.into_iter().enumerate() {
         let Ok(file) = file else { wrong("a path is refused") };
-        answers(&file, index, pid, status, content);
+        answers(&file, kind, content, &expected(content, by_age, lock, old), bytes);
+        if std::fs::read(path).ok().as_deref() != Some(bytes) {
+            wrong("a question has changed the file");
+        }
     }
     // One who asks is waited for, and in nobody's way for long.
     if lock != Lock::Shared {
-        removed(path, held);
+        removed(path, content, held, bytes);
     }
 }
 
-fn answers(file: &PidFile, kind: usize, pid: Option<i32>, status: Status, content: &[u8]) {
-    let shown = || String::from_utf8_lossy(content).escape_debug().to_string();
-    let running = matches!(status, Status::Running(_));
+fn answers(file: &PidFile, kind: usize, content: Content, expected: &[Status], bytes: &[u8]) {
+    let shown = || format!("kind {kind}, \"{}\"", String::from_utf8_lossy(bytes).escape_debug());
+    if content == Content::NotPidFile {
+        let refused = file.read_pid().is_err() && file.status().is_err() && file.running().is_err();
+        if !refused || file.is_running().is_ok() || file.signal(0).is_ok() {
+            wrong(&format!("{}: no pid file, but {:?}", shown(), file.status()));
+        }
+        return;
+    }
+    let pid = if let Content::Pid(pid) = content { Some(pid) } else { None };
     if file.read_pid() != Ok(pid) {
-        wrong(&format!("kind {kind}, \"{}\": PID {:?}, not {pid:?}", shown(), file.read_pid()));
+        wrong(&format!("{}: PID {:?}, not {pid:?}", shown(), file.read_pid()));
     }
-    if file.status() != Ok(status) {
-        wrong(&format!("kind {kind}, \"{}\": {:?}, not {status:?}", shown(), file.status()));
+    let Ok(status) = file.status() else { wrong(&format!("{}: {:?}", shown(), file.status())) };
+    if !expected.contains(&status) {
+        wrong(&format!("{}: {status:?}, not {expected:?}", shown()));
     }
-    if file.is_running() != Ok(running) || file.running().map(|it| it.is_some()) != Ok(running) {
-        wrong(&format!("kind {kind}, \"{}\": running {:?}, not {running}", shown(), file.is_running()));
+    let running = matches!(status, Status::Running(_));
+    let wanted = if status == Status::Unknown { None } else { Some(running) };
+    if file.is_running().ok() != wanted || file.running().ok().map(|it| it.is_some()) != wanted {
+        wrong(&format!("{}: {status:?}, but running {:?}", shown(), file.is_running()));
     }
     if file.signal(0).is_ok() != running {
-        wrong(&format!("kind {kind}, \"{}\": signal 0: {:?}, not {running}", shown(), file.signal(0)));
-    }
-    if file.is_garbage() == Ok(true) && (pid.is_some() || content.is_empty()) {
-        wrong(&format!("kind {kind}, \"{}\": garbage", shown()));
-    }
-    if std::fs::read(file.path()).ok().as_deref() != Some(content) {
-        wrong("a question has changed the file");
+        wrong(&format!("{}: {status:?}, but signal 0: {:?}", shown(), file.signal(0)));
     }
 }
 
-/// Nobody's file can be removed, and taken; one that is held cannot be removed.
-fn removed(path: &Path, held: bool) {
+/// Nobody's pid file can be removed, and taken; one that is held cannot be removed, and what is no pid file is left alone.
+fn removed(path: &Path, content: Content, held: bool, bytes: &[u8]) {
     let Ok(file) = PidFile::new(path) else { wrong("a path is refused") };
+    let stays = held || content == Content::NotPidFile;
     let gone = file.remove().is_ok();
-    if gone == held || path.exists() != held {
-        wrong("removed what is held, or did not remove what is not");
+    if gone == stays || path.exists() != stays {
+        wrong("removed what is held or no pid file, or did not remove what is stale");
     }
     if held {
         // A start would wait for a moment.
         return;
     }
     match file.acquire() {
+        Ok(_) if stays => wrong("acquired what is no pid file"),
         Ok(lock) => {
             if file.read_pid().ok().flatten().map(i64::from) != Some(i64::from(std::process::id())) {
                 wrong("acquired, and it is another's PID");
             }
             lock.release();
         }
+        Err(_) if stays && std::fs::read(path).ok().as_deref() == Some(bytes) => {}
         Err(error) => wrong(&format!("not acquired: {error}")),
     }
 }

@@ -10,6 +10,8 @@ class PidFile:
     error before anything happens; the daemon writes its PID and holds the lock for its life. It can be taken by itself
     too, by `acquire` or in a ``with`` statement.
 
+    It is for daemons that hold the lock of their file. A program that writes its PID and locks nothing is not seen to run.
+
     Making one does nothing to the file system. A relative path is made absolute at once.
     """
 
