@@ -12,6 +12,7 @@ import pathlib
 import re
 import select
 import signal
+import socket as sockets
 import subprocess
 import time
 from typing import Callable, Iterator
@@ -314,7 +315,42 @@ def passed_lock(bench: Bench, door: Door) -> None:
     bench.end(service)
 
 
+def passed_lock_and_reused_number(bench: Bench, door: Door) -> None:
+    """4: the same to a service of root's that was given the dead daemon's number, and still has its lock."""
+    if not bench.chooses_pids:
+        raise Skipped("PIDs cannot be chosen here")
+    folder = bench.place()
+    with sockets.socket(sockets.AF_UNIX) as listener:
+        listener.bind(str(folder / "first"))
+        (folder / "first").chmod(0o666)
+        listener.listen()
+        path, pid = hostile(bench, door, str(folder / "first"))
+        if not select.select([listener], [], [], 0)[0]:
+            raise Skipped("the daemon has no descriptor of its pid file")
+        with listener.accept()[0] as connection:
+            lock = sockets.recv_fds(connection, 1, 1)[1][0]
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    # Births within 30 ms after the file was written cannot be told apart: SECURITY.md.
+    while time.time() < path.stat().st_mtime + 0.1:
+        time.sleep(0.01)
+    bench.choose_next_pid(pid)
+    service = bench.child("service", "receive", folder / "second")
+    with sockets.socket(sockets.AF_UNIX) as connection:
+        connection.connect(str(folder / "second"))
+        sockets.send_fds(connection, [b"x"], [lock])
+    os.close(lock)
+    bench.await_word(service)
+    if service.pid != pid:
+        raise Skipped("the number cannot be had")
+    asks_and_signals(bench, door, path, service.pid)
+    if service.poll() is not None:
+        door.wrong("the service was ended")
+    bench.end(service)
+
+
 SCENARIOS = [
     no_pid_file, huge_file, forged_number, own_end, unlocked, same_inode, strangers_lock, age, renamed_log, containers_number,
     proc_of_another_namespace, hard_link, passed_descriptor, passed_lock,
+    passed_lock_and_reused_number,
 ]  # fmt: skip
