@@ -454,12 +454,18 @@ mod linux {
         found
     }
 
-    /// The processes that hold the lock as a daemon or a start does, as far as they are visible.
+    /// The processes that hold the lock as a daemon or a start does, as far as they are visible. The lock of one that leads its
+    /// session, or whose leader lives, may have been passed to it.
     pub(in crate::pidfile) fn holders(wanted: &LockedFile) -> Vec<Pid> {
         let mut found = Vec::new();
         let deadline = Deadline::after(Some(SEARCH));
         let _: Sys<()> = for_each_process(&mut |pid| {
-            if !deadline.passed() && hold(pid, wanted).is_privileged() {
+            let counts = |hold| match hold {
+                Hold::Writer => may_start(pid) || has_left_session(pid),
+                Hold::Owner => has_left_session(pid) || is_keeper(pid, wanted),
+                _ => false,
+            };
+            if !deadline.passed() && counts(hold(pid, wanted)) {
                 let _: Sys<()> = memory::push(&mut found, pid);
             }
         });
