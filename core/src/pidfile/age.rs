@@ -28,8 +28,17 @@ pub(super) fn is_younger(_pid: Pid, _file: &crate::sys::file::Status) -> bool {
     false
 }
 
+#[cfg(not(target_os = "linux"))]
+pub(super) fn doubt_about_number(
+    _pid: Pid,
+    _path: &crate::text::Text,
+    _file: &crate::sys::file::Status,
+) -> Option<&'static str> {
+    None
+}
+
 #[cfg(target_os = "linux")]
-pub(super) use linux::{compare, is_younger};
+pub(super) use linux::{compare, doubt_about_number, is_younger};
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -122,6 +131,13 @@ mod linux {
                 Age::Younger
             }
         }
+    }
+
+    /// Why the number in the file is not believed, though its process has the lock by a writable descriptor: another user may have
+    /// written the number, locked a file of root's that he has as his log, and passed the descriptor. What the process's own user
+    /// can write says something about that user alone.
+    pub(in crate::pidfile) fn doubt_about_number(pid: Pid, path: &Text, file: &Status) -> Option<&'static str> {
+        (Writers { own: procfs::runs_only_as(pid) }).untrusted(path, file)
     }
 
     /// Who may write a file that is believed: root, the caller, and this user.

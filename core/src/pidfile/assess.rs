@@ -116,7 +116,11 @@ impl<'a> PidFileView<'a> {
         match procfs::hold(pid, &file) {
             Hold::NoProc => Identity::Daemon,
             Hold::Writer | Hold::Owner if self.was_passed(pid) => Identity::Other,
-            Hold::Writer | Hold::Owner => Identity::Daemon,
+            // A daemon of the library has the lock by a descriptor that it cannot write by.
+            Hold::Writer => {
+                age::doubt_about_number(pid, self.path, &self.status).map_or(Identity::Daemon, Identity::Unknown)
+            }
+            Hold::Owner => Identity::Daemon,
             Hold::Hidden => self.by_age(pid),
             // A process that was given the PID of a dead daemon can lock what it can read.
             Hold::Reader => Identity::Other,

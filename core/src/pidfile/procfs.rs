@@ -5,7 +5,7 @@ pub(crate) use linux::runs_as;
 #[cfg(target_os = "linux")]
 pub(super) use linux::{
     LockedFile, Search, find_holder, has_left_session, hold, holders, is_exiting, is_number_elsewhere, is_own, keeps,
-    number_in_own_namespace, related_holder, stat,
+    number_in_own_namespace, related_holder, runs_only_as, stat,
 };
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::runs_as;
@@ -189,7 +189,12 @@ mod linux {
 
     /// Whether `pid` runs as `user`, by real and effective id.
     pub(crate) fn runs_as(pid: Pid, wanted: identity::Uid) -> bool {
-        user(pid, 0) == Some(wanted) && user(pid, 1) == Some(wanted)
+        runs_only_as(pid) == Some(wanted)
+    }
+
+    /// Whom `pid` runs as, where its real and effective id are the same.
+    pub(in crate::pidfile) fn runs_only_as(pid: Pid) -> Option<identity::Uid> {
+        user(pid, 0).filter(|real| user(pid, 1) == Some(*real))
     }
 
     /// The number that a process has in its own, innermost PID namespace.

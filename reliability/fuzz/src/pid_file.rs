@@ -98,10 +98,11 @@ fn expected(content: Content, by_age: bool, lock: Lock, old: bool) -> Vec<Status
     let without = if held { Status::Starting } else { Status::Stale };
     match content {
         // Younger than its file: with the lock, it is the daemon only in the session of a start.
-        Content::Pid(pid) if pid == own && held && old => vec![Status::Running(pid), Status::Starting],
+        Content::Pid(pid) if pid == own && held && old => vec![Status::Running(pid), Status::Starting, Status::Unknown],
         // Somebody else's lock: the file is not one of a program that does not lock it.
         Content::Pid(pid) if pid == own && lock == Lock::Shared && by_age && !old => vec![Status::Unknown],
-        Content::Pid(pid) if pid == own && held => vec![Status::Running(pid)],
+        // The lock's descriptor can be written by, and all can write the directory that fuzz.py makes.
+        Content::Pid(pid) if pid == own && held => vec![Status::Running(pid), Status::Unknown],
         // A process of another PID namespace can have the same PID.
         Content::Pid(pid) if pid == own && by_age && !old => vec![Status::Running(pid), Status::Unknown],
         // Another process that may be the daemon by its age. It has not got the lock, but a descendant of it, this one, can have it.
