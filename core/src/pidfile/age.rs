@@ -54,9 +54,11 @@ mod linux {
     /// Start times are cut to ticks of 10 ms, file times to the kernel's own tick.
     const SLACK: Duration = Duration::from_millis(20);
 
-    /// Whether `pid` certainly began after the file was written, or has ended.
+    /// Whether `pid` runs and certainly began after the file was written.
     pub(in crate::pidfile) fn is_younger(pid: Pid, file: &Status) -> bool {
-        by_times(pid, file) == Age::Younger
+        let Ok(Some(stat)) = procfs::stat(pid) else { return false };
+        let age = Clocks::read().compare(nanoseconds(stat.began), nanoseconds(file.modified));
+        !stat.has_ended() && age == Age::Younger
     }
 
     fn by_times(pid: Pid, file: &Status) -> Age {

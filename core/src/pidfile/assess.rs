@@ -118,7 +118,7 @@ impl<'a> PidFileView<'a> {
             Hold::Writer | Hold::Owner if self.was_passed(pid) => Identity::Other,
             // A daemon of the library has the lock by a descriptor that it cannot write by.
             Hold::Writer => {
-                age::doubt_about_number(pid, self.path, &self.status).map_or(Identity::Daemon, Identity::Unknown)
+                age::doubt_about_number(pid, self.path, &self.status_now()).map_or(Identity::Daemon, Identity::Unknown)
             }
             Hold::Owner => Identity::Daemon,
             Hold::Hidden => self.by_age(pid),
@@ -132,12 +132,17 @@ impl<'a> PidFileView<'a> {
     /// Whether a process has the lock by a descriptor that was passed to it, and was given the PID of a dead daemon: it began after
     /// the PID was written, and is not in the session of a start either, should the clock be the reason.
     fn was_passed(&self, pid: Pid) -> bool {
-        age::is_younger(pid, &self.status) && !procfs::has_left_session(pid)
+        age::is_younger(pid, &self.status_now()) && !procfs::has_left_session(pid)
+    }
+
+    /// The status after the content was read: before that, the file may have had an earlier date, and no PID.
+    fn status_now(&self) -> Status {
+        file::status_of(self.descriptor).unwrap_or(self.status)
     }
 
     fn by_age(&self, pid: Pid) -> Identity {
         // Clients of the original write their file as the user that they have become (avahi-daemon).
-        match age::compare(pid, self.path, &self.status, self.proof == Proof::Libdaemon) {
+        match age::compare(pid, self.path, &self.status_now(), self.proof == Proof::Libdaemon) {
             Age::Older => Identity::Daemon,
             Age::Younger => Identity::Other,
             Age::Unknown(why) => Identity::Unknown(why),
