@@ -342,6 +342,11 @@ impl Error {
         self.cause == Cause::Unseen
     }
 
+    /// Whether a pid file's status is unknown for this reason.
+    pub(crate) fn leaves_unknown(&self) -> bool {
+        matches!(self.cause, Cause::Unseen | Cause::Unproven(..))
+    }
+
     /// The signal by which a person called the start off.
     #[must_use]
     pub fn signal(&self) -> Option<i32> {

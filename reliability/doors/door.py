@@ -158,6 +158,7 @@ def stop(pid_file: str) -> int:
         daemonctx.PidFile(pid_file).stop(float(os.environ.get("TRUST_GRACE", "10")))
         return 0
     except daemonctx.DaemonError as error:
+        print("door:", error, file=sys.stderr, flush=True)
         return error.errno or errno.EIO
 
 

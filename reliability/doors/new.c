@@ -66,10 +66,13 @@ int door_start_here(const char *pid_file, const struct wishes *wishes)
 
 static int failed(daemonctx_status status, daemonctx_pidfile *file)
 {
+    const char *why = NULL;
     int number = 0;
 
-    if (status != DAEMONCTX_OK)
-        daemonctx_pidfile_error(file, NULL, &number, NULL);
+    if (status != DAEMONCTX_OK) {
+        daemonctx_pidfile_error(file, NULL, &number, &why);
+        fprintf(stderr, "door: %s\n", why);
+    }
     daemonctx_pidfile_free(file);
     return status == DAEMONCTX_OK ? 0 : number != 0 ? number : EIO;
 }

@@ -17,7 +17,7 @@ pub use crate::monitor::become_monitor_if_asked;
 pub use crate::signals::{block_only, die_by, reset_all_but};
 pub use fork::{Forked, fork};
 pub use handshake::Handshake;
-pub use pid_file::{is_corrupt, libdaemon_pid_file, lock_holders};
+pub use pid_file::{is_corrupt, known_status, libdaemon_pid_file, lock_holders};
 pub use process::Process;
 pub use program::{OutputLine, Program};
 pub use signal_stream::SignalStream;

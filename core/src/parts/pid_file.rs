@@ -1,7 +1,7 @@
 //! What programs that show or replace pid files ask beyond [`PidFile`].
 
 use crate::error::Error;
-use crate::pidfile::PidFile;
+use crate::pidfile::{PidFile, Status};
 use std::path::Path;
 
 /// A pid file as libdaemon 0.14 reads it: the number in the first line counts, with white space around it or without. A file
@@ -12,6 +12,14 @@ use std::path::Path;
 /// A path that is empty, too long or holds a NUL.
 pub fn libdaemon_pid_file(path: impl AsRef<Path>) -> Result<PidFile, Error> {
     PidFile::of_libdaemon(path.as_ref())
+}
+
+/// [`PidFile::status`], which fails instead where the status is [`Unknown`](crate::Status::Unknown).
+///
+/// # Errors
+/// As for [`PidFile::running`].
+pub fn known_status(file: &PidFile) -> Result<Status, Error> {
+    file.known_status()
 }
 
 /// Whether such a file holds something other than a number.

@@ -10,6 +10,7 @@ use super::held::Held;
 use super::replace::Replacement;
 use crate::error::{Cause, Error, Step, Subject};
 use crate::sys::file::{self, Kind, Lock};
+use crate::sys::process::Pid;
 use crate::sys::time::{self, Deadline};
 use crate::sys::{Errno, Sys, fd, identity};
 use crate::text::Text;
@@ -154,10 +155,7 @@ fn open_existing(path: &Text, proof: Proof) -> Result<Option<OwnedFd>, Error> {
 fn refuse_unwritable(path: &Text, proof: Proof, errno: Errno) -> Error {
     let readable = file::open(path.as_c_str(), libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK, 0);
     let Ok(file) = readable else { return failed(path, errno) };
-    let checked = check_content(path, file.as_raw_fd(), proof).and_then(|()| {
-        let is_locked = is_held(file.as_raw_fd()) == Ok(true);
-        refuse_living(path, &file, proof, is_locked)
-    });
+    let checked = check_content(path, file.as_raw_fd(), proof).and_then(|()| refuse_living(path, &file, proof));
     checked.err().unwrap_or_else(|| failed(path, errno))
 }
 
@@ -185,17 +183,25 @@ pub(super) fn check_content(path: &Text, file: RawFd, proof: Proof) -> Result<()
 }
 
 /// Refuses the file of a daemon that runs, or may run, and of a start under way.
-pub(super) fn refuse_living(path: &Text, file: &OwnedFd, proof: Proof, is_locked: bool) -> Result<(), Error> {
+pub(super) fn refuse_living(path: &Text, file: &OwnedFd, proof: Proof) -> Result<(), Error> {
     let view = PidFileView::new(file.as_raw_fd(), path, proof).map_err(|errno| failed(path, errno))?;
+    refuse(path, view.assess().map_err(|errno| failed(path, errno))?)
+}
+
+fn refuse(path: &Text, assessment: Assessment) -> Result<(), Error> {
     let refuse = |cause| Err(Error::new(Step::PidFile, Subject::Text(path.clone()), cause));
-    match view.assess(is_locked).map_err(|errno| failed(path, errno))? {
+    match assessment {
         Assessment::Stale => Ok(()),
         Assessment::Running(_, pid) => refuse(Cause::Held(Some(pid))),
         Assessment::Starting => refuse(Cause::Held(None)),
         Assessment::Remains(pid) => refuse(Cause::Remains(pid)),
-        Assessment::Unproven(pid, why) => refuse(Cause::Unproven(pid, why)),
+        Assessment::Unproven(pid, why) => Err(unproven(path, pid, why)),
         Assessment::Unseen => Err(unseen(path)),
     }
+}
+
+pub(super) fn unproven(path: &Text, pid: Pid, why: &'static str) -> Error {
+    Error::new(Step::PidFile, Subject::Text(path.clone()), Cause::Unproven(pid, why))
 }
 
 pub(super) fn unseen(path: &Text) -> Error {
@@ -229,7 +235,7 @@ fn wait_for_lock(path: &Text, file: &OwnedFd, proof: Proof) -> Result<Found, Err
             file::unlock(file.as_raw_fd());
         } else if !is_assessed {
             // Once: it may take a look at every process. One that is not seen may just end.
-            match refuse_living(path, file, proof, true) {
+            match refuse_living(path, file, proof) {
                 Err(error) if error.is_unseen() => {}
                 refused => refused?,
             }
@@ -239,8 +245,7 @@ fn wait_for_lock(path: &Text, file: &OwnedFd, proof: Proof) -> Result<Found, Err
             time::pause(PAUSE);
         }
     }
-    let is_locked = is_held(file.as_raw_fd()).map_err(|errno| failed(path, errno))?;
-    refuse_living(path, file, proof, is_locked)?;
+    refuse_living(path, file, proof)?;
     Ok(Found::LockedByStranger)
 }
 
@@ -262,7 +267,8 @@ pub(super) fn remove_stale(path: &Text, file: &OwnedFd, proof: Proof) -> Result<
     }
     check_content(path, file.as_raw_fd(), proof)?;
     if proof.accepts_age() {
-        refuse_living(path, file, proof, false)?;
+        let view = PidFileView::new(file.as_raw_fd(), path, proof).map_err(|errno| failed(path, errno))?;
+        refuse(path, view.assess_own().map_err(|errno| failed(path, errno))?)?;
     }
     match file::unlink(path.as_c_str()) {
         Ok(()) | Err(Errno::ENOENT) => Ok(None),

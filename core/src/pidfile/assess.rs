@@ -3,12 +3,14 @@
 //! A PID is the daemon's if that very process holds the lock. A lock counts only if its holder can be the daemon or a start of
 //! it: every user who can read the file can lock it. Without a lock, the process must be older than the file (`age.rs`).
 
+use super::acquire;
 use super::age::{self, Age};
 use super::content::Content;
 use super::procfs::{self, Hold, LockedFile, Search};
 use crate::sys::file::{self, Status};
 use crate::sys::pidfd::Process;
 use crate::sys::process::Pid;
+use crate::sys::time::{self, Deadline};
 use crate::sys::{Errno, Sys};
 use crate::text::Text;
 use std::os::fd::RawFd;
@@ -64,6 +66,9 @@ pub(super) struct PidFileView<'a> {
 /// How long a daemon may take from closing its descriptors to its end.
 const EXIT: Duration = Duration::from_secs(5);
 
+/// How long a helper of a start may take to end after the daemon, of whose lock it seems to be the remains.
+const HELPER: Duration = Duration::from_millis(100);
+
 /// Why the age of a process does not count.
 pub(super) const LOCKED_BY_ANOTHER: &str = "another process has locked the pid file";
 
@@ -79,15 +84,55 @@ impl<'a> PidFileView<'a> {
     }
 
     pub(super) fn content(&self) -> Content {
-        super::acquire::read(self.descriptor, self.proof)
+        acquire::read(self.descriptor, self.proof)
     }
 
-    /// Opens the process before it looks for proof: the process that has the PID afterwards is the one that was looked at.
+    /// What the file means.
+    ///
+    /// It is looked at again where its content has changed meanwhile, as when a start writes its PID: the search for the holder of
+    /// the lock goes by the content. So it is where the holder is not found, and where the daemon no longer is the holder: before a
+    /// process ends it gives up its descriptors, and then its locks, which others take. Queries lock the file for a moment, too.
     ///
     /// # Errors
     /// The process cannot be opened: EMFILE and its like.
-    pub(super) fn assess(&self, is_locked: bool) -> Sys<Assessment> {
-        let content = self.content();
+    pub(super) fn assess(&self) -> Sys<Assessment> {
+        const PATIENCE: Duration = Duration::from_secs(1);
+        const PAUSE: Duration = Duration::from_millis(1);
+        let deadline = Deadline::after(Some(PATIENCE));
+        loop {
+            let content = self.content();
+            let is_locked = acquire::is_held(self.descriptor)?;
+            let assessment = match self.assess_as(content, is_locked)? {
+                Assessment::Running(_, pid) if !is_locked && acquire::is_shared(self.descriptor)? => {
+                    Assessment::Unproven(pid, LOCKED_BY_ANOTHER)
+                }
+                assessment => assessment,
+            };
+            let has_changed = self.content() != content;
+            let may_pass = match assessment {
+                Assessment::Unseen | Assessment::Unproven(_, LOCKED_BY_ANOTHER) => true,
+                Assessment::Remains(pid) => {
+                    Process::open(pid).is_ok_and(|process| process.wait(Some(HELPER)) == Ok(true))
+                }
+                _ => false,
+            };
+            if deadline.passed() {
+                return Ok(if has_changed { Assessment::Unseen } else { assessment });
+            }
+            if !has_changed && !may_pass {
+                return Ok(assessment);
+            }
+            time::pause(PAUSE);
+        }
+    }
+
+    /// The same where this process has the lock.
+    pub(super) fn assess_own(&self) -> Sys<Assessment> {
+        self.assess_as(self.content(), false)
+    }
+
+    /// Opens the process before it looks for proof: the process that has the PID afterwards is the one that was looked at.
+    fn assess_as(&self, content: Content, is_locked: bool) -> Sys<Assessment> {
         if let Some(pid) = content.pid() {
             match Process::open(pid) {
                 Ok(process) if process.wait(Some(Duration::ZERO)) == Ok(true) => {}
@@ -95,8 +140,14 @@ impl<'a> PidFileView<'a> {
                     Identity::Daemon => return Ok(Assessment::Running(process, pid)),
                     // Its lock is about to go as well. Then it is seen whether another process has it.
                     _ if is_locked && procfs::is_exiting(pid) => drop(process.wait(Some(EXIT))),
-                    Identity::Unknown(why) => return Ok(Assessment::Unproven(pid, why)),
-                    Identity::Other => {}
+                    // What is not known of a process that has ended meanwhile, or from a file that was removed, does not matter.
+                    Identity::Unknown(why)
+                        if process.wait(Some(Duration::ZERO)) != Ok(true)
+                            && acquire::is_at(self.path, self.descriptor) =>
+                    {
+                        return Ok(Assessment::Unproven(pid, why));
+                    }
+                    _ => {}
                 },
                 Err(Errno::ESRCH | Errno::EINVAL) => {}
                 Err(errno) => return Err(errno),

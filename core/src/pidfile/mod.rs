@@ -21,11 +21,10 @@ pub(crate) use held::{
 };
 pub(crate) use procfs::runs_as;
 
-use crate::error::{Cause, Error, Step, Subject};
+use crate::error::{Error, Step};
 use crate::sys::Errno;
 use crate::sys::file::{self, Lock};
 use crate::sys::pidfd::Process;
-use crate::sys::time;
 use crate::text::Text;
 use assess::{Assessment, PidFileView};
 use content::Content;
@@ -209,7 +208,7 @@ impl PidFile {
     /// Fails where taking the file would.
     pub(crate) fn check_free(&self) -> Result<(), Error> {
         let Some(file) = self.open()? else { return Ok(()) };
-        acquire::refuse_living(&self.path, &file, self.proof, self.is_held(&file)?)
+        acquire::refuse_living(&self.path, &file, self.proof)
     }
 
     pub(crate) fn text(&self) -> &Text {
@@ -239,20 +238,23 @@ impl PidFile {
     /// # Errors
     /// The file is no pid file, or cannot be read for another reason than missing permission.
     pub fn status(&self) -> Result<Status, Error> {
-        let file = match self.open() {
-            Ok(Some(file)) => file,
-            Ok(None) => return Ok(Status::NotRunning),
-            Err(error) if error.errno() == Some(Errno::EACCES.value()) => return Ok(Status::Unknown),
-            Err(error) => return Err(error),
-        };
+        match self.known_status() {
+            Err(error) if error.leaves_unknown() || error.errno() == Some(Errno::EACCES.value()) => Ok(Status::Unknown),
+            status => status,
+        }
+    }
+
+    /// The same, and the reason where it cannot be known.
+    pub(crate) fn known_status(&self) -> Result<Status, Error> {
+        let Some(file) = self.open()? else { return Ok(Status::NotRunning) };
         Ok(match self.assess(&file)? {
             Assessment::Running(process, pid) => {
                 self.confirm(&file, process, pid)?.map_or(Status::Stale, |target| Status::Running(target.pid()))
             }
             Assessment::Starting => Status::Starting,
-            Assessment::Unseen => Status::Unknown,
             Assessment::Stale | Assessment::Remains(_) => Status::Stale,
-            Assessment::Unproven(..) => Status::Unknown,
+            Assessment::Unproven(pid, why) => return Err(acquire::unproven(&self.path, pid, why)),
+            Assessment::Unseen => return Err(acquire::unseen(&self.path)),
         })
     }
 
@@ -388,9 +390,7 @@ impl PidFile {
         let Some(file) = self.open()? else { return Ok(None) };
         match self.assess(&file)? {
             Assessment::Running(process, pid) => self.confirm(&file, process, pid),
-            Assessment::Unproven(pid, why) => {
-                Err(Error::new(Step::PidFile, Subject::Text(self.path.clone()), Cause::Unproven(pid, why)))
-            }
+            Assessment::Unproven(pid, why) => Err(acquire::unproven(&self.path, pid, why)),
             Assessment::Unseen => Err(acquire::unseen(&self.path)),
             Assessment::Starting | Assessment::Stale | Assessment::Remains(_) => Ok(None),
         }
@@ -400,29 +400,9 @@ impl PidFile {
         self.running()?.ok_or_else(|| self.error(Step::Signal, Errno::ESRCH))
     }
 
-    /// Another query has the file locked for a moment, which is no other process's lock: looks again.
     fn assess(&self, file: &OwnedFd) -> Result<Assessment, Error> {
-        const TRIES: u32 = 20;
-        const PAUSE: Duration = Duration::from_millis(1);
-        let failed = |errno| self.error(Step::PidFile, errno);
-        let view = PidFileView::new(file.as_raw_fd(), &self.path, self.proof).map_err(failed)?;
-        let mut tries = 0;
-        loop {
-            let is_locked = self.is_held(file)?;
-            let assessment = view.assess(is_locked).map_err(|errno| self.error(Step::Signal, errno))?;
-            tries += 1;
-            let is_by_age = self.proof.accepts_age() && !is_locked;
-            match assessment {
-                Assessment::Running(_, pid) if is_by_age && acquire::is_shared(file.as_raw_fd()).map_err(failed)? => {
-                    if tries == TRIES {
-                        return Ok(Assessment::Unproven(pid, assess::LOCKED_BY_ANOTHER));
-                    }
-                }
-                Assessment::Unproven(_, assess::LOCKED_BY_ANOTHER) if tries < TRIES => {}
-                assessment => return Ok(assessment),
-            }
-            time::pause(PAUSE);
-        }
+        let view = PidFileView::new(file.as_raw_fd(), &self.path, self.proof);
+        view.and_then(|view| view.assess()).map_err(|errno| self.error(Step::PidFile, errno))
     }
 
     /// Looks once more whether the file is the one at the path and names this process: both may have changed before the process

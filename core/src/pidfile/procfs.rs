@@ -405,9 +405,13 @@ mod linux {
         read(pid, b"comm", &mut room).is_ok_and(|name| name.strip_suffix(b"\n") == Some(wanted))
     }
 
-    /// Whether a process is root's or this user's: one that may start daemons for the caller.
+    /// Whether this user may start daemons for the caller: root and the caller's own.
+    fn starts(user: identity::Uid) -> bool {
+        user == 0 || user == identity::effective_user()
+    }
+
     fn may_start(pid: Pid) -> bool {
-        real_user(pid).is_some_and(|user| user == 0 || user == identity::effective_user())
+        real_user(pid).is_some_and(starts)
     }
 
     /// Whether `pid` is a keeper (`keeper.rs`) of the program whose pid file this is.
@@ -498,10 +502,11 @@ mod linux {
     /// dead daemon has left holds the lock as the daemon did. Where every process is visible, a lock that none of them holds does not
     /// count: its descriptor may be on its way through a socket. In another PID namespace it may be a daemon's outside.
     pub(in crate::pidfile) fn find_holder(wanted: &LockedFile, is_empty: bool) -> Search {
-        // Mostly it need not be searched for: the lock of a start, and so of a daemon, was taken by root or this user.
-        match locker(wanted) {
-            Some(pid) if matches!(stat(pid), Ok(Some(_))) && !may_start(pid) => return Search::NotFound,
-            _ => {}
+        // Mostly it need not be searched for: the lock of a start, and so of a daemon, was taken by root or this user. The process
+        // that took it may have ended and its number be another's, who does not have the lock.
+        let is_strangers = |pid| real_user(pid).is_some_and(|user| !starts(user)) && hold(pid, wanted) != Hold::None;
+        if locker(wanted).is_some_and(is_strangers) {
+            return Search::NotFound;
         }
         let deadline = Deadline::after(Some(SEARCH));
         let mut found = Search::NotFound;

@@ -63,8 +63,7 @@ impl<'a> Replacement<'a> {
         let is_free = file::lock(stale.as_raw_fd(), Lock::Exclusive);
         let failed = |errno| acquire::failed(self.path, errno);
         if !is_free.map_err(failed)? {
-            let is_locked = acquire::is_held(stale.as_raw_fd()).map_err(failed)?;
-            acquire::refuse_living(self.path, stale, proof, is_locked)?;
+            acquire::refuse_living(self.path, stale, proof)?;
         }
         match acquire::remove_stale(self.path, stale, proof)? {
             None => acquire::create(self.path).map_err(|errno| acquire::failed(self.path, errno)),

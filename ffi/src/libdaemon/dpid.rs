@@ -41,11 +41,11 @@ fn logged(priority: c_int, error: &Error) -> c_int {
 /// The file and the daemon that it means. A stale file is removed.
 fn find() -> Result<(PidFile, pid_t), c_int> {
     let file = file()?;
-    match file.status().map_err(|error| logged(libc::LOG_WARNING, &error))? {
+    match parts::known_status(&file).map_err(|error| logged(libc::LOG_WARNING, &error))? {
         Status::Running(pid) => Ok((file, pid)),
         Status::NotRunning => Err(libc::ENOENT),
         Status::Starting => Err(libc::EAGAIN),
-        Status::Unknown => Err(file.is_running().err().map_or(libc::EACCES, |error| logged(libc::LOG_WARNING, &error))),
+        Status::Unknown => Err(libc::EACCES),
         Status::Stale => {
             let errno = if parts::is_corrupt(&file) { libc::EINVAL } else { libc::ESRCH };
             dlog::say(libc::LOG_WARNING, b"removing the stale pid file ", file.path().as_os_str().as_bytes());
