@@ -7,6 +7,9 @@
  *     crowd FILE COUNT        so many processes hold a shared lock, and as many wait for an exclusive one
  *     grab DIRECTORY NAME     locks whatever appears under that name, at once and again
  *     give FILE SOCKET        locks and sends the descriptor to a service that listens there
+ *     log FD DIRECTORY NUMBER [SOCKET]
+ *                             writes the number into the log that it has open, locks it, and renames it from DIRECTORY/log to
+ *                             DIRECTORY/web.pid; sends the descriptor to a service
  *     write FILE              writes its own number, and holds the lock where a third word follows
  *     descriptors COUNT       has so many open
  *     number N PROGRAM...     runs the program as process number N
@@ -146,6 +149,15 @@ static void write_number(const char *file, int lock)
         close(fd);
 }
 
+static void make_of_log(int fd, const char *directory, const char *text, const char *socket)
+{
+    need(chdir(directory) == 0, directory);
+    need(dprintf(fd, "%s\n", text) > 0 && flock(fd, LOCK_EX | LOCK_NB) == 0, "log");
+    need(rename("log", "web.pid") == 0, "rename");
+    if (socket != NULL)
+        need(pass_to(socket, dup(fd)) == 0, socket);
+}
+
 static void descriptors(int count)
 {
     for (int i = 0; i < count; i++)
@@ -199,6 +211,8 @@ int main(int argc, char **argv)
         grab(argv[2], argv[3]);
     else if (!strcmp(word, "give"))
         need(pass_to(argv[3], locked(argv[2], LOCK_EX | LOCK_NB)) == 0, argv[3]);
+    else if (!strcmp(word, "log") && argc > 4)
+        make_of_log(atoi(argv[2]), argv[3], argv[4], argv[5]);
     else if (!strcmp(word, "write"))
         write_number(argv[2], argc > 3);
     else if (!strcmp(word, "descriptors"))

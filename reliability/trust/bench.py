@@ -118,7 +118,9 @@ class Bench:
     def wrong(self, text: str) -> None:
         self.run.violation(f"{self.scenario}: {' '.join(text.split())}")
 
-    def child(self, program: str, *words: object, user: int = 0, wrap: list[str] | None = None) -> subprocess.Popen[str]:
+    def child(
+        self, program: str, *words: object, user: int = 0, wrap: list[str] | None = None, inherits: tuple[int, ...] = ()
+    ) -> subprocess.Popen[str]:
         """A process of root's or of another user's, once it has said that it is ready."""
         identity = {"user": user, "group": user, "extra_groups": []} if user else {}
         child = subprocess.Popen(
@@ -127,6 +129,7 @@ class Bench:
             text=True,
             env=self.run.environment,
             start_new_session=True,
+            pass_fds=inherits,
             **identity,  # type: ignore[call-overload]
         )
         self.await_word(child)
@@ -143,9 +146,9 @@ class Bench:
         return word
 
     @contextlib.contextmanager
-    def attacked(self, *words: object, user: int = NOBODY) -> Iterator[subprocess.Popen[str]]:
+    def attacked(self, *words: object, user: int = NOBODY, inherits: tuple[int, ...] = ()) -> Iterator[subprocess.Popen[str]]:
         """While another user does what attacker.c says."""
-        attacker = self.child("attacker", *words, user=user)
+        attacker = self.child("attacker", *words, user=user, inherits=inherits)
         try:
             yield attacker
         finally:

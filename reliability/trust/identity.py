@@ -349,8 +349,28 @@ def passed_lock_and_reused_number(bench: Bench, door: Door) -> None:
     bench.end(service)
 
 
+def locked_log(bench: Bench, door: Door) -> None:
+    """4: a hostile daemon writes a number into root's log, locks it and renames it to a pid file. The process with the number, which
+    began before, has the log open as well, or is sent the descriptor."""
+    socket = bench.place() / "socket"
+    for sends in (False, True):
+        folder = bench.place(owner=NOBODY)
+        write(folder / "log", "")
+        log = os.open(folder / "log", os.O_WRONLY | os.O_APPEND)
+        victim = bench.child("service", "receive", socket, inherits=(log,) if not sends else ())
+        with bench.attacked("log", log, folder, victim.pid, *([socket] if sends else []), inherits=(log,)):
+            os.close(log)
+            if sends:
+                bench.await_word(victim)
+            asks_and_signals(bench, door, folder / "web.pid", victim.pid)
+        if victim.poll() is not None:
+            door.wrong("the service was ended")
+        bench.end(victim)
+        socket.unlink()
+
+
 SCENARIOS = [
     no_pid_file, huge_file, forged_number, own_end, unlocked, same_inode, strangers_lock, age, renamed_log, containers_number,
     proc_of_another_namespace, hard_link, passed_descriptor, passed_lock,
-    passed_lock_and_reused_number,
+    passed_lock_and_reused_number, locked_log,
 ]  # fmt: skip
