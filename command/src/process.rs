@@ -187,7 +187,9 @@ pub(crate) struct Member {
 pub(crate) fn family(daemon: &Process, keeper: Option<i32>, group: &[i32]) -> Vec<Member> {
     let mut all = Process::all();
     all.retain(|process| !process.has_ended());
-    let owns_session = daemon.session == daemon.pid || !all.iter().any(|other| other.pid == daemon.session);
+    // 0 is every session whose leader is outside of this PID namespace.
+    let leads = |other: &Process| other.pid == daemon.session && other.pid != daemon.pid;
+    let owns_session = daemon.session > 1 && !all.iter().any(leads);
     let is_root = |other: &Process| {
         other.pid == daemon.pid
             || Some(other.parent) == keeper

@@ -418,6 +418,17 @@ def test_where_others_processes_are_hidden(house: House) -> None:
 
 
 @is_root
+def test_a_session_from_outside_the_pid_namespace(house: House) -> None:
+    """Its number is 0, which is that of every other, too: who is in one is not the daemon's for that."""
+    inside = ["unshare", "--pid", "--fork", "--mount-proc", "sh", "-c"]
+    script = 'sleep 1000 & sleep 1000 & echo $! >"$1"; shift; exec "$@"'
+    said = look(house, "--json", wrap=[*inside, script, "sh", str(house.pid_path)])
+    assert said.returncode == 0, said
+    assert [member["command"] for member in said.json["processes"]] == [["sleep", "1000"]]
+    house.pid_path.unlink()
+
+
+@is_root
 def test_root_sees_all(house: House) -> None:
     (house.folder / "logs").mkdir()
     os.chown(house.folder / "logs", 65534, 65534)

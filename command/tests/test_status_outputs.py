@@ -174,4 +174,4 @@ def test_standard_input_in_anothers_directory(house: House, what: str, error: st
     else:
         secret.rename(place)
     said = house.start("--stdin", place, "--", "cat", verb=verb)
-    assert said.returncode != 0 and f"stdin failed: {place}: " in said.stderr and f" {error})" in said.stderr
+    assert said.returncode != 0 and f"stdin failed: {place}" in said.stderr and f" {error})" in said.stderr

@@ -24,8 +24,8 @@ pub enum Readiness {
     /// failure.
     Newline(RawFd),
     /// When the program sends `READY=1` to the socket that `NOTIFY_SOCKET` names (sd_notify(3)): its own process, a process of its
-    /// session, or a descendant. The same processes may ask for more time (`EXTEND_TIMEOUT_USEC=`). The sender must still exist when the
-    /// message is read, so a short-lived one waits for that (`BARRIER=1`), as systemd-notify(1) does.
+    /// session, or a descendant. The same processes may ask for more time (`EXTEND_TIMEOUT_USEC=`), up to ten times the ready timeout. The
+    /// sender must still exist when the message is read, so a short-lived one waits for that (`BARRIER=1`), as systemd-notify(1) does.
     Notify,
 }
 
@@ -38,6 +38,14 @@ impl Readiness {
             _ => Subject::Nothing,
         }
     }
+}
+
+/// How many times the timeout of a start the daemon may use up by asking for more time.
+const MOST_TIMEOUTS: u32 = 10;
+
+/// How long a start may take, with all that the daemon asks for.
+pub(crate) fn longest_start(timeout: Option<Duration>) -> Option<Duration> {
+    timeout.map(|timeout| timeout.saturating_mul(MOST_TIMEOUTS))
 }
 
 /// What is known of a program's readiness.

@@ -3,7 +3,7 @@
 use crate::error::{Cause, Error, Failure, Step, Subject};
 use crate::pidfile;
 use crate::plan::Plan;
-use crate::readiness::{Nobody, Signs, Verdict};
+use crate::readiness::{self, Nobody, Signs, Verdict};
 use crate::report::{Listener, Record, Reporter, Said};
 use crate::signals;
 use crate::sys::Errno;
@@ -119,7 +119,7 @@ impl Watch {
     /// With `signs` it is not the daemon that reports but the program it becomes; of the daemon there comes nothing then but the
     /// end of the line, when it has become it.
     fn watch<S: Signs>(&mut self, mut signs: Option<&mut S>) -> Outcome {
-        let mut until = Until { ready: Deadline::after(None), failed: Deadline::after(self.timeout) };
+        let mut until = Until::of(self.timeout);
         let called_off = Arrivals::of(signals::calls_off());
         loop {
             let sign = signs.as_ref().map_or(-1, |signs| signs.descriptor());
@@ -302,9 +302,19 @@ fn ends_within(child: Pid, process: Option<&Process>, time: Duration) -> bool {
 struct Until {
     ready: Deadline,
     failed: Deadline,
+    /// Whatever more time the daemon asks for.
+    latest: Deadline,
 }
 
 impl Until {
+    fn of(timeout: Option<Duration>) -> Self {
+        Self {
+            ready: Deadline::after(None),
+            failed: Deadline::after(timeout),
+            latest: Deadline::after(readiness::longest_start(timeout)),
+        }
+    }
+
     fn poll_timeout(self) -> libc::c_int {
         self.ready.or(self.failed).poll_timeout()
     }
@@ -321,7 +331,7 @@ impl Until {
         match verdict {
             Verdict::NotYet => return None,
             Verdict::ReadyAt(time) => self.ready = time,
-            Verdict::Extended(time) => self.failed = Deadline::after(Some(time)),
+            Verdict::Extended(time) => self.failed = self.failed.put_off(Deadline::after(Some(time)), self.latest),
             Verdict::Ready => return Some(Outcome::Ready),
             Verdict::Failed(failure) => return Some(Outcome::Failed(failure)),
         }

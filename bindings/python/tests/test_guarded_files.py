@@ -218,4 +218,4 @@ def test_standard_input(house: House, what: str, error: str) -> None:
         precious.rename(place)
     done = house.run(f"DaemonContext(stdin={str(place)!r}, detach_process=True).open()")
     assert done.returncode == 1
-    assert f"stdin failed: {place}: " in done.stderr and f"{error})" in done.stderr
+    assert f"stdin failed: {place}" in done.stderr and f"{error})" in done.stderr

@@ -97,8 +97,8 @@ impl Location {
         Ok(Some(self))
     }
 
-    /// Where the name leads, a symbolic link of root's or this user's: anybody else's would lead to any file. Owner and text are
-    /// those of the opened link, as its name can be exchanged. ENOTDIR where it is no link.
+    /// Where the name leads, a symbolic link of root's or this user's, where nobody else can put it: any other would lead to any file.
+    /// Owner and text are those of the opened link, as its name can be exchanged. ENOTDIR where it is no link.
     fn target(&self) -> Sys<Option<Target>> {
         if self.links > MOST_LINKS {
             return Err(Errno::ELOOP);
@@ -109,7 +109,7 @@ impl Location {
             return Err(Errno::ENOTDIR);
         }
         // A second link to a trusted symbolic link is not its owner's.
-        if !is_trusted(status.owner) || self.is_shared() && status.links > 1 {
+        if !is_trusted(status.owner) || self.lets_others_rename() || self.is_shared() && status.links > 1 {
             return Err(Errno::ELOOP);
         }
         if directory::is_in_proc(&link)? {
@@ -172,6 +172,15 @@ impl Location {
         !is_trusted(self.folder.owner) || self.folder.mode & GROUP_OR_OTHERS != 0
     }
 
+    /// Whether such a user can rename what belongs to root or this user.
+    fn lets_others_rename(&self) -> bool {
+        !is_trusted(self.folder.owner) || self.is_shared() && !self.is_sticky()
+    }
+
+    fn is_sticky(&self) -> bool {
+        self.folder.mode & libc::S_ISVTX != 0
+    }
+
     fn judge(&self, file: &Status, purpose: Purpose) -> Sys<()> {
         let is_writing = purpose == Purpose::Write;
         match file.kind {
@@ -189,8 +198,7 @@ impl Location {
     /// Somebody else's file in a directory like `/tmp`, where it waits for a privileged program to write to it. This is the rule of
     /// `fs.protected_regular` (proc(5)), whatever that is set to.
     fn is_planted(&self, file: &Status) -> bool {
-        const STICKY: libc::mode_t = 0o1000;
-        self.is_shared() && self.folder.mode & STICKY != 0 && !is_trusted(file.owner) && file.owner != self.folder.owner
+        self.is_shared() && self.is_sticky() && !is_trusted(file.owner) && file.owner != self.folder.owner
     }
 
     /// A file that the directory's owner can move here but not read.

@@ -2,7 +2,7 @@
 //!
 //! A daemon mostly starts with more privileges than the owner of such a directory has, who must not decide what is read or written
 //! with them. The rules, for every part of the path:
-//! - A symbolic link is followed only if root or this user owns it (ELOOP).
+//! - A symbolic link is followed only if root or this user owns it, and nobody else can rename it (ELOOP).
 //! - A file is created with `O_EXCL`, never through a symbolic link; only what this very call created gets a mode and an owner.
 //! - A file that exists is no other user's FIFO (EPERM), no directory, no second name of another file (EMLINK).
 //! - What was judged is what is open: names are looked up in directories that are held open, and compared with the opened file.

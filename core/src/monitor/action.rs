@@ -21,6 +21,8 @@ pub(crate) enum Action {
     KillAll,
     /// Set a timer, in place of the one before.
     Arm(Timer, Duration),
+    /// Put off the limit of the start to this time from now, where there is one.
+    PutOff(Duration),
     Report(Outcome),
     /// Report that processes cannot be killed.
     ReportStuck(Outcome),

@@ -74,9 +74,7 @@ impl Machine {
                 self.fail(Why::NotExecuted)
             }
             (State::Launching | State::Starting, Event::Due(Timer::Limit)) => self.fail(Why::TimedOut),
-            (State::Launching | State::Starting, Event::Extend(time)) => {
-                Actions::of([Some(Action::Arm(Timer::Limit, time))])
-            }
+            (State::Launching | State::Starting, Event::Extend(time)) => Actions::of([Some(Action::PutOff(time))]),
             (State::Launching | State::Starting, Event::Ended { clean, alone }) => self.ended(clean, alone),
             (State::Starting, Event::Due(Timer::Step)) if self.is_timed() => self.ready(),
             (State::Starting, Event::Sign) => self.ready(),

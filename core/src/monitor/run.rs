@@ -9,6 +9,7 @@ use super::outcome::{Heard, Line, Reason, Told};
 use super::sign::Watch;
 use super::{claim, descendants, proc, program};
 use crate::error::{Failure, Step};
+use crate::readiness;
 use crate::report::{Listener, Record};
 use crate::sys::pidfd::Process;
 use crate::sys::process::{self, Ended, Pid};
@@ -30,6 +31,8 @@ pub(super) struct Monitor<'a> {
     /// To the guard, while it waits.
     leash: Option<OwnedFd>,
     limit: Deadline,
+    /// Whatever more time the program asks for.
+    latest: Deadline,
     step: Deadline,
     /// When to write again what could not be written down.
     rewrite: Deadline,
@@ -83,6 +86,7 @@ impl<'a> Monitor<'a> {
             hears: true,
             leash: Some(leash),
             limit: never,
+            latest: never,
             step: never,
             rewrite: never,
             program: None,
@@ -236,7 +240,11 @@ impl<'a> Monitor<'a> {
             Action::KillProgram => self.signal_program(libc::SIGKILL),
             Action::TerminateAll => self.signal_all(libc::SIGTERM),
             Action::KillAll => self.signal_all(libc::SIGKILL),
-            Action::Arm(Timer::Limit, time) => self.limit = Deadline::after(Some(time)),
+            Action::Arm(Timer::Limit, time) => {
+                self.limit = Deadline::after(Some(time));
+                self.latest = Deadline::after(readiness::longest_start(Some(time)));
+            }
+            Action::PutOff(time) => self.limit = self.limit.put_off(Deadline::after(Some(time)), self.latest),
             Action::Arm(Timer::Step, time) => self.step = Deadline::after(Some(time)),
             Action::Report(outcome) => self.report(outcome, false),
             Action::ReportStuck(outcome) => self.report(outcome, true),

@@ -121,7 +121,7 @@ impl LogFile {
 
     pub(super) fn open_for_reading(&self) -> Result<OwnedFd, Error> {
         let opened = guarded_file::open_for_reading(&self.path);
-        opened.map_err(|errno| Error::about(Step::Stdin, self.path.as_bytes(), errno))
+        opened.map_err(|errno| self.refused(Step::Stdin, errno))
     }
 
     /// Resolves everything and opens the file, with what it takes to open it again.
@@ -135,7 +135,17 @@ impl LogFile {
             place.take_after(&file::status_of(opened.as_raw_fd())?);
             Ok((opened, place))
         });
-        opened.map_err(|errno| Error::about(step, self.path.as_bytes(), errno))
+        opened.map_err(|errno| self.refused(step, errno))
+    }
+
+    fn refused(&self, step: Step, errno: Errno) -> Error {
+        let error = Error::about(step, self.path.as_bytes(), errno);
+        match errno {
+            Errno::ELOOP if self.truncate => error.note("a symbolic link, and the file is to be truncated"),
+            Errno::ELOOP => error.note("a symbolic link to itself, or one that another user owns or can rename"),
+            Errno::EMLINK => error.note("a file with other names, in a directory that others can write"),
+            _ => error,
+        }
     }
 }
 

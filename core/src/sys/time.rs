@@ -88,6 +88,11 @@ impl Deadline {
         Self(self.0.into_iter().chain(other.0).min())
     }
 
+    /// This one put off to `later`, but not beyond `latest`. One that never comes stays.
+    pub(crate) fn put_off(self, later: Self, latest: Self) -> Self {
+        Self(self.0.map(|end| end.max(later.or(latest).0.unwrap_or(end))))
+    }
+
     pub(crate) fn passed(self) -> bool {
         self.0.is_some_and(|end| nanoseconds(monotonic()) >= end)
     }

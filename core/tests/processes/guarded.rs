@@ -14,6 +14,7 @@ pub const TESTS: &[Test] = &[
     ("guarded: standard input is nobody else's file", standard_input_files),
     ("guarded: a link in the middle of a path", links_in_the_middle),
     ("guarded: another name of a trusted link", linked_links),
+    ("guarded: a trusted link that another user can rename", renamed_links),
     ("guarded: nobody's directory, exchanged all the time", exchanged),
     ("guarded: nobody's directory, where hard links are not protected", exchanged_unprotected),
     ("guarded: a null device that is none", null_device),
@@ -130,6 +131,30 @@ fn linked_links(house: &mut House) {
     fs::hard_link(house.path("own"), folder.join("log")).unwrap();
     refused(house, &word("out_log", &folder.join("log")), "(40 ELOOP)");
     refused(house, &word("stdin", &folder.join("log")), "(40 ELOOP)");
+}
+
+/// The directory's owner chooses for what root's link is taken; in a sticky directory like /tmp only its own owner does.
+fn renamed_links(house: &mut House) {
+    let Some((folder, precious)) = hostile(house) else { return };
+    fs::create_dir(house.path("target")).unwrap();
+    symlink(&precious, folder.join("log")).unwrap();
+    symlink("../target", folder.join("logs")).unwrap();
+    let words = [
+        word("stdin", &folder.join("log")),
+        word("out_log", &folder.join("log")),
+        word("out_log", &folder.join("logs/log")),
+    ];
+    words.iter().for_each(|word| refused(house, word, "(40 ELOOP)"));
+    chown(&folder, Some(0), Some(0)).unwrap();
+    for (mode, is_refused) in [(0o777, true), (0o775, true), (0o1777, false), (0o755, false)] {
+        fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
+        for word in &words {
+            match is_refused {
+                true => refused(house, word, "(40 ELOOP)"),
+                false => daemon(house, &[word]).dismiss(),
+            }
+        }
+    }
 }
 
 // --- races --------------------------------------------------------------------------------------------------------------

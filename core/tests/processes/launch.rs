@@ -23,6 +23,9 @@ pub const TESTS: &[Test] = &[
     ("launch: ready by a message", message),
     ("launch: ready by a message of a child", message_of_a_child),
     ("launch: more time", more_time),
+    ("launch: more time has an end", more_time_has_an_end),
+    ("launch: more time is not less", more_time_is_not_less),
+    ("launch: more time where there is no limit", more_time_where_there_is_no_limit),
     ("launch: ready when it still runs", still_running),
     ("launch: ends before it is ready", ends_early),
     ("launch: not ready in time", not_in_time),
@@ -317,12 +320,39 @@ fn message_of_a_child(house: &mut House) {
 fn more_time(house: &mut House) {
     let words = [
         "ready=notify",
-        "timeout=300",
+        "timeout=1000",
         "arg=x",
         "arg=notify:EXTEND_TIMEOUT_USEC=20000000",
-        "arg=sleep:600",
+        "arg=sleep:1500",
         "arg=notify:READY=1",
     ];
+    let daemon = launch_ready(house, &words);
+    house.end(daemon, libc::SIGTERM);
+}
+
+fn more_time_has_an_end(house: &mut House) {
+    let forever = format!("arg=notify:EXTEND_TIMEOUT_USEC={}", u64::MAX);
+    launch(house, &["ready=notify", "timeout=100", "arg=x", &forever, "arg=sleep:600000"]);
+    let line = house.hear();
+    assert!(line.starts_with("124 "), "{line}");
+    assert!(!house.pid_file().exists());
+}
+
+fn more_time_is_not_less(house: &mut House) {
+    let words = [
+        "ready=notify",
+        "timeout=30000",
+        "arg=x",
+        "arg=notify:EXTEND_TIMEOUT_USEC=1",
+        "arg=sleep:50",
+        "arg=notify:READY=1",
+    ];
+    let daemon = launch_ready(house, &words);
+    house.end(daemon, libc::SIGTERM);
+}
+
+fn more_time_where_there_is_no_limit(house: &mut House) {
+    let words = ["ready=notify", "arg=x", "arg=notify:EXTEND_TIMEOUT_USEC=1", "arg=sleep:50", "arg=notify:READY=1"];
     let daemon = launch_ready(house, &words);
     house.end(daemon, libc::SIGTERM);
 }

@@ -282,6 +282,9 @@ impl World {
                 (self.signalled, self.killed) = (true, self.killed || action == Action::KillAll);
             }
             Action::Arm(Timer::Limit, _) => self.limit = true,
+            Action::PutOff(_) => {
+                check(self.limit == self.machine.settings.start_timeout.is_some(), "more time sets no limit")?;
+            }
             Action::Arm(Timer::Step, time) => {
                 check(time != STOP_TIME || !self.timed, "the time to end is not prolonged")?;
                 self.timed |= time == STOP_TIME;
