@@ -100,7 +100,7 @@ impl Plan {
             None => return None,
         };
         match (has_pid_file && ENDS.contains(&signal), now.is_default()) {
-            (true, _) => Some(Disposition::last_words(pidfile::release_and_die)),
+            (true, _) => Some(Disposition::handler(pidfile::release_and_terminate)),
             (false, true) => None,
             (false, false) => Some(new),
         }

@@ -214,12 +214,29 @@ def test_a_service_of_another_user(units: Units, any_door: Door) -> None:
     unit.stop(process)
 
 
-@pytest.mark.parametrize("left", ["", "1\n", "999999\n", "words\n"])
+@pytest.mark.parametrize("left", ["", "1\n", "999999\n"])
 def test_a_pid_file_that_was_left_behind(units: Units, any_door: Door, left: str) -> None:
     unit = forking(units, any_door)
     unit.machine.path(f"/run/{unit.stem}.pid").write_text(left)
     unit.must("start")
     unit.stop(is_daemon(unit, any_door))
+
+
+def test_a_file_that_is_no_pid_file(units: Units, door: Door) -> None:
+    unit = forking(units, door)
+    path = unit.machine.path(f"/run/{unit.stem}.pid")
+    path.write_text("words\n")
+    assert unit.control("start").returncode == 1
+    unit.wait("not a pid file")
+    assert path.read_text() == "words\n"
+    path.unlink()
+
+
+def test_libdaemon_replaces_a_corrupt_pid_file(units: Units) -> None:
+    unit = forking(units, Door("classic"))
+    unit.machine.path(f"/run/{unit.stem}.pid").write_text("words\n")
+    unit.must("start")
+    unit.stop(is_daemon(unit, Door("classic")))
 
 
 def test_what_its_programs_say_is_its_own(units: Units) -> None:

@@ -73,7 +73,8 @@ def test_it_is_active_when_it_answers(greeter: Greeter) -> None:
     is_nobody(process)
     assert greeter.machine.path("/run/greeter.pid").read_text() == f"{process.pid}\n"
     unit.stop(process)
-    assert greeter.machine.path("/run/greeter.pid").read_text() == ""
+    # Stale: it may neither remove root's file nor write to it.
+    assert greeter.machine.path("/run/greeter.pid").read_text() == f"{process.pid}\n"
 
 
 def test_it_is_reloaded(greeter: Greeter) -> None:

@@ -6,11 +6,11 @@
 
 use super::assess::{Assessment, PidFileView, Proof};
 use super::content::{self, Content};
-use super::held::Held;
+use super::held::{self, Held};
 use super::replace::Replacement;
 use crate::error::{Cause, Error, Step, Subject};
 use crate::sys::file::{self, Kind, Lock};
-use crate::sys::process::Pid;
+use crate::sys::process::{self, Pid};
 use crate::sys::time::{self, Deadline};
 use crate::sys::{Errno, Sys, fd, identity};
 use crate::text::Text;
@@ -185,13 +185,16 @@ pub(super) fn check_content(path: &Text, file: RawFd, proof: Proof) -> Result<()
 /// Refuses the file of a daemon that runs, or may run, and of a start under way.
 pub(super) fn refuse_living(path: &Text, file: &OwnedFd, proof: Proof) -> Result<(), Error> {
     let view = PidFileView::new(file.as_raw_fd(), path, proof).map_err(|errno| failed(path, errno))?;
-    refuse(path, view.assess().map_err(|errno| failed(path, errno))?)
+    refuse(&view, view.assess().map_err(|errno| failed(path, errno))?)
 }
 
-fn refuse(path: &Text, assessment: Assessment) -> Result<(), Error> {
+fn refuse(view: &PidFileView<'_>, assessment: Assessment) -> Result<(), Error> {
+    let path = view.path;
     let refuse = |cause| Err(Error::new(Step::PidFile, Subject::Text(path.clone()), cause));
     match assessment {
         Assessment::Stale => Ok(()),
+        // This process took it before it executed this program, which begins anew. The lock was inherited.
+        Assessment::Running(_, pid) if pid == process::id() && !held::has(view.status.identity) => Ok(()),
         Assessment::Running(_, pid) => refuse(Cause::Held(Some(pid))),
         Assessment::Starting => refuse(Cause::Held(None)),
         Assessment::Remains(pid) => refuse(Cause::Remains(pid)),
@@ -268,7 +271,7 @@ pub(super) fn remove_stale(path: &Text, file: &OwnedFd, proof: Proof) -> Result<
     check_content(path, file.as_raw_fd(), proof)?;
     if proof.accepts_age() {
         let view = PidFileView::new(file.as_raw_fd(), path, proof).map_err(|errno| failed(path, errno))?;
-        refuse(path, view.assess_own().map_err(|errno| failed(path, errno))?)?;
+        refuse(&view, view.assess_own().map_err(|errno| failed(path, errno))?)?;
     }
     match file::unlink(path.as_c_str()) {
         Ok(()) | Err(Errno::ENOENT) => Ok(None),

@@ -10,7 +10,7 @@ use crate::runtime_directory;
 use crate::sys::Errno;
 use crate::sys::file::Identity;
 use crate::sys::process;
-use crate::sys::signal::Signal;
+use crate::sys::signal::{self, Disposition, Signal};
 use crate::sys::{Sys, fd, file, memory};
 use crate::text::Text;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
@@ -289,6 +289,11 @@ pub(crate) fn any() -> bool {
     SLOTS.iter().any(|slot| slot.descriptor().is_some())
 }
 
+/// Whether this is one of them.
+pub(super) fn has(file: Identity) -> bool {
+    SLOTS.iter().any(|slot| slot.descriptor().is_some() && slot.identity() == file)
+}
+
 /// The locked descriptors, and those that PIDs are going to be written through.
 pub(crate) fn descriptors() -> impl Iterator<Item = RawFd> {
     let of_slot = |slot: &'static Slot| {
@@ -361,12 +366,20 @@ extern "C" fn at_exit() {
     release_all();
 }
 
-/// The handler of a signal that ends the daemon: removes the pid file, then lets the signal have its way.
+/// The handler of a signal that ends the daemon: removes the pid file and terminates the process by the signal's default action.
 ///
-/// For [`Disposition::last_words`](crate::sys::signal::Disposition::last_words): the default is back in force already.
-pub(crate) extern "C" fn release_and_die(signal: Signal) {
-    release_all();
-    crate::sys::signal::raise(signal);
+/// Does nothing while it is not the installed handler: the program has installed one of its own, which calls the handler before it
+/// (signal-hook, tokio) and decides whether the process exits. The pid file is removed at exit then.
+pub(crate) extern "C" fn release_and_terminate(signal: Signal) {
+    signal::keeping_errno(|| {
+        if signal::disposition(signal).is_ok_and(|now| now.is_of(release_and_terminate)) {
+            release_all();
+            if signal::set_disposition(signal, &Disposition::default()).is_ok() {
+                // Blocked until this handler returns.
+                signal::raise(signal);
+            }
+        }
+    });
 }
 
 /// A child that the daemon forks must not keep the lock alive when the daemon dies: an flock belongs to the open file,

@@ -504,8 +504,8 @@ mod linux {
     pub(in crate::pidfile) fn find_holder(wanted: &LockedFile, is_empty: bool) -> Search {
         // Mostly it need not be searched for: the lock of a start, and so of a daemon, was taken by root or this user. The process
         // that took it may have ended and its number be another's, who does not have the lock.
-        let is_strangers = |pid| real_user(pid).is_some_and(|user| !starts(user)) && hold(pid, wanted) != Hold::None;
-        if locker(wanted).is_some_and(is_strangers) {
+        let stranger = locker(wanted).filter(|&pid| real_user(pid).is_some_and(|user| !starts(user)));
+        if stranger.is_some_and(|pid| hold(pid, wanted) != Hold::None) {
             return Search::NotFound;
         }
         let deadline = Deadline::after(Some(SEARCH));
@@ -524,16 +524,17 @@ mod linux {
         let is_complete = listed.is_ok() && !deadline.passed();
         match found {
             Search::NotFound if !is_complete => Search::Incomplete,
-            Search::NotFound => find_other_remains(wanted),
+            Search::NotFound => find_other_remains(wanted, sees_every_process() || stranger.is_some()),
             found => found,
         }
     }
 
     /// The same among the processes of other users, which may have more descriptors than can be looked at: those are passed over.
-    fn find_other_remains(wanted: &LockedFile) -> Search {
+    /// Unless the lock `is_from_here` it may be that of a process which is not visible.
+    fn find_other_remains(wanted: &LockedFile, is_from_here: bool) -> Search {
         let deadline = Deadline::after(Some(SEARCH));
         let sees_all = sees_every_process();
-        let mut found = if sees_all { Search::NotFound } else { Search::Incomplete };
+        let mut found = if is_from_here { Search::NotFound } else { Search::Incomplete };
         let _: Sys<()> = for_each_process(&mut |pid| {
             if matches!(found, Search::Remains(_)) || deadline.passed() || sees_all && may_start(pid) {
                 return;

@@ -115,22 +115,18 @@ impl Disposition {
         Self::of(libc::SIG_IGN, 0)
     }
 
-    /// A handler that runs once, with the signal's default action back in force and the signal itself not blocked.
-    pub(crate) fn last_words(handler: extern "C" fn(Signal)) -> Self {
-        Self::of(handler as *const () as libc::sighandler_t, libc::SA_RESETHAND | libc::SA_NODEFER)
-    }
-
     /// A handler for which interrupted system calls are restarted, and which no other signal interrupts: of several that are
-    /// pending the kernel would otherwise run the last one's first.
+    /// pending the kernel would otherwise run the last one's first. It runs on the thread's alternate stack where there is one:
+    /// Go's threads have no room for it elsewhere.
     pub(crate) fn handler(handler: extern "C" fn(Signal)) -> Self {
-        let mut action = Self::of(handler as *const () as libc::sighandler_t, libc::SA_RESTART);
+        let mut action = Self::of(handler as *const () as libc::sighandler_t, libc::SA_RESTART | libc::SA_ONSTACK);
         action.0.sa_mask = Set::full().0;
         action
     }
 
     /// A handler that interrupts system calls.
     pub(crate) fn interrupting(handler: extern "C" fn(Signal)) -> Self {
-        Self::of(handler as *const () as libc::sighandler_t, 0)
+        Self::of(handler as *const () as libc::sighandler_t, libc::SA_ONSTACK)
     }
 
     pub(crate) fn is_of(&self, handler: extern "C" fn(Signal)) -> bool {

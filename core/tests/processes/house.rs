@@ -78,6 +78,11 @@ pub fn adopt_orphans() {
     unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
 }
 
+/// Whether programs under test have neither `/proc` nor subreapers: `portability/without.c` is preloaded.
+pub fn lacks_proc() -> bool {
+    std::env::var("LD_PRELOAD").is_ok_and(|preloaded| preloaded.ends_with("/without.so"))
+}
+
 /// Below nohup(1), and in a shell's background, signals are ignored.
 pub fn inherit_nothing() {
     for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT] {
@@ -324,7 +329,10 @@ pub fn helper_of(daemon: i32) -> i32 {
     const PARENT: usize = 1;
     const SESSION: usize = 3;
     until(|| stat(daemon)[PARENT] != stat(daemon)[SESSION]);
-    stat(daemon)[PARENT].parse().expect("a PID")
+    let helper = stat(daemon)[PARENT].parse().expect("a PID");
+    // What is signalled next may not be this process, nor init.
+    assert!(helper > 1 && helper != crate::programs::pid(), "no helper has adopted the daemon: it is no subreaper");
+    helper
 }
 
 /// What a process has open.

@@ -148,6 +148,7 @@ pub fn run(name: &str) -> ! {
         "launching" | "launched" => crate::launch::run(name),
         "rewriting" | "executing" => crate::trust::run(name),
         "forking" => forking(),
+        "signal_hook" | "tokio" | "chaining" | "restoring" => crate::handlers::run(name),
         "forging" | "forging_aside" => crate::records::run(name),
         "retrying" => retrying(),
         "obeying" => crate::streams::obeying(),

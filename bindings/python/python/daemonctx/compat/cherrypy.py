@@ -15,7 +15,6 @@ import warnings
 
 from .. import _native
 from .._context import DaemonContext as _Core
-from .._errors import AlreadyRunningError as _AlreadyRunningError
 from .._errors import DaemonError as _CoreError
 from .._errors import DaemonWarning as _DaemonWarning
 from ._privileges import change_owner as _change_owner
@@ -561,16 +560,8 @@ class PIDFile(SimplePlugin):
         return self._file is not None and self._holder == os.getpid()
 
     def _take(self):
-        path = os.fsdecode(self.pidfile)
-        file = _native.PidFile(path, "either")
-        try:
-            file.acquire_for_good()
-        except _AlreadyRunningError as error:
-            if error.pid != os.getpid():
-                raise
-            # Left behind by this very process, before it executed this program: of an exec only the PID is left.
-            file = _native.PidFile(path)
-            file.acquire_for_good()
+        file = _native.PidFile(os.fsdecode(self.pidfile), "either")
+        file.acquire_for_good()
         self._file, self._holder = file, os.getpid()
 
     def _give_back(self):
