@@ -32,9 +32,10 @@ pub fn run(name: &str) -> ! {
         }
         "chaining" => {
             install(chain);
+            daemonctx::parts::block_only(&[libc::SIGTERM]).expect("a signal");
             report(pid());
-            // SAFETY: pause takes nothing.
-            unsafe { libc::pause() };
+            // SAFETY: a set of no signals is all zeroes where it is made of integers, and sigsuspend reads it.
+            unsafe { libc::sigsuspend(&std::mem::zeroed()) };
         }
         _ => {
             install(restore);
