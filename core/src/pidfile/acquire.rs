@@ -260,19 +260,27 @@ fn take_stale(path: &Text, file: OwnedFd, proof: Proof) -> Result<Option<Taken>,
         file::unlock(file.as_raw_fd());
         return Replacement::begin(path)?.map_or(Ok(None), |mut turn| turn.replace(&file, proof));
     }
+    refuse_unlocked(path, &file, proof)?;
     remove_stale(path, &file, proof)
 }
 
-/// Removes the locked file from the path, so that a new one can be made; one that cannot be removed is emptied and taken.
+/// Refuses the file of a daemon that does not lock it, where this process has it locked now.
+pub(super) fn refuse_unlocked(path: &Text, file: &OwnedFd, proof: Proof) -> Result<(), Error> {
+    let failed = |errno| failed(path, errno);
+    // What has another file at the path is looked at again.
+    if !proof.accepts_age() || !is_at(path, file.as_raw_fd()) {
+        return Ok(());
+    }
+    let view = PidFileView::new(file.as_raw_fd(), path, proof).map_err(failed)?;
+    refuse(&view, view.assess_own().map_err(failed)?)
+}
+
+/// Removes a stale file from the path, so that a new one can be made; one that cannot be removed is emptied and taken.
 pub(super) fn remove_stale(path: &Text, file: &OwnedFd, proof: Proof) -> Result<Option<Taken>, Error> {
     if !is_at(path, file.as_raw_fd()) {
         return Ok(None);
     }
     check_content(path, file.as_raw_fd(), proof)?;
-    if proof.accepts_age() {
-        let view = PidFileView::new(file.as_raw_fd(), path, proof).map_err(|errno| failed(path, errno))?;
-        refuse(&view, view.assess_own().map_err(|errno| failed(path, errno))?)?;
-    }
     match file::unlink(path.as_c_str()) {
         Ok(()) | Err(Errno::ENOENT) => Ok(None),
         Err(errno) => reuse(path, file).map_err(|_| failed(path, errno)),

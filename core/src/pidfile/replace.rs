@@ -62,9 +62,9 @@ impl<'a> Replacement<'a> {
     pub(super) fn replace(&mut self, stale: &OwnedFd, proof: Proof) -> Result<Option<Taken>, Error> {
         let is_free = file::lock(stale.as_raw_fd(), Lock::Exclusive);
         let failed = |errno| acquire::failed(self.path, errno);
-        if !is_free.map_err(failed)? {
-            acquire::refuse_living(self.path, stale, proof)?;
-        }
+        // The age of a process does not count while another one has the lock.
+        let refuse = if is_free.map_err(failed)? { acquire::refuse_unlocked } else { acquire::refuse_living };
+        refuse(self.path, stale, proof)?;
         match acquire::remove_stale(self.path, stale, proof)? {
             None => acquire::create(self.path).map_err(|errno| acquire::failed(self.path, errno)),
             taken => Ok(taken),
