@@ -98,7 +98,7 @@ impl<'a> PidFileView<'a> {
     pub(super) fn assess(&self) -> Sys<Assessment> {
         const PATIENCE: Duration = Duration::from_secs(1);
         const PAUSE: Duration = Duration::from_millis(1);
-        let deadline = Deadline::after(Some(PATIENCE));
+        let (deadline, exit) = (Deadline::after(Some(PATIENCE)), Deadline::after(Some(EXIT)));
         loop {
             let content = self.content();
             let is_locked = acquire::is_held(self.descriptor)?;
@@ -116,7 +116,9 @@ impl<'a> PidFileView<'a> {
                 }
                 _ => false,
             };
-            if deadline.passed() {
+            let may_be_exiting =
+                || !exit.passed() && matches!(assessment, Assessment::Unseen) && procfs::any_is_exiting();
+            if deadline.passed() && !may_be_exiting() {
                 return Ok(if has_changed { Assessment::Unseen } else { assessment });
             }
             if !has_changed && !may_pass {

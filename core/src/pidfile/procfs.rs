@@ -4,14 +4,15 @@
 pub(crate) use linux::runs_as;
 #[cfg(target_os = "linux")]
 pub(super) use linux::{
-    LockedFile, Search, find_holder, has_left_session, hold, holders, is_exiting, is_number_elsewhere, is_own, keeps,
-    number_in_own_namespace, related_holder, runs_only_as, stat,
+    LockedFile, Search, any_is_exiting, find_holder, has_left_session, hold, holders, is_exiting, is_number_elsewhere,
+    is_own, keeps, number_in_own_namespace, related_holder, runs_only_as, stat,
 };
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::runs_as;
 #[cfg(not(target_os = "linux"))]
 pub(super) use portable::{
-    LockedFile, Search, find_holder, has_left_session, hold, holders, is_exiting, is_own, keeps, related_holder,
+    LockedFile, Search, any_is_exiting, find_holder, has_left_session, hold, holders, is_exiting, is_own, keeps,
+    related_holder,
 };
 
 /// How a process has an exclusive flock(2) on a file.
@@ -174,6 +175,15 @@ mod linux {
 
     pub(in crate::pidfile) fn is_exiting(pid: Pid) -> bool {
         matches!(stat(pid), Ok(Some(stat)) if stat.is_exiting())
+    }
+
+    /// Whether a process is on its way from closing its descriptors to its end: it may have a lock that is not seen.
+    pub(in crate::pidfile) fn any_is_exiting() -> bool {
+        let mut found = false;
+        let _: Sys<()> = for_each_process(&mut |pid| {
+            found = found || matches!(stat(pid), Ok(Some(stat)) if stat.is_exiting() && !stat.has_ended());
+        });
+        found
     }
 
     fn user(pid: Pid, place: usize) -> Option<identity::Uid> {
@@ -654,6 +664,10 @@ mod portable {
     }
 
     pub(in crate::pidfile) fn is_exiting(_pid: Pid) -> bool {
+        false
+    }
+
+    pub(in crate::pidfile) fn any_is_exiting() -> bool {
         false
     }
 
