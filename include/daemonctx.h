@@ -608,7 +608,8 @@ daemonctx_status daemonctx_pidfile_signal(daemonctx_pidfile *file, int signum);
  is gone and its file with it. *how, if how is not NULL, becomes DAEMONCTX_STOP_NOT_RUNNING, DAEMONCTX_STOP_TERMINATED or
  DAEMONCTX_STOP_KILLED.
 
- Errors: as for daemonctx_pidfile_signal(); a daemon that does not run is none.
+ Errors: as for daemonctx_pidfile_signal(); a daemon that does not run is none. ETIMEDOUT: the process has not ended within 10 seconds
+ after SIGKILL, as one does not that waits for a dead file system.
  */
 daemonctx_status daemonctx_pidfile_stop(daemonctx_pidfile *file, long milliseconds, int *how);
 

@@ -6,7 +6,8 @@
  *     wait FILE               waits until the lock is free, and holds it then
  *     crowd FILE COUNT        so many processes hold a shared lock, and as many wait for an exclusive one
  *     grab DIRECTORY NAME     locks whatever appears under that name, at once and again
- *     give FILE SOCKET        locks and sends the descriptor to a service that listens there
+ *     give FILE SOCKET        locks and sends the descriptor to a service that listens there; with a third word as the file's
+ *                             owner can, with O_NOATIME
  *     log FD DIRECTORY NUMBER [SOCKET]
  *                             writes the number into the log that it has open, locks it, and renames it from DIRECTORY/log to
  *                             DIRECTORY/web.pid; sends the descriptor to a service
@@ -80,6 +81,14 @@ static void flight(const char *file, int kind)
 
     need(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0, "socketpair");
     need(pass_over(ends[0], locked(file, kind)) == 0, "sendmsg");
+}
+
+static void give(const char *file, const char *socket, int as_owner)
+{
+    int fd = locked(file, LOCK_EX | LOCK_NB);
+
+    need(!as_owner || fcntl(fd, F_SETFL, O_NOATIME) == 0, "O_NOATIME");
+    need(pass_to(socket, fd) == 0, socket);
 }
 
 static void await_lock(const char *file)
@@ -210,7 +219,7 @@ int main(int argc, char **argv)
     else if (!strcmp(word, "grab"))
         grab(argv[2], argv[3]);
     else if (!strcmp(word, "give"))
-        need(pass_to(argv[3], locked(argv[2], LOCK_EX | LOCK_NB)) == 0, argv[3]);
+        give(argv[2], argv[3], argc > 4);
     else if (!strcmp(word, "log") && argc > 4)
         make_of_log(atoi(argv[2]), argv[3], argv[4], argv[5]);
     else if (!strcmp(word, "write"))

@@ -284,10 +284,11 @@ def passed_descriptor(bench: Bench, door: Door) -> None:
     """4: another user locks a file and passes the descriptor to a service of root's."""
     socket = bench.place() / "socket"
     service = bench.child("service", "receive", socket)
-    for owner, content in ((NOBODY, "4194303\n"), (NOBODY, f"{service.pid}\n"), (0, "4194303\n")):
+    own = f"{service.pid}\n"
+    for owner, content, words in ((NOBODY, "4194303\n", ()), (NOBODY, own, ()), (NOBODY, own, ["owner"]), (0, "4194303\n", ())):
         path = bench.place(owner=owner) / "web.pid"
         write(path, content, owner=owner)
-        with bench.attacked("give", path, socket):
+        with bench.attacked("give", path, socket, *words):
             bench.await_word(service)
             asks_and_signals(bench, door, path, service.pid)
     if service.poll() is not None:

@@ -37,8 +37,13 @@ pub(super) fn doubt_about_number(
     None
 }
 
+#[cfg(not(target_os = "linux"))]
+pub(super) fn doubt_about_owner(_pid: Pid, _file: &crate::sys::file::Status) -> Option<&'static str> {
+    None
+}
+
 #[cfg(target_os = "linux")]
-pub(super) use linux::{compare, doubt_about_number, is_younger};
+pub(super) use linux::{compare, doubt_about_number, doubt_about_owner, is_younger};
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -50,6 +55,8 @@ mod linux {
     use crate::sys::{Sys, identity};
     use crate::text::{Text, c_text};
     use std::time::Duration;
+
+    const OTHERS_FILE: &str = "the pid file belongs to another user";
 
     /// Start times are cut to ticks of 10 ms, file times to the kernel's own tick.
     const SLACK: Duration = Duration::from_millis(20);
@@ -80,13 +87,14 @@ mod linux {
             return age;
         }
         let own = Some(file.owner).filter(|owner| by_itself && procfs::runs_as(pid, *owner));
-        if let Some(why) = (Writers { own }).untrusted(path, file) {
+        let writers = Writers { own };
+        if let Some(why) = writers.untrusted(path, file) {
             return Age::Unknown(why);
         }
         if procfs::number_in_own_namespace(pid) != Some(pid) {
             return Age::Unknown("it belongs to another PID namespace");
         }
-        if procfs::is_number_elsewhere(pid) {
+        if procfs::is_number_elsewhere(pid, |user| writers.has(user)) {
             return Age::Unknown("a process of another PID namespace has the same PID");
         }
         age
@@ -135,6 +143,13 @@ mod linux {
         }
     }
 
+    /// The same of a lock that only the file's owner can have taken: it may have been passed to `pid`. The owner says something about
+    /// root, the caller and himself alone.
+    pub(in crate::pidfile) fn doubt_about_owner(pid: Pid, file: &Status) -> Option<&'static str> {
+        let writers = Writers { own: procfs::runs_only_as(pid) };
+        (!writers.has(file.owner)).then_some(OTHERS_FILE)
+    }
+
     /// Why the number in the file is not believed, though its process has the lock by a writable descriptor: another user may have
     /// written the number, locked a file of root's that he has as his log, and passed the descriptor. What the process's own user
     /// can write says something about that user alone.
@@ -160,7 +175,7 @@ mod linux {
 
         fn untrusted(self, path: &Text, file: &Status) -> Option<&'static str> {
             if !self.has(file.owner) {
-                return Some("the pid file belongs to another user");
+                return Some(OTHERS_FILE);
             }
             if file.is_writable_by_others() {
                 return Some("its group or all users can write the pid file");

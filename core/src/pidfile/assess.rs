@@ -173,7 +173,7 @@ impl<'a> PidFileView<'a> {
             Hold::Writer => {
                 age::doubt_about_number(pid, self.path, &self.status_now()).map_or(Identity::Daemon, Identity::Unknown)
             }
-            Hold::Owner => Identity::Daemon,
+            Hold::Owner => age::doubt_about_owner(pid, &self.status_now()).map_or(Identity::Daemon, Identity::Unknown),
             Hold::Hidden => self.by_age(pid),
             // A process that was given the PID of a dead daemon can lock what it can read.
             Hold::Reader => Identity::Other,

@@ -289,8 +289,10 @@ impl PidFile {
     /// it. A daemon that does not run is no error.
     ///
     /// # Errors
-    /// As for [`signal`](Self::signal).
+    /// As for [`signal`](Self::signal). ETIMEDOUT: the process has not ended within 10 s after SIGKILL, as one does not that waits for a
+    /// dead file system.
     pub fn stop(&self, grace: Duration) -> Result<Stopped, Error> {
+        const KILL: Duration = Duration::from_secs(10);
         let Some(target) = self.running()? else {
             self.remove_stale();
             return Ok(Stopped::NotRunning);
@@ -305,7 +307,9 @@ impl PidFile {
             Stopped::Terminated
         } else {
             send(libc::SIGKILL)?;
-            target.wait(None)?;
+            if !target.wait(Some(KILL))? {
+                return Err(self.error(Step::Wait, Errno::ETIMEDOUT).note("not ended 10 s after SIGKILL"));
+            }
             Stopped::Killed
         };
         self.remove_stale();

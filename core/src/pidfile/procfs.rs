@@ -134,10 +134,11 @@ mod linux {
             self.flags & PF_KTHREAD != 0
         }
 
-        /// Whether it is in exit(2): it gives up its descriptors before its locks, and those before it ends.
+        /// Whether it is in exit(2): it gives up its descriptors before its locks, and those before it ends. A main thread that has
+        /// ended alone does not count.
         fn is_exiting(&self) -> bool {
             const PF_EXITING: u64 = 4;
-            self.flags & PF_EXITING != 0
+            self.flags & PF_EXITING != 0 && (self.state != b'Z' || self.threads <= 1)
         }
 
         /// The command in field 2 may hold anything, so fields are counted from its last parenthesis.
@@ -215,11 +216,12 @@ mod linux {
         Pid::try_from(innermost).ok()
     }
 
-    /// Whether a process in another PID namespace calls itself `pid`: a file of its may have come here.
-    pub(in crate::pidfile) fn is_number_elsewhere(pid: Pid) -> bool {
+    /// Whether a process in another PID namespace calls itself `pid`, and runs as a user who may have written the file.
+    pub(in crate::pidfile) fn is_number_elsewhere(pid: Pid, may_write: impl Fn(identity::Uid) -> bool) -> bool {
         let mut found = false;
         let listed = for_each_process(&mut |other| {
-            found = found || other != pid && number_in_own_namespace(other) == Some(pid);
+            let is_same = other != pid && number_in_own_namespace(other) == Some(pid);
+            found = found || is_same && real_user(other).is_none_or(&may_write);
         });
         found || listed.is_err()
     }

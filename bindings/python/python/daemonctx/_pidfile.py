@@ -75,6 +75,7 @@ class PidFile:
         """End the daemon: SIGTERM, *timeout* seconds to follow it, then SIGKILL.
 
         Returns when the process is gone, and its file with it: ``"terminated"``, ``"killed"`` or ``"not running"``.
+        A process that has not ended 10 seconds after SIGKILL, as one that waits for a dead file system, is an error (ETIMEDOUT).
         """
         return self._native.stop(timeout)
 
