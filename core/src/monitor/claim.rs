@@ -62,6 +62,23 @@ pub(super) fn state_file(name: &[u8], pid_file: Option<&Text>, run: Option<&Text
     file_of(name, pid_file, &run, b".state")
 }
 
+/// All state files.
+pub(super) fn state_files(run: Option<&Text>) -> Sys<Vec<Text>> {
+    let run = run.map_or_else(run_directory, |run| Text::path(run.as_bytes()))?;
+    let folder = join(&[run.as_bytes(), DIRECTORY])?;
+    let mut files = Vec::new();
+    let mut added = Ok(());
+    let listed = file::for_each_name(folder.as_c_str(), &mut |_, name| {
+        if name.ends_with(b".state") && added.is_ok() {
+            added = join(&[folder.as_bytes(), b"/", name]).and_then(|path| memory::push(&mut files, path));
+        }
+    });
+    match listed {
+        Err(Errno::ENOENT) | Ok(()) => added.map(|()| files),
+        Err(errno) => Err(errno),
+    }
+}
+
 fn join(parts: &[&[u8]]) -> Sys<Text> {
     let mut path = Vec::new();
     parts.iter().try_for_each(|part| memory::extend(&mut path, part))?;

@@ -1,17 +1,17 @@
 //! From the options of a daemon to a launch, and what a program that launches has in hand.
 
 use super::claim::{self, Claim};
-use super::launch::{Launch, Sign};
+use super::launch::{Launch, Place, Sign};
 use super::launcher::Launched;
 use super::monitored::{Monitored, MonitoredState};
 use super::outcome::{Reason, Told};
-use super::settings::{KillMode, Ready, Settings};
+use super::settings::{Ready, Settings};
 use crate::activation;
 use crate::error::{Cause, Error, Failure, Step, Subject};
 use crate::launch::Executable;
 use crate::options::Options;
 use crate::pidfile::PidFileLock;
-use crate::readiness::Readiness;
+use crate::readiness::{ListenAddress, Readiness};
 use crate::signals::Quiet;
 use crate::streams::{self, Stream, Surroundings};
 use crate::sys::process::{Ended, StringList};
@@ -23,10 +23,9 @@ use crate::text::{Text, c_text};
 use crate::{directories, privileges};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::Duration;
-
-/// How long program and descendants may take to end.
-const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A program that is being launched. Dropping it before [`confirm`](Self::confirm) undoes the launch, and so does the end of this
 /// process.
@@ -88,7 +87,8 @@ fn prepare(options: &Options, executable: &Executable, run: Option<&Text>) -> Re
     let directories = directories::Plan::new(options.umask, options.root.as_ref(), &options.working)?;
     let keep = options.keep.checked()?;
     let (path, arguments, environment) = executable.program().map_err(failed(Step::Execute, Subject::Nothing))?;
-    let (ready, sign) = readiness(executable.when_ready());
+    let wanted = executable.when_ready();
+    let (ready, sign) = readiness(&wanted).map_err(failed(Step::Ready, wanted.subject()))?;
     let (pid_variables, environment) =
         variables(&environment, &sign).map_err(failed(Step::Execute, Subject::Nothing))?;
     let surroundings = Surroundings { program: options.program.as_bytes(), root: directories.root() };
@@ -119,8 +119,8 @@ fn prepare(options: &Options, executable: &Executable, run: Option<&Text>) -> Re
     let settings = Settings {
         ready,
         start_timeout: options.ready_timeout,
-        stop_timeout: STOP_TIMEOUT,
-        kill_mode: KillMode::Tree,
+        stop_timeout: options.stop.timeout,
+        kill_mode: options.stop.kill_mode,
         respawn: executable.respawns(),
     };
     let lock = pid_file.as_ref().and_then(PidFileLock::descriptor);
@@ -143,7 +143,7 @@ fn prepare(options: &Options, executable: &Executable, run: Option<&Text>) -> Re
         lock,
         state_file: claim.state_file.clone(),
         claim: Some((claim.path.clone(), claim.as_raw_fd())),
-        stop_signal: libc::SIGTERM,
+        stop_signal: options.stop.signal,
     };
     Ok(Prepared { launch, about, pid_file, claim, streams: sources })
 }
@@ -156,13 +156,23 @@ fn held(options: &Options, pid_file: Option<&Text>, run: Option<&Text>) -> Error
     Error::new(Step::PidFile, Subject::Text(options.program.clone()), Cause::Held(running))
 }
 
-fn readiness(readiness: Readiness) -> (Ready, Sign) {
-    match readiness {
+fn readiness(readiness: &Readiness) -> Sys<(Ready, Sign)> {
+    let absolute = |path: &Path| Text::absolute_path(path.as_os_str().as_bytes());
+    Ok(match readiness {
         Readiness::Executed => (Ready::Executed, Sign::None),
-        Readiness::StillRunning(time) => (Ready::Running(time), Sign::None),
-        Readiness::Newline(number) => (Ready::Sign, Sign::Newline(number)),
+        Readiness::StillRunning(time) => (Ready::Running(*time), Sign::None),
+        Readiness::Newline(number) if *number < fd::FIRST_OTHER => return Err(Errno::EBADF),
+        Readiness::Newline(number) => (Ready::Sign, Sign::Newline(*number)),
         Readiness::Notify => (Ready::Sign, Sign::Notify),
-    }
+        Readiness::Forked(None) => (Ready::Followed, Sign::None),
+        Readiness::Forked(Some(path)) => (Ready::Sign, Sign::PidFile(absolute(path)?)),
+        Readiness::Listening(ListenAddress::Port(_, 0)) => return Err(Errno::EINVAL),
+        Readiness::Listening(ListenAddress::Port(address, port)) => {
+            (Ready::Sign, Sign::Listen(Place::Port(*address, *port)))
+        }
+        Readiness::Listening(ListenAddress::Unix(path)) => (Ready::Sign, Sign::Listen(Place::Path(absolute(path)?))),
+        Readiness::File(path) => (Ready::Sign, Sign::File(absolute(path)?)),
+    })
 }
 
 /// The variables that name this process by its PID are to name the program; the others stay.

@@ -28,7 +28,8 @@ mod tests;
 
 pub use door::Launching;
 pub(crate) use door::launch;
-pub use monitored::{Monitored, MonitoredState, StopRequest};
+pub use monitored::{Monitored, MonitoredOutput, MonitoredState, StopRequest};
+pub use settings::KillMode;
 
 /// Makes this process the monitor of a launched program, if it was executed as one. Does not come back then.
 ///

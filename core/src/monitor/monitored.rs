@@ -50,6 +50,20 @@ pub enum StopRequest {
     EndWithProgram,
 }
 
+/// Where an output stream of a launched program leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum MonitoredOutput<'a> {
+    /// `/dev/null`.
+    Nothing,
+    /// This file.
+    File(&'a Path),
+    /// The system log.
+    Syslog,
+    /// A descriptor of the launcher: a terminal, a pipe.
+    Descriptor,
+}
+
 /// A process that no other can be mistaken for, on this boot and in this PID namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Identity {
@@ -94,6 +108,7 @@ pub struct Monitored {
     end: Vec<u8>,
     command: Vec<u8>,
     pid_file: Option<Vec<u8>>,
+    outputs: [Vec<u8>; 2],
 }
 
 fn failed(path: &[u8]) -> impl FnOnce(Errno) -> Error + '_ {
@@ -112,6 +127,19 @@ impl Monitored {
         let path =
             place(pid_file).and_then(|pid_file| claim::state_file(name, pid_file.as_ref(), place(run)?.as_ref()));
         Self::read(path.map_err(failed(name))?)
+    }
+
+    /// All daemons of a run directory, by name. State files that are not readable, or belong to another boot or PID namespace, are
+    /// skipped.
+    ///
+    /// # Errors
+    /// The directory cannot be read; one that is missing holds no daemons.
+    pub fn list(run: Option<&Path>) -> Result<Vec<Self>, Error> {
+        let run = run.map(|run| Text::absolute_path(run.as_os_str().as_bytes())).transpose();
+        let paths = run.and_then(|run| claim::state_files(run.as_ref())).map_err(failed(b"state files"))?;
+        let mut found: Vec<Self> = paths.into_iter().filter_map(|path| Self::read(path).ok().flatten()).collect();
+        found.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(found)
     }
 
     pub(crate) fn read(path: Text) -> Result<Option<Self>, Error> {
@@ -192,6 +220,27 @@ impl Monitored {
         self.pid_file.as_ref().map(|path| Path::new(OsStr::from_bytes(path)))
     }
 
+    /// Where standard output led when the daemon was launched.
+    #[must_use]
+    pub fn stdout(&self) -> MonitoredOutput<'_> {
+        let [output, _] = &self.outputs;
+        read_output(output)
+    }
+
+    /// Where standard error led when the daemon was launched.
+    #[must_use]
+    pub fn stderr(&self) -> MonitoredOutput<'_> {
+        let [_, error] = &self.outputs;
+        read_output(error)
+    }
+
+    /// The processes of the daemon that are alive: the program first, then its descendants. What a killed monitor left includes its
+    /// session's. Processes that have left both are not found.
+    #[must_use]
+    pub fn processes(&self) -> Vec<i32> {
+        self.program.iter().map(|program| program.pid).collect()
+    }
+
     /// Has the monitor stop the daemon, and waits until it is gone: program, descendants, pid file and state file. False when `timeout`
     /// (`None`: any time) has passed first.
     ///
@@ -209,6 +258,17 @@ impl Monitored {
             monitor.wait(timeout)
         });
         stopped.map_err(|errno| Error::os(Step::Signal, Subject::Text(self.path.clone()), errno))
+    }
+}
+
+fn read_output(text: &[u8]) -> MonitoredOutput<'_> {
+    match text {
+        b"syslog" => MonitoredOutput::Syslog,
+        b"descriptor" => MonitoredOutput::Descriptor,
+        _ => match text.strip_prefix(b"file ") {
+            Some(path) => MonitoredOutput::File(Path::new(OsStr::from_bytes(path))),
+            None => MonitoredOutput::Nothing,
+        },
     }
 }
 
@@ -275,6 +335,7 @@ fn parse(path: Text, text: &[u8]) -> Option<(Monitored, bool)> {
         end: field(b"end").map(unescape).unwrap_or_default(),
         command: unescape(field(b"command")?),
         pid_file: field(b"pidfile").map(unescape),
+        outputs: [b"stdout".as_slice(), b"stderr"].map(|name| field(name).map(unescape).unwrap_or_default()),
     };
     Some((found, is_here))
 }
