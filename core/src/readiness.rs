@@ -127,7 +127,7 @@ impl Plan {
             Readiness::Executed => Self::Time(Duration::ZERO),
             Readiness::StillRunning(time) => Self::Time(*time),
             Readiness::Newline(place) => Self::newline(*place)?,
-            Readiness::Notify => Self::Notify(Letterbox::new()?),
+            Readiness::Notify => Self::Notify(Letterbox::new(None)?),
             Readiness::Forked(_) | Readiness::Listening(_) | Readiness::File(_) => return Err(Errno::EOPNOTSUPP),
         })
     }

@@ -2,6 +2,7 @@
 
 mod action;
 mod claim;
+mod contention;
 mod descendants;
 mod door;
 mod event;
@@ -10,6 +11,7 @@ mod files;
 mod guard;
 mod launch;
 mod launcher;
+mod leftovers;
 mod listening;
 mod machine;
 mod monitored;
@@ -20,6 +22,7 @@ mod run;
 mod settings;
 mod sign;
 mod state;
+mod warning;
 
 #[cfg(test)]
 mod explored;
