@@ -311,8 +311,8 @@ impl<'a> Monitor<'a> {
     fn tell_logger(&mut self) {
         let news = self.program.filter(|_| self.program != self.logged);
         if let (Some(pids), Some(program)) = (&self.pids, news) {
-            let _: Sys<usize> = fd::write(pids.as_raw_fd(), &program.to_ne_bytes());
-            self.logged = self.program;
+            let told = fd::write(pids.as_raw_fd(), &program.to_ne_bytes());
+            self.logged = told.ok().and(self.program);
         }
     }
 

@@ -572,7 +572,7 @@ mod linux {
             let began = Duration::from_millis(250_000 / time::ticks_per_second());
             assert_eq!(
                 Stat::parse(stat),
-                Some(Stat { state: b'S', parent: 5, session: 7, flags: 4_194_560, threads: 1, began })
+                Some(Stat { state: b'S', parent: 5, session: 7, flags: 4_194_560, threads: 1, began, ticks: 250 })
             );
         }
 
