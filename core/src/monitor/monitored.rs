@@ -2,6 +2,7 @@
 
 use super::claim::Claim;
 use super::leftovers::{self, Identity, Leftovers};
+use super::request::StopRequest;
 use crate::error::{Error, Step, Subject};
 use crate::pidfile::{PidFile, is_recorded_here, number, recorded_field as field, recorded_identity};
 use crate::run_directory;
@@ -37,18 +38,6 @@ pub enum MonitoredState {
     Unmonitored,
     /// The monitor was killed, and the program is not alive.
     Lost,
-}
-
-/// How a launched daemon is stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum StopRequest {
-    /// By the stop signal, and by SIGKILL after a timeout.
-    Terminate,
-    /// By SIGKILL.
-    Kill,
-    /// The caller signals the program; its end is the last.
-    EndWithProgram,
 }
 
 /// Where an output stream of a launched program leads.
@@ -301,13 +290,8 @@ impl Monitored {
     }
 
     fn stop_by_monitor(&self, request: StopRequest, deadline: Deadline) -> Sys<bool> {
-        let signal = match request {
-            StopRequest::Terminate => libc::SIGTERM,
-            StopRequest::Kill => libc::SIGQUIT,
-            StopRequest::EndWithProgram => libc::SIGUSR1,
-        };
         let monitor = self.monitor.open()?.ok_or(Errno::ESRCH)?;
-        monitor.signal(signal)?;
+        monitor.signal(request.signal())?;
         monitor.wait(deadline.remaining())
     }
 }
