@@ -140,7 +140,7 @@ fn readiness(daemon: &mut Daemon, executable: &mut Executable, arguments: &Argum
     if let Readiness::Newline(number) = readiness {
         check_ready_descriptor(arguments, number)?;
     }
-    executable.readiness(readiness);
+    executable.readiness(readiness.clone());
     let timeout = arguments.read_as("ready-timeout", seconds)?.unwrap_or(Duration::from_secs(30));
     let timeout = Some(timeout).filter(|time| !time.is_zero());
     if let (Readiness::StillRunning(time), Some(timeout)) = (readiness, timeout) {

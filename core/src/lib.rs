@@ -47,6 +47,7 @@ mod plan;
 mod privileges;
 mod readiness;
 mod report;
+mod run_directory;
 mod runtime_directory;
 mod session;
 mod signals;
@@ -68,11 +69,11 @@ pub use launch::Executable;
 #[doc(hidden)]
 pub use line::is_printable;
 #[doc(hidden)]
-pub use monitor::{Launching, Monitored, MonitoredState, StopRequest};
+pub use monitor::{KillMode, Launching, Monitored, MonitoredOutput, MonitoredState, StopRequest};
 pub use notify::{notify, notify_barrier, notify_bytes, notify_reloading, notify_with_descriptors, watchdog_interval};
 pub use pidfile::{PidFile, PidFileLock, Running, Status, Stopped};
 pub use privileges::Groups;
-pub use readiness::Readiness;
+pub use readiness::{ListenAddress, Readiness};
 pub use signals::SignalAction;
 pub use starting::Starting;
 #[doc(hidden)]

@@ -2,6 +2,7 @@
 
 mod action;
 mod claim;
+mod contention;
 mod descendants;
 mod door;
 mod event;
@@ -10,16 +11,20 @@ mod files;
 mod guard;
 mod launch;
 mod launcher;
+mod leftovers;
 mod listening;
 mod machine;
 mod monitored;
 mod outcome;
 mod proc;
 mod program;
+mod request;
 mod run;
 mod settings;
 mod sign;
 mod state;
+mod translate;
+mod warning;
 
 #[cfg(test)]
 mod explored;
@@ -28,7 +33,9 @@ mod tests;
 
 pub use door::Launching;
 pub(crate) use door::launch;
-pub use monitored::{Monitored, MonitoredState, StopRequest};
+pub use monitored::{Monitored, MonitoredOutput, MonitoredState};
+pub use request::StopRequest;
+pub use settings::KillMode;
 
 /// Makes this process the monitor of a launched program, if it was executed as one. Does not come back then.
 ///

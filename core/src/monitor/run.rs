@@ -1,22 +1,21 @@
 //! The loop around the machine: waits, tells it what happened, does what it says.
 
 use super::action::{Action, Outcome, Phase, Why};
-use super::event::{Event, Stop, Timer};
+use super::event::{Event, Timer};
 use super::files::{Facts, PidFile, StateFile};
 use super::launch::Launch;
 use super::machine::Machine;
 use super::outcome::{Heard, Line, Reason, Told};
 use super::sign::Watch;
-use super::{claim, descendants, proc, program};
+use super::{claim, descendants, proc, program, request, warning};
 use crate::error::{Failure, Step};
 use crate::readiness;
 use crate::report::{Listener, Record};
-use crate::sys::pidfd::Process;
 use crate::sys::process::{self, Ended, Pid};
-use crate::sys::signal::{Set, Signal};
+use crate::sys::signal::Signal;
 use crate::sys::signalfd::Arrivals;
 use crate::sys::time::Deadline;
-use crate::sys::{Sys, fd};
+use crate::sys::{Errno, Sys, fd};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
@@ -30,6 +29,8 @@ pub(super) struct Monitor<'a> {
     hears: bool,
     /// To the guard, while it waits.
     leash: Option<OwnedFd>,
+    /// To the logger: the PIDs of the programs that it logs for.
+    pids: Option<OwnedFd>,
     limit: Deadline,
     /// Whatever more time the program asks for.
     latest: Deadline,
@@ -45,46 +46,32 @@ pub(super) struct Monitor<'a> {
     /// The machine knows that nothing of this life is left.
     none_told: bool,
     pid_file: Option<PidFile<'a>>,
-    /// The PID in it.
+    /// The PID in it, and the one that the logger knows.
     written: Option<Pid>,
+    logged: Option<Pid>,
     state_file: StateFile<'a>,
     facts: Facts,
     lives: u32,
     failure: Option<Failure>,
+    /// Why the sign of readiness could not be seen.
+    hindrance: Option<Errno>,
 }
 
 /// How long a disk may be full until it is tried again.
 const REWRITE: Duration = Duration::from_secs(1);
 
-/// What is asked of a monitor by signals.
-fn asked() -> Set {
-    let mut set = Set::empty();
-    for signal in [libc::SIGCHLD, libc::SIGTERM, libc::SIGQUIT, libc::SIGUSR1] {
-        set.add(signal);
-    }
-    set
-}
-
-fn stop_of(signal: Signal) -> Option<Stop> {
-    match signal {
-        libc::SIGTERM => Some(Stop::Politely),
-        libc::SIGQUIT => Some(Stop::AtOnce),
-        libc::SIGUSR1 => Some(Stop::WithProgram),
-        _ => None,
-    }
-}
-
 impl<'a> Monitor<'a> {
     /// Signals are blocked. The only place that allocates, but for what [`Action::Start`] needs.
-    pub(super) fn new(launch: &'a Launch, line: Line, leash: OwnedFd) -> Sys<Self> {
+    pub(super) fn new(launch: &'a Launch, line: Line, leash: OwnedFd, pids: Option<OwnedFd>) -> Sys<Self> {
         let never = Deadline::after(None);
         Ok(Self {
             launch,
             machine: Machine::new(launch.settings),
-            signals: Arrivals::of(asked()),
+            signals: Arrivals::of(request::asked()),
             line: Some(line),
             hears: true,
             leash: Some(leash),
+            pids,
             limit: never,
             latest: never,
             step: never,
@@ -96,10 +83,12 @@ impl<'a> Monitor<'a> {
             none_told: true,
             pid_file: PidFile::of(launch)?,
             written: None,
+            logged: None,
             state_file: StateFile::of(launch)?,
-            facts: Facts { phase: Phase::Starting, program: None, restarts: 0, end: None },
+            facts: Facts { phase: Phase::Starting, guard: process::parent_id(), program: None, restarts: 0, end: None },
             lives: 0,
             failure: None,
+            hindrance: None,
         })
     }
 
@@ -144,7 +133,7 @@ impl<'a> Monitor<'a> {
 
     fn take_signals(&mut self) {
         while let Some(signal) = self.signals.take() {
-            if let Some(stop) = stop_of(signal) {
+            if let Some(stop) = request::stop_of(signal) {
                 self.tell(Event::Stop(stop));
             }
         }
@@ -162,7 +151,7 @@ impl<'a> Monitor<'a> {
                 self.none_told = true;
                 self.tell(Event::NotExecuted);
             }
-            _ if has_executed(child) => self.tell(Event::Executed),
+            _ if program::has_executed(child) => self.tell(Event::Executed),
             // Its end is next.
             _ => {}
         }
@@ -205,8 +194,11 @@ impl<'a> Monitor<'a> {
 
     fn look_for_sign(&mut self, is_readable: bool) {
         if self.machine.awaits_sign() {
-            if let Some(event) = self.watch.look(is_readable, &mut self.program) {
-                self.tell(event);
+            match self.watch.look(is_readable, &mut self.program) {
+                // A process that ends closes its descriptors first. Its status says more, and is next.
+                Some(Event::SignLost) if self.program.is_some_and(program::ends_soon) => {}
+                Some(event) => self.tell(event),
+                None => {}
             }
         }
         if !self.machine.awaits_sign() && self.launching.is_none() {
@@ -225,6 +217,7 @@ impl<'a> Monitor<'a> {
         }
         if self.limit.passed() {
             self.limit = Deadline::after(None);
+            self.hindrance = self.watch.hindrance();
             self.tell(Event::Due(Timer::Limit));
         }
     }
@@ -235,7 +228,12 @@ impl<'a> Monitor<'a> {
             Action::Publish(phase) => return Some(self.publish(phase)),
             Action::Follow => return Some(self.follow()),
             Action::Start => return self.start(),
-            Action::Note(phase) => drop(self.note(phase)),
+            Action::Note(phase) => {
+                let _: Sys<()> = self.note(phase);
+                if phase == Phase::GaveUp {
+                    warning::gave_up(&self.launch.name, &self.facts);
+                }
+            }
             Action::StopProgram => self.signal_program(self.launch.stop_signal),
             Action::KillProgram => self.signal_program(libc::SIGKILL),
             Action::TerminateAll => self.signal_all(libc::SIGTERM),
@@ -249,7 +247,11 @@ impl<'a> Monitor<'a> {
             Action::Report(outcome) => self.report(outcome, false),
             Action::ReportStuck(outcome) => self.report(outcome, true),
             Action::Release => self.release(),
-            Action::RemovePidFile => self.pid_file.iter().for_each(PidFile::remove),
+            Action::RemovePidFile => {
+                self.watch = Watch::Nothing;
+                self.pid_file.iter().for_each(PidFile::remove);
+                self.launch.remove_runtime_directory();
+            }
             Action::RemoveState => self.state_file.remove(),
             Action::Exit => {
                 release_claim(self.launch);
@@ -271,6 +273,7 @@ impl<'a> Monitor<'a> {
 
     fn note(&mut self, phase: Phase) -> Sys<()> {
         (self.facts.phase, self.facts.program) = (phase, self.program);
+        self.tell_logger();
         let in_pid_file = self.write_pid();
         let written = in_pid_file.and(self.state_file.write(self.launch, &self.facts));
         self.rewrite = Deadline::after(written.is_err().then_some(REWRITE));
@@ -287,6 +290,15 @@ impl<'a> Monitor<'a> {
         Ok(())
     }
 
+    /// A logger that was killed is told nothing.
+    fn tell_logger(&mut self) {
+        let news = self.program.filter(|_| self.program != self.logged);
+        if let (Some(pids), Some(program)) = (&self.pids, news) {
+            let told = fd::write(pids.as_raw_fd(), &program.to_ne_bytes());
+            self.logged = told.ok().and(self.program);
+        }
+    }
+
     fn start(&mut self) -> Option<Event> {
         match self.fork() {
             Ok(()) => None,
@@ -298,6 +310,11 @@ impl<'a> Monitor<'a> {
     }
 
     fn fork(&mut self) -> Result<(), Failure> {
+        if self.lives > 0 {
+            program::reopen_logs(self.launch);
+        }
+        // What was looked for in the life before gives its places up first.
+        self.watch = Watch::Nothing;
         self.watch = Watch::begin(self.launch).map_err(|errno| Failure::new(Step::ReadyDescriptor, errno))?;
         let child = program::fork(self.launch, self.watch.end(), self.watch.socket())?;
         self.watch.listen();
@@ -357,7 +374,10 @@ impl<'a> Monitor<'a> {
             Why::NotPublished | Why::NotExecuted => failure(),
             Why::Ended => Reason::Ended(self.facts.end.unwrap_or(Ended::Unknown)),
             Why::SignLost => Reason::SignLost,
-            Why::TimedOut => Reason::TimedOut,
+            Why::TimedOut => match self.hindrance {
+                Some(errno) => Reason::Step(Failure::new(Step::Ready, errno)),
+                None => Reason::TimedOut,
+            },
         }
     }
 
@@ -374,20 +394,5 @@ impl<'a> Monitor<'a> {
 pub(super) fn release_claim(launch: &Launch) {
     if let Some((path, lock)) = &launch.claim {
         claim::remove(path, *lock);
-    }
-}
-
-/// Whether a child whose line has ended has executed the program; if not, it was killed. Its line ends before it is dead, so the
-/// kernel is asked which it was.
-fn has_executed(child: Pid) -> bool {
-    /// A child that was killed is dead by then.
-    const MOMENT: Duration = Duration::from_millis(50);
-    match proc::stat(child) {
-        Ok(stat) => stat.has_executed(),
-        // Without /proc: who is killed so early counts as not executed.
-        Err(_) => {
-            let ended = Process::open(child).and_then(|process| process.wait(Some(MOMENT)));
-            ended != Ok(true) || matches!(process::peek(child, false), Ok(Some(Ended::Exited(_))))
-        }
     }
 }

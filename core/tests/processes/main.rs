@@ -14,6 +14,8 @@ mod keeper;
 mod launch;
 mod messages;
 mod monitor;
+mod monitor_names;
+mod monitor_options;
 mod parts;
 mod pid_file;
 mod programs;
@@ -44,7 +46,7 @@ fn main() {
     house::adopt_orphans();
     house::inherit_nothing();
     let filter = std::env::args().nth(1).filter(|word| !word.starts_with('-')).unwrap_or_default();
-    let groups: [&[Test]; 19] = [
+    let groups: [&[Test]; 21] = [
         start::TESTS,
         truth::TESTS,
         records::TESTS,
@@ -59,6 +61,8 @@ fn main() {
         launch::TESTS,
         messages::TESTS,
         monitor::TESTS,
+        monitor_names::TESTS,
+        monitor_options::TESTS,
         keeper::TESTS,
         streams::TESTS,
         guarded::TESTS,
