@@ -3,9 +3,10 @@
 use crate::ancestry;
 use crate::error::{Failure, Step, Subject};
 use crate::null_device;
+use crate::pidfile;
 use crate::sys::alarm::Interrupted;
 use crate::sys::process::{self, Pid};
-use crate::sys::socket::Letterbox;
+use crate::sys::socket::{Letterbox, Sender, SenderProcess};
 use crate::sys::time::Deadline;
 use crate::sys::{Errno, Sys, fd};
 use std::net::IpAddr;
@@ -228,20 +229,21 @@ fn look_for_newline(listener: &OwnedFd, place: RawFd) -> Verdict {
 
 fn look_for_message(letterbox: &Letterbox, daemon: Pid) -> Verdict {
     let mut room = [0; MESSAGE];
-    let verdict = next_message(letterbox, daemon, &mut room).map_or(Verdict::NotYet, read_message);
+    let message =
+        receive(letterbox, &mut room).filter(|(sender, _)| belongs_to(sender.pid, daemon) && has_number(sender));
+    let verdict = message.map_or(Verdict::NotYet, |(_, text)| read_message(text));
     if matches!(verdict, Verdict::Ready) {
         wait_for_barrier(letterbox, daemon);
     }
     verdict
 }
 
-/// The next message, if it is believed. Anybody on the machine may send to an abstract socket, also what takes long to drop: a socket
-/// that lingers at its close.
-fn next_message<'a>(letterbox: &Letterbox, daemon: Pid, room: &'a mut [u8]) -> Option<&'a [u8]> {
+/// The next message. Anybody on the machine may send one, also with what takes long to drop: a socket that lingers at its close.
+pub(crate) fn receive<'a>(letterbox: &Letterbox, room: &'a mut [u8]) -> Option<(Sender, &'a [u8])> {
     let interrupted = Interrupted::begin();
     let message = letterbox.receive(room);
     drop(interrupted);
-    message.ok().filter(|(sender, _)| belongs_to(*sender, daemon)).map(|(_, text)| text)
+    message.ok()
 }
 
 /// systemd-notify(1) sends `BARRIER=1` behind its message, and fails where the socket is gone.
@@ -251,10 +253,21 @@ fn wait_for_barrier(letterbox: &Letterbox, daemon: Pid) {
     let mut room = [0; MESSAGE];
     let mut socket = [fd::readable(letterbox.as_raw_fd())];
     while !deadline.passed() && fd::poll(&mut socket, deadline.poll_timeout()) == Ok(true) {
-        let message = next_message(letterbox, daemon, &mut room).unwrap_or_default();
-        if message.split(|byte| *byte == b'\n').any(|line| line == b"BARRIER=1") {
+        let message = receive(letterbox, &mut room).filter(|(sender, _)| belongs_to(sender.pid, daemon));
+        if message.is_some_and(|(_, text)| text.split(|byte| *byte == b'\n').any(|line| line == b"BARRIER=1")) {
             return;
         }
+    }
+}
+
+/// Whether the sender of a message still has its PID, so that what was found out about the PID is about the sender. Asked afterwards.
+/// Before Linux 6.5 another process can have it, of the same user. A message with descriptors does not say.
+pub(crate) fn has_number(sender: &Sender) -> bool {
+    match &sender.process {
+        // One that has ended keeps its number until it is reaped.
+        SenderProcess::Known(process) => process.signal(0) != Err(Errno::ESRCH),
+        SenderProcess::Displaced => false,
+        SenderProcess::Unknown => pidfile::real_user(sender.pid).is_none_or(|user| user == sender.user),
     }
 }
 

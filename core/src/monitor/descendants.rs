@@ -11,11 +11,24 @@ const MOST: usize = 512;
 /// A program that forks faster than it is killed is killed further at the next round.
 const PASSES: u32 = 32;
 
-/// A process, and its parent when it was found.
+/// A process, its parent when it was found, and when it began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Found {
     pid: Pid,
     parent: Pid,
+    start: u64,
+}
+
+impl Found {
+    fn of(pid: Pid, parent: Pid) -> Option<Self> {
+        let stat = proc::stat(pid).ok().filter(|stat| stat.parent == parent)?;
+        Some(Self { pid, parent, start: stat.start })
+    }
+
+    /// Whether its number still is its own: once it is reaped another process can get it, and children of that are not ours.
+    fn is_same(self) -> bool {
+        proc::stat(self.pid).is_ok_and(|stat| stat.start == self.start)
+    }
 }
 
 struct Tree {
@@ -27,18 +40,26 @@ impl Tree {
     /// All descendants, parents first.
     fn look() -> Sys<Self> {
         let mut tree = Self { found: [Found::default(); MOST], length: 0 };
-        let mut parent = Some(process::id());
+        // Of this process its children must be known; another may have ended.
+        tree.add_children(process::id())?;
         let mut next = 0;
-        while let Some(pid) = parent {
-            let listed = proc::for_each_child(pid, &mut |child| tree.add(Found { pid: child, parent: pid }));
-            // Of this process it must be known; another may have ended.
-            if pid == process::id() {
-                listed?;
+        while let Some(parent) = tree.found.get(next).copied().filter(|_| next < tree.length) {
+            let length = tree.length;
+            let listed = tree.add_children(parent.pid);
+            if listed.is_err() || !parent.is_same() {
+                tree.length = length;
             }
-            parent = tree.iter().nth(next).map(|found| found.pid);
             next += 1;
         }
         Ok(tree)
+    }
+
+    fn add_children(&mut self, parent: Pid) -> Sys<()> {
+        proc::for_each_child(parent, &mut |child| {
+            if let Some(found) = Found::of(child, parent) {
+                self.add(found);
+            }
+        })
     }
 
     fn add(&mut self, found: Found) {
@@ -52,8 +73,8 @@ impl Tree {
         self.found.into_iter().take(self.length)
     }
 
-    fn contains(&self, pid: Pid) -> bool {
-        self.iter().any(|found| found.pid == pid)
+    fn contains(&self, wanted: Found) -> bool {
+        self.iter().any(|found| (found.pid, found.start) == (wanted.pid, wanted.start))
     }
 }
 
@@ -65,7 +86,8 @@ fn send(found: Found, signal: Signal) {
         Err(Errno::ESRCH) => return,
         Err(_) => Process::by_number(found.pid),
     };
-    let is_same = proc::stat(found.pid).is_ok_and(|stat| stat.parent == found.parent || stat.parent == process::id());
+    let is_same = proc::stat(found.pid)
+        .is_ok_and(|stat| stat.start == found.start && (stat.parent == found.parent || stat.parent == process::id()));
     // A filter of system calls may know kill(2) alone.
     if is_same && matches!(process.signal(signal), Err(Errno::ENOSYS | Errno::EPERM)) {
         let _: Sys<()> = process::kill(found.pid, signal);
@@ -82,27 +104,26 @@ pub(super) fn any(mut each: impl FnMut(Pid) -> bool) -> bool {
 /// # Errors
 /// There is no `/proc` to find them in.
 pub(super) fn terminate() -> Sys<()> {
-    let tree = Tree::look()?;
-    for found in tree.iter() {
-        send(found, libc::SIGTERM);
-        send(found, libc::SIGCONT);
-    }
-    Ok(())
+    signal_all(&[libc::SIGTERM, libc::SIGCONT])
 }
 
-/// Kills every descendant, also those that are forked meanwhile.
+/// Kills every descendant.
 ///
 /// # Errors
 /// As for [`terminate`].
 pub(super) fn kill() -> Sys<()> {
-    let mut before = Tree::look()?;
-    before.iter().for_each(|found| send(found, libc::SIGKILL));
+    signal_all(&[libc::SIGKILL])
+}
+
+/// Sends signals to every descendant once, also to those that are forked meanwhile, or change their parent.
+fn signal_all(signals: &[Signal]) -> Sys<()> {
+    let mut before = Tree { found: [Found::default(); MOST], length: 0 };
     for _ in 0..PASSES {
         let tree = Tree::look()?;
         let mut news = false;
-        for found in tree.iter().filter(|found| !before.contains(found.pid)) {
+        for found in tree.iter().filter(|found| !before.contains(*found)) {
             news = true;
-            send(found, libc::SIGKILL);
+            signals.iter().for_each(|signal| send(found, *signal));
         }
         if !news {
             break;

@@ -49,20 +49,25 @@ impl Identity {
     }
 }
 
-/// All living processes below `ancestor`.
-pub(super) fn descendants_of(ancestor: Pid) -> Vec<Identity> {
+/// All living processes below `ancestor`. What is listed as children of a number counts only if the number still is the parent's
+/// own afterwards.
+pub(super) fn descendants_of(ancestor: Identity) -> Vec<Identity> {
     let mut found: Vec<Identity> = Vec::new();
     let mut parent = Some(ancestor);
     let mut next = 0;
-    while let Some(pid) = parent {
-        let _: Sys<()> = proc::for_each_child(pid, &mut |child| {
-            let stat = proc::stat(child).ok().filter(|stat| stat.parent == pid && !stat.is_dead());
-            let known = |start| found.contains(&Identity { pid: child, start });
-            if let Some(stat) = stat.filter(|stat| !known(stat.start)) {
-                found.push(Identity { pid: child, start: stat.start });
+    while let Some(above) = parent {
+        let length = found.len();
+        let listed = proc::for_each_child(above.pid, &mut |child| {
+            let stat = proc::stat(child).ok().filter(|stat| stat.parent == above.pid && !stat.is_dead());
+            let child = stat.map(|stat| Identity { pid: child, start: stat.start });
+            if let Some(child) = child.filter(|child| !found.contains(child)) {
+                found.push(child);
             }
         });
-        parent = found.get(next).map(|found| found.pid);
+        if listed.is_err() || proc::stat(above.pid).map(|stat| stat.start) != Ok(above.start) {
+            found.truncate(length);
+        }
+        parent = found.get(next).copied();
         next += 1;
     }
     found
@@ -84,7 +89,7 @@ impl Leftovers {
         }
         let mut all = vec![program];
         let session = proc::stat(program.pid).map_or(0, |stat| stat.session);
-        let below = descendants_of(program.pid);
+        let below = descendants_of(program);
         let beside = members(|stat| session > 1 && stat.session == session && stat.start >= self.monitor.start);
         for one in below.into_iter().chain(beside) {
             if !all.contains(&one) {

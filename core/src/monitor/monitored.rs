@@ -212,7 +212,7 @@ impl Monitored {
         let all = if self.is_unmonitored() {
             self.leftovers().find()
         } else {
-            let mut all = leftovers::descendants_of(self.monitor.pid);
+            let mut all = leftovers::descendants_of(self.monitor);
             all.sort_by_key(|one| Some(*one) != self.program);
             all
         };

@@ -5,6 +5,7 @@ use super::launch::{Launch, Place, Sign};
 use super::program::SignEnd;
 use super::{descendants, listening, proc};
 use crate::pidfile::number;
+use crate::readiness;
 use crate::sys::process::{self, Pid};
 use crate::sys::socket::Letterbox;
 use crate::sys::time::{self, Deadline};
@@ -131,7 +132,8 @@ fn read_message(letterbox: &Letterbox) -> Option<Event> {
     /// systemd takes no longer ones.
     const MESSAGE: usize = 4096;
     let mut room = [0; MESSAGE];
-    let (_, text) = letterbox.receive(&mut room).ok().filter(|(sender, _)| is_descendant(*sender))?;
+    let message = readiness::receive(letterbox, &mut room);
+    let (_, text) = message.filter(|(sender, _)| is_descendant(sender.pid) && readiness::has_number(sender))?;
     let mut found = None;
     for line in text.split(|&byte| byte == b'\n') {
         if line == b"READY=1" {

@@ -1,19 +1,19 @@
 //! What `/proc` says about a process and its locks (proc(5)). Facts only: `assess.rs` decides what they prove.
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::runs_as;
-#[cfg(target_os = "linux")]
 pub(super) use linux::{
     LockedFile, Search, any_is_exiting, find_holder, has_left_session, hold, holders, is_exiting, is_number_elsewhere,
     is_own, keeps, number_in_own_namespace, related_holder, runs_only_as, stat,
 };
-#[cfg(not(target_os = "linux"))]
-pub(crate) use portable::runs_as;
+#[cfg(target_os = "linux")]
+pub(crate) use linux::{real_user, runs_as};
 #[cfg(not(target_os = "linux"))]
 pub(super) use portable::{
     LockedFile, Search, any_is_exiting, find_holder, has_left_session, hold, holders, is_exiting, is_own, keeps,
     related_holder,
 };
+#[cfg(not(target_os = "linux"))]
+pub(crate) use portable::{real_user, runs_as};
 
 /// How a process has an exclusive flock(2) on a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,7 +196,8 @@ mod linux {
         identity::Uid::try_from(uid).ok()
     }
 
-    fn real_user(pid: Pid) -> Option<identity::Uid> {
+    /// Whom a process was started by; none where it is gone or hidden.
+    pub(crate) fn real_user(pid: Pid) -> Option<identity::Uid> {
         user(pid, 0)
     }
 
@@ -703,6 +704,10 @@ mod portable {
 
     pub(in crate::pidfile) fn find_holder(_wanted: &LockedFile, _is_empty: bool) -> Search {
         Search::Incomplete
+    }
+
+    pub(crate) fn real_user(_pid: Pid) -> Option<Uid> {
+        None
     }
 
     pub(crate) fn runs_as(_pid: Pid, _user: Uid) -> bool {

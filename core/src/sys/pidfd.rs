@@ -57,6 +57,12 @@ impl Process {
         }
     }
 
+    /// The process that a pidfd is of.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn by_descriptor(pid: Pid, descriptor: OwnedFd) -> Self {
+        Self { pid, descriptor: Some(descriptor) }
+    }
+
     /// Becomes readable when the process ends; -1, which poll(2) skips, where there is no such descriptor.
     pub(crate) fn as_poll_descriptor(&self) -> RawFd {
         self.descriptor.as_ref().map_or(-1, AsRawFd::as_raw_fd)

@@ -2,6 +2,8 @@
 
 use super::Errno;
 use super::fd::own;
+use super::identity::Uid;
+use super::pidfd::Process;
 use super::process::Pid;
 use super::{Sys, check, check_size, file};
 use crate::text::Text;
@@ -210,6 +212,9 @@ impl Control {
 #[derive(Debug)]
 pub(crate) struct Letterbox {
     socket: OwnedFd,
+    /// Messages come with a pidfd of their sender.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "there are no messages"))]
+    names_process: bool,
     name: Text,
     /// Removed with the socket.
     path: Option<Text>,
@@ -233,13 +238,18 @@ impl Letterbox {
             libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_PASSCRED, (&raw const yes).cast(), size)
         };
         check(wanted)?;
+        // SAFETY: as above. Older kernels know no such option.
+        let named = unsafe {
+            libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, SO_PASSPIDFD, (&raw const yes).cast(), size)
+        };
+        let names_process = named == 0;
         match path {
-            Some(path) => Self::at(socket, path),
-            None => Self::abstract_name(socket),
+            Some(path) => Self::at(socket, names_process, path),
+            None => Self::abstract_name(socket, names_process),
         }
     }
 
-    fn at(socket: OwnedFd, path: &Text) -> Sys<Self> {
+    fn at(socket: OwnedFd, names_process: bool, path: &Text) -> Sys<Self> {
         /// The program may have changed its user, and so may its descendants. Messages of other processes do not count.
         const MODE: libc::mode_t = 0o666;
         let (address, length) = unix_address(path.as_bytes())?;
@@ -247,18 +257,18 @@ impl Letterbox {
         // SAFETY: `address` is valid for reads of `length` bytes.
         check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) })?;
         let text = Text::path(path.as_bytes());
-        let letterbox = Self { socket, name: Text::path(path.as_bytes())?, path: Some(text?) };
+        let letterbox = Self { socket, names_process, name: Text::path(path.as_bytes())?, path: Some(text?) };
         file::set_mode_at(path.as_c_str(), MODE)?;
         Ok(letterbox)
     }
 
-    fn abstract_name(socket: OwnedFd) -> Sys<Self> {
+    fn abstract_name(socket: OwnedFd, names_process: bool) -> Sys<Self> {
         let family = libc::AF_UNIX as libc::sa_family_t;
         let length = size_of::<libc::sa_family_t>() as libc::socklen_t;
         // SAFETY: an address that is its family alone asks for a name; every address begins with the family.
         check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const family).cast(), length) })?;
         let name = Text::new(&Self::name_of(&socket)?)?;
-        Ok(Self { socket, name, path: None })
+        Ok(Self { socket, names_process, name, path: None })
     }
 
     fn name_of(socket: &OwnedFd) -> Sys<[u8; Self::NAME]> {
@@ -274,36 +284,97 @@ impl Letterbox {
         Ok(name)
     }
 
-    /// The next message and who has sent it; 0 where the kernel does not say.
+    /// The next message and who has sent it; PID 0 where the kernel does not say, or where that process is gone.
     ///
-    /// There is room for the sender's credentials alone, so descriptors in the message are not received: the kernel drops them, which is
-    /// all that a barrier (sd_notify_barrier(3)) waits for. `SO_PASSRIGHTS` would refuse them, and barriers with them.
-    pub(crate) fn receive<'a>(&self, room: &'a mut [u8]) -> Sys<(Pid, &'a [u8])> {
-        // SAFETY: `Credentials` is a C struct of integers, for which all zeroes is a value.
-        let mut control: Credentials = unsafe { std::mem::zeroed() };
+    /// Descriptors in the message are dropped, which is all that a barrier (sd_notify_barrier(3)) waits for: by the kernel, as there is
+    /// room for the sender alone, or here, as they come before the sender's pidfd. `SO_PASSRIGHTS` would refuse them, and barriers
+    /// with them.
+    pub(crate) fn receive<'a>(&self, room: &'a mut [u8]) -> Sys<(Sender, &'a [u8])> {
+        // SAFETY: `SenderMessages` is a C struct of integers, for which all zeroes is a value.
+        let mut control: SenderMessages = unsafe { std::mem::zeroed() };
         let mut part = libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: room.len() };
         // SAFETY: `msghdr` is a C struct of integers and nullable pointers, for which all zeroes is a value.
         let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
         header.msg_iov = &raw mut part;
         header.msg_iovlen = 1;
         header.msg_control = (&raw mut control).cast();
-        header.msg_controllen = size_of::<Credentials>() as _;
+        let room_for_sender = match self.names_process {
+            true => size_of::<SenderMessages>(),
+            false => std::mem::offset_of!(SenderMessages, process),
+        };
+        header.msg_controllen = room_for_sender as _;
         // SAFETY: message and control data are valid for writes of the lengths given.
         let got = unsafe { libc::recvmsg(self.socket.as_raw_fd(), &raw mut header, libc::MSG_CMSG_CLOEXEC) };
         let got = check_size(got)?;
-        let is_sender =
-            (control.header.cmsg_level, control.header.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_CREDENTIALS);
-        let sender = if is_sender { control.credentials.pid } else { 0 };
-        Ok((sender, room.get(..got).unwrap_or_default()))
+        Ok((control.sender(), room.get(..got).unwrap_or_default()))
     }
 }
 
-/// One `SCM_CREDENTIALS` message (cmsg(3)); on every architecture of Linux the header is followed by the data without a gap.
+/// Who has sent a message.
+#[derive(Debug)]
+pub(crate) struct Sender {
+    pub(crate) pid: Pid,
+    pub(crate) user: Uid,
+    pub(crate) process: SenderProcess,
+}
+
+#[derive(Debug)]
+pub(crate) enum SenderProcess {
+    /// This very one (Linux 6.5).
+    Known(Process),
+    /// Descriptors in the message have taken the place of its pidfd.
+    Displaced,
+    /// The kernel has no pidfds in messages.
+    Unknown,
+}
+
+/// Since Linux 6.5.
+#[cfg(target_os = "linux")]
+const SO_PASSPIDFD: libc::c_int = 76;
+#[cfg(target_os = "linux")]
+const SCM_PIDFD: libc::c_int = 4;
+
+/// `SCM_CREDENTIALS` and, where the kernel knows it, `SCM_PIDFD` (cmsg(3)): on every architecture of Linux a header is followed by
+/// its data without a gap, and the next header is aligned as a `size_t`.
 #[cfg(target_os = "linux")]
 #[repr(C)]
-struct Credentials {
+struct SenderMessages {
     header: libc::cmsghdr,
     credentials: libc::ucred,
+    process: ProcessMessage,
+}
+
+/// A pidfd, or as many descriptors of the message as have room.
+#[cfg(target_os = "linux")]
+#[repr(C)]
+struct ProcessMessage {
+    header: libc::cmsghdr,
+    descriptors: [RawFd; 2],
+}
+
+#[cfg(target_os = "linux")]
+impl SenderMessages {
+    fn sender(&self) -> Sender {
+        let is = |header: &libc::cmsghdr, kind| (header.cmsg_level, header.cmsg_type) == (libc::SOL_SOCKET, kind);
+        let pid = if is(&self.header, libc::SCM_CREDENTIALS) { self.credentials.pid } else { 0 };
+        let mut sender = Sender { pid, user: self.credentials.uid, process: SenderProcess::Unknown };
+        let [first, second] = self.process.descriptors;
+        if is(&self.process.header, SCM_PIDFD) {
+            match own(first) {
+                Ok(descriptor) => sender.process = SenderProcess::Known(Process::by_descriptor(pid, descriptor)),
+                // It was reaped before the message was read.
+                Err(_) => sender.pid = 0,
+            }
+        } else if is(&self.process.header, libc::SCM_RIGHTS) {
+            sender.process = SenderProcess::Displaced;
+            #[allow(clippy::unnecessary_cast, reason = "its type is the C library's choice")]
+            let data = (self.process.header.cmsg_len as usize).saturating_sub(size_of::<libc::cmsghdr>());
+            for descriptor in [first, second].into_iter().take(data / size_of::<RawFd>()) {
+                super::fd::close(descriptor);
+            }
+        }
+        sender
+    }
 }
 
 /// Elsewhere there are no abstract names, and nobody says who has sent a message.
@@ -313,7 +384,7 @@ impl Letterbox {
         Err(Errno::ENOSYS)
     }
 
-    pub(crate) fn receive<'a>(&self, _room: &'a mut [u8]) -> Sys<(Pid, &'a [u8])> {
+    pub(crate) fn receive<'a>(&self, _room: &'a mut [u8]) -> Sys<(Sender, &'a [u8])> {
         Err(Errno::ENOSYS)
     }
 }
