@@ -1,11 +1,10 @@
 //! Which daemon is meant: its name and its pid file.
 
 use crate::answer::Failure;
-use crate::arguments::Arguments;
-use crate::sys;
+use crate::options::{Program, Which};
+use crate::{sys, values};
 use daemonctx::PidFile;
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// Where root's daemons have their pid files.
@@ -20,62 +19,69 @@ pub(crate) struct Place {
 
 impl Place {
     /// Of a program that is to be started: called like it unless said otherwise.
-    pub(crate) fn of_program(arguments: &Arguments) -> Result<Self, Failure> {
-        let program = arguments.operands.first().ok_or_else(|| arguments.misused("needs a PROGRAM"))?;
-        let name = match arguments.get("name") {
-            Some(name) => name,
-            None => Path::new(program).file_name().ok_or_else(|| arguments.misused("needs a PROGRAM"))?,
+    pub(crate) fn of_program(program: &Program) -> Result<Self, Failure> {
+        let file_name = || program.words.first().and_then(|path| Path::new(path).file_name());
+        let name = program.naming.name.as_deref().or_else(file_name).ok_or_else(|| misused("needs a PROGRAM"))?;
+        let pid_file = match (&program.naming.pidfile, program.naming.no_pidfile) {
+            (_, true) => None,
+            (Some(path), _) => Some(PidFile::of_either_kind(path)?),
+            (None, _) => Some(PidFile::of_either_kind(own(name)?)?),
         };
-        let pid_file = if arguments.has("no-pidfile") { None } else { Some(pid_file(arguments, Some(name), own)?) };
         Ok(Self { name: name.to_string_lossy().into_owned(), pid_file })
     }
 
     /// Of a daemon that is there: named, or known by its pid file.
-    pub(crate) fn of_daemon(arguments: &Arguments) -> Result<(Self, PidFile), Failure> {
-        if arguments.operands.len() > 1 {
-            return Err(arguments.misused("needs one NAME"));
-        }
-        let name = arguments.operands.first().map(|name| name.as_os_str());
-        let pid_file = pid_file(arguments, name, own_or_roots)?;
+    pub(crate) fn of_daemon(which: &Which) -> Result<(Self, PidFile), Failure> {
+        let name = which.daemon.as_deref();
+        let path = match (&which.pidfile, name) {
+            (Some(path), _) => path.clone(),
+            (None, Some(name)) => own_or_roots(name)?,
+            (None, None) => return Err(misused("needs a NAME or --pidfile")),
+        };
+        let pid_file = PidFile::of_either_kind(path)?;
         let name = name.or_else(|| pid_file.path().file_stem()).unwrap_or_default().to_string_lossy().into_owned();
         Ok((Self { name, pid_file: Some(pid_file.clone()) }, pid_file))
     }
 }
 
-/// Where a daemon of some name has its pid file.
-type Usual = fn(&Arguments, &OsStr) -> Result<PathBuf, Failure>;
-
-fn pid_file(arguments: &Arguments, name: Option<&OsStr>, usual: Usual) -> Result<PidFile, Failure> {
-    let path = match (arguments.get("pidfile"), name) {
-        (Some(path), _) => PathBuf::from(path),
-        (None, Some(name)) => usual(arguments, name)?,
-        (None, None) => return Err(arguments.misused("needs a NAME or --pidfile")),
-    };
-    PidFile::of_either_kind(path).map_err(Failure::from)
+/// The names of pid files, this user's and root's.
+pub(crate) fn names() -> Vec<OsString> {
+    let directories = [Some(PathBuf::from(ROOTS)), own_directory()];
+    let entries = directories.into_iter().flatten().filter_map(|directory| std::fs::read_dir(directory).ok()).flatten();
+    let files = entries.flatten().map(|entry| PathBuf::from(entry.file_name()));
+    let names = files.filter(|file| file.extension() == Some(OsStr::new("pid")));
+    names.filter_map(|file| file.file_stem().map(OsStr::to_owned)).collect()
 }
 
 /// Of one that this user starts.
-fn own(arguments: &Arguments, name: &OsStr) -> Result<PathBuf, Failure> {
-    let file = file_name(arguments, name)?;
+fn own(name: &OsStr) -> Result<PathBuf, Failure> {
+    let file = file_name(name)?;
     if sys::is_root() {
         return Ok(Path::new(ROOTS).join(file));
     }
-    let own = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
-    let own = own.ok_or_else(|| arguments.misused("needs --pidfile: XDG_RUNTIME_DIR is not set"))?;
+    let own = own_directory().ok_or_else(|| misused("needs --pidfile: XDG_RUNTIME_DIR is not set"))?;
     Ok(own.join(file))
 }
 
+fn own_directory() -> Option<PathBuf> {
+    std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
 /// Of one that is there: this user's, and root's where there is none.
-fn own_or_roots(arguments: &Arguments, name: &OsStr) -> Result<PathBuf, Failure> {
-    let roots = Path::new(ROOTS).join(file_name(arguments, name)?);
-    let own = own(arguments, name);
+fn own_or_roots(name: &OsStr) -> Result<PathBuf, Failure> {
+    let roots = Path::new(ROOTS).join(file_name(name)?);
+    let own = own(name);
     if roots.exists() && !own.as_ref().is_ok_and(|own| own.exists()) { Ok(roots) } else { own }
 }
 
-fn file_name(arguments: &Arguments, name: &OsStr) -> Result<OsString, Failure> {
-    let is_name = !name.is_empty() && !name.as_bytes().contains(&b'/') && !name.as_bytes().starts_with(b".");
-    if !is_name {
-        return Err(arguments.misused(&format!("{}: a name, or --pidfile", name.to_string_lossy())));
+/// A program's file name may be none that a daemon can have.
+fn file_name(name: &OsStr) -> Result<OsString, Failure> {
+    if !values::is_daemon_name(name) {
+        return Err(misused("needs --name: the program's file name begins with a dot"));
     }
     Ok([name, OsStr::new(".pid")].into_iter().collect())
+}
+
+fn misused(why: &str) -> Failure {
+    Failure::misused([why, "; see `daemonctx help`"].concat())
 }

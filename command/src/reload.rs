@@ -1,19 +1,19 @@
 //! `reload`: a signal to the daemon, and to nobody else.
 
 use crate::answer::{Answer, Failure, code};
-use crate::arguments::Arguments;
+use crate::options::Reload;
 use crate::place::Place;
 use crate::schedule;
 use serde_json::json;
 
-pub(crate) fn reload(arguments: &Arguments) -> Result<Answer, Failure> {
-    let (place, file) = Place::of_daemon(arguments)?;
+pub(crate) fn reload(options: &Reload) -> Result<Answer, Failure> {
+    let (place, file) = Place::of_daemon(&options.which)?;
     let name = &place.name;
-    let signal = arguments.read_as("signal", schedule::signal)?.unwrap_or(libc::SIGHUP);
+    let signal = options.signal;
     let Some(daemon) = file.running()? else {
         return Err(does_not_run(name));
     };
-    let dry = arguments.has("dry-run");
+    let dry = options.say.dry_run;
     match daemon.signal(if dry { 0 } else { signal }) {
         // It has ended meanwhile.
         Err(error) if error.errno() == Some(libc::ESRCH) => return Err(does_not_run(name)),

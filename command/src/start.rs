@@ -1,59 +1,62 @@
 //! `start`, `restart`, `try-restart` and `run`.
 
+use crate::Given;
 use crate::answer::{Answer, Failure, code};
-use crate::arguments::Arguments;
 use crate::cgroup::{Group, Inside};
 use crate::described::{Described, command_line};
 use crate::holders;
+use crate::options::{Launch, Program, Restart, Run};
 use crate::place::Place;
 use crate::priority;
 use crate::stop::Stop;
 use daemonctx::parts::{self, Process};
-use daemonctx::{Detach, Error, ErrorKind, PidFile};
+use daemonctx::{Error, ErrorKind, PidFile};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
-pub(crate) fn start(arguments: &Arguments) -> Result<Answer, Failure> {
-    let place = Place::of_program(arguments)?;
-    let described = Described::new(arguments, &place, Detach::Yes)?;
-    if arguments.has("dry-run") {
-        return preview(arguments, &place, &described, "would_start", "would start");
+pub(crate) fn start(options: &Launch, given: &[Given]) -> Result<Answer, Failure> {
+    let place = Place::of_program(&options.program)?;
+    let described = Described::launched(options, &place)?;
+    if options.say.dry_run {
+        return preview(&options.program, given, &place, &described, "would_start", "would start");
     }
     described.nice.map_or(Ok(()), priority::add)?;
-    begin(arguments, &place, described, "started", Instant::now())
+    begin(options, &place, described, "started", Instant::now())
 }
 
 /// Stops only when it is sure that what comes then can be started, as far as that can be known.
-pub(crate) fn restart(arguments: &Arguments) -> Result<Answer, Failure> {
+pub(crate) fn restart(restart: &Restart, given: &[Given]) -> Result<Answer, Failure> {
     let begun = Instant::now();
-    let place = Place::of_program(arguments)?;
-    let described = Described::new(arguments, &place, Detach::Yes)?;
-    if arguments.has("dry-run") {
-        return preview(arguments, &place, &described, "would_restart", "would stop, then start");
+    let options = &restart.launch;
+    let place = Place::of_program(&options.program)?;
+    let described = Described::launched(options, &place)?;
+    if options.say.dry_run {
+        return preview(&options.program, given, &place, &described, "would_restart", "would stop, then start");
     }
     check(&described)?;
     described.nice.map_or(Ok(()), priority::add)?;
-    let stopped = place.pid_file.as_ref().map(|file| Stop::new(arguments, &place, file)?.stop()).transpose()?;
+    let stop = |file| Stop::new(&restart.ending, false, &place, file).stop();
+    let stopped = place.pid_file.as_ref().map(stop).transpose()?;
     let ran = stopped.is_some_and(|stopped| stopped.was_running());
-    begin(arguments, &place, described, if ran { "restarted" } else { "started" }, begun)
+    begin(options, &place, described, if ran { "restarted" } else { "started" }, begun)
 }
 
-pub(crate) fn try_restart(arguments: &Arguments) -> Result<Answer, Failure> {
-    let place = Place::of_program(arguments)?;
+pub(crate) fn try_restart(options: &Restart, given: &[Given]) -> Result<Answer, Failure> {
+    let place = Place::of_program(&options.launch.program)?;
     let running = place.pid_file.as_ref().map(daemonctx::PidFile::running).transpose()?.flatten();
     if running.is_none() {
         let json = json!({ "result": "not_running", "name": place.name });
         return Ok(Answer::new(format!("{}: does not run, so it is not started", place.name), json));
     }
-    restart(arguments)
+    restart(options, given)
 }
 
 /// Becomes the program, so it only comes back with a failure.
-pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
-    let place = Place::of_program(arguments)?;
-    let mut described = Described::new(arguments, &place, Detach::No)?;
-    if arguments.has("dry-run") {
-        return preview(arguments, &place, &described, "would_run", "would run");
+pub(crate) fn run(options: &Run, given: &[Given]) -> Result<Answer, Failure> {
+    let place = Place::of_program(&options.program)?;
+    let mut described = Described::in_foreground(&options.program, &place)?;
+    if options.say.dry_run {
+        return preview(&options.program, given, &place, &described, "would_run", "would run");
     }
     described.nice.map_or(Ok(()), priority::add)?;
     match described.daemon.launch(&described.executable) {
@@ -72,7 +75,7 @@ fn check(described: &Described) -> Result<(), Failure> {
 
 /// Starts, or finds out why not.
 fn begin(
-    arguments: &Arguments,
+    options: &Launch,
     place: &Place,
     mut described: Described,
     result: &str,
@@ -82,7 +85,7 @@ fn begin(
     const TRIES: u32 = 10;
     let mut tries = 0;
     loop {
-        let error = match launch(arguments, place, &mut described) {
+        let error = match launch(options, place, &mut described) {
             Ok(pid) => return Ok(started(place, pid, result, begun)),
             Err(error) => error,
         };
@@ -107,8 +110,8 @@ fn ends_soon(worker: i32) -> bool {
 }
 
 /// Starts and waits until it is ready. What calls the start off waits until somebody waits for the daemon.
-fn launch(arguments: &Arguments, place: &Place, described: &mut Described) -> Result<i32, Error> {
-    let group = group(arguments, place, described);
+fn launch(options: &Launch, place: &Place, described: &mut Described) -> Result<i32, Error> {
+    let group = group(options, place, described);
     parts::block_only(&[libc::SIGINT, libc::SIGQUIT, libc::SIGTERM])?;
     let launched = described.daemon.launch(&described.executable);
     let group = group.map(Inside::leave);
@@ -121,8 +124,8 @@ fn launch(arguments: &Arguments, place: &Place, described: &mut Described) -> Re
 }
 
 /// Where the daemon's processes are to be found together: in a control group, else below a process that stays.
-fn group(arguments: &Arguments, place: &Place, described: &mut Described) -> Option<Inside> {
-    if !arguments.has("tree") {
+fn group(options: &Launch, place: &Place, described: &mut Described) -> Option<Inside> {
+    if !options.respawn.tree {
         return None;
     }
     let entered = Group::make(&place.name, place.pid_file.as_ref().map(PidFile::path)).map(Group::enter);
@@ -176,7 +179,8 @@ fn pid_file(place: &Place) -> Option<String> {
 }
 
 fn preview(
-    arguments: &Arguments,
+    program: &Program,
+    given: &[Given],
     place: &Place,
     described: &Described,
     result: &str,
@@ -190,19 +194,19 @@ fn preview(
         }
         checked => checked?,
     }
-    let mut lines = vec![format!("{}: {words} {}", place.name, command_line(arguments))];
+    let mut lines = vec![format!("{}: {words} {}", place.name, command_line(program))];
     lines.push(format!("  program   {}", described.program.to_string_lossy()));
     if let Some(file) = pid_file(place) {
         lines.push(format!("  pid file  {file}"));
     }
-    for (long, value) in arguments.said() {
-        lines.push(format!("  {long:<9} {}", value.to_string_lossy()));
+    for Given { long, value } in given {
+        lines.push(format!("  {long:<9} {value}"));
     }
-    Ok(Answer::new(lines.join("\n"), plan(arguments, place, described, result)))
+    Ok(Answer::new(lines.join("\n"), plan(program, place, described, result)))
 }
 
-fn plan(arguments: &Arguments, place: &Place, described: &Described, result: &str) -> Value {
-    let words: Vec<_> = arguments.operands.iter().map(|word| word.to_string_lossy()).collect();
+fn plan(program: &Program, place: &Place, described: &Described, result: &str) -> Value {
+    let words: Vec<_> = program.words.iter().map(|word| word.to_string_lossy()).collect();
     json!({
         "result": result,
         "dry_run": true,

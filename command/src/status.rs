@@ -1,9 +1,9 @@
 //! `status`: whether a daemon runs, and what there is to see of it.
 
 use crate::answer::{Answer, Failure};
-use crate::arguments::Arguments;
 use crate::cgroup::Group;
 use crate::logged::{self, Author, Log};
+use crate::options;
 use crate::place::Place;
 use crate::process::{self, Member, Memory, Process};
 use crate::screen::Screen;
@@ -81,16 +81,12 @@ pub(crate) struct Seen {
     pub(crate) log: Vec<Log>,
 }
 
-/// How much of the log is shown unless said otherwise.
-const LINES: usize = 10;
-
-pub(crate) fn status(arguments: &Arguments) -> Result<Answer, Failure> {
-    let (place, file) = Place::of_daemon(arguments)?;
-    let lines = arguments.read_as("lines", |lines| lines.parse().ok())?.unwrap_or(LINES);
-    let is_shown = arguments.has("json") || !arguments.has("quiet");
+pub(crate) fn status(options: &options::Status) -> Result<Answer, Failure> {
+    let (place, file) = Place::of_daemon(&options.which)?;
+    let is_shown = options.report.json || !options.report.quiet;
     // What is no pid file says nothing of a daemon: none of the codes that do.
     let unknown = |failure: Failure| failure.with_code(code::UNKNOWN);
-    let found = find(&file, if is_shown { lines } else { 0 }).map_err(unknown)?;
+    let found = find(&file, if is_shown { options.lines } else { 0 }).map_err(unknown)?;
     let json = in_json(&place.name, &file, &found);
     let text = look::text(&Screen::of(&std::io::stdout()), &place.name, &file, &found);
     Ok(Answer::drawn(text, json).with_code(found.code()))

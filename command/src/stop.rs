@@ -1,8 +1,8 @@
 //! `stop`: the daemon is gone afterwards, and what belongs to it.
 
 use crate::answer::{Answer, Failure, code};
-use crate::arguments::Arguments;
 use crate::holders;
+use crate::options::{self, Ending};
 use crate::place::Place;
 use crate::schedule::{self, Schedule};
 use crate::tree::{GO_ON, Tree};
@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-pub(crate) fn stop(arguments: &Arguments) -> Result<Answer, Failure> {
-    let (place, file) = Place::of_daemon(arguments)?;
-    let stop = Stop::new(arguments, &place, &file)?;
-    if arguments.has("dry-run") { stop.preview() } else { Ok(stop.stop()?.answer(&place)) }
+pub(crate) fn stop(options: &options::Stop) -> Result<Answer, Failure> {
+    let (place, file) = Place::of_daemon(&options.which)?;
+    let stop = Stop::new(&options.ending, options.tree, &place, &file);
+    if options.say.dry_run { stop.preview() } else { Ok(stop.stop()?.answer(&place)) }
 }
 
 /// A daemon to be stopped.
@@ -44,9 +44,8 @@ const ROUNDS: u32 = 10;
 const GRACE: Duration = Duration::from_secs(5);
 
 impl<'a> Stop<'a> {
-    pub(crate) fn new(arguments: &Arguments, place: &'a Place, file: &'a PidFile) -> Result<Self, Failure> {
-        let schedule = arguments.read_as("retry", Schedule::read)?.unwrap_or_default();
-        Ok(Self { place, file, schedule, all: arguments.has("tree") })
+    pub(crate) fn new(ending: &Ending, all: bool, place: &'a Place, file: &'a PidFile) -> Self {
+        Self { place, file, schedule: ending.retry.clone(), all }
     }
 
     pub(crate) fn stop(&self) -> Result<Stopped, Failure> {

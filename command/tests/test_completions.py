@@ -102,7 +102,7 @@ def test_what_is_offered(shell: Shell) -> None:
 def test_explained(shell: Shell) -> None:
     if shell.name == "bash":
         pytest.skip("bash has no room for that")
-    shell.offered("daemonctx st", "End the daemon, and wait until it is gone")
+    shell.offered("daemonctx st", "Stop the daemon and wait until it is gone")
 
 
 @pytest.mark.parametrize("own_shell", ["bash"], indirect=True)
