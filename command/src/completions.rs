@@ -129,7 +129,7 @@ fn beginning(current: &OsStr, words: impl IntoIterator<Item = OsString>) -> Vec<
 }
 
 pub(crate) fn readiness(current: &OsStr) -> Vec<CompletionCandidate> {
-    beginning(current, ["exec", "running:", "fd:", "systemd"].map(OsString::from))
+    beginning(current, ["exec", "running:", "forking", "fd:", "systemd", "listen:", "file:"].map(OsString::from))
 }
 
 pub(crate) fn schedules(current: &OsStr) -> Vec<CompletionCandidate> {

@@ -26,6 +26,7 @@ impl Described {
         let mut described = Self::new(&launch.program, place, Detach::Yes)?;
         readiness(&mut described, launch)?;
         described.executable.respawn(respawn(&launch.respawn)?);
+        described.daemon.kill_mode(launch.respawn.kill_mode).take_over(launch.respawn.respawn);
         Ok(described)
     }
 
@@ -110,7 +111,7 @@ fn environment(executable: &mut Executable, options: &Inherited) -> Result<(), F
 }
 
 fn readiness(described: &mut Described, launch: &Launch) -> Result<(), Failure> {
-    let readiness = launch.ready.notify;
+    let readiness = launch.ready.notify.clone();
     let timeout = Some(launch.ready.ready_timeout).filter(|time| !time.is_zero());
     match readiness {
         // The program writes to a descriptor of its own, and to nothing else.

@@ -53,7 +53,8 @@ pub const TOPICS: &[Topic] = &[
     Topic {
         command: "start",
         about: &[
-            "The program gets a session of its own, no terminal, and only the descriptors that it should have. If it does not become ready, one line on standard error says why, and nothing is left behind.",
+            "The program gets a session of its own, no terminal, and only the descriptors that it should have. If it does not become ready, one line on standard error says why, and nothing is left behind. A process named daemonctx: NAME stays with it.",
+            "A program that puts itself into the background is followed to its daemon. A start under the name of a daemon that runs with another command line fails.",
             "Options end where PROGRAM begins; everything after it belongs to the program.",
         ],
         exits: STARTED,
@@ -69,7 +70,7 @@ pub const TOPICS: &[Topic] = &[
     Topic {
         command: "stop",
         about: &[
-            "SIGTERM asks the daemon to exit; SIGKILL follows if it does not. --retry changes that. A process that has reused the PID is never signalled.",
+            "SIGTERM asks the daemon to exit; SIGKILL follows if it does not. --retry changes that. Its descendants are stopped as well, unless it was started with --kill-mode process. A process that has reused the PID is never signalled.",
             NAMED,
         ],
         exits: ENDED,
@@ -117,6 +118,29 @@ pub const TOPICS: &[Topic] = &[
             ("Any other daemon, by its pid file:", "daemonctx status --pidfile /run/sshd.pid"),
             ("For programs:", "daemonctx status web --json | jq .memory.rss"),
         ],
+    },
+    Topic {
+        command: "list",
+        about: &[
+            "Daemons that were started by this command and this user: with their state, PID, last change, restarts and memory.",
+        ],
+        exits: PRINTED,
+        examples: &[
+            ("", "daemonctx list"),
+            ("The names of those that run:", "daemonctx list --json | jq -r .daemons[].name"),
+        ],
+    },
+    Topic {
+        command: "logs",
+        about: &["The files are those of --stdout and --stderr. A line says where other output goes.", NAMED],
+        exits: &[
+            ("0", "Printed"),
+            ("1", "The output does not go to a file, or the file cannot be read"),
+            MISUSED,
+            NOT_PERMITTED,
+            ("7", "The daemon does not run and was not started by this command"),
+        ],
+        examples: &[("", "daemonctx logs web"), ("Follow it:", "daemonctx logs web -f -n 100")],
     },
     Topic {
         command: "run",

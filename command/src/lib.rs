@@ -5,30 +5,34 @@
 //! # The files
 //!
 //! `options` is the command line, with `values` for what options hold, `usage` for what is wrong, `help` and `completions`.
-//! `start`, `stop`, `reload` and `status` are the commands. `described` makes a daemon of the options, `program` finds
-//! what is executed, `schedule` is `--retry`, `priority` the nice value, `place` the location of pid files. `tree` and `cgroup`
-//! find the processes of a daemon, `holders` the holders of its pid file; `process`, `sockets` and `logged` read what can be seen,
-//! `look` shows it on a `screen`, with `time` in words. `answer` is a command's outcome: text, JSON, exit code. `sys` has the few
-//! system calls.
+//! `start`, `stop`, `reload`, `status`, `list` and `logs` are the commands. `place` says which daemon is meant, `monitored` what a state
+//! file adds, `script` what a program is called. `described` makes a daemon of the options, `program` finds what is executed,
+//! `schedule` is `--retry`, `priority` the nice value, `progress` the line on a terminal. `holders` are the holders of a pid file without
+//! a monitor; `process`, `sockets` and `logged` read what can be seen, `look` shows it on a `screen`, with `time` in words. `answer` is
+//! a command's outcome: text, JSON, exit code. `sys` has the few system calls.
 
 #![deny(unsafe_code)]
 
 mod answer;
-mod cgroup;
 mod completions;
 mod described;
 mod help;
 mod holders;
+mod list;
 mod logged;
+mod logs;
 mod look;
+mod monitored;
 mod options;
 mod place;
 mod priority;
 mod process;
 mod program;
+mod progress;
 mod reload;
 mod schedule;
 mod screen;
+mod script;
 mod sockets;
 mod start;
 mod status;
@@ -36,7 +40,6 @@ mod stop;
 mod streams;
 mod sys;
 mod time;
-mod tree;
 mod usage;
 mod values;
 
@@ -47,11 +50,13 @@ use clap::{ArgMatches, FromArgMatches};
 pub use help::{TOPICS, Topic, command, usage};
 use options::{Command, Options};
 use std::ffi::OsString;
+use std::path::Path;
 
 /// Does what the arguments say, the first of which is the program's own name, and returns the exit status.
 ///
-/// `run` and the daemon's side of a start do not return: they become another program.
-pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+/// `run` does not return: it becomes another program. `monitor` is an executable that calls
+/// [`become_monitor_if_asked`](daemonctx::parts::become_monitor_if_asked) first of all; it stays with each program that is started.
+pub fn run(arguments: impl IntoIterator<Item = OsString>, monitor: &Path) -> u8 {
     let words: Vec<_> = arguments.into_iter().collect();
     // An error may stand before the option.
     let json = words.iter().skip(1).take_while(|word| *word != "--").any(|word| word == "--json");
@@ -61,7 +66,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Err(Reply::Failure(failure)) => return failure.print(json),
     };
     let (json, quiet) = options.command.report().map_or((json, false), |report| (report.json, report.quiet));
-    match answer(&options.command, &given) {
+    match answer(&options.command, &given, monitor) {
         Ok(answer) => answer.print(json, quiet),
         Err(failure) => failure.print(json),
     }
@@ -109,15 +114,17 @@ fn given(matches: &ArgMatches) -> Vec<Given> {
     given.collect()
 }
 
-fn answer(command: &Command, given: &[Given]) -> Result<Answer, Failure> {
+fn answer(command: &Command, given: &[Given], monitor: &Path) -> Result<Answer, Failure> {
     match command {
-        Command::Start(launch) => start::start(launch, given),
+        Command::Start(launch) => start::start(launch, given, monitor),
         Command::Run(run) => start::run(run, given),
-        Command::Restart(restart) => start::restart(restart, given),
-        Command::TryRestart(restart) => start::try_restart(restart, given),
+        Command::Restart(restart) => start::restart(restart, given, monitor),
+        Command::TryRestart(restart) => start::try_restart(restart, given, monitor),
         Command::Stop(stop) => stop::stop(stop),
         Command::Reload(reload) => reload::reload(reload),
         Command::Status(status) => status::status(status),
+        Command::List(_) => list::list(),
+        Command::Logs(options) => logs::logs(options),
         Command::Completions(completions) => Ok(completions::script(completions.shell)),
         Command::Complete(complete) => Ok(completions::complete(complete)),
         Command::Help(topic) => Ok(help::help(topic.command.as_deref())),

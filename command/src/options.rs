@@ -6,7 +6,7 @@ use crate::values;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::engine::ArgValueCompleter;
-use daemonctx::{Facility, Groups, Readiness};
+use daemonctx::{Facility, Groups, KillMode, Readiness};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -55,6 +55,12 @@ pub(crate) enum Command {
     /// Show whether the daemon runs, since when, what it uses and what it logged last
     #[command(disable_help_flag = true)]
     Status(Status),
+    /// List this user's daemons
+    #[command(disable_help_flag = true)]
+    List(List),
+    /// Print the end of the files that the daemon's output goes to
+    #[command(disable_help_flag = true)]
+    Logs(Logs),
     /// Execute the program in the foreground, prepared like a daemon
     #[command(disable_help_flag = true)]
     Run(Run),
@@ -107,9 +113,9 @@ pub(crate) struct Stop {
     #[command(flatten)]
     pub(crate) ending: Ending,
 
-    /// Also stop the descendants and the session of a daemon that was started without --tree
-    #[arg(long, help_heading = "Stop")]
-    pub(crate) tree: bool,
+    /// Does nothing: descendants are stopped with the daemon
+    #[arg(long, hide = true)]
+    tree: bool,
 
     #[command(flatten)]
     pub(crate) say: Say,
@@ -147,6 +153,30 @@ pub(crate) struct Status {
 
     #[command(flatten)]
     pub(crate) report: Report,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    #[command(flatten)]
+    pub(crate) report: Report,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    #[command(flatten)]
+    pub(crate) which: Which,
+
+    /// How many of the last lines of each file to print
+    #[arg(short = 'n', long, value_name = "NUMBER", default_value_t = 10, help_heading = "Messages")]
+    #[arg(value_parser = values::count)]
+    pub(crate) lines: usize,
+
+    /// Print what is appended, until the command is interrupted
+    #[arg(short, long, help_heading = "Messages")]
+    pub(crate) follow: bool,
+
+    #[command(flatten)]
+    help: HelpFlag,
 }
 
 #[derive(Debug, Args)]
@@ -204,7 +234,7 @@ pub(crate) struct Program {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Daemon")]
 pub(crate) struct Naming {
-    /// The daemon's name; the program's file name unless given. The pid file is /run/NAME.pid for root, $XDG_RUNTIME_DIR/NAME.pid
+    /// The daemon's name; unless given the program's file name, or the script's where the program is an interpreter. The pid file is /run/NAME.pid for root, $XDG_RUNTIME_DIR/NAME.pid
     /// for other users
     #[arg(short, long, value_name = "NAME")]
     #[arg(value_parser = OsStringValueParser::new().try_map(values::daemon_name))]
@@ -214,7 +244,7 @@ pub(crate) struct Naming {
     #[arg(short, long, value_name = "FILE", add = ArgValueCompleter::new(completions::files))]
     pub(crate) pidfile: Option<PathBuf>,
 
-    /// Use no pid file; this command cannot find such a daemon again
+    /// Use no pid file
     #[arg(long, conflicts_with = "pidfile")]
     pub(crate) no_pidfile: bool,
 }
@@ -337,9 +367,11 @@ pub(crate) struct Inherited {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Readiness")]
 pub(crate) struct Ready {
-    /// What makes the daemon ready: it was executed (exec); it still runs after a time (running:TIME); it writes a newline to a
-    /// descriptor, 3 unless given (fd, fd:NUMBER); it sends READY=1 to $NOTIFY_SOCKET (systemd)
-    #[arg(long, value_name = "HOW", default_value = "exec", value_parser = values::readiness)]
+    /// What makes the daemon ready: it still runs after a time, in the background too if it puts itself there (running:TIME); it was
+    /// executed (exec); it put itself into the background (forking), and PIDFILE, which it writes, names it (forking:PIDFILE); it
+    /// writes a newline to a descriptor, 3 unless given (fd, fd:NUMBER); it sends READY=1 to $NOTIFY_SOCKET (systemd); it listens on
+    /// a TCP port or a Unix socket (listen:[ADDRESS:]PORT, listen:PATH); it writes a file (file:PATH)
+    #[arg(long, value_name = "HOW", default_value = "running:0.5s", value_parser = values::readiness)]
     #[arg(add = ArgValueCompleter::new(completions::readiness))]
     pub(crate) notify: Readiness,
 
@@ -351,9 +383,13 @@ pub(crate) struct Ready {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Supervision")]
 pub(crate) struct Respawn {
-    /// Track all descendants, even those that daemonize, and stop them with the daemon
-    #[arg(long)]
-    pub(crate) tree: bool,
+    /// Whether a stop ends the program with all its descendants, even those that daemonize (tree), or alone (process)
+    #[arg(long, value_name = "MODE", default_value = "tree", value_parser = values::kill_modes(), hide_possible_values = true)]
+    pub(crate) kill_mode: KillMode,
+
+    /// Does nothing: descendants are stopped with the daemon
+    #[arg(long, hide = true)]
+    tree: bool,
 
     /// Start the program again when it fails, but not after stop
     #[arg(long)]
@@ -424,7 +460,8 @@ impl Command {
             Self::Restart(restart) | Self::TryRestart(restart) => Some(&restart.launch.say.report),
             Self::Reload(reload) => Some(&reload.say.report),
             Self::Status(status) => Some(&status.report),
-            Self::Completions(_) | Self::Help(_) | Self::Version(_) | Self::Complete(_) => None,
+            Self::List(list) => Some(&list.report),
+            Self::Logs(_) | Self::Completions(_) | Self::Help(_) | Self::Version(_) | Self::Complete(_) => None,
         }
     }
 }

@@ -2,9 +2,10 @@
 
 use crate::schedule;
 use clap::builder::{PossibleValuesParser, TypedValueParser, ValueParser};
-use daemonctx::{Facility, Groups, Readiness};
+use daemonctx::{Facility, Groups, KillMode, ListenAddress, Readiness};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -58,7 +59,9 @@ fn number<T: FromStr>(text: &str, is_fit: impl Fn(&T) -> bool, expected: &str) -
 
 pub(crate) fn readiness(text: &str) -> Result<Readiness, String> {
     const NEWLINE: i32 = 3;
-    const EXPECTED: &str = "expected exec, running:TIME, fd[:NUMBER] or systemd";
+    const EXPECTED: &str = "expected exec, running:TIME, forking[:PIDFILE], fd[:NUMBER], systemd, listen:[ADDRESS:]PORT, \
+                            listen:PATH or file:PATH";
+    let path = |text: &str| Some(PathBuf::from(text)).filter(|_| !text.is_empty());
     let found = match text.split_once(':').map_or((text, None), |(how, more)| (how, Some(more))) {
         ("exec", None) => Some(Readiness::Executed),
         ("running", Some(time)) => duration(time).ok().map(Readiness::StillRunning),
@@ -66,9 +69,29 @@ pub(crate) fn readiness(text: &str) -> Result<Readiness, String> {
             number.map_or(Some(NEWLINE), |text| text.parse().ok().filter(|fd| *fd >= 0)).map(Readiness::Newline)
         }
         ("systemd", None) => Some(Readiness::Notify),
+        ("forking", None) => Some(Readiness::Forked(None)),
+        ("forking", Some(file)) => path(file).map(|file| Readiness::Forked(Some(file))),
+        ("listen", Some(address)) => listen_address(address).map(Readiness::Listening),
+        ("file", Some(file)) => path(file).map(Readiness::File),
         _ => None,
     };
     found.ok_or_else(|| EXPECTED.to_owned())
+}
+
+/// `8080`, `127.0.0.1:8080`, `[::1]:8080`, or a path with a slash.
+fn listen_address(text: &str) -> Option<ListenAddress> {
+    if text.contains('/') {
+        return Some(ListenAddress::Unix(text.into()));
+    }
+    let port = |text: &str| text.parse().ok().filter(|port| *port != 0);
+    let Some((address, number)) = text.rsplit_once(':') else { return Some(ListenAddress::Port(None, port(text)?)) };
+    let address = address.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(address);
+    Some(ListenAddress::Port(Some(address.parse().ok()?), port(number)?))
+}
+
+pub(crate) fn kill_modes() -> ValueParser {
+    let read = |text: String| if text == "process" { KillMode::Process } else { KillMode::Tree };
+    PossibleValuesParser::new(["tree", "process"]).map(read).into()
 }
 
 /// A file name, and not a hidden one.
@@ -120,14 +143,27 @@ fn facility(name: &str) -> Option<Facility> {
 
 /// The commands that `help` explains.
 pub(crate) fn command_names() -> PossibleValuesParser {
-    const NAMES: [&str; 10] =
-        ["start", "stop", "restart", "try-restart", "reload", "status", "run", "completions", "help", "version"];
+    const NAMES: [&str; 12] = [
+        "start",
+        "stop",
+        "restart",
+        "try-restart",
+        "reload",
+        "status",
+        "list",
+        "logs",
+        "run",
+        "completions",
+        "help",
+        "version",
+    ];
     PossibleValuesParser::new(NAMES)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{duration, split};
+    use super::{duration, listen_address, split};
+    use daemonctx::ListenAddress;
     use std::ffi::OsStr;
     use std::time::Duration;
 
@@ -140,6 +176,18 @@ mod tests {
         }
         for wrong in ["", "s", "-1", "1e3", "inf", "nan", "5 s", "5x", "1e9", "9999999999"] {
             assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn addresses_to_listen_on() {
+        let port = |address: &str, port| address.parse().ok().map(|address| ListenAddress::Port(Some(address), port));
+        assert_eq!(listen_address("80"), Some(ListenAddress::Port(None, 80)));
+        assert_eq!(listen_address("127.0.0.1:80"), port("127.0.0.1", 80));
+        assert_eq!(listen_address("[::1]:80"), port("::1", 80));
+        assert_eq!(listen_address("/run/x:1"), Some(ListenAddress::Unix("/run/x:1".into())));
+        for wrong in ["", "0", "65536", "-1", "localhost:80", ":80", "127.0.0.1:", "x"] {
+            assert_eq!(listen_address(wrong), None, "{wrong}");
         }
     }
 

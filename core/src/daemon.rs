@@ -6,7 +6,7 @@ use crate::detach::Detach;
 use crate::directories;
 use crate::error::{Error, Failure, Step, Subject};
 use crate::launch::{self, Executable, Target};
-use crate::monitor::Launching;
+use crate::monitor::{KillMode, Launching};
 use crate::notify;
 use crate::options::{Hooks, Options};
 use crate::pidfile::PidFile;
@@ -16,7 +16,7 @@ use crate::signals::SignalAction;
 use crate::start::{self, Aside, Caller, Role};
 use crate::starting::Starting;
 use crate::streams::{self, Stream};
-use crate::sys::Errno;
+use crate::sys::{Errno, signal};
 use crate::text::Text;
 use std::ffi::OsStr;
 use std::os::fd::{AsRawFd, RawFd};
@@ -342,6 +342,41 @@ impl Daemon {
         Ok(self)
     }
 
+    /// The signal that asks a launched program to end, SIGTERM unless set. Only [`launch_monitored`](Self::launch_monitored) uses it.
+    ///
+    /// # Errors
+    /// EINVAL: a number that is no signal.
+    #[doc(hidden)]
+    pub fn stop_signal(&mut self, signal: i32) -> Result<&mut Self, Error> {
+        if !(1..=signal::LAST).contains(&signal) {
+            return Err(Error::os(Step::Signal, Subject::Signal(signal), Errno::EINVAL));
+        }
+        self.options.stop.signal = signal;
+        Ok(self)
+    }
+
+    /// How long a launched program and its descendants may take to end before SIGKILL, 5 seconds unless set.
+    #[doc(hidden)]
+    pub fn stop_timeout(&mut self, timeout: Duration) -> &mut Self {
+        self.options.stop.timeout = timeout;
+        self
+    }
+
+    /// Which processes a stop of a launched program ends, [`KillMode::Tree`] unless set.
+    #[doc(hidden)]
+    pub fn kill_mode(&mut self, mode: KillMode) -> &mut Self {
+        self.options.stop.kill_mode = mode;
+        self
+    }
+
+    /// Whether a launch first ends what is left under its name: by a monitor that was killed, or by a program that ended without its
+    /// descendants. Unless set, the launch fails with [`ErrorKind::AlreadyRunning`](crate::ErrorKind::AlreadyRunning).
+    #[doc(hidden)]
+    pub fn take_over(&mut self, take_over: bool) -> &mut Self {
+        self.options.stop.takes_over = take_over;
+        self
+    }
+
     /// Checks what can be without leaving a trace: users and groups, directories, descriptors to keep, and that nobody holds the pid
     /// file. Nothing is opened or made, so a start may fail all the same.
     ///
@@ -476,8 +511,13 @@ impl Daemon {
     /// [`become_monitor_if_asked`](crate::parts::become_monitor_if_asked) first of all; state files are below `run`, by default where
     /// pid files are.
     ///
+    /// Where another launch under the name is under way, this one waits for its outcome, and where a daemon is being stopped, until it
+    /// is gone; no longer than the [`ready_timeout`](Self::ready_timeout). SIGINT, SIGQUIT, SIGTERM and SIGHUP end the wait.
+    ///
     /// # Errors
-    /// What was checked before; another daemon has the name or the pid file.
+    /// What was checked before. [`ErrorKind::AlreadyRunning`](crate::ErrorKind::AlreadyRunning): the daemon runs with the same command
+    /// line. [`ErrorKind::NameTaken`](crate::ErrorKind::NameTaken): another command line runs under the name. EPERM for PID 1: a
+    /// container ends with it, and so would the daemon.
     #[doc(hidden)]
     pub fn launch_monitored(
         &mut self,

@@ -160,8 +160,10 @@ pub enum ErrorKind {
     System,
     /// The pid file cannot be used or read, or the process it names cannot be reached.
     PidFile,
-    /// Another process holds the pid file.
+    /// Another process holds the pid file, or the daemon was launched already.
     AlreadyRunning,
+    /// A daemon with another command line was launched under the name; [`Error::holder`] gives its PID.
+    NameTaken,
     /// Privileges could not be dropped, or were still there afterwards.
     Privileges,
     /// The start failed after the fork: the daemon said so or ended before it was ready.
@@ -193,6 +195,12 @@ pub(crate) enum Cause {
     Held(Option<i32>),
     /// `EAGAIN`: the daemon has ended, and this process still has the lock of its pid file.
     Remains(i32),
+    /// `EAGAIN`: the program ended, and this descendant of it is alive.
+    Descendant(i32),
+    /// `EAGAIN`: the monitor was killed, and this process of the daemon is alive.
+    Unmonitored(i32),
+    /// `EAGAIN`: another command, which is the subject, runs under the name.
+    OtherCommand(i32),
     /// `EAGAIN`: the holder of the pid file is not visible.
     Unseen,
     /// `EINVAL`: the file has something else in it than a PID.
@@ -299,7 +307,8 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match (self.cause, self.step) {
-            (Cause::Held(_) | Cause::Remains(_) | Cause::Unseen, _) => ErrorKind::AlreadyRunning,
+            (Cause::OtherCommand(_), _) => ErrorKind::NameTaken,
+            (cause, _) if cause.is_held() => ErrorKind::AlreadyRunning,
             (Cause::Os(Errno::ETIMEDOUT), Step::Ready) => ErrorKind::Timeout,
             _ => self.step.kind(),
         }
@@ -311,7 +320,7 @@ impl Error {
     pub fn errno(&self) -> Option<i32> {
         match self.cause {
             Cause::Os(errno) => Some(errno.value()),
-            Cause::Held(_) | Cause::Remains(_) | Cause::Unseen => Some(Errno::EAGAIN.value()),
+            cause if cause.is_held() => Some(Errno::EAGAIN.value()),
             Cause::NotPidFile => Some(Errno::EINVAL.value()),
             Cause::Unproven(..) => Some(Errno::EPERM.value()),
             _ => None,
@@ -324,16 +333,17 @@ impl Error {
     pub fn holder(&self) -> Option<i32> {
         match self.cause {
             Cause::Held(pid) => pid,
+            Cause::Unmonitored(pid) | Cause::OtherCommand(pid) => Some(pid),
             _ => None,
         }
     }
 
     /// The process that still has the lock of the pid file, where the error is [`ErrorKind::AlreadyRunning`] though the daemon has
-    /// ended: a worker of it, as a rule.
+    /// ended, or a descendant of a launched program that has: a worker, as a rule.
     #[must_use]
     pub fn remaining(&self) -> Option<i32> {
         match self.cause {
-            Cause::Remains(pid) => Some(pid),
+            Cause::Remains(pid) | Cause::Descendant(pid) => Some(pid),
             _ => None,
         }
     }
@@ -410,6 +420,9 @@ impl Error {
             Cause::Unproven(pid, _) => {
                 line.push(b"cannot tell whether PID ").push_number(i64::from(pid)).push(b" is the daemon: ")
             }
+            Cause::OtherCommand(pid) => {
+                line.push(b"another command runs under this name as PID ").push_number(i64::from(pid)).push(b": ")
+            }
             _ => line.push(self.step.as_str().as_bytes()).push(b" failed: "),
         };
         let before = line.as_bytes().len();
@@ -427,13 +440,21 @@ impl Error {
             Cause::Remains(pid) => {
                 line.push(b" (its daemon has ended, PID ").push_number(i64::from(pid)).push(b" still has its lock)");
             }
+            Cause::Descendant(pid) => {
+                line.push(b" (the program has ended, its descendant PID ")
+                    .push_number(i64::from(pid))
+                    .push(b" is alive)");
+            }
+            Cause::Unmonitored(pid) => {
+                line.push(b" (its monitor was killed, PID ").push_number(i64::from(pid)).push(b" is alive)");
+            }
             _ if !self.words().is_empty() => {
                 line.push(b" (").push(self.words().as_bytes()).push(b")");
             }
             _ => {}
         }
         // A program's own words are all there is to say.
-        if line.as_bytes().len() > before && !matches!(self.cause, Cause::Said(_)) {
+        if line.as_bytes().len() > before && !matches!(self.cause, Cause::Said(_) | Cause::OtherCommand(_)) {
             line.push(b": ");
         }
         self.cause.write(line);
@@ -474,10 +495,23 @@ impl Subject {
 }
 
 impl Cause {
+    fn is_held(self) -> bool {
+        matches!(
+            self,
+            Self::Held(_)
+                | Self::Remains(_)
+                | Self::Descendant(_)
+                | Self::Unmonitored(_)
+                | Self::OtherCommand(_)
+                | Self::Unseen
+        )
+    }
+
     fn write(&self, line: &mut Line) {
         match self {
             Self::Os(errno) => errno.describe(line),
-            Self::Held(_) | Self::Remains(_) | Self::Unseen => Errno::EAGAIN.describe(line),
+            Self::OtherCommand(_) | Self::Said(_) => {}
+            cause if cause.is_held() => Errno::EAGAIN.describe(line),
             Self::NotPidFile => {
                 line.push(b"it holds something other than a PID, and was left unchanged");
             }
@@ -492,10 +526,10 @@ impl Cause {
                 push_signal(line, *signal);
                 line.push(b" before it was ready");
             }
-            Self::Lost => {
+            // All others are above.
+            _ => {
                 line.push(b"ended before it was ready");
             }
-            Self::Said(_) => {}
         }
     }
 }

@@ -16,6 +16,7 @@ use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::path::Path;
+use std::time::Duration;
 
 /// A program to be started as a daemon by [`Daemon::launch`](crate::Daemon::launch): what to execute, with which arguments and
 /// environment, and when it is ready.
@@ -40,7 +41,8 @@ pub struct Executable {
     /// The starter's environment goes along, but for these.
     inherits: bool,
     variables: Vec<Variable>,
-    readiness: Readiness,
+    /// The door has a default of its own.
+    readiness: Option<Readiness>,
     keeps: bool,
     respawn: Option<Respawn>,
 }
@@ -80,7 +82,7 @@ impl Executable {
     pub fn new(path: impl AsRef<Path>) -> Result<Self, Error> {
         let bytes = path.as_ref().as_os_str().as_bytes();
         let path = Text::path(bytes).map_err(|errno| Error::about(Step::Execute, bytes, errno))?;
-        let readiness = Readiness::default();
+        let readiness = None;
         let (arguments, variables) = (Vec::new(), Vec::new());
         Ok(Self { path, arguments, inherits: true, variables, readiness, keeps: false, respawn: None })
     }
@@ -126,9 +128,9 @@ impl Executable {
         self
     }
 
-    /// When the program is ready; [`Readiness::Executed`] unless set.
+    /// When the program is ready; [`Readiness::Executed`] unless set, and with a monitor [`Readiness::StillRunning`] for 0.5 s.
     pub fn readiness(&mut self, readiness: Readiness) -> &mut Self {
-        self.readiness = readiness;
+        self.readiness = Some(readiness);
         self
     }
 
@@ -159,7 +161,7 @@ impl Executable {
         if fork && self.is_kept() && process::adopts_orphans().is_err() {
             return Err(Error::os(Step::Start, Subject::Word("subreaper"), Errno::ENOSYS));
         }
-        let readiness = if fork { self.readiness } else { Readiness::Executed };
+        let readiness = self.readiness.as_ref().filter(|_| fork).unwrap_or(&Readiness::Executed);
         let failed = |errno| Error::os(Step::ReadyDescriptor, readiness.subject(), errno);
         let readiness = readiness::Plan::new(readiness).map_err(failed)?;
         let plan = self.lists(&readiness).and_then(|(arguments, environment)| {
@@ -171,12 +173,14 @@ impl Executable {
 
     /// What is executed, for the launch message.
     pub(crate) fn program(&self) -> Sys<(Text, StringList, StringList)> {
-        let (arguments, environment) = self.lists(&readiness::Plan::new(Readiness::Executed)?)?;
+        let (arguments, environment) = self.lists(&readiness::Plan::new(&Readiness::Executed)?)?;
         Ok((self.path.clone(), arguments, environment))
     }
 
     pub(crate) fn when_ready(&self) -> Readiness {
-        self.readiness
+        /// A port that is taken, or a file that is missing, shows within that time.
+        const DEFAULT: Duration = Duration::from_millis(500);
+        self.readiness.clone().unwrap_or(Readiness::StillRunning(DEFAULT))
     }
 
     pub(crate) fn respawns(&self) -> Option<Respawn> {

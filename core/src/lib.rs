@@ -68,11 +68,11 @@ pub use launch::Executable;
 #[doc(hidden)]
 pub use line::is_printable;
 #[doc(hidden)]
-pub use monitor::{Launching, Monitored, MonitoredState, StopRequest};
+pub use monitor::{KillMode, Launching, Monitored, MonitoredOutput, MonitoredState, StopRequest};
 pub use notify::{notify, notify_barrier, notify_bytes, notify_reloading, notify_with_descriptors, watchdog_interval};
 pub use pidfile::{PidFile, PidFileLock, Running, Status, Stopped};
 pub use privileges::Groups;
-pub use readiness::Readiness;
+pub use readiness::{ListenAddress, Readiness};
 pub use signals::SignalAction;
 pub use starting::Starting;
 #[doc(hidden)]

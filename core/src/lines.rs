@@ -37,6 +37,14 @@ impl<'a> Lines<'a> {
         self.filled = memory::move_to_front(self.buffer, whole..all);
         Ok(got != 0)
     }
+
+    /// Hands over what there is of a line whose rest is never going to come.
+    pub(crate) fn end(&mut self, each: &mut dyn FnMut(&[u8], bool)) {
+        let filled = std::mem::take(&mut self.filled);
+        if filled > 0 {
+            each(self.buffer.get(..filled).unwrap_or_default(), false);
+        }
+    }
 }
 
 fn ends_line(byte: u8) -> bool {

@@ -3,9 +3,11 @@
 use crate::descriptors::Keep;
 use crate::detach::Detach;
 use crate::error::{Error, Step};
+use crate::monitor::KillMode;
 use crate::pidfile::PidFile;
 use crate::streams::Stream;
 use crate::sys::process;
+use crate::sys::signal::Signal;
 use crate::text::Text;
 use crate::{privileges, signals};
 use std::os::fd::RawFd;
@@ -30,6 +32,24 @@ pub(crate) struct Options {
     pub(crate) ready_descriptor: Option<RawFd>,
     pub(crate) ready_timeout: Option<Duration>,
     pub(crate) hooks: Hooks,
+    pub(crate) stop: StopOptions,
+}
+
+/// How a launched program is stopped.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StopOptions {
+    pub(crate) signal: Signal,
+    pub(crate) timeout: Duration,
+    pub(crate) kill_mode: KillMode,
+    /// What a killed monitor has left under the name is stopped first.
+    pub(crate) takes_over: bool,
+}
+
+impl Default for StopOptions {
+    fn default() -> Self {
+        const TIMEOUT: Duration = Duration::from_secs(5);
+        Self { signal: libc::SIGTERM, timeout: TIMEOUT, kill_mode: KillMode::Tree, takes_over: false }
+    }
 }
 
 /// What a language binding has to run around the fork; see [`Daemon::fork_hooks`](crate::Daemon::fork_hooks).
@@ -65,6 +85,7 @@ impl Options {
             ready_descriptor: None,
             ready_timeout: Some(READY_TIMEOUT),
             hooks: Hooks::default(),
+            stop: StopOptions::default(),
         })
     }
 }

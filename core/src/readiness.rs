@@ -8,11 +8,13 @@ use crate::sys::process::{self, Pid};
 use crate::sys::socket::Letterbox;
 use crate::sys::time::Deadline;
 use crate::sys::{Errno, Sys, fd};
+use std::net::IpAddr;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// When a program is ready that is started by [`Daemon::launch`](crate::Daemon::launch).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Readiness {
     /// As soon as it runs: the daemon has become the program.
@@ -27,14 +29,34 @@ pub enum Readiness {
     /// session, or a descendant. The same processes may ask for more time (`EXTEND_TIMEOUT_USEC=`), up to ten times the ready timeout. The
     /// sender must still exist when the message is read, so a short-lived one waits for that (`BARRIER=1`), as systemd-notify(1) does.
     Notify,
+    /// When it has gone into the background: its process exited with status 0 and left a descendant, which is the daemon. With a path,
+    /// when that file, which the program writes, names the daemon. Needs a monitor.
+    Forked(Option<PathBuf>),
+    /// When the program, or a descendant of it, listens there. Needs a monitor.
+    Listening(ListenAddress),
+    /// When this file is there and newer than the start. Needs a monitor.
+    File(PathBuf),
+}
+
+/// Where a program is to listen before it counts as ready.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ListenAddress {
+    /// A TCP port, at this address or, without one, at any.
+    Port(Option<IpAddr>, u16),
+    /// The path of a Unix socket.
+    Unix(PathBuf),
 }
 
 impl Readiness {
     /// What it is called in an error.
-    pub(crate) fn subject(self) -> Subject {
+    pub(crate) fn subject(&self) -> Subject {
         match self {
-            Self::Newline(fd) => Subject::Number(i64::from(fd)),
+            Self::Newline(fd) => Subject::Number(i64::from(*fd)),
             Self::Notify => Subject::Word("NOTIFY_SOCKET"),
+            Self::Forked(_) => Subject::Word("forking"),
+            Self::Listening(_) => Subject::Word("listen"),
+            Self::File(_) => Subject::Word("file"),
             _ => Subject::Nothing,
         }
     }
@@ -98,12 +120,15 @@ pub(crate) enum Plan {
 }
 
 impl Plan {
-    pub(crate) fn new(readiness: Readiness) -> Sys<Self> {
+    /// # Errors
+    /// EOPNOTSUPP: a kind that needs a monitor.
+    pub(crate) fn new(readiness: &Readiness) -> Sys<Self> {
         Ok(match readiness {
             Readiness::Executed => Self::Time(Duration::ZERO),
-            Readiness::StillRunning(time) => Self::Time(time),
-            Readiness::Newline(place) => Self::newline(place)?,
-            Readiness::Notify => Self::Notify(Letterbox::new()?),
+            Readiness::StillRunning(time) => Self::Time(*time),
+            Readiness::Newline(place) => Self::newline(*place)?,
+            Readiness::Notify => Self::Notify(Letterbox::new(None)?),
+            Readiness::Forked(_) | Readiness::Listening(_) | Readiness::File(_) => return Err(Errno::EOPNOTSUPP),
         })
     }
 

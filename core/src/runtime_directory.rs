@@ -17,7 +17,11 @@ static MADE: AtomicPtr<Text> = AtomicPtr::new(std::ptr::null_mut());
 static OWNER: AtomicI32 = AtomicI32::new(0);
 
 /// The directory of a start that is not under way yet. Dropping it removes the directory.
-pub(crate) struct Prepared(());
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// Made by this start, which removes it at its end.
+    pub(crate) is_made: bool,
+}
 
 impl Prepared {
     /// Leaves the directory to the start.
@@ -35,8 +39,8 @@ impl Drop for Prepared {
 /// Makes the directory for the user and group that the daemon is going to run as, or finds that it is theirs.
 pub(crate) fn prepare(path: &Text, (user, group): (Option<u32>, Option<u32>)) -> Result<Prepared, Error> {
     forget();
-    let made = make(path, user, group).and_then(|made| if made { remember(path) } else { Ok(()) });
-    made.map_err(|errno| {
+    let made = make(path, user, group).and_then(|made| if made { remember(path).map(|()| true) } else { Ok(false) });
+    let is_made = made.map_err(|errno| {
         let error = Error::about(Step::RuntimeDirectory, path.as_bytes(), errno);
         if errno == Errno::EPERM {
             error.note("it, or the directory above it, is another user's to write")
@@ -44,7 +48,7 @@ pub(crate) fn prepare(path: &Text, (user, group): (Option<u32>, Option<u32>)) ->
             error
         }
     })?;
-    Ok(Prepared(()))
+    Ok(Prepared { is_made })
 }
 
 /// What an earlier start of this process has made is its daemon's.

@@ -41,7 +41,6 @@ fn values_have_the_common_traits() {
     is_small::<Forked>();
     is_small::<Groups>();
     is_small::<OutputLine<'_>>();
-    is_small::<Readiness>();
     is_small::<Respawn>();
     is_small::<Severity>();
     is_small::<SignalAction>();
@@ -49,6 +48,7 @@ fn values_have_the_common_traits() {
     is_small::<Step>();
     is_small::<Stopped>();
     is_a_value::<ListenDescriptor>();
+    is_a_value::<Readiness>();
     is_a_value::<PidFile>();
     assert!(Severity::Emergency < Severity::Debug);
     assert_eq!(format!("{:>10}", Step::PidFile), "  pid file");

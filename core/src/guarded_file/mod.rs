@@ -40,7 +40,7 @@ pub(crate) enum Existing {
 }
 
 /// How a file is created.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Creation {
     /// The exact mode; 0640 less the umask without one.
     pub(crate) mode: Option<libc::mode_t>,

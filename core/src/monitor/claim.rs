@@ -10,6 +10,8 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 pub(crate) struct Claim {
     pub(crate) state_file: Text,
     pub(crate) path: Text,
+    /// Where the program's socket for messages may be.
+    pub(super) notify: Text,
     lock: OwnedFd,
 }
 
@@ -20,11 +22,26 @@ impl Claim {
     /// # Errors
     /// The directory for state files cannot be made, or is not this user's alone: EPERM.
     pub(crate) fn take(name: &[u8], pid_file: Option<&Text>, run: Option<&Text>) -> Sys<Option<Self>> {
-        let run = run.map_or_else(run_directory, |run| Text::path(run.as_bytes()))?;
+        let run = match run {
+            Some(run) => Text::path(run.as_bytes())?,
+            None => usual_run_directory()?.made()?,
+        };
         make_directory(&join(&[run.as_bytes(), DIRECTORY])?)?;
-        let state_file = file_of(name, pid_file, &run, b".state")?;
+        let state_file = file_of(name, pid_file, &run, STATE)?;
         let path = file_of(name, pid_file, &run, b".lock")?;
-        Ok(lock(&path)?.map(|lock| Self { state_file, path, lock }))
+        let notify = file_of(name, pid_file, &run, b".notify")?;
+        Ok(lock(&path)?.map(|lock| Self { state_file, path, notify, lock }))
+    }
+
+    /// Takes the name of a state file.
+    ///
+    /// # Errors
+    /// EAGAIN: another launcher or monitor has it.
+    pub(super) fn of_state_file(state_file: &Text) -> Sys<Self> {
+        let stem = state_file.as_bytes().strip_suffix(STATE).ok_or(Errno::EINVAL)?;
+        let (path, notify) = (join(&[stem, b".lock"])?, join(&[stem, b".notify"])?);
+        let lock = lock(&path)?.ok_or(Errno::EAGAIN)?;
+        Ok(Self { state_file: Text::path(state_file.as_bytes())?, path, notify, lock })
     }
 
     pub(crate) fn as_raw_fd(&self) -> RawFd {
@@ -32,7 +49,7 @@ impl Claim {
     }
 
     /// Gives the name up.
-    pub(crate) fn release(self) {
+    pub(crate) fn release(&self) {
         remove(&self.path, self.as_raw_fd());
     }
 }
@@ -43,6 +60,8 @@ pub(super) fn remove(path: &Text, lock: RawFd) {
         let _: Sys<()> = file::unlink(path.as_c_str());
     }
 }
+
+const STATE: &[u8] = b".state";
 
 /// Below the directory of pid files.
 const DIRECTORY: &[u8] = b"/daemonctx";
@@ -58,8 +77,33 @@ fn file_of(name: &[u8], pid_file: Option<&Text>, run: &Text, ending: &[u8]) -> S
 
 /// Where the state file of a name is.
 pub(super) fn state_file(name: &[u8], pid_file: Option<&Text>, run: Option<&Text>) -> Sys<Text> {
-    let run = run.map_or_else(run_directory, |run| Text::path(run.as_bytes()))?;
-    file_of(name, pid_file, &run, b".state")
+    file_of(name, pid_file, &run_directory(run)?, STATE)
+}
+
+/// Where the state files of a pid file are that this user may believe: root's, and the user's own.
+pub(super) fn state_files_of(pid_file: &Text) -> Sys<[Text; 2]> {
+    let of = |run: &Text| {
+        let below = pid_file.as_bytes().strip_prefix(run.as_bytes()).and_then(|rest| rest.strip_prefix(b"/"));
+        let name = below.and_then(|rest| rest.strip_suffix(b".pid")).filter(|name| !name.contains(&b'/'));
+        file_of(name.unwrap_or_default(), Some(pid_file), run, STATE)
+    };
+    Ok([of(&Text::path(b"/run")?)?, of(&run_directory(None)?)?])
+}
+
+/// All state files.
+pub(super) fn state_files(run: Option<&Text>) -> Sys<Vec<Text>> {
+    let folder = join(&[run_directory(run)?.as_bytes(), DIRECTORY])?;
+    let mut files = Vec::new();
+    let mut added = Ok(());
+    let listed = file::for_each_name(folder.as_c_str(), &mut |_, name| {
+        if name.ends_with(STATE) && added.is_ok() {
+            added = join(&[folder.as_bytes(), b"/", name]).and_then(|path| memory::push(&mut files, path));
+        }
+    });
+    match listed {
+        Err(Errno::ENOENT) | Ok(()) => added.map(|()| files),
+        Err(errno) => Err(errno),
+    }
 }
 
 fn join(parts: &[&[u8]]) -> Sys<Text> {
@@ -68,23 +112,48 @@ fn join(parts: &[&[u8]]) -> Sys<Text> {
     Text::path(&path)
 }
 
-/// Where pid files are, too: `/run` for root, else `XDG_RUNTIME_DIR`, else a directory below `/tmp`.
-fn run_directory() -> Sys<Text> {
+/// The directory of state files and pid files.
+fn run_directory(run: Option<&Text>) -> Sys<Text> {
+    match run {
+        Some(run) => Text::path(run.as_bytes()),
+        None => Ok(usual_run_directory()?.path),
+    }
+}
+
+struct RunDirectory {
+    path: Text,
+    /// Nobody else makes it.
+    is_ours: bool,
+}
+
+impl RunDirectory {
+    fn made(self) -> Sys<Text> {
+        if self.is_ours {
+            make_directory(&self.path)?;
+        }
+        Ok(self.path)
+    }
+}
+
+/// `/run` for root, else `XDG_RUNTIME_DIR`, else a directory below `/tmp`.
+fn usual_run_directory() -> Sys<RunDirectory> {
     let user = identity::effective_user();
+    let given = |path| RunDirectory { path, is_ours: false };
     if user == 0 {
-        return Text::path(b"/run");
+        return Text::path(b"/run").map(given);
     }
     let own = environment::with(c_text!("XDG_RUNTIME_DIR"), |path| {
         let is_absolute = path.first() == Some(&b'/');
         is_absolute.then(|| Text::path(path.strip_suffix(b"/").unwrap_or(path)))
     });
-    own.flatten().unwrap_or_else(|| {
-        let mut line = crate::line::Line::new();
-        line.push(b"/tmp/daemonctx-").push_number(i64::from(user));
-        let path = Text::path(line.as_bytes())?;
-        make_directory(&path)?;
-        Ok(path)
-    })
+    own.flatten().map_or_else(
+        || {
+            let mut line = crate::line::Line::new();
+            line.push(b"/tmp/daemonctx-").push_number(i64::from(user));
+            Ok(RunDirectory { path: Text::path(line.as_bytes())?, is_ours: true })
+        },
+        |path| path.map(given),
+    )
 }
 
 /// Nobody else may write there, or move the directory away: `/tmp` and `/run` see to that.

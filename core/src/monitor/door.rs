@@ -1,20 +1,22 @@
 //! From the options of a daemon to a launch, and what a program that launches has in hand.
 
-use super::claim::{self, Claim};
-use super::launch::{Launch, Sign};
+use super::claim::Claim;
+use super::contention::Contender;
+use super::launch::{Launch, Place, Sign};
 use super::launcher::Launched;
-use super::monitored::{Monitored, MonitoredState};
 use super::outcome::{Reason, Told};
-use super::settings::{KillMode, Ready, Settings};
+use super::settings::{Ready, Settings};
 use crate::activation;
+use crate::descriptors::Keep;
 use crate::error::{Cause, Error, Failure, Step, Subject};
 use crate::launch::Executable;
 use crate::options::Options;
 use crate::pidfile::PidFileLock;
-use crate::readiness::Readiness;
+use crate::readiness::{ListenAddress, Readiness};
+use crate::runtime_directory::{self, Prepared};
 use crate::signals::Quiet;
-use crate::streams::{self, Stream, Surroundings};
-use crate::sys::process::{Ended, StringList};
+use crate::streams::{self, Sources, Stream, Surroundings};
+use crate::sys::process::{self, Ended, StringList};
 use crate::sys::signal::{self, Set, Signal};
 use crate::sys::signalfd::Arrivals;
 use crate::sys::time::Deadline;
@@ -22,11 +24,13 @@ use crate::sys::{Errno, Sys, fd, memory};
 use crate::text::{Text, c_text};
 use crate::{directories, privileges};
 use std::ffi::CStr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::Duration;
 
-/// How long program and descendants may take to end.
-const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest path of a Unix socket (unix(7)).
+const LONGEST_SOCKET: usize = 107;
 
 /// A program that is being launched. Dropping it before [`confirm`](Self::confirm) undoes the launch, and so does the end of this
 /// process.
@@ -39,6 +43,8 @@ pub struct Launching {
     /// Removed here if there was no monitor that could.
     pid_file: Option<PidFileLock>,
     claim: Option<Claim>,
+    /// Removed here only if neither guard nor monitor is left to.
+    runtime_directory: Option<Prepared>,
 }
 
 /// What messages are about.
@@ -52,12 +58,13 @@ struct About {
 }
 
 /// What the launcher holds until the monitor has it.
-struct Prepared {
+struct Ingredients {
     launch: Launch,
     about: About,
     pid_file: Option<PidFileLock>,
     claim: Claim,
-    streams: [Option<OwnedFd>; 3],
+    sources: Sources,
+    runtime_directory: Option<Prepared>,
 }
 
 /// Launches a program with `monitor`, an executable that becomes one. State files are below `run`, or in the usual place.
@@ -70,11 +77,17 @@ pub(crate) fn launch(
     monitor: &CStr,
     run: Option<&Text>,
 ) -> Result<Launching, Error> {
-    let Prepared { launch, about, pid_file, claim, streams } = prepare(options, executable, run)?;
+    if process::id() == 1 {
+        let error = Error::os(Step::Start, Subject::Word("PID 1"), Errno::EPERM);
+        return Err(error.note("a container ends with it, and so would the daemon: use run"));
+    }
+    let Ingredients { launch, about, pid_file, claim, sources, runtime_directory } = prepare(options, executable, run)?;
     let begun = Launched::begin(monitor, &launch);
-    drop(streams);
+    drop(sources);
     match begun {
-        Ok(launched) => Ok(Launching { launched, about, daemon: 0, failure: None, pid_file, claim: Some(claim) }),
+        Ok(launched) => {
+            Ok(Launching { launched, about, daemon: 0, failure: None, pid_file, claim: Some(claim), runtime_directory })
+        }
         Err(errno) => {
             claim.release();
             Err(Error::about(Step::Start, monitor.to_bytes(), errno))
@@ -82,13 +95,16 @@ pub(crate) fn launch(
     }
 }
 
-fn prepare(options: &Options, executable: &Executable, run: Option<&Text>) -> Result<Prepared, Error> {
+fn prepare(options: &Options, executable: &Executable, run: Option<&Text>) -> Result<Ingredients, Error> {
     let failed = |step, subject: Subject| move |errno| Error::os(step, subject, errno);
-    let ids = privileges::Plan::new(&options.privileges)?.into_ids();
+    let privileges = privileges::Plan::new(&options.privileges)?;
+    let (owner, ids) = (privileges.owner(), privileges.into_ids());
     let directories = directories::Plan::new(options.umask, options.root.as_ref(), &options.working)?;
     let keep = options.keep.checked()?;
+    check_sign(&keep, &executable.when_ready())?;
     let (path, arguments, environment) = executable.program().map_err(failed(Step::Execute, Subject::Nothing))?;
-    let (ready, sign) = readiness(executable.when_ready());
+    let wanted = executable.when_ready();
+    let (ready, sign) = readiness(&wanted).map_err(failed(Step::Ready, wanted.subject()))?;
     let (pid_variables, environment) =
         variables(&environment, &sign).map_err(failed(Step::Execute, Subject::Nothing))?;
     let surroundings = Surroundings { program: options.program.as_bytes(), root: directories.root() };
@@ -101,16 +117,14 @@ fn prepare(options: &Options, executable: &Executable, run: Option<&Text>) -> Re
         working: directories.working().clone(),
         timeout: options.ready_timeout,
     };
-    let claim = Claim::take(options.program.as_bytes(), pid_path.as_ref(), run);
-    let claim = claim.map_err(failed(Step::PidFile, Subject::Word("state file")))?;
-    let claim = claim.ok_or_else(|| held(options, pid_path.as_ref(), run))?;
-    let locked = options.pid_file.as_ref().map(|file| file.lock(directories.root())).transpose();
-    let sources = locked.and_then(|pid_file| {
+    let contender = Contender { options, arguments: &arguments, pid_file: pid_path.as_ref(), run };
+    let claim = contender.take()?;
+    let taken = take(options, directories.root(), owner).and_then(|(runtime_directory, pid_file)| {
         let sources = streams.sources().map_err(|failure| about.explain(failure))?;
-        Ok((pid_file, sources))
+        Ok((runtime_directory, pid_file, sources))
     });
-    let (pid_file, sources) = match sources {
-        Ok(sources) => sources,
+    let (runtime_directory, pid_file, mut sources) = match taken {
+        Ok(taken) => taken,
         Err(error) => {
             claim.release();
             return Err(error);
@@ -119,10 +133,14 @@ fn prepare(options: &Options, executable: &Executable, run: Option<&Text>) -> Re
     let settings = Settings {
         ready,
         start_timeout: options.ready_timeout,
-        stop_timeout: STOP_TIMEOUT,
-        kill_mode: KillMode::Tree,
+        stop_timeout: options.stop.timeout,
+        kill_mode: options.stop.kill_mode,
         respawn: executable.respawns(),
     };
+    // Another root has no such path, and a long one is none of a socket: the abstract name does.
+    let has_path = sign == Sign::Notify && about.root.is_none() && claim.notify.as_bytes().len() <= LONGEST_SOCKET;
+    let is_made = runtime_directory.as_ref().is_some_and(|directory| directory.is_made);
+    let outputs = std::mem::take(&mut sources.outputs);
     let lock = pid_file.as_ref().and_then(PidFileLock::descriptor);
     let launch = Launch {
         name: options.program.clone(),
@@ -132,7 +150,7 @@ fn prepare(options: &Options, executable: &Executable, run: Option<&Text>) -> Re
         pid_variables,
         settings,
         sign,
-        streams: sources.each_ref().map(|source| source.as_ref().map(AsRawFd::as_raw_fd)),
+        streams: sources.streams.each_ref().map(|source| source.as_ref().map(AsRawFd::as_raw_fd)),
         keep,
         umask: options.umask,
         root: about.root.clone(),
@@ -143,26 +161,55 @@ fn prepare(options: &Options, executable: &Executable, run: Option<&Text>) -> Re
         lock,
         state_file: claim.state_file.clone(),
         claim: Some((claim.path.clone(), claim.as_raw_fd())),
-        stop_signal: libc::SIGTERM,
+        stop_signal: options.stop.signal,
+        notify: has_path.then(|| claim.notify.clone()),
+        runtime_directory: options.runtime_directory.clone().filter(|_| is_made),
+        logger: sources.logger(),
+        outputs,
     };
-    Ok(Prepared { launch, about, pid_file, claim, streams: sources })
+    Ok(Ingredients { launch, about, pid_file, claim, sources, runtime_directory })
 }
 
-/// Another launcher or monitor has the name: the program that runs, if one does.
-fn held(options: &Options, pid_file: Option<&Text>, run: Option<&Text>) -> Error {
-    let path = claim::state_file(options.program.as_bytes(), pid_file, run);
-    let found = path.map(Monitored::read).unwrap_or(Ok(None)).ok().flatten();
-    let running = found.filter(|found| found.state() == MonitoredState::Running).and_then(|found| found.pid());
-    Error::new(Step::PidFile, Subject::Text(options.program.clone()), Cause::Held(running))
+/// Makes and locks what is the daemon's alone.
+fn take(
+    options: &Options,
+    root: Option<&Text>,
+    owner: (Option<u32>, Option<u32>),
+) -> Result<(Option<Prepared>, Option<PidFileLock>), Error> {
+    let directory = options.runtime_directory.as_ref();
+    let directory = directory.map(|path| runtime_directory::prepare(path, owner)).transpose()?;
+    let pid_file = options.pid_file.as_ref().map(|file| file.lock(root)).transpose()?;
+    Ok((directory, pid_file))
 }
 
-fn readiness(readiness: Readiness) -> (Ready, Sign) {
+/// The descriptor of the sign is the program's alone.
+fn check_sign(keep: &Keep, readiness: &Readiness) -> Result<(), Error> {
     match readiness {
-        Readiness::Executed => (Ready::Executed, Sign::None),
-        Readiness::StillRunning(time) => (Ready::Running(time), Sign::None),
-        Readiness::Newline(number) => (Ready::Sign, Sign::Newline(number)),
-        Readiness::Notify => (Ready::Sign, Sign::Notify),
+        Readiness::Newline(number) if keep.iter().any(|kept| kept == *number) => {
+            let error = Error::os(Step::ReadyDescriptor, Subject::Number(i64::from(*number)), Errno::EINVAL);
+            Err(error.note("kept for the program"))
+        }
+        _ => Ok(()),
     }
+}
+
+fn readiness(readiness: &Readiness) -> Sys<(Ready, Sign)> {
+    let absolute = |path: &Path| Text::absolute_path(path.as_os_str().as_bytes());
+    Ok(match readiness {
+        Readiness::Executed => (Ready::Executed, Sign::None),
+        Readiness::StillRunning(time) => (Ready::Running(*time), Sign::None),
+        Readiness::Newline(number) if *number < fd::FIRST_OTHER => return Err(Errno::EBADF),
+        Readiness::Newline(number) => (Ready::Sign, Sign::Newline(*number)),
+        Readiness::Notify => (Ready::Sign, Sign::Notify),
+        Readiness::Forked(None) => (Ready::Followed, Sign::None),
+        Readiness::Forked(Some(path)) => (Ready::Sign, Sign::PidFile(absolute(path)?)),
+        Readiness::Listening(ListenAddress::Port(_, 0)) => return Err(Errno::EINVAL),
+        Readiness::Listening(ListenAddress::Port(address, port)) => {
+            (Ready::Sign, Sign::Listen(Place::Port(*address, *port)))
+        }
+        Readiness::Listening(ListenAddress::Unix(path)) => (Ready::Sign, Sign::Listen(Place::Path(absolute(path)?))),
+        Readiness::File(path) => (Ready::Sign, Sign::File(absolute(path)?)),
+    })
 }
 
 /// The variables that name this process by its PID are to name the program; the others stay.
@@ -189,7 +236,7 @@ fn variables(all: &StringList, sign: &Sign) -> Sys<(Vec<Text>, StringList)> {
 }
 
 /// The signals that cancel a launch, less those that are ignored here, by nohup(1) say.
-fn cancelling() -> Set {
+pub(super) fn cancelling() -> Set {
     let mut set = Set::empty();
     for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP] {
         if signal::disposition(signal).is_ok_and(|now| !now.is_ignore()) {
@@ -273,13 +320,26 @@ impl Launching {
             file.abandon();
         }
         self.claim = None;
+        self.leave_runtime_directory();
         Ok(self.daemon)
     }
 
     fn take(&mut self, told: Told) {
         match told {
             Told::Ready(daemon) => self.daemon = daemon,
-            Told::Failed { reason, .. } => self.failure = Some(self.about.error(reason)),
+            Told::Failed { reason, .. } => {
+                if reason != Reason::Lost {
+                    self.leave_runtime_directory();
+                }
+                self.failure = Some(self.about.error(reason));
+            }
+        }
+    }
+
+    /// It is the monitor's to remove.
+    fn leave_runtime_directory(&mut self) {
+        if let Some(directory) = self.runtime_directory.take() {
+            directory.keep();
         }
     }
 
@@ -294,6 +354,7 @@ impl Drop for Launching {
             // While the name is this process's.
             self.launched.undo();
             self.pid_file = None;
+            self.runtime_directory = None;
             claim.release();
         }
     }

@@ -7,7 +7,7 @@ use std::os::fd::RawFd;
 
 const MAGIC: [u8; 4] = *b"dmnx";
 /// Launcher and monitor are of one build; the number tells a mistake in the installation.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Magic, version, length of the whole.
 pub(super) const HEADER: usize = 12;
 /// Longer than what execve(2) takes: a quarter of the default stack limit of 8 MiB, or 6 MiB.
@@ -29,6 +29,7 @@ tags! {
     Umask Root WorkingDirectory PreventCore
     User Group SetsGroups SupplementaryGroup LeavesRootBehind NoNewPrivileges
     PidFile Lock StateFile ClaimPath Claim StopSignal
+    NotifyPath RuntimeDirectory OutputKind OutputPath OutputMode OutputUser OutputGroup LogSocket LogPipe LogHead
 }
 
 pub(super) struct Writer(Vec<u8>);

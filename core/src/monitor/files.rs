@@ -3,6 +3,8 @@
 use super::action::Phase;
 use super::launch::Launch;
 use super::proc;
+use super::settings::KillMode;
+use crate::streams;
 use crate::sys::file::{self, Identity, Kind, Lock};
 use crate::sys::process::{self, Ended, Pid};
 use crate::sys::{Errno, Sys, fd, memory, time};
@@ -15,6 +17,8 @@ const READ_BY_ALL: libc::mode_t = 0o644;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Facts {
     pub(super) phase: Phase,
+    /// The guard, which lives until the start is confirmed.
+    pub(super) guard: Pid,
     pub(super) program: Option<Pid>,
     pub(super) restarts: u32,
     pub(super) end: Option<Ended>,
@@ -78,6 +82,9 @@ fn fill(output: RawFd, launch: &Launch, facts: &Facts) -> Sys<()> {
     if let Some(program) = facts.program {
         output.push(b"\nprogram=")?.identity(program)?;
     }
+    if process::parent_id() == facts.guard {
+        output.push(b"\nguard=")?.identity(facts.guard)?;
+    }
     let mut room = [0; 64];
     output.push(b"\nboot=")?.push(boot(&mut room))?;
     output.push(b"\npidns=")?.number(pid_namespace())?;
@@ -91,6 +98,20 @@ fn fill(output: RawFd, launch: &Launch, facts: &Facts) -> Sys<()> {
         Some(Ended::Killed(signal)) => output.push(b"\nend=killed ")?.number(u64::from(signal.unsigned_abs()))?,
         Some(Ended::Unknown) | None => &mut output,
     };
+    output.push(b"\nstopsignal=")?.number(u64::from(launch.stop_signal.unsigned_abs()))?;
+    let milliseconds = launch.settings.stop_timeout.as_millis();
+    output.push(b"\nstoptimeout=")?.number(u64::try_from(milliseconds).unwrap_or(u64::MAX))?;
+    if launch.settings.kill_mode == KillMode::Process {
+        output.push(b"\nkillmode=process")?;
+    }
+    for (name, target) in [b"\nstdout=", b"\nstderr="].into_iter().zip(&launch.outputs) {
+        match target {
+            streams::Output::Nothing => &mut output,
+            streams::Output::Descriptor => output.push(name)?.push(b"descriptor")?,
+            streams::Output::Syslog => output.push(name)?.push(b"syslog")?,
+            streams::Output::File(place) => output.push(name)?.push(b"file ")?.escape(place.path().as_bytes())?,
+        };
+    }
     if let Some(path) = &launch.pid_file {
         output.push(b"\npidfile=")?.escape(path.as_bytes())?;
     }

@@ -8,6 +8,7 @@ use super::outcome::{Heard, Line, Reason, Told};
 use super::run::{Monitor, release_claim};
 use crate::descriptors::Keep;
 use crate::error::{Failure, Step};
+use crate::sys::pidfd::Process;
 use crate::sys::process::{self, Ended, Forked, Pid};
 use crate::sys::signal::{self, Set};
 use crate::sys::time::{self, Deadline};
@@ -28,7 +29,11 @@ pub(crate) fn run(socket: RawFd) -> ! {
     let Ok(socket) = fd::take_over(socket) else { process::exit_now(1) };
     let line = Line::of(socket);
     let failure = match line.receive() {
-        Ok(mut launch) => begin(&mut launch, &line),
+        Ok(mut launch) => {
+            let failure = begin(&mut launch, &line);
+            launch.remove_runtime_directory();
+            failure
+        }
         Err(errno) => Failure::new(Step::Argument, errno),
     };
     line.tell(Told::Failed { reason: Reason::Step(failure), is_stuck: false });
@@ -84,10 +89,11 @@ fn move_lock(launch: &mut Launch) -> Sys<()> {
 }
 
 /// Makes the monitor, and stays until it needs no guard.
-fn split(launch: &Launch, line: &Line) -> Result<std::convert::Infallible, Failure> {
+fn split(launch: &mut Launch, line: &Line) -> Result<std::convert::Infallible, Failure> {
     let failed = |step| move |errno| Failure::new(step, errno);
     let (leash, end) = fd::pipe().map_err(failed(Step::Pipe))?;
     let line_of_monitor = fd::duplicate(line.as_raw_fd()).map_err(failed(Step::Pipe))?;
+    let (logger, pids) = begin_logger(launch).map_err(failed(Step::Logger))?.unzip();
     // SAFETY: this process has one thread.
     match unsafe { process::fork() }.map_err(failed(Step::Fork))? {
         Forked::Child => {
@@ -95,29 +101,57 @@ fn split(launch: &Launch, line: &Line) -> Result<std::convert::Infallible, Failu
             fd::close(line.as_raw_fd());
             process::new_session().map_err(failed(Step::Session))?;
             process::adopt_orphans(true).map(drop).map_err(failed(Step::Start))?;
-            let monitor = Monitor::new(launch, Line::of(line_of_monitor), end);
+            let monitor = Monitor::new(launch, Line::of(line_of_monitor), end, pids);
             monitor.map_err(failed(Step::PidFile))?.run()
         }
         Forked::Parent(monitor) => {
-            drop((end, line_of_monitor));
-            stay(launch, line, &leash, monitor)
+            drop((end, line_of_monitor, pids));
+            stay(launch, line, &leash, monitor, logger)
         }
     }
 }
 
-fn stay(launch: &Launch, line: &Line, leash: &OwnedFd, monitor: Pid) -> ! {
+/// Makes the logger, a child of this process: the monitor counts its own descendants. It goes on until nobody can write any more, over
+/// restarts too, and gets the PIDs that it names on the pipe that comes back.
+fn begin_logger(launch: &mut Launch) -> Sys<Option<(Pid, OwnedFd)>> {
+    let Some(ends) = launch.logger.take() else { return Ok(None) };
+    let (reader, pids) = fd::pipe()?;
+    // SAFETY: this process has one thread.
+    match unsafe { process::fork() }? {
+        Forked::Child => ends.run(reader.as_raw_fd()),
+        Forked::Parent(logger) => {
+            ends.descriptors().for_each(fd::close);
+            Ok(Some((logger, pids)))
+        }
+    }
+}
+
+fn stay(launch: &Launch, line: &Line, leash: &OwnedFd, monitor: Pid, logger: Option<Pid>) -> ! {
     let pid_file = PidFile::of(launch);
     // Its own lock on the name is given up with this process.
     let claim = launch.claim.as_ref().map(|(_, lock)| *lock);
     launch.descriptors().filter(|fd| Some(*fd) != claim).for_each(fd::close);
     // A monitor that was confirmed and could not say so may live on.
     let is_needed = !is_released(leash) && line.heard() != Heard::Confirmed;
-    if !is_needed || process::wait(monitor, true) == Some(Ended::Exited(0)) || line.close_to_confirmation() {
+    if !is_needed {
+        process::exit_now(0);
+    }
+    if process::wait(monitor, true) == Some(Ended::Exited(0)) {
+        // The launcher waits for this process, so the program's last words are logged before.
+        let logger = logger.and_then(|logger| Process::open(logger).ok());
+        let _: Option<Sys<bool>> = logger.map(|logger| logger.wait(Some(PATIENCE)));
+        process::exit_now(0);
+    }
+    if line.close_to_confirmation() {
         process::exit_now(0);
     }
     let is_stuck = !clear_away();
-    if let Ok(Some(file)) = pid_file {
-        file.remove();
+    if let Ok(Some(pid_file)) = pid_file {
+        pid_file.remove();
+    }
+    launch.remove_runtime_directory();
+    if let Some(path) = &launch.notify {
+        let _: Sys<()> = file::unlink(path.as_c_str());
     }
     if let Ok(file) = StateFile::of(launch) {
         file.remove();

@@ -6,11 +6,13 @@
 use super::fields::{Reader, Tag, Writer};
 use super::settings::{KillMode, Ready, Settings};
 use crate::descriptors::Keep;
+use crate::guarded_file::Creation;
 use crate::keeper::Respawn;
 use crate::privileges::Ids;
+use crate::streams::{self, LoggerEnds, Output};
 use crate::sys::process::StringList;
 use crate::sys::signal::{self, Signal};
-use crate::sys::{Errno, Sys, fd, memory};
+use crate::sys::{Errno, Sys, fd, file, memory};
 use crate::text::Text;
 use std::net::IpAddr;
 use std::os::fd::RawFd;
@@ -44,6 +46,14 @@ pub(crate) struct Launch {
     /// The lock on the daemon's name, which the program does not inherit.
     pub(crate) claim: Option<(Text, RawFd)>,
     pub(crate) stop_signal: Signal,
+    /// Where the socket for [`Sign::Notify`] is made; it has an abstract name where there is none.
+    pub(crate) notify: Option<Text>,
+    /// Made by the launcher, and removed at the end.
+    pub(crate) runtime_directory: Option<Text>,
+    /// Where standard output and standard error lead.
+    pub(crate) outputs: [Output; 2],
+    /// What passes them on to the system log.
+    pub(crate) logger: Option<LoggerEnds>,
 }
 
 /// By what the program says that it is ready, with [`Ready::Sign`].
@@ -70,6 +80,9 @@ pub(crate) enum Place {
     /// A Unix socket's path.
     Path(Text),
 }
+
+/// The [`Tag::OutputKind`] that a path follows.
+const FILE: u64 = 3;
 
 /// Durations are in milliseconds. This much is as good as for ever.
 const LONGEST: u64 = 1 << 50;
@@ -120,6 +133,9 @@ impl Launch {
             fields.descriptor(Tag::Claim, *lock)?;
         }
         fields.number(Tag::StopSignal, u64::from(self.stop_signal.unsigned_abs()))?;
+        self.notify.as_ref().map_or(Ok(()), |path| fields.text(Tag::NotifyPath, path))?;
+        self.runtime_directory.as_ref().map_or(Ok(()), |path| fields.text(Tag::RuntimeDirectory, path))?;
+        self.encode_outputs(&mut fields)?;
         fields.finish()
     }
 
@@ -138,6 +154,31 @@ impl Launch {
         fields.number(Tag::RespawnDelay, milliseconds(respawn.delay))?;
         fields.number(Tag::RespawnSettled, milliseconds(respawn.settled))?;
         respawn.limit.map_or(Ok(()), |limit| fields.number(Tag::RespawnLimit, u64::from(limit)))
+    }
+
+    fn encode_outputs(&self, fields: &mut Writer) -> Sys<()> {
+        for output in &self.outputs {
+            let kind = match output {
+                Output::Nothing => 0,
+                Output::Descriptor => 1,
+                Output::Syslog => 2,
+                Output::File(_) => FILE,
+            };
+            fields.number(Tag::OutputKind, kind)?;
+            let Output::File(place) = output else { continue };
+            let Creation { mode, user, group } = *place.creation();
+            fields.text(Tag::OutputPath, place.path())?;
+            mode.map_or(Ok(()), |mode| fields.number(Tag::OutputMode, u64::from(mode)))?;
+            user.map_or(Ok(()), |user| fields.number(Tag::OutputUser, u64::from(user)))?;
+            group.map_or(Ok(()), |group| fields.number(Tag::OutputGroup, u64::from(group)))?;
+        }
+        let Some(logger) = &self.logger else { return Ok(()) };
+        fields.descriptor(Tag::LogSocket, logger.socket)?;
+        for (pipe, head) in logger.pipes.iter().zip(&logger.heads) {
+            pipe.map_or(Ok(()), |pipe| fields.descriptor(Tag::LogPipe, pipe))?;
+            fields.text(Tag::LogHead, head)?;
+        }
+        Ok(())
     }
 
     fn encode_ids(&self, fields: &mut Writer) -> Sys<()> {
@@ -177,6 +218,10 @@ impl Launch {
             state_file: fields.path(Tag::StateFile)?.ok_or(Errno::EPROTO)?,
             claim: fields.path(Tag::ClaimPath)?.zip(fields.descriptor(Tag::Claim)?),
             stop_signal: decode_signal(&mut fields)?,
+            notify: fields.path(Tag::NotifyPath)?,
+            runtime_directory: fields.path(Tag::RuntimeDirectory)?,
+            outputs: [decode_output(&mut fields)?, decode_output(&mut fields)?],
+            logger: decode_logger(&mut fields)?,
         };
         fields.finish()?;
         launch.check()?;
@@ -206,10 +251,18 @@ impl Launch {
         self.keep.iter().chain(sign)
     }
 
+    /// Removes the daemon's directory if it is empty.
+    pub(super) fn remove_runtime_directory(&self) {
+        if let Some(path) = &self.runtime_directory {
+            let _: Sys<()> = file::remove_directory(path.as_c_str());
+        }
+    }
+
     /// All descriptors that go from the launcher to the monitor.
     pub(crate) fn descriptors(&self) -> impl Iterator<Item = RawFd> {
         let claim = self.claim.as_ref().map(|(_, lock)| *lock);
-        self.streams.into_iter().flatten().chain(self.keep.iter()).chain(self.lock).chain(claim)
+        let logger = self.logger.iter().flat_map(LoggerEnds::descriptors);
+        self.streams.into_iter().flatten().chain(self.keep.iter()).chain(self.lock).chain(claim).chain(logger)
     }
 }
 
@@ -273,6 +326,31 @@ fn decode_streams(fields: &mut Reader<'_>) -> Sys<[Option<RawFd>; 3]> {
     Ok([fields.descriptor(Tag::Stdin)?, fields.descriptor(Tag::Stdout)?, fields.descriptor(Tag::Stderr)?])
 }
 
+fn decode_output(fields: &mut Reader<'_>) -> Sys<Output> {
+    Ok(match fields.limited(Tag::OutputKind, FILE)?.ok_or(Errno::EPROTO)? {
+        0 => Output::Nothing,
+        1 => Output::Descriptor,
+        2 => Output::Syslog,
+        _ => {
+            let path = fields.path(Tag::OutputPath)?.ok_or(Errno::EPROTO)?;
+            let mode = fields.limited(Tag::OutputMode, 0o7777)?.map(|mode| mode as libc::mode_t);
+            let user = fields.limited(Tag::OutputUser, HIGHEST_ID)?.map(|user| user as u32);
+            let group = fields.limited(Tag::OutputGroup, HIGHEST_ID)?.map(|group| group as u32);
+            Output::File(streams::Place::resolved(path, Creation { mode, user, group }))
+        }
+    })
+}
+
+fn decode_logger(fields: &mut Reader<'_>) -> Sys<Option<LoggerEnds>> {
+    let Some(socket) = fields.descriptor(Tag::LogSocket)? else { return Ok(None) };
+    let mut logger = LoggerEnds { pipes: [None, None], heads: Default::default(), socket };
+    for (pipe, head) in logger.pipes.iter_mut().zip(&mut logger.heads) {
+        *pipe = fields.descriptor(Tag::LogPipe)?;
+        *head = fields.text(Tag::LogHead)?.ok_or(Errno::EPROTO)?;
+    }
+    Ok(Some(logger))
+}
+
 fn decode_keep(fields: &mut Reader<'_>) -> Sys<Keep> {
     let mut keep = Keep::default();
     while let Some(fd) = fields.descriptor(Tag::Keep)? {
@@ -281,13 +359,14 @@ fn decode_keep(fields: &mut Reader<'_>) -> Sys<Keep> {
     Ok(keep)
 }
 
+/// The highest number is "no change" to the kernel.
+const HIGHEST_ID: u64 = u32::MAX as u64 - 1;
+
 fn decode_ids(fields: &mut Reader<'_>) -> Sys<Ids> {
-    /// The highest number is "no change" to the kernel.
-    const HIGHEST: u64 = u32::MAX as u64 - 1;
-    let user = fields.limited(Tag::User, HIGHEST)?.map(|user| user as u32);
-    let group = fields.limited(Tag::Group, HIGHEST)?.map(|group| group as u32);
+    let user = fields.limited(Tag::User, HIGHEST_ID)?.map(|user| user as u32);
+    let group = fields.limited(Tag::Group, HIGHEST_ID)?.map(|group| group as u32);
     let mut groups = fields.flag(Tag::SetsGroups)?.then(Vec::new);
-    while let Some(group) = fields.limited(Tag::SupplementaryGroup, HIGHEST)? {
+    while let Some(group) = fields.limited(Tag::SupplementaryGroup, HIGHEST_ID)? {
         memory::push(groups.as_mut().ok_or(Errno::EPROTO)?, group as u32)?;
     }
     let leaves_root_behind = fields.flag(Tag::LeavesRootBehind)?;

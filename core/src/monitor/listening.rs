@@ -5,16 +5,21 @@ use super::proc;
 use crate::sys::pidfd::Process;
 use crate::sys::process::Pid;
 use crate::sys::socket::Listening;
+use crate::sys::{Errno, Sys};
 use crate::text::Text;
 use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 
-/// Looks at the process's own descriptors: neither its network namespace nor the number of connections on the machine counts.
-pub(super) fn listens(pid: Pid, place: &Place) -> bool {
+/// Looks at the process's own descriptors: neither its network namespace nor the number of connections on the machine counts. What
+/// keeps this process from looking at a socket goes to `hindrance`.
+pub(super) fn listens(pid: Pid, place: &Place, hindrance: &mut Option<Errno>) -> bool {
     let Ok(process) = Process::open(pid) else { return false };
     let mut found = false;
-    let _: Result<(), _> = proc::for_each_socket(pid, &mut |fd| {
-        found |= !found && process.duplicate(fd).is_ok_and(|socket| is_at(Listening::of(socket.as_raw_fd()), place));
+    let _: Sys<()> = proc::for_each_socket(pid, &mut |fd| match process.duplicate(fd) {
+        Ok(socket) => found |= is_at(Listening::of(socket.as_raw_fd()), place),
+        // The process, or its descriptor, is gone.
+        Err(Errno::ESRCH | Errno::EBADF) => {}
+        Err(errno) => *hindrance = Some(errno),
     });
     found
 }

@@ -2,6 +2,7 @@
 
 mod action;
 mod claim;
+mod contention;
 mod descendants;
 mod door;
 mod event;
@@ -10,6 +11,7 @@ mod files;
 mod guard;
 mod launch;
 mod launcher;
+mod leftovers;
 mod listening;
 mod machine;
 mod monitored;
@@ -20,6 +22,7 @@ mod run;
 mod settings;
 mod sign;
 mod state;
+mod warning;
 
 #[cfg(test)]
 mod explored;
@@ -28,7 +31,8 @@ mod tests;
 
 pub use door::Launching;
 pub(crate) use door::launch;
-pub use monitored::{Monitored, MonitoredState, StopRequest};
+pub use monitored::{Monitored, MonitoredOutput, MonitoredState, StopRequest};
+pub use settings::KillMode;
 
 /// Makes this process the monitor of a launched program, if it was executed as one. Does not come back then.
 ///

@@ -1,12 +1,13 @@
 //! A launched daemon as its state file records it.
 
-use super::claim;
-use super::proc;
+use super::claim::{self, Claim};
+use super::leftovers::{self, Identity, Leftovers};
 use crate::error::{Error, Step, Subject};
-use crate::pidfile::number;
-use crate::sys::pidfd::Process;
+use crate::pidfile::{PidFile, number};
 use crate::sys::process::Pid;
-use crate::sys::{Errno, Sys, file, memory};
+use crate::sys::signal::Signal;
+use crate::sys::time::Deadline;
+use crate::sys::{Errno, Sys, file, identity, memory};
 use crate::text::{Text, c_text};
 use std::ffi::OsStr;
 use std::os::fd::AsRawFd;
@@ -50,11 +51,18 @@ pub enum StopRequest {
     EndWithProgram,
 }
 
-/// A process that no other can be mistaken for, on this boot and in this PID namespace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Identity {
-    pid: Pid,
-    start: u64,
+/// Where an output stream of a launched program leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum MonitoredOutput<'a> {
+    /// `/dev/null`.
+    Nothing,
+    /// This file.
+    File(&'a Path),
+    /// The system log.
+    Syslog,
+    /// A descriptor of the launcher: a terminal, a pipe.
+    Descriptor,
 }
 
 impl Identity {
@@ -62,21 +70,6 @@ impl Identity {
         let mut words = value.split(|&byte| byte == b' ');
         let pid = Pid::try_from(number(words.next()?)?).ok().filter(|pid| *pid > 1)?;
         Some(Self { pid, start: number(words.next()?)? })
-    }
-
-    /// The process, held by a descriptor before it is compared; none if it has ended.
-    fn open(self) -> Sys<Option<Process>> {
-        let process = match Process::open(self.pid) {
-            Ok(process) => process,
-            Err(Errno::ESRCH | Errno::EINVAL) => return Ok(None),
-            Err(errno) => return Err(errno),
-        };
-        match proc::stat(self.pid) {
-            Ok(stat) => Ok((stat.start == self.start && !stat.is_dead()).then_some(process)),
-            Err(Errno::ESRCH) => Ok(None),
-            Err(Errno::ENOENT) if proc::is_there() => Ok(None),
-            Err(errno) => Err(errno),
-        }
     }
 }
 
@@ -88,12 +81,18 @@ pub struct Monitored {
     state: MonitoredState,
     monitor: Identity,
     program: Option<Identity>,
+    /// Alive until the launch is confirmed.
+    guard: Option<Identity>,
     restarts: u64,
     limit: Option<u64>,
     since: u64,
     end: Vec<u8>,
     command: Vec<u8>,
     pid_file: Option<Vec<u8>>,
+    outputs: [Vec<u8>; 2],
+    stop_signal: Signal,
+    stop_timeout: Duration,
+    spares_descendants: bool,
 }
 
 fn failed(path: &[u8]) -> impl FnOnce(Errno) -> Error + '_ {
@@ -112,6 +111,19 @@ impl Monitored {
         let path =
             place(pid_file).and_then(|pid_file| claim::state_file(name, pid_file.as_ref(), place(run)?.as_ref()));
         Self::read(path.map_err(failed(name))?)
+    }
+
+    /// All daemons of a run directory, by name. State files that are not readable, or belong to another boot or PID namespace, are
+    /// skipped.
+    ///
+    /// # Errors
+    /// The directory cannot be read; one that is missing holds no daemons.
+    pub fn list(run: Option<&Path>) -> Result<Vec<Self>, Error> {
+        let run = run.map(|run| Text::absolute_path(run.as_os_str().as_bytes())).transpose();
+        let paths = run.and_then(|run| claim::state_files(run.as_ref())).map_err(failed(b"state files"))?;
+        let mut found: Vec<Self> = paths.into_iter().filter_map(|path| Self::read(path).ok().flatten()).collect();
+        found.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(found)
     }
 
     pub(crate) fn read(path: Text) -> Result<Option<Self>, Error> {
@@ -192,23 +204,124 @@ impl Monitored {
         self.pid_file.as_ref().map(|path| Path::new(OsStr::from_bytes(path)))
     }
 
-    /// Has the monitor stop the daemon, and waits until it is gone: program, descendants, pid file and state file. False when `timeout`
-    /// (`None`: any time) has passed first.
+    /// Where standard output led when the daemon was launched.
+    #[must_use]
+    pub fn stdout(&self) -> MonitoredOutput<'_> {
+        let [output, _] = &self.outputs;
+        read_output(output)
+    }
+
+    /// Where standard error led when the daemon was launched.
+    #[must_use]
+    pub fn stderr(&self) -> MonitoredOutput<'_> {
+        let [_, error] = &self.outputs;
+        read_output(error)
+    }
+
+    /// The processes of the daemon that are alive: the program first, then its descendants. What a killed monitor left includes its
+    /// session's. Processes that have left both are not found.
+    #[must_use]
+    pub fn processes(&self) -> Vec<i32> {
+        let all = if self.is_unmonitored() {
+            self.leftovers().find()
+        } else {
+            let mut all = leftovers::descendants_of(self.monitor.pid);
+            all.sort_by_key(|one| Some(*one) != self.program);
+            all
+        };
+        all.into_iter().map(|one| one.pid).collect()
+    }
+
+    fn is_unmonitored(&self) -> bool {
+        !matches!(self.monitor.open(), Ok(Some(_)))
+    }
+
+    fn leftovers(&self) -> Leftovers {
+        Leftovers { monitor: self.monitor, program: self.program }
+    }
+
+    /// Whether the launcher has confirmed the launch.
+    pub(super) fn is_confirmed(&self) -> bool {
+        !self.guard.is_some_and(Identity::is_alive)
+    }
+
+    /// Stops the daemon, and waits until it is gone: program, descendants, pid file and state file. False when `timeout` (`None`: any
+    /// time) has passed first. The monitor does it; what a killed monitor left is stopped by this process. Of a daemon that has ended
+    /// only the state file is removed.
     ///
     /// # Errors
-    /// ESRCH: there is no monitor any more. EPERM: it is another user's.
+    /// EPERM: it is another user's. EAGAIN: a launch takes it over.
     pub fn stop(&self, request: StopRequest, timeout: Option<Duration>) -> Result<bool, Error> {
+        let failed = |errno| Error::os(Step::Signal, Subject::Text(self.path.clone()), errno);
+        let deadline = Deadline::after(timeout);
+        match self.stop_by_monitor(request, deadline) {
+            Ok(true) | Err(Errno::ESRCH) => {}
+            stopped => return stopped.map_err(failed),
+        }
+        // The monitor was killed, or has left what tells how its program ended.
+        let left = match Self::read(self.path.clone())? {
+            Some(left) if left.monitor == self.monitor => left,
+            _ => return Ok(true),
+        };
+        let claim = Claim::of_state_file(&self.path).map_err(failed)?;
+        let is_gone = left.stop_rest(request, deadline);
+        claim.release();
+        is_gone.map_err(failed)
+    }
+
+    /// For a launch that takes the daemon over.
+    ///
+    /// # Errors
+    /// It does not end in time: ETIMEDOUT.
+    pub(super) fn end_for_successor(&self, deadline: Deadline) -> Result<(), Error> {
+        let ended = match self.stop_by_monitor(StopRequest::Terminate, deadline) {
+            Err(Errno::ESRCH) => self.stop_rest(StopRequest::Terminate, deadline),
+            stopped => stopped,
+        };
+        let ended = ended.and_then(|ended| if ended { Ok(()) } else { Err(Errno::ETIMEDOUT) });
+        ended.map_err(|errno| Error::os(Step::Signal, Subject::Text(self.path.clone()), errno))
+    }
+
+    /// Whoever calls this has the name, so nobody launches meanwhile.
+    fn stop_rest(&self, request: StopRequest, deadline: Deadline) -> Sys<bool> {
+        let rest = self.leftovers();
+        if request == StopRequest::EndWithProgram {
+            if let Some(program) = self.program.map_or(Ok(None), Identity::open)? {
+                if !program.wait(deadline.remaining())? {
+                    return Ok(false);
+                }
+            }
+        }
+        let signal = Some(self.stop_signal).filter(|_| request != StopRequest::Kill);
+        if !rest.end(signal, self.stop_timeout, self.spares_descendants, deadline) {
+            return Ok(false);
+        }
+        if let Some(path) = &self.pid_file {
+            PidFile::clear_away(Text::path(path)?);
+        }
+        file::unlink(self.path.as_c_str()).map(|()| true)
+    }
+
+    fn stop_by_monitor(&self, request: StopRequest, deadline: Deadline) -> Sys<bool> {
         let signal = match request {
             StopRequest::Terminate => libc::SIGTERM,
             StopRequest::Kill => libc::SIGQUIT,
             StopRequest::EndWithProgram => libc::SIGUSR1,
         };
-        let monitor = self.monitor.open().and_then(|monitor| monitor.ok_or(Errno::ESRCH));
-        let stopped = monitor.and_then(|monitor| {
-            monitor.signal(signal)?;
-            monitor.wait(timeout)
-        });
-        stopped.map_err(|errno| Error::os(Step::Signal, Subject::Text(self.path.clone()), errno))
+        let monitor = self.monitor.open()?.ok_or(Errno::ESRCH)?;
+        monitor.signal(signal)?;
+        monitor.wait(deadline.remaining())
+    }
+}
+
+fn read_output(text: &[u8]) -> MonitoredOutput<'_> {
+    match text {
+        b"syslog" => MonitoredOutput::Syslog,
+        b"descriptor" => MonitoredOutput::Descriptor,
+        _ => match text.strip_prefix(b"file ") {
+            Some(path) => MonitoredOutput::File(Path::new(OsStr::from_bytes(path))),
+            None => MonitoredOutput::Nothing,
+        },
     }
 }
 
@@ -216,7 +329,11 @@ fn read_whole(path: &Text) -> Sys<Vec<u8>> {
     /// A command line is not longer.
     const MOST: u64 = 8 << 20;
     let opened = file::open(path.as_c_str(), libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK, 0)?;
-    let size = file::status_of(opened.as_raw_fd())?.size.min(MOST);
+    let status = file::status_of(opened.as_raw_fd())?;
+    if status.owner != 0 && status.owner != identity::effective_user() {
+        return Err(Errno::EPERM);
+    }
+    let size = status.size.min(MOST);
     let mut text = memory::filled(0, usize::try_from(size).unwrap_or(0))?;
     let length = file::read_start(opened.as_raw_fd(), &mut text)?;
     text.truncate(length);
@@ -269,12 +386,17 @@ fn parse(path: Text, text: &[u8]) -> Option<(Monitored, bool)> {
         state,
         monitor: Identity::parse(field(b"monitor")?)?,
         program: field(b"program").and_then(Identity::parse),
+        guard: field(b"guard").and_then(Identity::parse),
         restarts: field(b"restarts").and_then(number)?,
         limit: field(b"limit").and_then(number),
         since: field(b"since").and_then(number)?,
         end: field(b"end").map(unescape).unwrap_or_default(),
         command: unescape(field(b"command")?),
         pid_file: field(b"pidfile").map(unescape),
+        outputs: [b"stdout".as_slice(), b"stderr"].map(|name| field(name).map(unescape).unwrap_or_default()),
+        stop_signal: field(b"stopsignal").and_then(number).and_then(|it| Signal::try_from(it).ok())?,
+        stop_timeout: Duration::from_millis(field(b"stoptimeout").and_then(number)?),
+        spares_descendants: field(b"killmode") == Some(b"process"),
     };
     Some((found, is_here))
 }

@@ -14,6 +14,9 @@ use std::os::fd::{AsRawFd, RawFd};
 pub(super) struct Stat {
     pub(super) state: u8,
     pub(super) parent: Pid,
+    /// The process group.
+    pub(super) group: Pid,
+    pub(super) session: Pid,
     flags: u64,
     /// In clock ticks since boot.
     pub(super) start: u64,
@@ -35,15 +38,19 @@ impl Stat {
     fn of(text: &[u8]) -> Option<Self> {
         const STATE: usize = 3;
         const PARENT: usize = 4;
+        const GROUP: usize = 5;
+        const SESSION: usize = 6;
         const FLAGS: usize = 9;
         const START: usize = 22;
         let end = text.iter().rposition(|&byte| byte == b')')?;
         let mut words = text.get(end + 1..)?.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
         let state = *words.next()?.first()?;
         let parent = Pid::try_from(number(words.nth(PARENT - STATE - 1)?)?).ok()?;
-        let flags = number(words.nth(FLAGS - PARENT - 1)?)?;
+        let group = Pid::try_from(number(words.nth(GROUP - PARENT - 1)?)?).ok()?;
+        let session = Pid::try_from(number(words.nth(SESSION - GROUP - 1)?)?).ok()?;
+        let flags = number(words.nth(FLAGS - SESSION - 1)?)?;
         let start = number(words.nth(START - FLAGS - 1)?)?;
-        Some(Self { state, parent, flags, start })
+        Some(Self { state, parent, group, session, flags, start })
     }
 }
 
@@ -168,11 +175,20 @@ fn read_children(path: &CStr, each: &mut dyn FnMut(Pid)) -> Sys<()> {
     }
 }
 
-/// For kernels without `CONFIG_PROC_CHILDREN`.
-fn scan_for_children(parent: Pid, each: &mut dyn FnMut(Pid)) -> Sys<()> {
+/// Calls `each` on all processes that are visible.
+pub(super) fn for_each_process(each: &mut dyn FnMut(Pid, &Stat)) -> Sys<()> {
     file::for_each_name(c_text!("/proc"), &mut |_, name| {
         let pid = number(name).and_then(|pid| Pid::try_from(pid).ok());
-        if let Some(pid) = pid.filter(|pid| stat(*pid).is_ok_and(|stat| stat.parent == parent)) {
+        if let Some((pid, stat)) = pid.and_then(|pid| Some((pid, stat(pid).ok()?))) {
+            each(pid, &stat);
+        }
+    })
+}
+
+/// For kernels without `CONFIG_PROC_CHILDREN`.
+fn scan_for_children(parent: Pid, each: &mut dyn FnMut(Pid)) -> Sys<()> {
+    for_each_process(&mut |pid, stat| {
+        if stat.parent == parent {
             each(pid);
         }
     })
@@ -199,7 +215,7 @@ mod tests {
     fn a_command_cannot_forge_fields() {
         let text = b"7 (a) Z 1) S 3 7 7 0 -1 4194624 1 0 0 0 0 0 0 0 20 0 1 0 250 1 1\n";
         let stat = Stat::of(text);
-        assert_eq!(stat, Some(Stat { state: b'S', parent: 3, flags: 4_194_624, start: 250 }));
+        assert_eq!(stat, Some(Stat { state: b'S', parent: 3, group: 7, session: 7, flags: 4_194_624, start: 250 }));
         assert!(stat.is_some_and(|stat| !stat.has_executed()));
         assert_eq!(Stat::of(b"7 (a) S 3"), None);
     }

@@ -7,16 +7,17 @@ use super::launch::Launch;
 use super::machine::Machine;
 use super::outcome::{Heard, Line, Reason, Told};
 use super::sign::Watch;
-use super::{claim, descendants, proc, program};
+use super::{claim, descendants, proc, program, warning};
 use crate::error::{Failure, Step};
 use crate::readiness;
 use crate::report::{Listener, Record};
+use crate::streams::Output;
 use crate::sys::pidfd::Process;
 use crate::sys::process::{self, Ended, Pid};
 use crate::sys::signal::{Set, Signal};
 use crate::sys::signalfd::Arrivals;
 use crate::sys::time::Deadline;
-use crate::sys::{Sys, fd};
+use crate::sys::{Errno, Sys, fd};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ pub(super) struct Monitor<'a> {
     hears: bool,
     /// To the guard, while it waits.
     leash: Option<OwnedFd>,
+    /// To the logger: the PIDs of the programs that it logs for.
+    pids: Option<OwnedFd>,
     limit: Deadline,
     /// Whatever more time the program asks for.
     latest: Deadline,
@@ -45,12 +48,15 @@ pub(super) struct Monitor<'a> {
     /// The machine knows that nothing of this life is left.
     none_told: bool,
     pid_file: Option<PidFile<'a>>,
-    /// The PID in it.
+    /// The PID in it, and the one that the logger knows.
     written: Option<Pid>,
+    logged: Option<Pid>,
     state_file: StateFile<'a>,
     facts: Facts,
     lives: u32,
     failure: Option<Failure>,
+    /// Why the sign of readiness could not be seen.
+    hindrance: Option<Errno>,
 }
 
 /// How long a disk may be full until it is tried again.
@@ -76,7 +82,7 @@ fn stop_of(signal: Signal) -> Option<Stop> {
 
 impl<'a> Monitor<'a> {
     /// Signals are blocked. The only place that allocates, but for what [`Action::Start`] needs.
-    pub(super) fn new(launch: &'a Launch, line: Line, leash: OwnedFd) -> Sys<Self> {
+    pub(super) fn new(launch: &'a Launch, line: Line, leash: OwnedFd, pids: Option<OwnedFd>) -> Sys<Self> {
         let never = Deadline::after(None);
         Ok(Self {
             launch,
@@ -85,6 +91,7 @@ impl<'a> Monitor<'a> {
             line: Some(line),
             hears: true,
             leash: Some(leash),
+            pids,
             limit: never,
             latest: never,
             step: never,
@@ -96,10 +103,12 @@ impl<'a> Monitor<'a> {
             none_told: true,
             pid_file: PidFile::of(launch)?,
             written: None,
+            logged: None,
             state_file: StateFile::of(launch)?,
-            facts: Facts { phase: Phase::Starting, program: None, restarts: 0, end: None },
+            facts: Facts { phase: Phase::Starting, guard: process::parent_id(), program: None, restarts: 0, end: None },
             lives: 0,
             failure: None,
+            hindrance: None,
         })
     }
 
@@ -225,6 +234,7 @@ impl<'a> Monitor<'a> {
         }
         if self.limit.passed() {
             self.limit = Deadline::after(None);
+            self.hindrance = self.watch.hindrance();
             self.tell(Event::Due(Timer::Limit));
         }
     }
@@ -235,7 +245,12 @@ impl<'a> Monitor<'a> {
             Action::Publish(phase) => return Some(self.publish(phase)),
             Action::Follow => return Some(self.follow()),
             Action::Start => return self.start(),
-            Action::Note(phase) => drop(self.note(phase)),
+            Action::Note(phase) => {
+                let _: Sys<()> = self.note(phase);
+                if phase == Phase::GaveUp {
+                    warning::gave_up(&self.launch.name, &self.facts);
+                }
+            }
             Action::StopProgram => self.signal_program(self.launch.stop_signal),
             Action::KillProgram => self.signal_program(libc::SIGKILL),
             Action::TerminateAll => self.signal_all(libc::SIGTERM),
@@ -249,7 +264,11 @@ impl<'a> Monitor<'a> {
             Action::Report(outcome) => self.report(outcome, false),
             Action::ReportStuck(outcome) => self.report(outcome, true),
             Action::Release => self.release(),
-            Action::RemovePidFile => self.pid_file.iter().for_each(PidFile::remove),
+            Action::RemovePidFile => {
+                self.watch = Watch::Nothing;
+                self.pid_file.iter().for_each(PidFile::remove);
+                self.launch.remove_runtime_directory();
+            }
             Action::RemoveState => self.state_file.remove(),
             Action::Exit => {
                 release_claim(self.launch);
@@ -271,6 +290,7 @@ impl<'a> Monitor<'a> {
 
     fn note(&mut self, phase: Phase) -> Sys<()> {
         (self.facts.phase, self.facts.program) = (phase, self.program);
+        self.tell_logger();
         let in_pid_file = self.write_pid();
         let written = in_pid_file.and(self.state_file.write(self.launch, &self.facts));
         self.rewrite = Deadline::after(written.is_err().then_some(REWRITE));
@@ -287,6 +307,27 @@ impl<'a> Monitor<'a> {
         Ok(())
     }
 
+    /// A logger that was killed is told nothing.
+    fn tell_logger(&mut self) {
+        let news = self.program.filter(|_| self.program != self.logged);
+        if let (Some(pids), Some(program)) = (&self.pids, news) {
+            let _: Sys<usize> = fd::write(pids.as_raw_fd(), &program.to_ne_bytes());
+            self.logged = self.program;
+        }
+    }
+
+    /// Opens log files at their paths again: they may have been moved away since the life before. Where that is not possible as it was
+    /// for the first life, the file that is open goes on.
+    fn reopen_logs(&self) {
+        let [_, outputs @ ..] = &self.launch.streams;
+        for (output, number) in self.launch.outputs.iter().zip(outputs) {
+            if let (Output::File(place), Some(number)) = (output, number) {
+                let reopened = place.reopen().and_then(|file| fd::connect(file.as_raw_fd(), *number));
+                let _: Sys<()> = reopened.and_then(|()| fd::set_close_on_exec(*number));
+            }
+        }
+    }
+
     fn start(&mut self) -> Option<Event> {
         match self.fork() {
             Ok(()) => None,
@@ -298,6 +339,11 @@ impl<'a> Monitor<'a> {
     }
 
     fn fork(&mut self) -> Result<(), Failure> {
+        if self.lives > 0 {
+            self.reopen_logs();
+        }
+        // What was looked for in the life before gives its places up first.
+        self.watch = Watch::Nothing;
         self.watch = Watch::begin(self.launch).map_err(|errno| Failure::new(Step::ReadyDescriptor, errno))?;
         let child = program::fork(self.launch, self.watch.end(), self.watch.socket())?;
         self.watch.listen();
@@ -357,7 +403,10 @@ impl<'a> Monitor<'a> {
             Why::NotPublished | Why::NotExecuted => failure(),
             Why::Ended => Reason::Ended(self.facts.end.unwrap_or(Ended::Unknown)),
             Why::SignLost => Reason::SignLost,
-            Why::TimedOut => Reason::TimedOut,
+            Why::TimedOut => match self.hindrance {
+                Some(errno) => Reason::Step(Failure::new(Step::Ready, errno)),
+                None => Reason::TimedOut,
+            },
         }
     }
 

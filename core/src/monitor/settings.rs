@@ -26,11 +26,13 @@ pub(crate) enum Ready {
     Sign,
 }
 
-/// Whom a stop ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum KillMode {
+/// Which processes a stop of a launched program ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum KillMode {
     /// The program and all its descendants.
+    #[default]
     Tree,
-    /// The program alone.
+    /// The program alone: its descendants go on.
     Process,
 }

@@ -24,7 +24,7 @@ pub(super) enum Watch<'a> {
     Nothing,
     Newline { listener: OwnedFd, speaker: Option<OwnedFd>, number: RawFd },
     Notify(Letterbox),
-    Listen { place: &'a Place, next: Deadline },
+    Listen { place: &'a Place, next: Deadline, hindrance: Option<Errno> },
     File { path: &'a Text, since: Duration, next: Deadline },
     PidFile { path: &'a Text, next: Deadline },
 }
@@ -40,8 +40,8 @@ impl<'a> Watch<'a> {
                 let speaker = fd::duplicate_from(speaker.as_raw_fd(), *number)?;
                 Self::Newline { listener, speaker: Some(speaker), number: *number }
             }
-            Sign::Notify => Self::Notify(Letterbox::new()?),
-            Sign::Listen(place) => Self::Listen { place, next },
+            Sign::Notify => Self::Notify(Letterbox::new(launch.notify.as_ref())?),
+            Sign::Listen(place) => Self::Listen { place, next, hindrance: None },
             Sign::File(path) => Self::File { path, since: time::realtime().saturating_sub(TICK), next },
             Sign::PidFile(path) => Self::PidFile { path, next },
         })
@@ -77,6 +77,11 @@ impl<'a> Watch<'a> {
         }
     }
 
+    /// Why the sign cannot be seen, if that is so.
+    pub(super) fn hindrance(&self) -> Option<Errno> {
+        if let Self::Listen { hindrance, .. } = self { *hindrance } else { None }
+    }
+
     /// When to look without that.
     pub(super) fn next(&self) -> Deadline {
         match self {
@@ -90,9 +95,11 @@ impl<'a> Watch<'a> {
         match self {
             Self::Newline { listener, .. } if is_readable => read_newline(listener),
             Self::Notify(letterbox) if is_readable => read_message(letterbox),
-            Self::Listen { place, next } if next.passed() => {
+            Self::Listen { place, next, hindrance } if next.passed() => {
                 *next = Deadline::after(Some(STEP));
-                descendants::any(|pid| listening::listens(pid, place)).then_some(Event::Sign)
+                *hindrance = None;
+                let mut listens = |pid| listening::listens(pid, place, hindrance);
+                descendants::any(&mut listens).then_some(Event::Sign)
             }
             Self::File { path, since, next } if next.passed() => {
                 *next = Deadline::after(Some(STEP));

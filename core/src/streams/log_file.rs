@@ -189,6 +189,24 @@ impl Place {
         }
     }
 
+    /// A file that another process has opened as a log and resolved.
+    pub(crate) fn resolved(path: Text, creation: Creation) -> Self {
+        Self { path, inside: None, seen: Seen::AsBefore, truncate: false, creation }
+    }
+
+    pub(crate) fn path(&self) -> &Text {
+        &self.path
+    }
+
+    pub(crate) fn creation(&self) -> &Creation {
+        &self.creation
+    }
+
+    /// Opens the file at its path once more, as it was opened first: appended to, and made where it is missing.
+    pub(crate) fn reopen(&self) -> Sys<OwnedFd> {
+        self.open(&self.path, Existing::Append)
+    }
+
     pub(super) fn empty(&self, opened: RawFd) -> Sys<()> {
         if self.truncate { file::truncate(opened) } else { Ok(()) }
     }

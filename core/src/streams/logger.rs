@@ -56,6 +56,18 @@ impl Plan {
         Ok(writer)
     }
 
+    pub(super) fn reads(&self, step: Step) -> bool {
+        let [output, error] = &self.pipes;
+        if step == Step::Stderr { error.is_some() } else { output.is_some() }
+    }
+
+    /// What the logger of a program that is launched needs, if there is anything to log.
+    pub(super) fn ends(&self) -> Option<Ends> {
+        let pipes = self.pipes.each_ref().map(|pipe| pipe.as_ref().map(AsRawFd::as_raw_fd));
+        let socket = self.socket.as_ref()?.as_raw_fd();
+        Some(Ends { pipes, heads: self.heads.clone(), socket })
+    }
+
     pub(super) fn descriptors(&self) -> impl Iterator<Item = RawFd> {
         self.pipes.iter().chain([&self.socket]).flatten().map(AsRawFd::as_raw_fd)
     }
@@ -94,7 +106,7 @@ impl Plan {
                 if let Some(reporter) = reporter {
                     fd::close(reporter.as_raw_fd());
                 }
-                self.run(daemon)
+                pass_on(&self.heads, daemon, -1)
             }
             (Ok(Forked::Parent(logger)), Some(reporter)) => {
                 let _: Sys<()> = reporter.send(&Record::Logger(logger));
@@ -118,25 +130,82 @@ impl Plan {
         fd::connect(socket.as_raw_fd(), SOCKET)?;
         Keep::only(reporter.map_or(SOCKET, Reporter::as_raw_fd)).map_err(|failure| failure.errno)
     }
+}
 
-    fn run(&self, daemon: Pid) -> ! {
-        let mut log = Log { daemon, lost: 0 };
-        let (mut output, mut error) = ([0; LONGEST_LINE], [0; LONGEST_LINE]);
-        let mut lines = [Lines::new(&mut output), Lines::new(&mut error)];
-        let mut open = PIPES.map(|number| if fd::is_open(number) { fd::readable(number) } else { fd::readable(-1) });
-        while open.iter().any(|pipe| pipe.fd >= 0) {
-            let _: Sys<bool> = fd::poll(&mut open, -1);
-            for ((pipe, lines), head) in open.iter_mut().zip(&mut lines).zip(&self.heads) {
-                let mut each = |text: &[u8], _| log.write(head.as_bytes(), text);
-                if pipe.revents != 0 && lines.read(pipe.fd, &mut each) != Ok(true) {
-                    pipe.fd = -1;
-                }
+/// Logs what the pipes bring until both are at their end. On `pids`, if that is open, come the PIDs of the programs that write, one
+/// after the other, each before its program writes anything.
+fn pass_on(heads: &[Text; 2], daemon: Pid, pids: RawFd) -> ! {
+    let mut log = Log { daemon, lost: 0 };
+    let (mut output, mut error) = ([0; LONGEST_LINE], [0; LONGEST_LINE]);
+    let mut lines = [Lines::new(&mut output), Lines::new(&mut error)];
+    let [output, error] = PIPES.map(|number| if fd::is_open(number) { number } else { -1 });
+    let mut open = [output, error, pids].map(fd::readable);
+    while open.iter().take(PIPES.len()).any(|pipe| pipe.fd >= 0) {
+        let _: Sys<bool> = fd::poll(&mut open, -1);
+        let mut has_read = false;
+        for ((pipe, lines), head) in
+            open.iter_mut().zip(&mut lines).zip(heads).filter(|((pipe, _), _)| pipe.revents != 0)
+        {
+            has_read = true;
+            let mut each = |text: &[u8], _| log.write(head.as_bytes(), text);
+            if lines.read(pipe.fd, &mut each) != Ok(true) {
+                pipe.fd = -1;
             }
         }
-        let last = self.heads.iter().rfind(|head| !head.as_bytes().is_empty());
-        // There is nothing else to wait for any more, and nobody who would have to.
-        log.confess(last.map_or(&[], |head| head.as_bytes()), PATIENCE);
-        process::exit_now(0)
+        // What is in the pipes is from the program before.
+        if let Some(pids) = open.last_mut().filter(|pids| !has_read && pids.revents != 0) {
+            for (lines, head) in lines.iter_mut().zip(heads) {
+                lines.end(&mut |text, _| log.write(head.as_bytes(), text));
+            }
+            match read_pid(pids.fd) {
+                Some(pid) => log.daemon = pid,
+                None => pids.fd = -1,
+            }
+        }
+    }
+    let last = heads.iter().rfind(|head| !head.as_bytes().is_empty());
+    // There is nothing else to wait for any more, and nobody who would have to.
+    log.confess(last.map_or(&[], |head| head.as_bytes()), PATIENCE);
+    process::exit_now(0)
+}
+
+fn read_pid(from: RawFd) -> Option<Pid> {
+    let mut bytes = [0; size_of::<Pid>()];
+    (fd::read(from, &mut bytes) == Ok(bytes.len())).then_some(Pid::from_ne_bytes(bytes))
+}
+
+/// The ends of the logger of a program that is launched, as numbers: they go to another program in between.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ends {
+    pub(crate) pipes: [Option<RawFd>; 2],
+    pub(crate) heads: [Text; 2],
+    pub(crate) socket: RawFd,
+}
+
+impl Ends {
+    pub(crate) fn descriptors(&self) -> impl Iterator<Item = RawFd> {
+        self.pipes.into_iter().flatten().chain([self.socket])
+    }
+
+    /// The life of the logger, a process of its own that holds nothing else. It ends when nobody can write any more.
+    pub(crate) fn run(&self, pids: RawFd) -> ! {
+        const PIDS: RawFd = 3;
+        let made = process::new_session().and_then(|()| {
+            process::rename(c_text!("daemonctx-log"));
+            for (pipe, number) in self.pipes.iter().zip(PIPES) {
+                match pipe {
+                    Some(pipe) => fd::connect(*pipe, number)?,
+                    None => fd::close(number),
+                }
+            }
+            fd::connect(self.socket, SOCKET)?;
+            fd::connect(pids, PIDS)?;
+            Keep::only(PIDS).map_err(|failure| failure.errno)
+        });
+        match made {
+            Ok(()) => pass_on(&self.heads, 0, PIDS),
+            Err(_) => process::exit_now(1),
+        }
     }
 }
 

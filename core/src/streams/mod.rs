@@ -6,6 +6,7 @@ mod syslog;
 
 pub(crate) use log_file::Place;
 pub use log_file::{LogFile, open_log_file};
+pub(crate) use logger::Ends as LoggerEnds;
 pub use syslog::{Facility, Severity, Syslog};
 
 use crate::error::{Error, Failure, Step, Subject};
@@ -88,6 +89,31 @@ struct Resolved {
     /// It is connected only at readiness.
     late: bool,
     place: Option<Place>,
+}
+
+/// What a program that is launched gets as its streams.
+pub(crate) struct Sources {
+    /// Nothing for `/dev/null`.
+    pub(crate) streams: [Option<OwnedFd>; 3],
+    /// Standard output's and standard error's.
+    pub(crate) outputs: [Output; 2],
+    logger: logger::Plan,
+}
+
+impl Sources {
+    pub(crate) fn logger(&self) -> Option<LoggerEnds> {
+        self.logger.ends()
+    }
+}
+
+/// Where an output stream leads.
+#[derive(Debug, Default)]
+pub(crate) enum Output {
+    #[default]
+    Nothing,
+    Descriptor,
+    Syslog,
+    File(Place),
 }
 
 /// The log files of standard output and standard error, to be opened again.
@@ -179,15 +205,9 @@ impl Plan {
         self.logger.close();
     }
 
-    /// What a program that is launched gets as its streams, nothing for `/dev/null`. Log files are emptied that are to be.
-    ///
-    /// # Errors
-    /// EOPNOTSUPP: a stream leads to syslog.
-    pub(crate) fn sources(mut self) -> Result<[Option<OwnedFd>; 3], Failure> {
+    /// The streams of a program that is launched. Log files are emptied that are to be.
+    pub(crate) fn sources(mut self) -> Result<Sources, Failure> {
         let mut sources = [None, None, None];
-        if self.logger.descriptors().next().is_some() {
-            return Err(Failure::new(Step::Logger, Errno::EOPNOTSUPP));
-        }
         let streams = self.streams.iter_mut().zip(STEPS).zip(fd::STANDARD).zip(&mut sources);
         for (((stream, step), number), source) in streams.filter(|(((stream, _), _), _)| !stream.is_null) {
             let failed = |errno| Failure::new(step, errno);
@@ -195,7 +215,14 @@ impl Plan {
             stream.place.as_ref().map_or(Ok(()), |place| place.empty(opened.as_raw_fd())).map_err(failed)?;
             *source = Some(opened);
         }
-        Ok(sources)
+        let [_, output, error] = self.streams;
+        let outputs = [(output, Step::Stdout), (error, Step::Stderr)].map(|(stream, step)| match stream.place {
+            Some(place) => Output::File(place),
+            None if stream.is_null => Output::Nothing,
+            None if self.logger.reads(step) => Output::Syslog,
+            None => Output::Descriptor,
+        });
+        Ok(Sources { streams: sources, outputs, logger: self.logger })
     }
 
     /// What standard error is to become at readiness, if it is late.

@@ -156,6 +156,11 @@ pub(crate) fn set_mode(fd: RawFd, mode: libc::mode_t) -> Sys<()> {
     check(unsafe { libc::fchmod(fd, mode) }).map(drop)
 }
 
+pub(crate) fn set_mode_at(path: &CStr, mode: libc::mode_t) -> Sys<()> {
+    // SAFETY: `path` is a valid C string.
+    check(unsafe { libc::chmod(path.as_ptr(), mode) }).map(drop)
+}
+
 /// Gives an open file to another user or group; without one it keeps what it has.
 pub(crate) fn set_owner(fd: RawFd, user: Option<libc::uid_t>, group: Option<libc::gid_t>) -> Sys<()> {
     let (user, group) = (user.unwrap_or(libc::uid_t::MAX), group.unwrap_or(libc::gid_t::MAX));

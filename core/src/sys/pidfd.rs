@@ -74,6 +74,9 @@ impl Process {
     /// that is root or of the same user.
     #[cfg(target_os = "linux")]
     pub(crate) fn duplicate(&self, fd: RawFd) -> Sys<OwnedFd> {
+        if self.descriptor.is_none() {
+            return Err(Errno::ENOSYS);
+        }
         // SAFETY: pidfd_getfd takes three numbers.
         let result = unsafe { libc::syscall(libc::SYS_pidfd_getfd, self.as_poll_descriptor(), fd, 0) };
         super::fd::own(libc::c_int::try_from(result).map_err(|_| Errno::EINVAL)?)

@@ -3,7 +3,8 @@
 use super::Errno;
 use super::fd::own;
 use super::process::Pid;
-use super::{Sys, check, check_size};
+use super::{Sys, check, check_size, file};
+use crate::text::Text;
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
@@ -205,11 +206,13 @@ impl Control {
     }
 }
 
-/// A socket that programs send messages to as to a service manager, by an abstract name that the kernel has given.
+/// A socket that programs send messages to as to a service manager.
 #[derive(Debug)]
 pub(crate) struct Letterbox {
     socket: OwnedFd,
-    name: [u8; Self::NAME],
+    name: Text,
+    /// Removed with the socket.
+    path: Option<Text>,
 }
 
 #[cfg(target_os = "linux")]
@@ -217,7 +220,9 @@ impl Letterbox {
     /// `@` and five hexadecimal digits (unix(7), autobind).
     const NAME: usize = 6;
 
-    pub(crate) fn new() -> Sys<Self> {
+    /// Reached by `path`, also from another network namespace; without one, by an abstract name that the kernel gives, also from
+    /// another root. What is at the path is removed.
+    pub(crate) fn new(path: Option<&Text>) -> Sys<Self> {
         let flags = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
         // SAFETY: socket takes three numbers.
         let socket = super::fd::above_standard(own(unsafe { libc::socket(libc::AF_UNIX, flags, 0) })?)?;
@@ -228,12 +233,32 @@ impl Letterbox {
             libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_PASSCRED, (&raw const yes).cast(), size)
         };
         check(wanted)?;
+        match path {
+            Some(path) => Self::at(socket, path),
+            None => Self::abstract_name(socket),
+        }
+    }
+
+    fn at(socket: OwnedFd, path: &Text) -> Sys<Self> {
+        /// The program may have changed its user, and so may its descendants. Messages of other processes do not count.
+        const MODE: libc::mode_t = 0o666;
+        let (address, length) = unix_address(path.as_bytes())?;
+        let _: Sys<()> = file::unlink(path.as_c_str());
+        // SAFETY: `address` is valid for reads of `length` bytes.
+        check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) })?;
+        let text = Text::path(path.as_bytes());
+        let letterbox = Self { socket, name: Text::path(path.as_bytes())?, path: Some(text?) };
+        file::set_mode_at(path.as_c_str(), MODE)?;
+        Ok(letterbox)
+    }
+
+    fn abstract_name(socket: OwnedFd) -> Sys<Self> {
         let family = libc::AF_UNIX as libc::sa_family_t;
         let length = size_of::<libc::sa_family_t>() as libc::socklen_t;
         // SAFETY: an address that is its family alone asks for a name; every address begins with the family.
         check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const family).cast(), length) })?;
-        let name = Self::name_of(&socket)?;
-        Ok(Self { socket, name })
+        let name = Text::new(&Self::name_of(&socket)?)?;
+        Ok(Self { socket, name, path: None })
     }
 
     fn name_of(socket: &OwnedFd) -> Sys<[u8; Self::NAME]> {
@@ -284,9 +309,7 @@ struct Credentials {
 /// Elsewhere there are no abstract names, and nobody says who has sent a message.
 #[cfg(not(target_os = "linux"))]
 impl Letterbox {
-    const NAME: usize = 6;
-
-    pub(crate) fn new() -> Sys<Self> {
+    pub(crate) fn new(_path: Option<&Text>) -> Sys<Self> {
         Err(Errno::ENOSYS)
     }
 
@@ -298,10 +321,18 @@ impl Letterbox {
 impl Letterbox {
     /// As `NOTIFY_SOCKET` has it.
     pub(crate) fn name(&self) -> &[u8] {
-        &self.name
+        self.name.as_bytes()
     }
 
     pub(crate) fn as_raw_fd(&self) -> RawFd {
         self.socket.as_raw_fd()
+    }
+}
+
+impl Drop for Letterbox {
+    fn drop(&mut self) {
+        if let Some(path) = &self.path {
+            let _: Sys<()> = file::unlink(path.as_c_str());
+        }
     }
 }

@@ -84,6 +84,11 @@ impl Deadline {
     }
 
     /// Whichever comes first.
+    /// The time until then, none for ever.
+    pub(crate) fn remaining(self) -> Option<Duration> {
+        self.0.map(|end| Duration::from_nanos(end.saturating_sub(nanoseconds(monotonic()))))
+    }
+
     pub(crate) fn or(self, other: Self) -> Self {
         Self(self.0.into_iter().chain(other.0).min())
     }

@@ -93,6 +93,10 @@ impl Sandbox {
             state_file: at("state"),
             claim: None,
             stop_signal: libc::SIGTERM,
+            notify: None,
+            runtime_directory: None,
+            outputs: Default::default(),
+            logger: None,
         };
         Ok(Self { folder, launch, lock: Some(lock) })
     }

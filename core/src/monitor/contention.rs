@@ -1,0 +1,151 @@
+//! A launch under a name that another launch has, or had: it waits for what is under way, refuses to start beside what runs, and ends
+//! first what it is told to take over.
+
+use super::claim::{self, Claim};
+use super::door::cancelling;
+use super::monitored::{Monitored, MonitoredState};
+use crate::error::{Cause, Error, Step, Subject};
+use crate::options::Options;
+use crate::signals::Quiet;
+use crate::sys::process::StringList;
+use crate::sys::signalfd::Arrivals;
+use crate::sys::time::Deadline;
+use crate::sys::{Errno, Sys, fd, memory};
+use crate::text::Text;
+use std::time::Duration;
+
+/// A launch that wants a name.
+pub(super) struct Contender<'a> {
+    pub(super) options: &'a Options,
+    pub(super) arguments: &'a StringList,
+    pub(super) pid_file: Option<&'a Text>,
+    pub(super) run: Option<&'a Text>,
+}
+
+/// What to do about the daemon that was found.
+enum Course {
+    /// Nothing of it is left.
+    Begin,
+    /// Look again in a moment.
+    Wait,
+    /// End what is left of it first.
+    End,
+    Refuse(Cause),
+}
+
+fn failed(errno: Errno) -> Error {
+    Error::os(Step::PidFile, Subject::Word("state file"), errno)
+}
+
+impl Contender<'_> {
+    /// Takes the name, once it is free.
+    ///
+    /// # Errors
+    /// What runs under the name stays; the wait took too long, or a signal cancelled it.
+    pub(super) fn take(&self) -> Result<Claim, Error> {
+        let limit = Deadline::after(self.options.ready_timeout);
+        let mut wait = None;
+        loop {
+            if let Some(claim) = self.attempt(limit)? {
+                return Ok(claim);
+            }
+            wait.get_or_insert_with(Wait::begin).pause()?;
+            if limit.passed() {
+                let time = Subject::Time(self.options.ready_timeout.unwrap_or_default());
+                return Err(Error::os(Step::Ready, time, Errno::ETIMEDOUT).note("another launch is under way"));
+            }
+        }
+    }
+
+    fn attempt(&self, limit: Deadline) -> Result<Option<Claim>, Error> {
+        let claim = Claim::take(self.options.program.as_bytes(), self.pid_file, self.run).map_err(failed)?;
+        let is_free = self.is_free(claim.is_some(), limit);
+        if let (Some(claim), Ok(false) | Err(_)) = (&claim, &is_free) {
+            claim.release();
+        }
+        is_free.map(|is_free| claim.filter(|_| is_free))
+    }
+
+    /// Whether nothing is in the way. A lock on the name that this launch has does not tell: somebody may have removed its file.
+    fn is_free(&self, has_name: bool, limit: Deadline) -> Result<bool, Error> {
+        let path = claim::state_file(self.options.program.as_bytes(), self.pid_file, self.run).map_err(failed)?;
+        let found = match Monitored::read(path) {
+            Ok(found) => found,
+            // Of another boot, or spoiled.
+            Err(_) if has_name => None,
+            Err(error) if error.errno() == Some(Errno::EXDEV.value()) => return Err(self.refusal(Cause::Unseen)),
+            Err(error) => return Err(error),
+        };
+        let Some(found) = found else { return Ok(has_name) };
+        match self.course(&found, has_name) {
+            Course::Begin => Ok(true),
+            Course::Wait => Ok(false),
+            Course::End => found.end_for_successor(limit).map(|()| false),
+            Course::Refuse(_) if !self.is_same_command(&found) => Err(other_command(&found)),
+            Course::Refuse(cause) => Err(self.refusal(cause)),
+        }
+    }
+
+    fn course(&self, found: &Monitored, has_name: bool) -> Course {
+        let end_or = |cause| if self.options.stop.takes_over { Course::End } else { Course::Refuse(cause) };
+        let first = || found.processes().first().copied();
+        match found.state() {
+            MonitoredState::Ended | MonitoredState::GaveUp if has_name => Course::Begin,
+            MonitoredState::Unmonitored | MonitoredState::Lost if has_name => {
+                first().map_or(Course::Begin, |pid| end_or(Cause::Unmonitored(pid)))
+            }
+            _ if !found.is_confirmed() => Course::Wait,
+            MonitoredState::Left => first().map_or(Course::Wait, |pid| end_or(Cause::Descendant(pid))),
+            MonitoredState::Running | MonitoredState::Waiting => Course::Refuse(Cause::Held(found.pid())),
+            MonitoredState::Starting if found.restarts().0 > 0 => Course::Refuse(Cause::Held(found.pid())),
+            _ => Course::Wait,
+        }
+    }
+
+    fn is_same_command(&self, found: &Monitored) -> bool {
+        let command = found.command();
+        let words = command.iter().map(|word| std::os::unix::ffi::OsStrExt::as_bytes(*word));
+        words.eq(self.arguments.iter().map(std::ffi::CStr::to_bytes))
+    }
+
+    fn refusal(&self, cause: Cause) -> Error {
+        Error::new(Step::PidFile, Subject::Text(self.options.program.clone()), cause)
+    }
+}
+
+/// Says what runs, as a shell would show it without quotes.
+fn other_command(found: &Monitored) -> Error {
+    let mut line = Vec::new();
+    let joined = found.command().iter().try_for_each(|word| {
+        let space: &[u8] = if line.is_empty() { b"" } else { b" " };
+        memory::extend(&mut line, space)?;
+        memory::extend(&mut line, std::os::unix::ffi::OsStrExt::as_bytes(*word))
+    });
+    let command = joined.and_then(|()| Text::new(&line)).unwrap_or_default();
+    let pid = found.pid().unwrap_or_else(|| found.monitor_pid());
+    Error::new(Step::PidFile, Subject::Text(command), Cause::OtherCommand(pid))
+}
+
+/// Signals that cancel a launch end the wait, also where they are blocked.
+struct Wait {
+    signals: Arrivals,
+    _quiet: Quiet,
+}
+
+impl Wait {
+    fn begin() -> Self {
+        let quiet = Quiet::begin();
+        Self { signals: Arrivals::of(cancelling()), _quiet: quiet }
+    }
+
+    fn pause(&self) -> Result<(), Error> {
+        const STEP: Duration = Duration::from_millis(20);
+        let patience = Deadline::after(Some(STEP)).poll_timeout();
+        let mut fds = [fd::readable(self.signals.as_poll_descriptor())];
+        let _: Sys<bool> = fd::poll(&mut fds, self.signals.patience(patience));
+        match self.signals.take() {
+            Some(signal) => Err(Error::os(Step::Start, Subject::Signal(signal), Errno::EINTR)),
+            None => Ok(()),
+        }
+    }
+}
