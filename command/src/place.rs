@@ -113,8 +113,8 @@ impl Place {
 
 /// The names of daemons, this user's and root's: those of pid files and of state files.
 pub(crate) fn names() -> Vec<OsString> {
-    let directories = [PathBuf::from(ROOTS), own_directory()];
-    let entries = directories.into_iter().filter_map(|directory| std::fs::read_dir(directory).ok()).flatten();
+    let directories = [Some(PathBuf::from(ROOTS)), runtime_directory(), Some(own_directory())];
+    let entries = directories.into_iter().flatten().filter_map(|directory| std::fs::read_dir(directory).ok()).flatten();
     let files = entries.flatten().map(|entry| PathBuf::from(entry.file_name()));
     let files = files.filter(|file| file.extension() == Some(OsStr::new("pid")));
     let mut names: Vec<_> = files.filter_map(|file| file.file_stem().map(OsStr::to_owned)).collect();
@@ -128,8 +128,11 @@ fn own_directory() -> PathBuf {
     if sys::is_root() {
         return PathBuf::from(ROOTS);
     }
-    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
-    runtime.unwrap_or_else(|| PathBuf::from(format!("/tmp/daemonctx-{}", sys::effective_user())))
+    runtime_directory().unwrap_or_else(|| PathBuf::from(format!("/tmp/daemonctx-{}", sys::effective_user())))
+}
+
+fn runtime_directory() -> Option<PathBuf> {
+    std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
 fn pid_file_in(directory: &Path, name: &OsStr) -> PathBuf {

@@ -20,7 +20,7 @@ def commands() -> list[str]:
     return re.findall(r"^  (\S+)", section, re.MULTILINE)
 
 
-COMMANDS = ["start", "stop", "restart", "try-restart", "reload", "status", "run", "completions", "help", "version"]
+COMMANDS = ["start", "stop", "restart", "try-restart", "reload", "status", "list", "logs", "run", "completions", "help", "version"]
 
 
 def test_the_overview() -> None:
@@ -62,7 +62,7 @@ def test_its_examples_are_understood(command: str) -> None:
     examples = say("help", command).stdout.partition("\nExamples:\n")[2]
     for line in re.findall(r"^    (daemonctx .*)$", examples, re.MULTILINE):
         _, verb, *words = shlex.split(re.split(r" [|>] ", line)[0])
-        dry = [] if verb in ("status", "completions") or "--dry-run" in words else ["--dry-run"]
+        dry = [] if verb in ("status", "list", "logs", "completions") or "--dry-run" in words else ["--dry-run"]
         said = say(verb, *dry, *words, env={"PATH": "/usr/bin:/bin", "XDG_RUNTIME_DIR": "/tmp"})
         assert "see `daemonctx" not in said.stderr, line
 

@@ -18,8 +18,8 @@ from daemons import LIMIT, NOBODY, House, Said, descriptors, house, is_root, kil
 
 __all__ = ["house"]
 
-KEYS = """result name pid pidfile state since uptime_seconds user command memory cpu_seconds threads descriptors keeper
-control_group processes listening log reason last_pid holders status""".split()
+KEYS = """result name pid pidfile state since uptime_seconds user command memory cpu_seconds threads descriptors monitor
+restarts last_end processes listening log reason last_pid holders status""".split()
 
 # Has something of everything that is shown.
 BUSY = """
@@ -100,7 +100,8 @@ def test_what_there_is_to_see(house: House) -> None:
     ])
     logs = {it["source"]: it["lines"] for it in seen["log"]}
     assert logs == {str(house.folder / "out.log"): ["two", "three"], str(house.folder / "err.log"): ["wrong"]}
-    assert [seen[key] for key in ("keeper", "control_group", "last_pid", "holders")] == [None] * 4
+    assert (seen["monitor"], seen["restarts"]) == (int(stat(pid)[1]), 0)
+    assert [seen[key] for key in ("last_end", "last_pid", "holders")] == [None] * 3
     house.stop().is_(0)
 
 
