@@ -47,6 +47,7 @@ mod plan;
 mod privileges;
 mod readiness;
 mod report;
+mod run_directory;
 mod runtime_directory;
 mod session;
 mod signals;

@@ -116,6 +116,13 @@ def state(pid: int) -> str:
         return ""
 
 
+def name(pid: int) -> str:
+    try:
+        return pathlib.Path(f"/proc/{pid}/comm").read_text().rstrip("\n")
+    except OSError:
+        return ""
+
+
 def wait_until(condition, limit: float) -> bool:
     deadline = time.monotonic() + limit
     pause = 0.0005

@@ -16,6 +16,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,8 @@ import trace
 
 HERE = pathlib.Path(__file__).parent
 ROLES = {"0": "starter", "0.0": "guard", "0.0.0": "monitor", "0.0.0.0": "program", "0.0.0.1": "second program"}
+# The guard makes the logger first.
+LOGGED = {"0": "starter", "0.0": "guard", "0.0.0": "logger", "0.0.1": "monitor", "0.0.1.0": "program", "0.0.1.1": "second program"}
 BACKGROUND = "(exec sleep 1000) & exit 0"
 # What is run, when it is ready, and whether the start is to succeed.
 RUNS = {
@@ -37,23 +40,38 @@ RUNS = {
     "ends": ("running", "setsid sleep 1000 & exit 3", False),
     # Fails once, and is started again.
     "again": ("executed", "[ -e $D/second ] && exec sleep 1000; : > $D/second; exit 3", True),
+    # Standard output to syslog, standard error to a file that is opened again; fails once.
+    "logged": ("executed", "trap '' PIPE; echo life; echo error >&2; [ -e $D/second ] && exec sleep 1000; : > $D/second; exit 3", True),
+    # A message to a socket in the file system, from this binary; with a directory of the daemon's own.
+    "message": ("notify", "", True),
     "silent": ("newline", "trap '' TERM; (setsid sleep 1000 &) ; sleep 1000 & wait", False),
 }
 # What a killed or failing step may take to be noticed; `silent` waits for its timeout.
 GRACE = 2.0
+# A logger waits for a syslogd that is away.
+LOGGERS_GRACE = 8.0
+# What a program may leave.
+KEPT = {"second", "log"}
 
 
 class Trial:
     def __init__(self, binary: str, injector: str, run: str, folder: pathlib.Path) -> None:
         self.binary, self.injector, self.run_name, self.folder = binary, injector, run, folder
         self.ready, self.script, self.succeeds = RUNS[run]
+        self.roles = LOGGED if run == "logged" else ROLES
+        self.grace = LOGGERS_GRACE if run == "logged" else GRACE
+        self.syslog: socket.socket | None = None
 
     def start(self, options: list[str]) -> tuple[trace.Trace, str]:
         self.folder.mkdir()
         calls = self.folder.with_suffix(".calls")
         surroundings = {"PATH": os.environ["PATH"], "SWEEP_FOLDER": str(self.folder), "SWEEP_READY": self.ready, "SWEEP_SCRIPT": self.script}
-        if self.run_name == "again":
+        if self.run_name in ("again", "logged"):
             surroundings["SWEEP_RESPAWN"] = "4"
+        if self.run_name == "logged":
+            self.syslog = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            self.syslog.bind(str(self.folder.with_suffix(".syslog")))
+            surroundings["SWEEP_SYSLOG"] = str(self.folder.with_suffix(".syslog"))
         err = self.folder.with_suffix(".err")
         with open(err, "wb") as output:
             subprocess.run([self.injector, "-t", "6000", "-q", "60", *options, str(calls), self.binary], env=surroundings, stdin=subprocess.DEVNULL,
@@ -62,6 +80,8 @@ class Trial:
 
     def finish(self) -> None:
         house.end_all()
+        if self.syslog is not None:
+            self.syslog.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def judge(self, found: trace.Trace, is_killed: bool, role: str, what: str, said: str) -> list[str]:
@@ -72,9 +92,9 @@ class Trial:
             # It had committed the start; nothing can be later than its last call.
             status = 0
         if status == 0:
-            return self._judge_daemon(found, is_killed, role)
+            return self._judge_daemon(found, is_killed, role, what)
         # Of a killed starter the monitor hears by the end of the line.
-        if not house.wait_until(lambda: not house.living(), GRACE):
+        if not house.wait_until(lambda: not house.living(), self.grace):
             return [f"{status}: left {[describe(pid) for pid in house.living()]}"]
         if not self.folder.exists():
             return [f"{status}: the folder is gone"]
@@ -84,10 +104,10 @@ class Trial:
     @staticmethod
     def _may_stay(name: str, role: str, what: str) -> bool:
         """A starter that was killed before there is a monitor, and a file that could not be removed, which names nobody who lives."""
-        return name == "second" or name == "pid" and role == "starter" or what == f"unlink({name})"
+        return name in KEPT or name in ("pid", "own") and role == "starter" or what == f"unlink({name})"
 
-    def _judge_daemon(self, found: trace.Trace, is_killed: bool, role: str) -> list[str]:
-        if self.run_name == "again":
+    def _judge_daemon(self, found: trace.Trace, is_killed: bool, role: str, what: str) -> list[str]:
+        if self.run_name in ("again", "logged"):
             house.wait_until(lambda: self._runs_again() or self._is_over(), GRACE)
         state = self._state()
         program = int(state.get("program", "0 0").split()[0])
@@ -106,17 +126,35 @@ class Trial:
             return problems + ["0: no monitor"]
         if state.get("state") != "running":
             problems.append(f"0: {state}")
+        if self.run_name == "logged" and role != "logger":
+            problems += self._judge_log(found, is_killed)
         os.kill(monitor, signal.SIGTERM)
-        if not house.wait_until(lambda: not house.living(), GRACE):
+        if not house.wait_until(lambda: not house.living(), self.grace):
             problems.append(f"stop: left {[describe(pid) for pid in house.living()]}")
-        return problems + [f"stop: left the file {name}" for name in os.listdir(self.folder) if name != "second"]
+        return problems + [f"stop: left the file {name}" for name in os.listdir(self.folder) if not self._may_stay(name, "monitor", what)]
 
     def _judge_orphans(self) -> list[str]:
         """Of a monitor that is killed after the start the program goes on, and is written down; a child that was held at its gate ends."""
         program = int(self._state().get("program", "0").split()[0])
-        if not house.wait_until(lambda: set(house.living()) <= {program}, GRACE):
+        loggers = {pid for pid in house.living() if house.name(pid) == "daemonctx-log"}
+        if not house.wait_until(lambda: set(house.living()) <= {program} | loggers, GRACE):
             return [f"killed: left {[describe(pid) for pid in house.living()]}, not {program}"]
         return []
+
+    def _judge_log(self, found: trace.Trace, is_killed: bool) -> list[str]:
+        """Two lives, two lines, each with its PID; a life that was killed may not have written any."""
+        assert self.syslog is not None
+        self.syslog.settimeout(GRACE)
+        program = int(self._state()["program"].split()[0])
+        lines: list[str] = []
+        try:
+            while not lines or not lines[-1].startswith(f"<30>sweep[{program}]"):
+                lines.append(self.syslog.recv(1000).decode())
+        except TimeoutError:
+            pass
+        if is_killed or len(lines) > 1 and all(line.endswith("]: life") for line in lines) and len(set(lines)) == len(lines):
+            return []
+        return [f"0: logged {lines}"]
 
     def _runs_again(self) -> bool:
         state = self._state()
@@ -153,17 +191,17 @@ def describe(pid: int) -> str:
         return str(pid)
 
 
-def faults(found: trace.Trace, every: bool) -> list[tuple[trace.Call, str]]:
+def faults(found: trace.Trace, every: bool, roles: dict[str, str]) -> list[tuple[trace.Call, str]]:
     chosen = []
     executed: set[str] = set()
     for call in found.calls:
-        if call.role not in ROLES:
+        if call.role not in roles:
             continue
         chosen.append((call, "KILL"))
         # What the program itself makes of an error is its own affair.
         if call.role in executed:
             continue
-        if "program" in ROLES[call.role] and call.name == "execve":
+        if "program" in roles[call.role] and call.name == "execve":
             executed.add(call.role)
         known = errnos.ERRNOS.get(call.name)
         if known is None:
@@ -192,12 +230,12 @@ def work(binary: str, injector: str, run: str, every: bool, worker: int, workers
     problems = trial.judge(found, False, "", "", said)
     trial.finish()
     done, wrong = 0, [f"{run}: {problem}" for problem in problems]
-    for number, (call, what) in enumerate(faults(found, every)):
+    for number, (call, what) in enumerate(faults(found, every, trial.roles)):
         if number % workers != worker:
             continue
         trial = Trial(binary, injector, run, home / str(number + 1))
         found, said = trial.start(options_of(call, what))
-        role = ROLES[call.role]
+        role = trial.roles[call.role]
         for problem in trial.judge(found, what == "KILL", role, call.what, said) if found.hit else []:
             wrong.append(f"{run}: {role} {call.what}#{call.nth}={what}: {problem} | {said}")
         done += 1

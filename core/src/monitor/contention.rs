@@ -1,11 +1,12 @@
 //! A launch under a name that another launch has, or had: it waits for what is under way, refuses to start beside what runs, and ends
 //! first what it is told to take over.
 
-use super::claim::{self, Claim};
+use super::claim::Claim;
 use super::door::cancelling;
 use super::monitored::{Monitored, MonitoredState};
 use crate::error::{Cause, Error, Step, Subject};
 use crate::options::Options;
+use crate::run_directory;
 use crate::signals::Quiet;
 use crate::sys::process::StringList;
 use crate::sys::signalfd::Arrivals;
@@ -68,7 +69,8 @@ impl Contender<'_> {
 
     /// Whether nothing is in the way. A lock on the name that this launch has does not tell: somebody may have removed its file.
     fn is_free(&self, has_name: bool, limit: Deadline) -> Result<bool, Error> {
-        let path = claim::state_file(self.options.program.as_bytes(), self.pid_file, self.run).map_err(failed)?;
+        let path =
+            run_directory::state_file(self.options.program.as_bytes(), self.pid_file, self.run).map_err(failed)?;
         let found = match Monitored::read(path) {
             Ok(found) => found,
             // Of another boot, or spoiled.

@@ -2,31 +2,27 @@
 
 use super::claim::Claim;
 use super::contention::Contender;
-use super::launch::{Launch, Place, Sign};
+use super::launch::{Launch, Sign};
 use super::launcher::Launched;
 use super::outcome::{Reason, Told};
-use super::settings::{Ready, Settings};
-use crate::activation;
-use crate::descriptors::Keep;
+use super::settings::Settings;
+use super::translate;
 use crate::error::{Cause, Error, Failure, Step, Subject};
 use crate::launch::Executable;
 use crate::options::Options;
 use crate::pidfile::PidFileLock;
-use crate::readiness::{ListenAddress, Readiness};
 use crate::runtime_directory::{self, Prepared};
 use crate::signals::Quiet;
 use crate::streams::{self, Sources, Stream, Surroundings};
-use crate::sys::process::{self, Ended, StringList};
+use crate::sys::process::{self, Ended};
 use crate::sys::signal::{self, Set, Signal};
 use crate::sys::signalfd::Arrivals;
 use crate::sys::time::Deadline;
-use crate::sys::{Errno, Sys, fd, memory};
-use crate::text::{Text, c_text};
+use crate::sys::{Errno, Sys, fd};
+use crate::text::Text;
 use crate::{directories, privileges};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::time::Duration;
 
 /// The longest path of a Unix socket (unix(7)).
@@ -101,12 +97,12 @@ fn prepare(options: &Options, executable: &Executable, run: Option<&Text>) -> Re
     let (owner, ids) = (privileges.owner(), privileges.into_ids());
     let directories = directories::Plan::new(options.umask, options.root.as_ref(), &options.working)?;
     let keep = options.keep.checked()?;
-    check_sign(&keep, &executable.when_ready())?;
+    translate::check_sign(&keep, &executable.when_ready())?;
     let (path, arguments, environment) = executable.program().map_err(failed(Step::Execute, Subject::Nothing))?;
     let wanted = executable.when_ready();
-    let (ready, sign) = readiness(&wanted).map_err(failed(Step::Ready, wanted.subject()))?;
+    let (ready, sign) = translate::readiness(&wanted).map_err(failed(Step::Ready, wanted.subject()))?;
     let (pid_variables, environment) =
-        variables(&environment, &sign).map_err(failed(Step::Execute, Subject::Nothing))?;
+        translate::variables(&environment, &sign).map_err(failed(Step::Execute, Subject::Nothing))?;
     let surroundings = Surroundings { program: options.program.as_bytes(), root: directories.root() };
     let streams = streams::Plan::new(&options.streams, &Stream::null(), false, &surroundings)?;
     let pid_path = options.pid_file.as_ref().map(|file| file.text().clone());
@@ -180,59 +176,6 @@ fn take(
     let directory = directory.map(|path| runtime_directory::prepare(path, owner)).transpose()?;
     let pid_file = options.pid_file.as_ref().map(|file| file.lock(root)).transpose()?;
     Ok((directory, pid_file))
-}
-
-/// The descriptor of the sign is the program's alone.
-fn check_sign(keep: &Keep, readiness: &Readiness) -> Result<(), Error> {
-    match readiness {
-        Readiness::Newline(number) if keep.iter().any(|kept| kept == *number) => {
-            let error = Error::os(Step::ReadyDescriptor, Subject::Number(i64::from(*number)), Errno::EINVAL);
-            Err(error.note("kept for the program"))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn readiness(readiness: &Readiness) -> Sys<(Ready, Sign)> {
-    let absolute = |path: &Path| Text::absolute_path(path.as_os_str().as_bytes());
-    Ok(match readiness {
-        Readiness::Executed => (Ready::Executed, Sign::None),
-        Readiness::StillRunning(time) => (Ready::Running(*time), Sign::None),
-        Readiness::Newline(number) if *number < fd::FIRST_OTHER => return Err(Errno::EBADF),
-        Readiness::Newline(number) => (Ready::Sign, Sign::Newline(*number)),
-        Readiness::Notify => (Ready::Sign, Sign::Notify),
-        Readiness::Forked(None) => (Ready::Followed, Sign::None),
-        Readiness::Forked(Some(path)) => (Ready::Sign, Sign::PidFile(absolute(path)?)),
-        Readiness::Listening(ListenAddress::Port(_, 0)) => return Err(Errno::EINVAL),
-        Readiness::Listening(ListenAddress::Port(address, port)) => {
-            (Ready::Sign, Sign::Listen(Place::Port(*address, *port)))
-        }
-        Readiness::Listening(ListenAddress::Unix(path)) => (Ready::Sign, Sign::Listen(Place::Path(absolute(path)?))),
-        Readiness::File(path) => (Ready::Sign, Sign::File(absolute(path)?)),
-    })
-}
-
-/// The variables that name this process by its PID are to name the program; the others stay.
-fn variables(all: &StringList, sign: &Sign) -> Sys<(Vec<Text>, StringList)> {
-    let named = [c_text!("LISTEN_PID"), c_text!("WATCHDOG_PID")];
-    let meant = named.map(|name| (name, activation::is_meant(name) == Some(true)));
-    let is = |variable: &CStr, name: &CStr| {
-        variable.to_bytes().strip_prefix(name.to_bytes()).is_some_and(|rest| rest.first() == Some(&b'='))
-    };
-    let mut list = StringList::default();
-    for variable in all.iter() {
-        let is_replaced = meant.iter().any(|(name, meant)| *meant && is(variable, name))
-            || *sign == Sign::Notify && is(variable, c_text!("NOTIFY_SOCKET"));
-        if !is_replaced {
-            list.push(Text::new(variable.to_bytes())?)?;
-        }
-    }
-    list.finish()?;
-    let mut names = Vec::new();
-    for (name, _) in meant.into_iter().filter(|(_, meant)| *meant) {
-        memory::push(&mut names, Text::new(name.to_bytes())?)?;
-    }
-    Ok((names, list))
 }
 
 /// The signals that cancel a launch, less those that are ignored here, by nohup(1) say.

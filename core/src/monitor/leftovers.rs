@@ -57,7 +57,7 @@ pub(super) fn descendants_of(ancestor: Pid) -> Vec<Identity> {
     while let Some(pid) = parent {
         let _: Sys<()> = proc::for_each_child(pid, &mut |child| {
             let stat = proc::stat(child).ok().filter(|stat| stat.parent == pid && !stat.is_dead());
-            let known = |start| found.iter().any(|other| *other == Identity { pid: child, start });
+            let known = |start| found.contains(&Identity { pid: child, start });
             if let Some(stat) = stat.filter(|stat| !known(stat.start)) {
                 found.push(Identity { pid: child, start: stat.start });
             }

@@ -18,10 +18,12 @@ mod monitored;
 mod outcome;
 mod proc;
 mod program;
+mod request;
 mod run;
 mod settings;
 mod sign;
 mod state;
+mod translate;
 mod warning;
 
 #[cfg(test)]
@@ -31,7 +33,8 @@ mod tests;
 
 pub use door::Launching;
 pub(crate) use door::launch;
-pub use monitored::{Monitored, MonitoredOutput, MonitoredState, StopRequest};
+pub use monitored::{Monitored, MonitoredOutput, MonitoredState};
+pub use request::StopRequest;
 pub use settings::KillMode;
 
 /// Makes this process the monitor of a launched program, if it was executed as one. Does not come back then.

@@ -1,14 +1,15 @@
 //! A launched daemon as its state file records it.
 
-use super::claim::{self, Claim};
+use super::claim::Claim;
 use super::leftovers::{self, Identity, Leftovers};
+use super::request::StopRequest;
 use crate::error::{Error, Step, Subject};
-use crate::pidfile::{PidFile, number};
-use crate::sys::process::Pid;
+use crate::pidfile::{PidFile, is_recorded_here, number, recorded_field as field, recorded_identity};
+use crate::run_directory;
 use crate::sys::signal::Signal;
 use crate::sys::time::Deadline;
 use crate::sys::{Errno, Sys, file, identity, memory};
-use crate::text::{Text, c_text};
+use crate::text::Text;
 use std::ffi::OsStr;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
@@ -39,18 +40,6 @@ pub enum MonitoredState {
     Lost,
 }
 
-/// How a launched daemon is stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum StopRequest {
-    /// By the stop signal, and by SIGKILL after a timeout.
-    Terminate,
-    /// By SIGKILL.
-    Kill,
-    /// The caller signals the program; its end is the last.
-    EndWithProgram,
-}
-
 /// Where an output stream of a launched program leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -67,9 +56,7 @@ pub enum MonitoredOutput<'a> {
 
 impl Identity {
     fn parse(value: &[u8]) -> Option<Self> {
-        let mut words = value.split(|&byte| byte == b' ');
-        let pid = Pid::try_from(number(words.next()?)?).ok().filter(|pid| *pid > 1)?;
-        Some(Self { pid, start: number(words.next()?)? })
+        recorded_identity(value).map(|(pid, start)| Self { pid, start })
     }
 }
 
@@ -108,8 +95,8 @@ impl Monitored {
     pub fn find(name: impl AsRef<OsStr>, pid_file: Option<&Path>, run: Option<&Path>) -> Result<Option<Self>, Error> {
         let name = name.as_ref().as_bytes();
         let place = |path: Option<&Path>| path.map(|path| Text::absolute_path(path.as_os_str().as_bytes())).transpose();
-        let path =
-            place(pid_file).and_then(|pid_file| claim::state_file(name, pid_file.as_ref(), place(run)?.as_ref()));
+        let path = place(pid_file)
+            .and_then(|pid_file| run_directory::state_file(name, pid_file.as_ref(), place(run)?.as_ref()));
         Self::read(path.map_err(failed(name))?)
     }
 
@@ -120,7 +107,7 @@ impl Monitored {
     /// The directory cannot be read; one that is missing holds no daemons.
     pub fn list(run: Option<&Path>) -> Result<Vec<Self>, Error> {
         let run = run.map(|run| Text::absolute_path(run.as_os_str().as_bytes())).transpose();
-        let paths = run.and_then(|run| claim::state_files(run.as_ref())).map_err(failed(b"state files"))?;
+        let paths = run.and_then(|run| run_directory::state_files(run.as_ref())).map_err(failed(b"state files"))?;
         let mut found: Vec<Self> = paths.into_iter().filter_map(|path| Self::read(path).ok().flatten()).collect();
         found.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(found)
@@ -303,13 +290,8 @@ impl Monitored {
     }
 
     fn stop_by_monitor(&self, request: StopRequest, deadline: Deadline) -> Sys<bool> {
-        let signal = match request {
-            StopRequest::Terminate => libc::SIGTERM,
-            StopRequest::Kill => libc::SIGQUIT,
-            StopRequest::EndWithProgram => libc::SIGUSR1,
-        };
         let monitor = self.monitor.open()?.ok_or(Errno::ESRCH)?;
-        monitor.signal(signal)?;
+        monitor.signal(request.signal())?;
         monitor.wait(deadline.remaining())
     }
 }
@@ -361,10 +343,7 @@ fn unescape(value: &[u8]) -> Vec<u8> {
 fn parse(path: Text, text: &[u8]) -> Option<(Monitored, bool)> {
     let mut lines = text.split(|&byte| byte == b'\n');
     lines.next().filter(|line| *line == b"daemonctx=1")?;
-    let field = |name: &[u8]| {
-        let mut lines = text.split(|&byte| byte == b'\n');
-        lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(b"="))
-    };
+    let field = |name: &[u8]| field(text, name);
     let state = match field(b"state")? {
         b"starting" => MonitoredState::Starting,
         b"running" => MonitoredState::Running,
@@ -375,11 +354,6 @@ fn parse(path: Text, text: &[u8]) -> Option<(Monitored, bool)> {
         b"ended" => MonitoredState::Ended,
         _ => return None,
     };
-    let mut room = [0; 64];
-    let boot = file::read_small(c_text!("/proc/sys/kernel/random/boot_id"), &mut room).unwrap_or_default();
-    let is_here = field(b"boot") == Some(boot.trim_ascii())
-        && field(b"pidns").and_then(number)
-            == file::status_behind(c_text!("/proc/self/ns/pid")).ok().map(|it| it.identity.inode);
     let found = Monitored {
         path,
         name: unescape(field(b"name")?),
@@ -398,5 +372,5 @@ fn parse(path: Text, text: &[u8]) -> Option<(Monitored, bool)> {
         stop_timeout: Duration::from_millis(field(b"stoptimeout").and_then(number)?),
         spares_descendants: field(b"killmode") == Some(b"process"),
     };
-    Some((found, is_here))
+    Some((found, is_recorded_here(text)))
 }

@@ -2,16 +2,20 @@
 #![allow(unsafe_code, reason = "the fork; this process has one thread")]
 
 use super::launch::Launch;
+use super::proc;
 use crate::descriptors::Keep;
 use crate::error::{Failure, Step};
 use crate::line::Line;
 use crate::report::{self, Listener, Record, Reporter};
-use crate::sys::process::{self, Forked, Pid, StringList};
+use crate::streams::Output;
+use crate::sys::pidfd::Process;
+use crate::sys::process::{self, Ended, Forked, Pid, StringList};
 use crate::sys::{Errno, Sys, fd, file, signal};
 use crate::text::Text;
 use crate::{privileges, signals};
 use std::convert::Infallible;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 /// The program's process before it has executed.
 pub(super) struct Child {
@@ -157,4 +161,31 @@ fn connect_streams(launch: &Launch) -> Result<(), Failure> {
 fn connect_sign(SignEnd { end, number }: SignEnd) -> Result<(), Failure> {
     let connected = if end == number { fd::keep_on_exec(end) } else { fd::connect(end, number) };
     connected.map_err(|errno: Errno| Failure { step: Step::ReadyDescriptor, errno, value: i64::from(number) })
+}
+
+/// Opens log files at their paths again: they may have been moved away since the life before. Where that is not possible as it was
+/// for the first life, the file that is open goes on.
+pub(super) fn reopen_logs(launch: &Launch) {
+    let [_, outputs @ ..] = &launch.streams;
+    for (output, number) in launch.outputs.iter().zip(outputs) {
+        if let (Output::File(place), Some(number)) = (output, number) {
+            let reopened = place.reopen().and_then(|file| fd::connect(file.as_raw_fd(), *number));
+            let _: Sys<()> = reopened.and_then(|()| fd::set_close_on_exec(*number));
+        }
+    }
+}
+
+/// Whether a child whose line has ended has executed the program; if not, it was killed. Its line ends before it is dead, so the
+/// kernel is asked which it was.
+pub(super) fn has_executed(child: Pid) -> bool {
+    /// A child that was killed is dead by then.
+    const MOMENT: Duration = Duration::from_millis(50);
+    match proc::stat(child) {
+        Ok(stat) => stat.has_executed(),
+        // Without /proc: who is killed so early counts as not executed.
+        Err(_) => {
+            let ended = Process::open(child).and_then(|process| process.wait(Some(MOMENT)));
+            ended != Ok(true) || matches!(process::peek(child, false), Ok(Some(Ended::Exited(_))))
+        }
+    }
 }

@@ -1,20 +1,18 @@
 //! The loop around the machine: waits, tells it what happened, does what it says.
 
 use super::action::{Action, Outcome, Phase, Why};
-use super::event::{Event, Stop, Timer};
+use super::event::{Event, Timer};
 use super::files::{Facts, PidFile, StateFile};
 use super::launch::Launch;
 use super::machine::Machine;
 use super::outcome::{Heard, Line, Reason, Told};
 use super::sign::Watch;
-use super::{claim, descendants, proc, program, warning};
+use super::{claim, descendants, proc, program, request, warning};
 use crate::error::{Failure, Step};
 use crate::readiness;
 use crate::report::{Listener, Record};
-use crate::streams::Output;
-use crate::sys::pidfd::Process;
 use crate::sys::process::{self, Ended, Pid};
-use crate::sys::signal::{Set, Signal};
+use crate::sys::signal::Signal;
 use crate::sys::signalfd::Arrivals;
 use crate::sys::time::Deadline;
 use crate::sys::{Errno, Sys, fd};
@@ -62,24 +60,6 @@ pub(super) struct Monitor<'a> {
 /// How long a disk may be full until it is tried again.
 const REWRITE: Duration = Duration::from_secs(1);
 
-/// What is asked of a monitor by signals.
-fn asked() -> Set {
-    let mut set = Set::empty();
-    for signal in [libc::SIGCHLD, libc::SIGTERM, libc::SIGQUIT, libc::SIGUSR1] {
-        set.add(signal);
-    }
-    set
-}
-
-fn stop_of(signal: Signal) -> Option<Stop> {
-    match signal {
-        libc::SIGTERM => Some(Stop::Politely),
-        libc::SIGQUIT => Some(Stop::AtOnce),
-        libc::SIGUSR1 => Some(Stop::WithProgram),
-        _ => None,
-    }
-}
-
 impl<'a> Monitor<'a> {
     /// Signals are blocked. The only place that allocates, but for what [`Action::Start`] needs.
     pub(super) fn new(launch: &'a Launch, line: Line, leash: OwnedFd, pids: Option<OwnedFd>) -> Sys<Self> {
@@ -87,7 +67,7 @@ impl<'a> Monitor<'a> {
         Ok(Self {
             launch,
             machine: Machine::new(launch.settings),
-            signals: Arrivals::of(asked()),
+            signals: Arrivals::of(request::asked()),
             line: Some(line),
             hears: true,
             leash: Some(leash),
@@ -153,7 +133,7 @@ impl<'a> Monitor<'a> {
 
     fn take_signals(&mut self) {
         while let Some(signal) = self.signals.take() {
-            if let Some(stop) = stop_of(signal) {
+            if let Some(stop) = request::stop_of(signal) {
                 self.tell(Event::Stop(stop));
             }
         }
@@ -171,7 +151,7 @@ impl<'a> Monitor<'a> {
                 self.none_told = true;
                 self.tell(Event::NotExecuted);
             }
-            _ if has_executed(child) => self.tell(Event::Executed),
+            _ if program::has_executed(child) => self.tell(Event::Executed),
             // Its end is next.
             _ => {}
         }
@@ -311,20 +291,8 @@ impl<'a> Monitor<'a> {
     fn tell_logger(&mut self) {
         let news = self.program.filter(|_| self.program != self.logged);
         if let (Some(pids), Some(program)) = (&self.pids, news) {
-            let _: Sys<usize> = fd::write(pids.as_raw_fd(), &program.to_ne_bytes());
-            self.logged = self.program;
-        }
-    }
-
-    /// Opens log files at their paths again: they may have been moved away since the life before. Where that is not possible as it was
-    /// for the first life, the file that is open goes on.
-    fn reopen_logs(&self) {
-        let [_, outputs @ ..] = &self.launch.streams;
-        for (output, number) in self.launch.outputs.iter().zip(outputs) {
-            if let (Output::File(place), Some(number)) = (output, number) {
-                let reopened = place.reopen().and_then(|file| fd::connect(file.as_raw_fd(), *number));
-                let _: Sys<()> = reopened.and_then(|()| fd::set_close_on_exec(*number));
-            }
+            let told = fd::write(pids.as_raw_fd(), &program.to_ne_bytes());
+            self.logged = told.ok().and(self.program);
         }
     }
 
@@ -340,7 +308,7 @@ impl<'a> Monitor<'a> {
 
     fn fork(&mut self) -> Result<(), Failure> {
         if self.lives > 0 {
-            self.reopen_logs();
+            program::reopen_logs(self.launch);
         }
         // What was looked for in the life before gives its places up first.
         self.watch = Watch::Nothing;
@@ -423,20 +391,5 @@ impl<'a> Monitor<'a> {
 pub(super) fn release_claim(launch: &Launch) {
     if let Some((path, lock)) = &launch.claim {
         claim::remove(path, *lock);
-    }
-}
-
-/// Whether a child whose line has ended has executed the program; if not, it was killed. Its line ends before it is dead, so the
-/// kernel is asked which it was.
-fn has_executed(child: Pid) -> bool {
-    /// A child that was killed is dead by then.
-    const MOMENT: Duration = Duration::from_millis(50);
-    match proc::stat(child) {
-        Ok(stat) => stat.has_executed(),
-        // Without /proc: who is killed so early counts as not executed.
-        Err(_) => {
-            let ended = Process::open(child).and_then(|process| process.wait(Some(MOMENT)));
-            ended != Ok(true) || matches!(process::peek(child, false), Ok(Some(Ended::Exited(_))))
-        }
     }
 }

@@ -9,6 +9,7 @@ mod assess;
 mod content;
 mod held;
 mod procfs;
+mod recorded;
 mod replace;
 mod running;
 
@@ -20,6 +21,7 @@ pub(crate) use held::{
     root_has_changed, write_all,
 };
 pub(crate) use procfs::runs_as;
+pub(crate) use recorded::{field as recorded_field, is_here as is_recorded_here, parse_identity as recorded_identity};
 
 use crate::error::{Error, Step};
 use crate::sys::Errno;
@@ -401,6 +403,13 @@ impl PidFile {
     }
 
     fn assess(&self, file: &OwnedFd) -> Result<Assessment, Error> {
+        // libdaemon knows no monitors.
+        let recorded = if self.proof == Proof::Libdaemon { None } else { recorded::program(&self.path) };
+        if let Some((process, pid)) = recorded {
+            if acquire::read(file.as_raw_fd(), self.proof).pid() == Some(pid) {
+                return Ok(Assessment::Running(process, pid));
+            }
+        }
         let view = PidFileView::new(file.as_raw_fd(), &self.path, self.proof);
         view.and_then(|view| view.assess()).map_err(|errno| self.error(Step::PidFile, errno))
     }

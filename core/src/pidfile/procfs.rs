@@ -118,8 +118,9 @@ mod linux {
         session: Pid,
         flags: u64,
         threads: u64,
-        /// Since boot.
+        /// When it began, since boot; also in clock ticks.
         pub(in crate::pidfile) began: Duration,
+        pub(in crate::pidfile) ticks: u64,
     }
 
     impl Stat {
@@ -154,6 +155,7 @@ mod linux {
                 session: pid(6)?,
                 flags: field(9).and_then(number)?,
                 threads: field(20).and_then(number)?,
+                ticks,
                 began: Duration::from_secs(ticks / per_second).saturating_add(Duration::from_nanos(nanoseconds)),
             })
         }
@@ -400,9 +402,9 @@ mod linux {
         })
     }
 
-    fn name_is(pid: Pid, wanted: &[u8]) -> bool {
+    fn name_begins(pid: Pid, wanted: &[u8]) -> bool {
         let mut room = [0; 64];
-        read(pid, b"comm", &mut room).is_ok_and(|name| name.strip_suffix(b"\n") == Some(wanted))
+        read(pid, b"comm", &mut room).is_ok_and(|name| name.starts_with(wanted))
     }
 
     /// Whether this user may start daemons for the caller: root and the caller's own.
@@ -414,9 +416,12 @@ mod linux {
         real_user(pid).is_some_and(starts)
     }
 
-    /// Whether `pid` is a keeper (`keeper.rs`) of the program whose pid file this is.
+    /// Whether `pid` is a keeper (`keeper.rs`) or monitor (`monitor/`) of the program whose pid file this is.
     fn is_keeper(pid: Pid, wanted: &LockedFile) -> bool {
-        name_is(pid, b"daemonctx-keep") && may_start(pid) && hold(pid, wanted).is_privileged()
+        let named = |start| name_begins(pid, start);
+        (named(b"daemonctx-keep".as_slice()) || named(b"daemonctx: "))
+            && may_start(pid)
+            && hold(pid, wanted).is_privileged()
     }
 
     /// Whether the parent of `pid` keeps it, and holds the lock for it.
@@ -567,7 +572,7 @@ mod linux {
             let began = Duration::from_millis(250_000 / time::ticks_per_second());
             assert_eq!(
                 Stat::parse(stat),
-                Some(Stat { state: b'S', parent: 5, session: 7, flags: 4_194_560, threads: 1, began })
+                Some(Stat { state: b'S', parent: 5, session: 7, flags: 4_194_560, threads: 1, began, ticks: 250 })
             );
         }
 
@@ -615,6 +620,7 @@ mod portable {
     use crate::sys::file::Status;
     use crate::sys::identity::Uid;
     use crate::sys::process::Pid;
+    use crate::sys::{Errno, Sys};
     use std::os::fd::RawFd;
 
     pub(in crate::pidfile) struct LockedFile;
@@ -634,6 +640,20 @@ mod portable {
         #[allow(dead_code, reason = "as above")]
         NotFound,
         Incomplete,
+    }
+
+    pub(in crate::pidfile) struct Stat {
+        pub(in crate::pidfile) ticks: u64,
+    }
+
+    impl Stat {
+        pub(in crate::pidfile) fn has_ended(&self) -> bool {
+            true
+        }
+    }
+
+    pub(in crate::pidfile) fn stat(_pid: Pid) -> Sys<Option<Stat>> {
+        Err(Errno::ENOSYS)
     }
 
     pub(in crate::pidfile) fn is_own() -> bool {

@@ -133,9 +133,9 @@ impl Plan {
 }
 
 /// Logs what the pipes bring until both are at their end. On `pids`, if that is open, come the PIDs of the programs that write, one
-/// after the other, each before its program writes anything.
+/// after the other, each before its program writes anything. A logger that is a whole life behind names the one before.
 fn pass_on(heads: &[Text; 2], daemon: Pid, pids: RawFd) -> ! {
-    let mut log = Log { daemon, lost: 0 };
+    let mut log = Log { daemon: read_pid(pids).unwrap_or(daemon), lost: 0 };
     let (mut output, mut error) = ([0; LONGEST_LINE], [0; LONGEST_LINE]);
     let mut lines = [Lines::new(&mut output), Lines::new(&mut error)];
     let [output, error] = PIPES.map(|number| if fd::is_open(number) { number } else { -1 });
@@ -152,8 +152,10 @@ fn pass_on(heads: &[Text; 2], daemon: Pid, pids: RawFd) -> ! {
                 pipe.fd = -1;
             }
         }
-        // What is in the pipes is from the program before.
-        if let Some(pids) = open.last_mut().filter(|pids| !has_read && pids.revents != 0) {
+        let is_next = !has_read && open.last().is_some_and(|pids| pids.revents != 0);
+        // What is in the pipes by now is from the program before: poll(2) looks at one after the other, and was at the pipes first.
+        let [pipes @ .., pids] = &mut open;
+        if is_next && fd::poll(pipes, 0) != Ok(true) {
             for (lines, head) in lines.iter_mut().zip(heads) {
                 lines.end(&mut |text, _| log.write(head.as_bytes(), text));
             }

@@ -3,7 +3,7 @@
 use crate::Test;
 use crate::house::{House, PROGRAM, descriptors, field, is_buried, signal, stat, until, worded};
 use crate::programs::{described, pause_for_ever, pid, report};
-use daemonctx::{Executable, PidFile, Readiness, Respawn, Status};
+use daemonctx::{Executable, ListenAddress, PidFile, Readiness, Respawn, Status};
 use std::fs;
 use std::io::Write;
 use std::os::fd::FromRawFd;
@@ -61,7 +61,9 @@ fn launching() -> ! {
     }
     executable.inherit_environment(!words("clean").iter().any(String::is_empty));
     executable.variable(PROGRAM, "launched").expect("a variable");
-    executable.readiness(readiness());
+    if words("ready=") != ["usual"] {
+        executable.readiness(readiness());
+    }
     executable.keep_together(words("together").iter().any(String::is_empty));
     let delay = |time: String| Duration::from_millis(time.parse().expect("a time"));
     let limit = if words("for_ever").is_empty() { Some(2) } else { None };
@@ -89,6 +91,11 @@ fn readiness() -> Readiness {
         Some(("newline", fd)) => Readiness::Newline(fd.parse().expect("a descriptor")),
         Some(("running", time)) => Readiness::StillRunning(Duration::from_millis(time.parse().expect("a time"))),
         Some(("notify", _)) => Readiness::Notify,
+        Some(("forked", "")) => Readiness::Forked(None),
+        Some(("forked", path)) => Readiness::Forked(Some(path.into())),
+        Some(("port", port)) => Readiness::Listening(ListenAddress::Port(None, port.parse().expect("a port"))),
+        Some(("socket", path)) => Readiness::Listening(ListenAddress::Unix(path.into())),
+        Some(("file", path)) => Readiness::File(path.into()),
         _ => Readiness::Executed,
     }
 }

@@ -13,6 +13,8 @@ mod keeper;
 mod launch;
 mod messages;
 mod monitor;
+mod monitor_names;
+mod monitor_options;
 mod parts;
 mod pid_file;
 mod programs;
@@ -40,7 +42,7 @@ fn main() {
     house::adopt_orphans();
     house::inherit_nothing();
     let filter = std::env::args().nth(1).filter(|word| !word.starts_with('-')).unwrap_or_default();
-    let groups: [&[Test]; 18] = [
+    let groups: [&[Test]; 20] = [
         start::TESTS,
         truth::TESTS,
         records::TESTS,
@@ -54,6 +56,8 @@ fn main() {
         launch::TESTS,
         messages::TESTS,
         monitor::TESTS,
+        monitor_names::TESTS,
+        monitor_options::TESTS,
         keeper::TESTS,
         streams::TESTS,
         guarded::TESTS,

@@ -1,7 +1,7 @@
 //! Programs that are launched with a monitor.
 
 use crate::Test;
-use crate::house::{House, descriptors, field, signal, signal_any, until};
+use crate::house::{House, descriptors, field, signal, until};
 use crate::programs::{described, report};
 use daemonctx::{Error, Executable, Launching, Monitored, MonitoredState, PidFile, Status, StopRequest};
 use std::ffi::OsStr;
@@ -16,7 +16,6 @@ pub const TESTS: &[Test] = &[
     ("monitor: one launch for a name", one_for_a_name),
     ("monitor: nothing is left of a launch that fails", fails),
     ("monitor: a launcher that is cancelled or killed leaves nothing", cancelled),
-    ("monitor: killed while the program runs", killed),
     ("monitor: memory", memory),
 ];
 
@@ -41,28 +40,28 @@ fn ready(mut launching: Launching) -> Result<i32, Error> {
     launching.confirm()
 }
 
-fn words<'a>(more: &[&'a str]) -> Vec<&'a str> {
+pub fn words<'a>(more: &[&'a str]) -> Vec<&'a str> {
     [&["monitored"], more].concat()
 }
 
-fn launch(house: &mut House, more: &[&str]) -> (i32, i32) {
+pub fn launch(house: &mut House, more: &[&str]) -> (i32, i32) {
     house.start("launching", &words(more)).is(0, "");
     let daemon = house.hear_from("pid ").parse().unwrap();
     (daemon, field(daemon, "PPid").parse().unwrap())
 }
 
-fn state_files(house: &House) -> Vec<String> {
+pub fn state_files(house: &House) -> Vec<String> {
     let names = fs::read_dir(house.path("daemonctx"))
         .map(|entries| entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect());
     names.unwrap_or_default()
 }
 
-fn found(house: &House) -> Monitored {
+pub fn found(house: &House) -> Monitored {
     let found = Monitored::find("program", Some(&house.pid_file()), Some(&house.folder));
     found.expect("readable").expect("a state file")
 }
 
-fn stop(house: &mut House, monitor: i32) {
+pub fn stop(house: &mut House, monitor: i32) {
     let found = found(house);
     assert_eq!(found.monitor_pid(), monitor);
     assert!(found.stop(StopRequest::Terminate, None).expect("a monitor"));
@@ -70,7 +69,7 @@ fn stop(house: &mut House, monitor: i32) {
     house.wait_for_all();
 }
 
-const SLEEP: [&str; 3] = ["path=/bin/sleep", "arg=sleep", "arg=1000"];
+pub const SLEEP: [&str; 3] = ["path=/bin/sleep", "arg=sleep", "arg=1000"];
 
 fn stays(house: &mut House) {
     let (daemon, monitor) = launch(house, &[&SLEEP[..], &["ready=running:50"]].concat());
@@ -161,23 +160,6 @@ fn cancelled(house: &mut House) {
         house.wait_for_all();
         assert!(state_files(house).is_empty(), "{:?}", state_files(house));
     }
-}
-
-/// The program goes on, and the next launch is refused as long as it holds the lock.
-fn killed(house: &mut House) {
-    let (daemon, monitor) = launch(house, &SLEEP);
-    signal_any(monitor, libc::SIGKILL);
-    until(|| found(house).state() == MonitoredState::Unmonitored);
-    let error = found(house).stop(StopRequest::Terminate, None).expect_err("nobody to stop it");
-    assert_eq!(error.errno(), Some(libc::ESRCH));
-    house.start("launching", &words(&SLEEP)).is(0, "");
-    let said = house.hear_from("failed ");
-    assert!(said.starts_with("1 None pid file failed"), "{said}");
-    signal_any(daemon, libc::SIGKILL);
-    until(|| found(house).state() == MonitoredState::Lost);
-    house.wait_for_all();
-    let (_, monitor) = launch(house, &SLEEP);
-    stop(house, monitor);
 }
 
 /// What a monitor takes for itself, and that a life more does not take more.

@@ -2,7 +2,7 @@
 
 use crate::guard;
 use crate::house::REPORT;
-use daemonctx::{Context, Daemon, Detach, Error, Facility, Fork, Groups, LogFile, Severity, Stream, Syslog};
+use daemonctx::{Context, Daemon, Detach, Error, Facility, Fork, Groups, KillMode, LogFile, Severity, Stream, Syslog};
 use std::time::Duration;
 
 /// Reports a line, without allocating.
@@ -48,6 +48,11 @@ pub fn described() -> Result<Daemon, Error> {
             "timeout" => {
                 daemon.ready_timeout(Some(Duration::from_millis(value.parse().expect("a number"))))?;
             }
+            "stop_signal" => drop(daemon.stop_signal(value.parse().expect("a number"))?),
+            "stop_timeout" => drop(daemon.stop_timeout(Duration::from_millis(value.parse().expect("a time")))),
+            "spare" => drop(daemon.kill_mode(KillMode::Process)),
+            "take_over" => drop(daemon.take_over(true)),
+            "name" => drop(daemon.program_name(value)?),
             "detach" => drop(daemon.detach(if value == "no" { Detach::No } else { Detach::Yes })),
             "monitored" | "path" | "arg" | "env" | "clean" | "ready" | "together" | "respawn" | "for_ever" => {}
             "forge" | "bytes" | "flood" | "fail" | "pause" | "exit" | "nothing" => {}
@@ -149,6 +154,11 @@ pub fn run(name: &str) -> ! {
         "rewriting" | "executing" => crate::trust::run(name),
         "forking" => forking(),
         "forging" | "forging_aside" => crate::records::run(name),
+        "asking" => {
+            let file = daemonctx::PidFile::new(std::env::args().nth(1).expect("a pid file"));
+            report(format!("status {:?}", file.and_then(|file| file.status())));
+            std::process::exit(0)
+        }
         "retrying" => retrying(),
         "obeying" => crate::streams::obeying(),
         "activated" | "early" | "watched" | "talking" | "quiet" => crate::supervisors::run(name),

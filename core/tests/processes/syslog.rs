@@ -32,11 +32,11 @@ pub const TESTS: &[Test] = &[
 const LONG: Duration = Duration::from_secs(20);
 
 /// A `/dev` with a null device and a syslogd: for the programs only, in a mount namespace of their own.
-struct Dev {
+pub struct Dev {
     log: Option<UnixDatagram>,
 }
 
-fn may_mount() -> bool {
+pub fn may_mount() -> bool {
     // SAFETY: geteuid takes nothing and cannot fail.
     let root = unsafe { libc::geteuid() } == 0;
     if !root {
@@ -46,7 +46,7 @@ fn may_mount() -> bool {
 }
 
 /// What makes a folder of the house the program's `/dev`. Runs between fork and exec: system calls only.
-fn around(house: &House) -> impl FnMut() + Send + Sync + use<> {
+pub fn around(house: &House) -> impl FnMut() + Send + Sync + use<> {
     let dev = house.path("dev");
     fs::create_dir_all(&dev).unwrap();
     fs::write(dev.join("null"), "").unwrap();
@@ -86,7 +86,7 @@ fn around(house: &House) -> impl FnMut() + Send + Sync + use<> {
 }
 
 impl Dev {
-    fn new(house: &House) -> Self {
+    pub fn new(house: &House) -> Self {
         fs::create_dir_all(house.path("dev")).unwrap();
         let log = UnixDatagram::bind(house.path("dev/log")).unwrap();
         fs::set_permissions(house.path("dev/log"), std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
@@ -94,7 +94,7 @@ impl Dev {
         Self { log: Some(log) }
     }
 
-    fn hear(&self) -> String {
+    pub fn hear(&self) -> String {
         let mut message = [0; 10_000];
         let length = self.log.as_ref().unwrap().recv(&mut message).expect("a message");
         String::from_utf8_lossy(&message[..length]).into_owned()

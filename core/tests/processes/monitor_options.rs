@@ -1,0 +1,313 @@
+//! What a launch with a monitor obeys, and what it says when it cannot.
+
+use crate::Test;
+use crate::house::{House, before_exec, exists, signal_any, until};
+use crate::monitor::{SLEEP, found, launch, state_files, stop, words};
+use crate::monitor_names::{borrowed, read_pid, shell};
+use crate::syslog::{Dev, around, may_mount};
+use daemonctx::{Monitored, MonitoredOutput, MonitoredState, StopRequest};
+use std::ffi::{CStr, CString};
+use std::fs;
+use std::time::{Duration, Instant};
+
+pub const TESTS: &[Test] = &[
+    ("monitor: half a second without a kind of readiness", usual_readiness),
+    ("monitor: goes into the background", forked),
+    ("monitor: listens", listens),
+    ("monitor: a file appears", file),
+    ("monitor: kinds of readiness that cannot be", bad_readiness),
+    ("monitor: messages from another network namespace", network_namespace),
+    ("monitor: stop signal, timeout and kill mode", stopping),
+    ("monitor: a directory of the daemon's own", runtime_directory),
+    ("monitor: a directory of a launch that fails", runtime_directory_of_a_failure),
+    ("monitor: log files are opened again", logs),
+    ("monitor: syslog over restarts", syslog),
+    ("monitor: last words of a launch that fails", last_words),
+    ("monitor: gives up", gives_up),
+    ("monitor: pid file of a program that closes its lock", closed_lock),
+    ("monitor: PID 1 of a container", container),
+];
+
+fn usual_readiness(house: &mut House) {
+    let script = shell(house, "sleep 0.1; exit 3", &["ready=usual"]);
+    house.start("launching", &words(&borrowed(&script))).is(0, "");
+    let said = house.hear_from("failed ");
+    assert!(said.starts_with("3 None start failed: program: exited with status 3"), "{said}");
+    let begun = Instant::now();
+    let (_, monitor) = launch(house, &[&SLEEP[..], &["ready=usual"]].concat());
+    assert!(begun.elapsed() >= Duration::from_millis(500));
+    stop(house, monitor);
+}
+
+fn forked(house: &mut House) {
+    let script = "sh -c 'echo $$ > $D/own; exec sleep 1000' & while ! [ -s $D/own ]; do sleep 0.01; done; exit 0";
+    let named = format!("ready=forked:{}", house.path("own").display());
+    for ready in ["ready=forked", &named] {
+        let script = shell(house, script, &[ready]);
+        let (daemon, monitor) = launch(house, &borrowed(&script));
+        assert_eq!((daemon, house.pid()), (read_pid(house, "own"), daemon));
+        stop(house, monitor);
+        fs::remove_file(house.path("own")).unwrap();
+    }
+}
+
+fn listens(house: &mut House) {
+    let socket = house.path("socket");
+    let script = "import os, socket, sys, time; time.sleep(0.1); s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen()
+time.sleep(1000)";
+    let ready = format!("ready=socket:{}", socket.display());
+    let path = format!("arg={}", socket.display());
+    let program = ["path=/usr/bin/env", "arg=env", "arg=python3", "arg=-c", &format!("arg={script}"), &path, &ready];
+    let (_, monitor) = launch(house, &program);
+    std::os::unix::net::UnixStream::connect(&socket).expect("somebody who listens");
+    stop(house, monitor);
+}
+
+fn file(house: &mut House) {
+    let ready = format!("ready=file:{}", house.path("ready").display());
+    let script = shell(house, "sleep 0.1; : > $D/ready; exec sleep 1000", &[&ready]);
+    let (_, monitor) = launch(house, &borrowed(&script));
+    assert!(exists(&house.path("ready")));
+    stop(house, monitor);
+}
+
+fn bad_readiness(house: &mut House) {
+    for (ready, line) in [
+        ("ready=port:0", "ready failed: listen: Invalid argument (22 EINVAL)"),
+        ("ready=newline:2", "ready failed: 2: Bad file descriptor (9 EBADF)"),
+        ("ready=file:", "ready failed: file: No such file or directory (2 ENOENT)"),
+    ] {
+        house.start("launching", &words(&[&SLEEP[..], &[ready]].concat())).is(0, "");
+        let said = house.hear_from("failed ");
+        assert_eq!(said, format!("1 None {}", crate::house::worded(line)));
+    }
+    assert!(state_files(house).is_empty());
+}
+
+fn network_namespace(house: &mut House) {
+    // SAFETY: geteuid takes nothing.
+    if unsafe { libc::geteuid() } != 0 {
+        return println!("skipped: needs root");
+    }
+    let script = "import os, socket, time; name = os.environ['NOTIFY_SOCKET']
+socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b'READY=1', name); time.sleep(1000)";
+    let program = ["path=/usr/bin/unshare", "arg=unshare", "arg=-n", "arg=python3", "arg=-c", &format!("arg={script}")];
+    let (_, monitor) = launch(house, &[&program[..], &["ready=notify:"]].concat());
+    until(|| !state_files(house).iter().any(|name| name.ends_with(".notify")));
+    stop(house, monitor);
+}
+
+fn stopping(house: &mut House) {
+    let script = "trap 'echo $$ > $D/usr1; exit 0' USR1; trap '' TERM; setsid sleep 1000 & echo $! > $D/worker
+        echo >&3; while :; do sleep 0.01; done";
+    let signal = format!("stop_signal={}", libc::SIGUSR1);
+    let words = shell(house, script, &["ready=newline:3", &signal, "spare"]);
+    let (daemon, monitor) = launch(house, &borrowed(&words));
+    let worker = read_pid(house, "worker");
+    stop_but(house, monitor);
+    assert_eq!(read_pid(house, "usr1"), daemon);
+    signal_any(worker, libc::SIGKILL);
+    house.wait_for_all();
+    // SIGTERM is ignored, so it is the timeout that ends it.
+    let words = shell(house, script, &["ready=newline:3", "stop_timeout=200"]);
+    let (_, monitor) = launch(house, &borrowed(&words));
+    let begun = Instant::now();
+    stop(house, monitor);
+    assert!(begun.elapsed() >= Duration::from_millis(200) && begun.elapsed() < Duration::from_secs(4));
+}
+
+/// Descendants stay.
+fn stop_but(house: &mut House, monitor: i32) {
+    assert_eq!(found(house).monitor_pid(), monitor);
+    assert!(found(house).stop(StopRequest::Terminate, None).expect("a monitor"));
+}
+
+fn runtime_directory(house: &mut House) {
+    let (directory, pid_file) = (house.path("own"), house.path("own/pid"));
+    let words = ["ready=running:10", "respawn=10"];
+    let own = [format!("runtime={}", directory.display()), format!("pid_file={}", pid_file.display())];
+    let all = shell(house, "echo x >> $D/lives; exec sleep 1000", &words);
+    let all = [&borrowed(&all)[..], &borrowed(&own)[..]].concat();
+    let (daemon, monitor) = launch(house, &all);
+    let lives = || fs::read_to_string(house.path("lives")).unwrap_or_default().lines().count();
+    until(|| lives() == 1);
+    signal_any(daemon, libc::SIGKILL);
+    until(|| lives() == 2);
+    assert!(exists(&pid_file), "kept over restarts");
+    let found = Monitored::find("program", Some(&pid_file), Some(&house.folder)).unwrap().unwrap();
+    assert_eq!(found.monitor_pid(), monitor);
+    assert!(found.stop(StopRequest::Terminate, None).unwrap());
+    assert!(!exists(&directory));
+    house.wait_for_all();
+}
+
+fn runtime_directory_of_a_failure(house: &mut House) {
+    let directory = house.path("own");
+    let own = [format!("runtime={}", directory.display()), format!("pid_file={}", house.path("own/pid").display())];
+    for program in ["exit 3", "kill -9 $PPID; sleep 1000"] {
+        let all = shell(house, program, &["ready=running:5000"]);
+        house.start("launching", &words(&[&borrowed(&all)[..], &borrowed(&own)[..]].concat())).is(0, "");
+        house.hear_from("failed ");
+        house.wait_for_all();
+        assert!(!exists(&directory) && state_files(house).is_empty(), "{program}");
+    }
+}
+
+fn logs(house: &mut House) {
+    let script = "echo life; echo error >&2; while ! [ -e $D/go ]; do sleep 0.01; done; rm $D/go; exit 3";
+    fs::write(house.path("out"), "before\n").unwrap();
+    let (out, err) = (house.path("out"), house.path("err"));
+    // Relative to the launcher's directory, which is not the monitor's.
+    let more = ["out_log=out", "err_log=err", "log_truncate", "respawn=10", "for_ever", "ready=running:10"];
+    let all = shell(house, script, &more);
+    let mut command = house.program("launching", &words(&borrowed(&all)));
+    command.current_dir(&house.folder);
+    house.finish(command).is(0, "");
+    house.hear_from("pid ");
+    let read = |path: &std::path::Path| fs::read_to_string(path).unwrap_or_default();
+    until(|| read(&out) == "life\n");
+    assert_eq!(
+        (found(house).stdout(), found(house).stderr()),
+        (MonitoredOutput::File(&out), MonitoredOutput::File(&err))
+    );
+    fs::rename(&out, house.path("out.1")).unwrap();
+    fs::write(house.path("go"), "").unwrap();
+    until(|| read(&out) == "life\n" && read(&err) == "error\nerror\n");
+    assert_eq!(read(&house.path("out.1")), "life\n");
+    // Where it cannot be opened again, the open one goes on.
+    fs::remove_file(&err).unwrap();
+    fs::create_dir(&err).unwrap();
+    fs::write(house.path("go"), "").unwrap();
+    until(|| read(&out) == "life\nlife\n");
+    let monitor = found(house).monitor_pid();
+    stop(house, monitor);
+}
+
+fn syslog(house: &mut House) {
+    if !may_mount() {
+        return;
+    }
+    let dev = Dev::new(house);
+    let script = "printf '%s\\n' first; printf last; [ -e $D/go ] && exec sleep 1000; : > $D/go; sleep 0.05; exit 3";
+    let all = shell(house, script, &["out_syslog=", "respawn=10", "ready=running:10"]);
+    let mut command = house.program("launching", &words(&borrowed(&all)));
+    before_exec(&mut command, around(house));
+    house.finish(command).is(0, "");
+    let first: i32 = house.hear_from("pid ").parse().unwrap();
+    assert_eq!(found(house).stdout(), MonitoredOutput::Syslog);
+    let heard: Vec<String> = (0..3).map(|_| dev.hear()).collect();
+    until(|| found(house).state() == MonitoredState::Running && found(house).restarts().0 == 1);
+    let second = found(house).pid().unwrap();
+    let expected = [(first, "first"), (first, "last"), (second, "first")];
+    assert_eq!(heard, expected.map(|(pid, text)| format!("<30>program[{pid}]: {text}")));
+    let monitor = found(house).monitor_pid();
+    let is_logger = |pid: &i32| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|it| it == "daemonctx-log\n");
+    assert_eq!(house.children().iter().filter(|pid| is_logger(pid)).count(), 1);
+    stop(house, monitor);
+    assert_eq!(dev.hear(), format!("<30>program[{second}]: last"));
+}
+
+fn last_words(house: &mut House) {
+    if !may_mount() {
+        return;
+    }
+    let dev = Dev::new(house);
+    let all = shell(house, "echo out; echo broken >&2; exit 3", &["out_syslog=", "err_syslog=", "ready=running:5000"]);
+    let mut command = house.program("launching", &words(&borrowed(&all)));
+    before_exec(&mut command, around(house));
+    house.finish(command).is(0, "");
+    house.hear_from("failed 3 ");
+    let mut heard = [dev.hear(), dev.hear()].map(|line| line.replace(|digit: char| digit.is_ascii_digit(), ""));
+    heard.sort();
+    assert_eq!(heard, ["<>program[]: broken", "<>program[]: out"]);
+    house.wait_for_all();
+}
+
+fn gives_up(house: &mut House) {
+    if !may_mount() {
+        return;
+    }
+    let dev = Dev::new(house);
+    let all = shell(house, "sleep 0.05; exit 3", &["respawn=10", "ready=running:10"]);
+    let mut command = house.program("launching", &words(&borrowed(&all)));
+    before_exec(&mut command, around(house));
+    house.finish(command).is(0, "");
+    house.hear_from("pid ");
+    let monitor = found(house).monitor_pid();
+    assert_eq!(
+        dev.hear(),
+        format!("<28>program[{monitor}]: gave up after 2 restarts: the program exited with status 3")
+    );
+    house.wait_for_all();
+    assert_eq!(found(house).state(), MonitoredState::GaveUp);
+    found(house).stop(StopRequest::Terminate, None).unwrap();
+}
+
+/// The program gives up the lock. Then its monitor has it, and after that its identity is in the state file.
+fn closed_lock(house: &mut House) {
+    if !may_mount() {
+        return;
+    }
+    let script = "import os, time; os.closerange(3, 1024); os.write(1, b'x\\n'); time.sleep(1000)";
+    let out = format!("stdout={}", house.path("out").display());
+    let program = ["path=/usr/bin/env", "arg=env", "arg=python3", "arg=-c", &format!("arg={script}"), &out];
+    let (daemon, monitor) = launch(house, &[&program[..], &["ready=running:10"]].concat());
+    until(|| exists(&house.path("out")) && fs::metadata(house.path("out")).unwrap().len() > 0);
+    let running = format!("Ok(Running({daemon}))");
+    assert_eq!(ask(house, false), running, "by its monitor's lock");
+    signal_any(monitor, libc::SIGKILL);
+    until(|| found(house).state() == MonitoredState::Unmonitored);
+    assert_eq!(ask(house, false), "Ok(Stale)", "state files are not looked for here");
+    assert_eq!(ask(house, true), running, "by the state file");
+    assert!(found(house).stop(StopRequest::Terminate, None).unwrap());
+    house.wait_for_all();
+}
+
+/// What the pid file says; with the folder as `/run`.
+fn ask(house: &mut House, sees_state: bool) -> String {
+    let mut command = house.program("asking", &[]);
+    if sees_state {
+        let folder = CString::new(house.folder.to_str().unwrap()).unwrap();
+        before_exec(&mut command, move || {
+            let mount = |from: &CStr, to: &CStr, flags| {
+                // SAFETY: the strings are NUL-terminated; neither type nor data is needed.
+                unsafe { libc::mount(from.as_ptr(), to.as_ptr(), std::ptr::null(), flags, std::ptr::null()) }
+            };
+            // SAFETY: unshare takes a number.
+            let is_own = unsafe { libc::unshare(libc::CLONE_NEWNS) } == 0;
+            let is_private = is_own && mount(c"none", c"/", libc::MS_REC | libc::MS_PRIVATE) == 0;
+            if !is_private || mount(&folder, c"/run", libc::MS_BIND) != 0 {
+                // SAFETY: abort does not return.
+                unsafe { libc::abort() };
+            }
+        });
+    }
+    house.finish(command).is(0, "");
+    house.hear_from("status ")
+}
+
+fn container(house: &mut House) {
+    if !may_mount() {
+        return;
+    }
+    let mut command = house.program("launching", &words(&SLEEP));
+    // SAFETY: unshare takes a number, fork nothing; the child goes on to exec.
+    before_exec(&mut command, || unsafe {
+        if libc::unshare(libc::CLONE_NEWPID) != 0 {
+            libc::abort();
+        }
+        let child = libc::fork();
+        if child != 0 {
+            let mut status = 0;
+            libc::waitpid(child, &raw mut status, 0);
+            libc::_exit(libc::WEXITSTATUS(status));
+        }
+    });
+    house.finish(command).is(0, "");
+    let said = house.hear_from("failed ");
+    assert!(
+        said.starts_with("1 None start failed: PID 1 (a container ends with it") && said.contains("use run"),
+        "{said}"
+    );
+    assert!(state_files(house).is_empty());
+}
