@@ -9,7 +9,7 @@ use crate::place::Place;
 use crate::priority;
 use crate::progress::Progress;
 use crate::stop::Stop;
-use daemonctx::{Error, ErrorKind, Launching, PidFile, parts};
+use daemonctx::{Error, ErrorKind, Launching, MonitoredState, PidFile, parts};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Instant;
@@ -36,6 +36,7 @@ pub(crate) fn restart(restart: &Restart, given: &[Given], monitor: &Path) -> Res
         return preview(&options.program, given, &place, &described, "would_restart", "would stop, then start");
     }
     check(&described)?;
+    refuse_inside(&place)?;
     described.nice.map_or(Ok(()), priority::add)?;
     let ran = Stop::new(&restart.ending, &place).stop()?.was_running();
     begin(options, &place, described, monitor, if ran { "restarted" } else { "started" }, begun)
@@ -71,6 +72,16 @@ fn refuse_as_init() -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::new(code::FAILED, "start as PID 1 ends the container with the start; use `daemonctx run`"))
+}
+
+/// The end of the daemon is that of all its descendants.
+fn refuse_inside(place: &Place) -> Result<(), Failure> {
+    let own = i32::try_from(std::process::id()).unwrap_or(0);
+    let is_inside = place.monitored()?.is_some_and(|daemon| daemon.processes().contains(&own));
+    if !is_inside {
+        return Ok(());
+    }
+    Err(failure(&place.name, "restart failed: this command is a descendant of the daemon and would be stopped with it"))
 }
 
 fn runs(place: &Place) -> Result<bool, Failure> {
@@ -166,7 +177,13 @@ fn refused(place: &Place, error: Error) -> Failure {
     let name = &place.name;
     let command = error.with_subject(|command| String::from_utf8_lossy(command).into_owned());
     let stop = ["; `daemonctx stop ", &stop_words(place), "` ends it"].concat();
+    let state = place.monitored().ok().flatten().map(|daemon| daemon.state());
+    let left = || place.monitored().ok().flatten().and_then(|daemon| daemon.processes().first().copied());
     match (error.kind(), error.holder(), error.remaining()) {
+        (ErrorKind::NameTaken, _, _) if matches!(state, Some(MonitoredState::Left | MonitoredState::Lost)) => {
+            let pid = left().unwrap_or(0);
+            failure(name, format!("start failed: its program has ended, PID {pid} of it is left{stop}"))
+        }
         (ErrorKind::NameTaken, Some(pid), _) => {
             failure(name, format!("already running as PID {pid} with another command line: {command}"))
         }

@@ -87,7 +87,8 @@ impl<'a> Stop<'a> {
         }
         let program = monitored::program(daemon);
         let others = self.others(daemon);
-        let Some(program) = program.filter(|_| daemon.state() == MonitoredState::Running) else {
+        let is_first_start = daemon.state() == MonitoredState::Starting && daemon.restarts().0 == 0;
+        let Some(program) = program.filter(|_| !is_first_start) else {
             return self.stop_without_program(daemon, others, begun);
         };
         // The monitor takes the next end of the program for the last. Whoever may not tell it so signals nobody.

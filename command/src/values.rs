@@ -66,7 +66,7 @@ pub(crate) fn readiness(text: &str) -> Result<Readiness, String> {
         ("exec", None) => Some(Readiness::Executed),
         ("running", Some(time)) => duration(time).ok().map(Readiness::StillRunning),
         ("fd", number) => {
-            number.map_or(Some(NEWLINE), |text| text.parse().ok().filter(|fd| *fd >= 0)).map(Readiness::Newline)
+            number.map_or(Some(NEWLINE), |text| text.parse().ok().filter(|fd| *fd >= NEWLINE)).map(Readiness::Newline)
         }
         ("systemd", None) => Some(Readiness::Notify),
         ("forking", None) => Some(Readiness::Forked(None)),

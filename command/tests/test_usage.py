@@ -17,7 +17,7 @@ def say(line: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     "line, expected",
     [
-        ("start --notify foo sleep", '--notify: expected exec, running:TIME, fd[:NUMBER]'),
+        ("start --notify foo sleep", '--notify: expected exec, running:TIME, forking[:PIDFILE], fd[:NUMBER], systemd, '),
         ("start --notify foo sleep", 'got "foo"; see `daemonctx help start`'),
         ("start --groups all sleep", '--groups: expected own or none, got "all"'),
         ("start --keep-fd 2 sleep", '--keep-fd: expected the number of an open descriptor, 3 or above, got "2"'),
