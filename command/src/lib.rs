@@ -74,8 +74,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, monitor: &Path) -> u8 
 
 /// What is said instead of doing something.
 enum Reply {
-    Answer(Answer),
-    Failure(Failure),
+    Answer(Box<Answer>),
+    Failure(Box<Failure>),
 }
 
 /// The options, and those among them that were given with their values.
@@ -87,11 +87,11 @@ fn read(words: &[OsString]) -> Result<(Options, Vec<Given>), Reply> {
     let read =
         matches.and_then(|matches| Options::from_arg_matches(&matches).map(|options| (options, given(&matches))));
     read.map_err(|error| match error.kind() {
-        ErrorKind::DisplayHelp => Reply::Answer(help::help(verb.as_deref())),
-        ErrorKind::DisplayVersion => Reply::Answer(version()),
+        ErrorKind::DisplayHelp => Reply::Answer(Box::new(help::help(verb.as_deref()))),
+        ErrorKind::DisplayVersion => Reply::Answer(Box::new(version())),
         _ => {
             let about = verb.as_ref().and_then(|verb| command.find_subcommand(verb)).unwrap_or(&command);
-            Reply::Failure(usage::failure(&error, about, verb.as_deref()))
+            Reply::Failure(Box::new(usage::failure(&error, about, verb.as_deref())))
         }
     })
 }

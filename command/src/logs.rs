@@ -26,7 +26,10 @@ pub(crate) fn logs(options: &Logs) -> Result<Answer, Failure> {
         let lines = file.end(options.lines).map_err(|error| unreadable(&file.path, &error))?;
         output.lines(&file.path, &lines, options.lines > 0)?;
     }
-    while options.follow {
+    if !options.follow {
+        return Ok(Answer::text(""));
+    }
+    loop {
         std::thread::sleep(STEP);
         for file in &mut files {
             // A file that was moved away comes back.
@@ -34,7 +37,6 @@ pub(crate) fn logs(options: &Logs) -> Result<Answer, Failure> {
             output.text(&file.path, &more)?;
         }
     }
-    Ok(Answer::text(""))
 }
 
 /// Where its output goes, each file once.

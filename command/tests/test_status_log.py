@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import pathlib
+import subprocess
 import time
 from typing import Any
 
 import pytest
-from daemons import House, house, kill
+from daemons import COMMAND, House, house
 from test_status import look, look_json
 
 __all__ = ["house"]
@@ -159,7 +160,7 @@ def test_the_journal(house: House) -> None:
 
 def test_the_journal_of_one_that_died(house: House) -> None:
     env = journalctl(house, f'printf "%s\\n" "$@" >{house.folder}/asked; echo why')
-    process = subprocess.Popen([COMMAND, "run", "-p", str(house.pid_path), *house.shell("say here; exec sleep 1000")], pass_fds=[house.mouth])
+    process = subprocess.Popen([COMMAND, "run", "-p", str(house.pid_path), "--keep-fd", str(house.mouth), *house.shell("say here; exec sleep 1000")], pass_fds=[house.mouth])
     assert house.hear() == "here"
     pid = process.pid
     process.kill()

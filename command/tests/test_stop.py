@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import pytest
-from daemons import AS_NOBODY, COMMAND, LIMIT, NOBODY, NOGROUP, PYTHON, House, descriptors, house, is_gone, is_root, kill, stat
+from daemons import AS_NOBODY, COMMAND, LIMIT, NOBODY, NOGROUP, PYTHON, House, descriptors, house, is_gone, is_root, kill, stat, wait_gone
 
 __all__ = ["house"]
 SLEEP = ["--", "sleep", "1000"]
@@ -121,7 +121,7 @@ def test_a_child_that_holds_the_lock(house: House) -> None:
 
 def test_a_lock_that_a_program_in_the_foreground_leaves(house: House) -> None:
     """Without a monitor nothing proves that the process which has the lock is the daemon's: it is not signalled."""
-    process = subprocess.Popen([COMMAND, "run", "-p", str(house.pid_path), *house.shell(LEAVES)], pass_fds=[house.mouth])
+    process = subprocess.Popen([COMMAND, "run", "-p", str(house.pid_path), "--keep-fd", str(house.mouth), *house.shell(LEAVES)], pass_fds=[house.mouth])
     child = int(house.hear())
     process.kill()
     process.wait()
@@ -156,7 +156,7 @@ def test_a_reader_is_no_holder(house: House) -> None:
     with open(house.pid_path) as file:
         reader = subprocess.Popen(["sleep", "1000"], stdin=file)
     kill(child)
-    kill(pid)
+    wait_gone(pid)
     house.stop().is_(0)
     assert reader.poll() is None
     reader.kill()

@@ -95,8 +95,8 @@ def test_the_monitor_leaves_with_the_last(house: House) -> None:
     assert not house.pid_path.exists(), "it removes the file"
 
 
-def test_a_start_that_fails(house: House, by: dict[str, bool]) -> None:
-    house.start("--notify", "running:2", *house.shell("setsid sleep 1000 & say $!; exit 9"), **by).is_(9)
+def test_a_start_that_fails(house: House) -> None:
+    house.start("--notify", "running:2", *house.shell("setsid sleep 1000 & say $!; exit 9")).is_(9)
     assert is_gone(int(house.hear()))
 
 
