@@ -175,17 +175,20 @@ pub(super) fn reopen_logs(launch: &Launch) {
     }
 }
 
+/// How long a process may take from closing its descriptors to its end.
+const MOMENT: Duration = Duration::from_millis(50);
+
+/// Whether the program is about to end, or has.
+pub(super) fn ends_soon(program: Pid) -> bool {
+    Process::open(program).and_then(|process| process.wait(Some(MOMENT))) == Ok(true)
+}
+
 /// Whether a child whose line has ended has executed the program; if not, it was killed. Its line ends before it is dead, so the
 /// kernel is asked which it was.
 pub(super) fn has_executed(child: Pid) -> bool {
-    /// A child that was killed is dead by then.
-    const MOMENT: Duration = Duration::from_millis(50);
     match proc::stat(child) {
         Ok(stat) => stat.has_executed(),
         // Without /proc: who is killed so early counts as not executed.
-        Err(_) => {
-            let ended = Process::open(child).and_then(|process| process.wait(Some(MOMENT)));
-            ended != Ok(true) || matches!(process::peek(child, false), Ok(Some(Ended::Exited(_))))
-        }
+        Err(_) => !ends_soon(child) || matches!(process::peek(child, false), Ok(Some(Ended::Exited(_)))),
     }
 }

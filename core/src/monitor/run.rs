@@ -194,8 +194,11 @@ impl<'a> Monitor<'a> {
 
     fn look_for_sign(&mut self, is_readable: bool) {
         if self.machine.awaits_sign() {
-            if let Some(event) = self.watch.look(is_readable, &mut self.program) {
-                self.tell(event);
+            match self.watch.look(is_readable, &mut self.program) {
+                // A process that ends closes its descriptors first. Its status says more, and is next.
+                Some(Event::SignLost) if self.program.is_some_and(program::ends_soon) => {}
+                Some(event) => self.tell(event),
+                None => {}
             }
         }
         if !self.machine.awaits_sign() && self.launching.is_none() {

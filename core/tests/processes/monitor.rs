@@ -23,10 +23,11 @@ pub const TESTS: &[Test] = &[
 pub fn launching(executable: &Executable) -> ! {
     let folder = std::env::args().nth(1).expect("a pid file");
     let folder = Path::new(&folder).parent().expect("a folder");
+    let run = Some(folder).filter(|_| !std::env::args().any(|word| word == "usual_run"));
     // What comes between launch and wait waits.
     daemonctx::parts::block_only(&[libc::SIGINT, libc::SIGTERM, libc::SIGHUP]).expect("signals");
     let monitor = crate::house::this_binary();
-    let launched = described().and_then(|mut daemon| daemon.launch_monitored(executable, monitor, Some(folder)));
+    let launched = described().and_then(|mut daemon| daemon.launch_monitored(executable, monitor, run));
     match launched.and_then(ready) {
         Ok(pid) => report(format!("pid {pid}")),
         Err(error) => report(format!("failed {} {:?} {error}", error.exit_status(), error.signal())),

@@ -25,6 +25,7 @@ pub const TESTS: &[Test] = &[
     ("monitor: last words of a launch that fails", last_words),
     ("monitor: gives up", gives_up),
     ("monitor: pid file of a program that closes its lock", closed_lock),
+    ("monitor: neither /run nor XDG_RUNTIME_DIR", no_runtime_directory),
     ("monitor: PID 1 of a container", container),
 ];
 
@@ -284,6 +285,30 @@ fn ask(house: &mut House, sees_state: bool) -> String {
     }
     house.finish(command).is(0, "");
     house.hear_from("status ")
+}
+
+/// Neither `/run` nor `XDG_RUNTIME_DIR` is this user's: the directory below `/tmp` is, here in a name space of its own.
+fn no_runtime_directory(house: &mut House) {
+    if !may_mount() {
+        return;
+    }
+    let script = r#"mount -t tmpfs none /mnt && mkdir -p /mnt/tmp /mnt/work && chmod 1777 /mnt/tmp /mnt/work && cp "$1" /mnt/work/binary &&
+        mount --bind /mnt/tmp /tmp && cd / && shift && unset XDG_RUNTIME_DIR && DAEMONCTX_BINARY=/mnt/work/binary && export DAEMONCTX_BINARY &&
+        setpriv --reuid 65534 --regid 65534 --clear-groups /mnt/work/binary /mnt/work/pid "$@" &&
+        ls /tmp/daemonctx-65534/daemonctx && stat -c %a /tmp/daemonctx-65534 /tmp/daemonctx-65534/daemonctx"#;
+    let mut command = std::process::Command::new("unshare");
+    let binary = crate::house::this_binary();
+    command.args(["-m", "sh", "-c", script, "sh"]).arg(&binary).args(words(&SLEEP)).arg("usual_run");
+    let program = house.program("launching", &[]);
+    command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let out = house.path("out");
+    command.stdin(std::process::Stdio::null()).stdout(fs::File::create(&out).unwrap());
+    house.finish(command).is(0, "");
+    let daemon: i32 = house.hear_from("pid ").parse().unwrap();
+    assert_eq!(fs::read_to_string(&out).unwrap(), "-mnt-work-pid.lock\n-mnt-work-pid.state\n700\n700\n");
+    let parent: i32 = crate::house::field(daemon, "PPid").parse().unwrap();
+    signal_any(parent, libc::SIGTERM);
+    house.wait_for_all();
 }
 
 fn container(house: &mut House) {

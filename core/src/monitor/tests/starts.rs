@@ -113,6 +113,17 @@ fn a_newline_is_a_sign() -> io::Result<()> {
     Ok(())
 }
 
+/// Its descriptors are closed before it is dead.
+#[test]
+fn the_status_of_a_program_that_ends_without_its_sign_is_told() -> io::Result<()> {
+    for _ in 0..100 {
+        let mut sandbox = Sandbox::new(Ready::Sign, "exit 3")?;
+        sandbox.launch.sign = Sign::Newline(3);
+        assert_eq!(sandbox.failed(), Reason::Ended(Ended::Exited(3)));
+    }
+    Ok(())
+}
+
 #[test]
 fn a_message_is_a_sign() -> io::Result<()> {
     let script = "python3 -c 'import os, socket; s = os.environ[\"NOTIFY_SOCKET\"]; t = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
