@@ -8,7 +8,7 @@ use crate::options::{Launch, Program, Restart, Run};
 use crate::place::Place;
 use crate::priority;
 use crate::progress::Progress;
-use crate::stop::{Stop, refuse_beside_holders};
+use crate::stop::Stop;
 use daemonctx::{Error, ErrorKind, Launching, MonitoredState, PidFile, parts};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -110,7 +110,6 @@ fn begin(
 ) -> Result<Answer, Failure> {
     /// A daemon may end while it is looked at, and be started again.
     const TRIES: u32 = 10;
-    refuse_beside_holders(place)?;
     let mut tries = 0;
     loop {
         let error = match launch(options, place, &mut described, monitor) {

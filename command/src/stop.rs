@@ -285,20 +285,6 @@ fn send(to: impl Fn(i32) -> Result<(), Error>, signal: i32) -> Result<(), Failur
     Ok(())
 }
 
-/// Without a monitor, what a daemon has left may be what listens on its port: no other is started beside it.
-pub(crate) fn refuse_beside_holders(place: &Place) -> Result<(), Failure> {
-    let Some(file) = &place.pid_file else { return Ok(()) };
-    if place.monitored()?.is_some() || !matches!(file.status(), Ok(Status::Stale)) {
-        return Ok(());
-    }
-    let left = wait_for_holders(file);
-    if left.is_empty() {
-        Ok(())
-    } else {
-        Err(monitored::failure(&place.name, format!("start failed: {}", locked_by(file, &left))))
-    }
-}
-
 /// Waits for those that the daemon has left and that still have the lock of its pid file: most are about to end themselves.
 /// Those that do not are returned.
 fn wait_for_holders(file: &PidFile) -> BTreeSet<i32> {

@@ -119,20 +119,6 @@ def test_a_child_that_holds_the_lock(house: House) -> None:
     house.stop().is_(0)
 
 
-def test_a_lock_that_a_program_in_the_foreground_leaves(house: House) -> None:
-    """Without a monitor nothing proves that the process which has the lock is the daemon's: it is not signalled."""
-    process = subprocess.Popen([COMMAND, "run", "-p", str(house.pid_path), "--keep-fd", str(house.mouth), *house.shell(LEAVES)], pass_fds=[house.mouth])
-    child = int(house.hear())
-    process.kill()
-    process.wait()
-    held = f"its daemon has ended, PID {child} still has its lock"
-    house.start(*SLEEP).is_(1, "", held)
-    house.stop().is_(1, "", held)
-    assert not is_gone(child)
-    kill(child)
-    house.stop().is_(0, "does not run")
-
-
 @is_root
 def test_a_lock_of_a_reader_of_the_file(house: House) -> None:
     """Every user who can read a file can lock it: that makes no daemon run, and is in no start's way."""
