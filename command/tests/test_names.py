@@ -131,7 +131,7 @@ def test_giving_up_is_visible(house: House, user: User) -> None:
     assert "it failed too often and was given up" in user("status", "web").stdout
     assert user("list", "--json").json["daemons"][0]["state"] == "gave-up"
     user("stop", "web").is_(0)
-    user("status", "web").returncode == 3
+    assert user("status", "web").returncode == 3
 
 
 def test_logs(house: House, user: User) -> None:
