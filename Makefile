@@ -40,7 +40,7 @@ help:
 	@echo "make trust   everything that can go wrong, tried: half an hour; make check-trust is short"
 	@echo "make bench   everything measured beside its peers: ten minutes; make bench-docs has docs/performance.md say it"
 	@echo "make site    the documentation as a site in target/site; make check-site does what its pages say"
-	@echo "make header  write include/daemonctx.h again"
+	@echo "make header  write include/daemonctx.h again; make man  man/daemonctx.1"
 	@echo "make clean   remove what was built"
 
 build: library command python

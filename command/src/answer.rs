@@ -1,7 +1,7 @@
 //! What a command says at its end: a text for people or JSON for programs, and the exit code.
 
 use crate::screen::{escaped, escaped_json};
-use daemonctx::{Error, ErrorKind, Step};
+use daemonctx::{Error, ErrorKind, Launching, Step};
 use serde_json::{Map, Value, json};
 use std::io::Write;
 
@@ -24,6 +24,8 @@ pub(crate) struct Answer {
     text: String,
     json: Value,
     code: u8,
+    /// A start that is confirmed when all else is done, and the daemon's name.
+    launching: Option<(Box<Launching>, String)>,
 }
 
 impl Answer {
@@ -35,7 +37,7 @@ impl Answer {
 
     /// A text that is fit for a terminal, with colours of our own.
     pub(crate) fn drawn(text: String, json: Value) -> Self {
-        Self { text, json, code: code::SUCCESS }
+        Self { text, json, code: code::SUCCESS, launching: None }
     }
 
     /// A text of the command's own alone; as JSON it is `{"text": …}`.
@@ -49,14 +51,34 @@ impl Answer {
         Self { code, ..self }
     }
 
-    /// Prints it on standard output, and gives the exit code: another one when that cannot be.
-    pub(crate) fn print(&self, json: bool, quiet: bool) -> u8 {
-        if quiet && !json {
-            return self.code;
+    /// Of a start.
+    pub(crate) fn confirming(self, launching: Launching, name: &str) -> Self {
+        Self { launching: Some((Box::new(launching), name.to_owned())), ..self }
+    }
+
+    /// Prints it on standard output, and gives the exit code: another one if that fails. A start depends on the daemon alone, so it is
+    /// confirmed whether or not anybody could be told; nothing that can fail comes after that.
+    pub(crate) fn print(mut self, json: bool, quiet: bool) -> u8 {
+        let launching = self.launching.take();
+        let code = if quiet && !json { self.code } else { self.print_text(json, launching.is_some()) };
+        let Some((mut launching, name)) = launching else { return code };
+        match launching.confirm() {
+            Ok(_) => {
+                // What would be undone stays, and what would be waited for is no child of a process that ends.
+                std::mem::forget(launching);
+                code
+            }
+            Err(error) => {
+                drop(launching);
+                Failure::from(error).of(&name).print(json)
+            }
         }
+    }
+
+    fn print_text(&self, json: bool, is_start: bool) -> u8 {
         match say(if json { escaped_json(&self.json.to_string()) } else { self.text.clone() }) {
             Ok(()) => self.code,
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => self.code,
+            Err(error) if is_start || error.kind() == std::io::ErrorKind::BrokenPipe => self.code,
             Err(error) => Failure::new(code::FAILED, format!("standard output: {error}")).print(false),
         }
     }

@@ -1,16 +1,15 @@
 //! The daemon that the options describe.
 
-use crate::answer::Failure;
-use crate::arguments::Arguments;
+use crate::answer::{Failure, code};
+use crate::options::{self, Inherited, Launch, Owner, Program};
 use crate::place::Place;
 use crate::program;
-use crate::schedule::seconds;
 use crate::streams::streams;
-use daemonctx::{Daemon, Detach, Executable, Groups, Readiness, Respawn};
+use crate::usage;
+use crate::values::{self, split};
+use daemonctx::{Daemon, Detach, Executable, Readiness, Respawn};
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
 /// What is to be started, and how.
 pub(crate) struct Described {
@@ -22,57 +21,70 @@ pub(crate) struct Described {
 }
 
 impl Described {
-    pub(crate) fn new(arguments: &Arguments, place: &Place, detach: Detach) -> Result<Self, Failure> {
-        let variables = variables(arguments)?;
-        let root = arguments.get("chroot").map(Path::new);
-        let name = arguments.operands.first().map_or(OsStr::new(""), OsString::as_os_str);
-        let inherits = !arguments.has("clean-env") && !arguments.all("unset").any(|name| name == "PATH");
-        let search_path = program::search_path(&variables, inherits);
-        let program = program::find(name, search_path.as_deref(), root)?;
-        let mut daemon = daemon(arguments, place)?;
-        streams(&mut daemon, arguments, detach)?;
+    /// A daemon in the background.
+    pub(crate) fn launched(launch: &Launch, place: &Place) -> Result<Self, Failure> {
+        let mut described = Self::new(&launch.program, place, Detach::Yes)?;
+        readiness(&mut described, launch)?;
+        described.executable.respawn(respawn(&launch.respawn)?);
+        described.daemon.kill_mode(launch.respawn.kill_mode).take_over(launch.respawn.respawn);
+        Ok(described)
+    }
+
+    /// This process, prepared to become the program.
+    pub(crate) fn in_foreground(program: &Program, place: &Place) -> Result<Self, Failure> {
+        Self::new(program, place, Detach::No)
+    }
+
+    fn new(options: &Program, place: &Place, detach: Detach) -> Result<Self, Failure> {
+        let Inherited { env, unset, clean_env, .. } = &options.inherited;
+        let inherits = !clean_env && !unset.iter().any(|name| name == "PATH");
+        let search_path = program::search_path(env, inherits);
+        let name = options.words.first().map_or(OsStr::new(""), OsString::as_os_str);
+        let program = program::find(name, search_path.as_deref(), options.owner.chroot.as_deref())?;
+        let mut daemon = daemon(options, place)?;
+        streams(&mut daemon, &options.streams, detach)?;
         daemon.detach(detach);
         let mut executable = Executable::new(&program)?;
-        for argument in &arguments.operands {
+        for argument in &options.words {
             executable.argument(argument)?;
         }
-        environment(&mut executable, arguments, &variables)?;
-        readiness(&mut daemon, &mut executable, arguments)?;
-        executable.respawn(respawn(arguments)?);
-        let nice = arguments.read_as("nice", |text| text.parse().ok().filter(|add| (-20..=19).contains(add)))?;
-        Ok(Self { daemon, executable, program, nice })
+        environment(&mut executable, &options.inherited)?;
+        Ok(Self { daemon, executable, program, nice: options.owner.nice })
     }
 }
 
-fn daemon(arguments: &Arguments, place: &Place) -> Result<Daemon, Failure> {
-    const UMASK: u32 = 0o022;
+/// The standard streams have options of their own.
+const FIRST_KEPT: i32 = 3;
+
+fn daemon(options: &Program, place: &Place) -> Result<Daemon, Failure> {
+    let Owner { umask, no_core, no_new_privs, chroot, chdir, .. } = &options.owner;
     let mut daemon = Daemon::new()?;
     daemon.program_name(&place.name)?;
-    daemon.umask(arguments.read_as("umask", mode)?.unwrap_or(UMASK))?;
-    daemon.prevent_core(arguments.has("no-core")).no_new_privileges(arguments.has("no-new-privs"));
+    daemon.umask(*umask)?;
+    daemon.prevent_core(*no_core).no_new_privileges(*no_new_privs);
     if let Some(file) = &place.pid_file {
         daemon.pid_file_from(file);
     }
-    if let Some(root) = arguments.get("chroot") {
+    if let Some(root) = chroot {
         daemon.chroot(root)?;
     }
-    if let Some(directory) = arguments.get("chdir") {
+    if let Some(directory) = chdir {
         daemon.working_directory(directory)?;
     }
-    for fd in arguments.all("keep-fd") {
-        let number = fd.to_str().and_then(|fd| fd.parse().ok());
-        let number =
-            number.ok_or_else(|| arguments.misused(&format!("--keep-fd {}: not understood", fd.to_string_lossy())))?;
-        daemon.keep_descriptor(number)?;
+    for fd in &options.inherited.keep_fd {
+        if *fd < FIRST_KEPT {
+            let why = format!("--keep-fd: {}, got \"{fd}\"", values::EXPECTED_DESCRIPTOR);
+            return Err(Failure::new(code::NOT_CONFIGURED, why));
+        }
+        daemon.keep_descriptor(*fd)?;
     }
-    owner(&mut daemon, arguments)?;
+    owner(&mut daemon, &options.owner)?;
     Ok(daemon)
 }
 
 /// `USER`, `USER:GROUP` or `:GROUP`.
-fn owner(daemon: &mut Daemon, arguments: &Arguments) -> Result<(), Failure> {
-    if let Some(owner) = arguments.get("user") {
-        let (user, group) = split(owner, b':');
+fn owner(daemon: &mut Daemon, options: &Owner) -> Result<(), Failure> {
+    if let Some((user, group)) = options.user.as_deref().map(|owner| split(owner, b':')) {
         if !user.is_empty() {
             daemon.user(user)?;
         }
@@ -80,113 +92,60 @@ fn owner(daemon: &mut Daemon, arguments: &Arguments) -> Result<(), Failure> {
             daemon.group(group)?;
         }
     }
-    if let Some(group) = arguments.get("group") {
+    if let Some(group) = &options.group {
         daemon.group(group)?;
     }
-    let groups = |text: &str| match text {
-        "own" => Some(Groups::Own),
-        "none" => Some(Groups::None),
-        _ => None,
-    };
-    daemon.supplementary_groups(arguments.read_as("groups", groups)?.unwrap_or(Groups::Own));
+    daemon.supplementary_groups(options.groups);
     Ok(())
 }
 
-/// What is before the first `at`, and what is behind it, if it is there.
-pub(crate) fn split(text: &OsStr, at: u8) -> (&OsStr, Option<&OsStr>) {
-    let mut parts = text.as_bytes().splitn(2, |byte| *byte == at).map(OsStr::from_bytes);
-    (parts.next().unwrap_or_default(), parts.next())
-}
-
-pub(crate) fn mode(text: &str) -> Option<u32> {
-    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
-    u32::from_str_radix(text, 8).ok().filter(|mode| is_number && *mode <= 0o777)
-}
-
-/// What `--env` says, in its order.
-fn variables(arguments: &Arguments) -> Result<Vec<(OsString, OsString)>, Failure> {
-    let assignments = arguments.all("env").map(|assignment| match split(assignment, b'=') {
-        (name, Some(value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err(arguments.misused(&format!("--env {}: needs NAME=VALUE", assignment.to_string_lossy()))),
-    });
-    assignments.collect()
-}
-
-fn environment(
-    executable: &mut Executable,
-    arguments: &Arguments,
-    variables: &[(OsString, OsString)],
-) -> Result<(), Failure> {
-    executable.inherit_environment(!arguments.has("clean-env"));
-    for name in arguments.all("unset") {
+fn environment(executable: &mut Executable, options: &Inherited) -> Result<(), Failure> {
+    executable.inherit_environment(!options.clean_env);
+    for name in &options.unset {
         executable.without_variable(name)?;
     }
-    for (name, value) in variables {
+    for (name, value) in &options.env {
         executable.variable(name, value)?;
     }
     Ok(())
 }
 
-fn readiness(daemon: &mut Daemon, executable: &mut Executable, arguments: &Arguments) -> Result<(), Failure> {
-    const NEWLINE: i32 = 3;
-    let read = |text: &str| match text.split_once(':').map_or((text, None), |(how, more)| (how, Some(more))) {
-        ("exec", None) => Some(Readiness::Executed),
-        ("running", Some(time)) => seconds(time).map(Readiness::StillRunning),
-        ("fd", number) => number.map_or(Some(NEWLINE), |text| text.parse().ok()).map(Readiness::Newline),
-        ("systemd", None) => Some(Readiness::Notify),
-        _ => None,
-    };
-    let readiness = arguments.read_as("notify", read)?.unwrap_or_default();
-    if let Readiness::Newline(number) = readiness {
-        check_ready_descriptor(arguments, number)?;
-    }
-    executable.readiness(readiness.clone());
-    let timeout = arguments.read_as("ready-timeout", seconds)?.unwrap_or(Duration::from_secs(30));
-    let timeout = Some(timeout).filter(|time| !time.is_zero());
-    if let (Readiness::StillRunning(time), Some(timeout)) = (readiness, timeout) {
-        if time >= timeout {
-            return Err(arguments.misused("--ready-timeout: must be longer than what --notify=running waits"));
+fn readiness(described: &mut Described, launch: &Launch) -> Result<(), Failure> {
+    let readiness = launch.ready.notify.clone();
+    let timeout = Some(launch.ready.ready_timeout).filter(|time| !time.is_zero());
+    match readiness {
+        // The program writes to a descriptor of its own, and to nothing else.
+        Readiness::Newline(number) if launch.program.inherited.keep_fd.contains(&number) => {
+            return Err(Failure::misused(format!(
+                "--notify fd:{number}: not together with --keep-fd {number}; see `daemonctx help start`"
+            )));
         }
+        Readiness::StillRunning(time) if timeout.is_some_and(|timeout| time >= timeout) => {
+            return Err(Failure::misused(
+                "--ready-timeout: expected more than the time of --notify running; see `daemonctx help start`",
+            ));
+        }
+        _ => {}
     }
-    daemon.ready_timeout(timeout)?;
+    described.executable.readiness(readiness);
+    described.daemon.ready_timeout(timeout)?;
     Ok(())
 }
 
-/// The descriptor that the program is to write to is its own, and nothing else's.
-fn check_ready_descriptor(arguments: &Arguments, number: i32) -> Result<(), Failure> {
-    let is = |fd: &OsStr| fd.to_str().and_then(|fd| fd.parse().ok()) == Some(number);
-    if number < 0 || arguments.all("keep-fd").any(is) {
-        return Err(arguments.misused(&format!("--notify fd:{number}: a descriptor that is not kept")));
-    }
-    Ok(())
-}
-
-fn respawn(arguments: &Arguments) -> Result<Option<Respawn>, Failure> {
-    arguments.need(&["respawn"], &["respawn-delay", "respawn-limit"])?;
+fn respawn(options: &options::Respawn) -> Result<Option<Respawn>, Failure> {
+    usage::need(
+        &["respawn"],
+        options.respawn,
+        &[("respawn-delay", options.respawn_delay.is_some()), ("respawn-limit", options.respawn_limit.is_some())],
+    )?;
     let usual = Respawn::default();
-    let delay = arguments.read_as("respawn-delay", seconds)?.unwrap_or(usual.delay);
-    let limit = arguments.read_as("respawn-limit", |text| text.parse().ok())?;
-    let limit = limit.map_or(usual.limit, |limit| Some(limit).filter(|limit| *limit != 0));
-    Ok(arguments.has("respawn").then_some(Respawn { delay, limit, ..usual }))
+    let delay = options.respawn_delay.unwrap_or(usual.delay);
+    let limit = options.respawn_limit.map_or(usual.limit, |limit| Some(limit).filter(|limit| *limit != 0));
+    Ok(options.respawn.then_some(Respawn { delay, limit, ..usual }))
 }
 
 /// The command line that is executed, for people.
-pub(crate) fn command_line(arguments: &Arguments) -> String {
-    let words = arguments.operands.iter().map(|word| word.to_string_lossy().into_owned());
+pub(crate) fn command_line(program: &Program) -> String {
+    let words = program.words.iter().map(|word| word.to_string_lossy().into_owned());
     words.collect::<Vec<_>>().join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::split;
-    use std::ffi::OsStr;
-
-    #[test]
-    fn owners_and_assignments() {
-        let os = OsStr::new;
-        assert_eq!(split(os("a:b:c"), b':'), (os("a"), Some(os("b:c"))));
-        assert_eq!(split(os("a"), b':'), (os("a"), None));
-        assert_eq!(split(os(":b"), b':'), (os(""), Some(os("b"))));
-        assert_eq!(split(os("A="), b'='), (os("A"), Some(os(""))));
-    }
 }

@@ -1,139 +1,158 @@
-//! `help`: the table of options for people. What is no option, examples and exit codes, is here.
+//! `help`: clap explains the options; exit codes and examples are added here.
 
-use crate::answer::{Answer, Failure};
-use crate::arguments::Arguments;
-use crate::options::{COMMANDS, Command, FLAGS, Flag, Word};
+use crate::answer::Answer;
+use crate::options::Options;
 use crate::screen::{Paint, Screen, columns};
+use clap::{Command, CommandFactory};
 
-/// What is said of a command besides its options.
-struct More {
-    command: Command,
-    about: &'static [&'static str],
-    exits: &'static [(&'static str, &'static str)],
-    examples: &'static [(&'static str, &'static str)],
+/// What help says about a command besides its options.
+pub struct Topic {
+    /// The command.
+    pub command: &'static str,
+    /// Paragraphs.
+    pub about: &'static [&'static str],
+    /// Exit codes and their meaning.
+    pub exits: &'static [(&'static str, &'static str)],
+    /// What an example does, and its command line.
+    pub examples: &'static [(&'static str, &'static str)],
 }
-
-const WHAT_IT_IS: &str = "daemonctx makes a daemon of any program, tells the truth about it, and ends it for sure.";
 
 const EXAMPLES: &[(&str, &str)] = &[
     (
-        "A web server as another user, its output in a file:",
+        "Run a web server as another user, with its output in a file:",
         "daemonctx start -n web -u web -o /var/log/web.log -- python3 -m http.server",
     ),
-    ("Whether it runs, and what it said last:", "daemonctx status web"),
-    ("Gone, when this comes back:", "daemonctx stop web"),
+    ("Show whether it runs and what it logged last:", "daemonctx status web"),
+    ("Stop it and wait until it is gone:", "daemonctx stop web"),
 ];
 
-/// What NAME is.
-const NAMED: &str = "NAME is what start called it: its pid file is /run/NAME.pid for root, $XDG_RUNTIME_DIR/NAME.pid for others, who mean root's where they have none. Any other is named by --pidfile.";
+const NAMED: &str = "NAME is the name given at the start. Its pid file is /run/NAME.pid for root and $XDG_RUNTIME_DIR/NAME.pid for other users; without a file of their own, root's is meant. --pidfile names any other.";
 
 const MISUSED: (&str, &str) = ("2", "The command line is wrong");
 const NOT_PERMITTED: (&str, &str) = ("4", "Not permitted");
 
-/// Of a start: what comes before a daemon is there, then what it left with.
 const STARTED: &[(&str, &str)] = &[
-    ("0", "It is ready, or runs already"),
-    ("1", "It failed, or the daemon ended before it was ready"),
+    ("0", "The daemon is ready, or ran already"),
+    ("1", "The start failed, or the daemon exited before it was ready"),
     MISUSED,
     NOT_PERMITTED,
     ("5", "There is no such program"),
-    ("6", "What an option says cannot be: no such user, directory or descriptor"),
-    ("124", "It was not ready in time, and has been ended"),
-    ("128+N", "Signal N ended it before it was ready"),
-    ("others", "The status that the daemon ended with before it was ready"),
+    ("6", "An option has a value that does not exist: no such user, directory or descriptor"),
+    ("124", "The daemon was not ready in time and was stopped"),
+    ("128+N", "Signal N killed the daemon before it was ready"),
+    ("others", "The status that the daemon exited with before it was ready"),
 ];
 
 const ENDED: &[(&str, &str)] =
-    &[("0", "It has ended, or did not run"), ("1", "It is still there"), MISUSED, NOT_PERMITTED];
+    &[("0", "The daemon was stopped, or did not run"), ("1", "The daemon is still alive"), MISUSED, NOT_PERMITTED];
 
 const PRINTED: &[(&str, &str)] = &[("0", "Printed"), MISUSED];
 
-const MORE: &[More] = &[
-    More {
-        command: Command::Start,
+/// All topics, in the order of the commands.
+pub const TOPICS: &[Topic] = &[
+    Topic {
+        command: "start",
         about: &[
-            "The program need not know anything of daemons: it gets a session of its own, no terminal, and only the descriptors it should have. If it does not become ready, one line on standard error says what failed, and nothing is left behind.",
-            "Options end where PROGRAM begins; what follows is the program's own.",
+            "The program gets a session of its own, no terminal, and only the descriptors that it should have. If it does not become ready, one line on standard error says why, and nothing is left behind. A process named daemonctx: NAME stays with it.",
+            "A program that puts itself into the background is followed to its daemon. A start under the name of a daemon that runs with another command line fails.",
+            "Options end where PROGRAM begins; everything after it belongs to the program.",
         ],
         exits: STARTED,
         examples: &[
             EXAMPLES[0],
             (
-                "One that says itself when it is ready, and is started again when it fails:",
+                "A program that reports its readiness, started again when it fails:",
                 "daemonctx start -n api --notify systemd --respawn -- /usr/local/bin/api",
             ),
-            ("What would be done:", "daemonctx start --dry-run -n web -u www-data -- python3 -m http.server"),
+            ("Print what would be done:", "daemonctx start --dry-run -n web -u www-data -- python3 -m http.server"),
         ],
     },
-    More {
-        command: Command::Stop,
+    Topic {
+        command: "stop",
         about: &[
-            "It is told to end by SIGTERM, and killed when it does not; --retry says otherwise. Whoever else has its PID by now is never signalled.",
+            "SIGTERM asks the daemon to exit; SIGKILL follows if it does not. --retry changes that. Its descendants are stopped as well, unless it was started with --kill-mode process. A process that has reused the PID is never signalled.",
             NAMED,
         ],
         exits: ENDED,
-        examples: &[
-            EXAMPLES[2],
-            (
-                "With a minute to finish its work, and everything that it started:",
-                "daemonctx stop web --retry TERM/60/KILL/5 --tree",
-            ),
-        ],
+        examples: &[EXAMPLES[2], ("Allow a minute to finish its work:", "daemonctx stop web --retry TERM/1m/KILL/5s")],
     },
-    More {
-        command: Command::Restart,
+    Topic {
+        command: "restart",
         about: &[
-            "It is started, too, if it does not run. What can be found wrong before it is stopped, is: then it goes on.",
+            "A daemon that does not run is started. What can be checked about the start is checked before the daemon is stopped.",
         ],
         exits: STARTED,
         examples: &[("", "daemonctx restart -n web -- python3 -m http.server")],
     },
-    More {
-        command: Command::TryRestart,
-        about: &["This is condrestart of init scripts."],
+    Topic {
+        command: "try-restart",
+        about: &["Init scripts call this condrestart."],
         exits: STARTED,
         examples: &[("", "daemonctx try-restart -n web -- python3 -m http.server")],
     },
-    More {
-        command: Command::Reload,
+    Topic {
+        command: "reload",
         about: &[NAMED],
-        exits: &[("0", "It has been signalled"), MISUSED, NOT_PERMITTED, ("7", "It does not run")],
+        exits: &[("0", "The daemon was signalled"), MISUSED, NOT_PERMITTED, ("7", "The daemon does not run")],
         examples: &[
             ("", "daemonctx reload web"),
-            ("Have it open its log files again:", "daemonctx reload web --signal USR1"),
+            ("Have it reopen its log files:", "daemonctx reload web --signal USR1"),
         ],
     },
-    More {
-        command: Command::Status,
+    Topic {
+        command: "status",
         about: &[
-            "The last lines come from the files that its standard output and standard error go to, else from the journal or syslog's files. What another user may not see is left out.",
-            "The exit codes are those of an init script. A start under way has the code for unknown: whether the daemon will run cannot be said yet.",
+            "The last log lines come from the files that standard output and standard error go to, otherwise from the journal or syslog's files. What the caller may not see is left out.",
+            "The exit codes are those of an init script. A daemon that is being started has the code for unknown: whether it will run is not known yet.",
             NAMED,
         ],
         exits: &[
-            ("0", "It runs"),
-            ("1", "It is dead, and its pid file is still there"),
-            ("2", "It is dead, and something still holds its pid file's lock; or the command line is wrong"),
-            ("3", "It does not run"),
-            ("4", "Unknown: not permitted to know, or it is just being started"),
+            ("0", "The daemon runs"),
+            ("1", "The daemon is dead and its pid file exists"),
+            ("2", "The daemon is dead and its pid file is still locked; or the command line is wrong"),
+            ("3", "The daemon does not run"),
+            ("4", "Unknown: not permitted to know, or the daemon is being started"),
         ],
         examples: &[
             EXAMPLES[1],
-            ("A daemon of any other kind, by its pid file:", "daemonctx status --pidfile /run/sshd.pid"),
+            ("Any other daemon, by its pid file:", "daemonctx status --pidfile /run/sshd.pid"),
             ("For programs:", "daemonctx status web --json | jq .memory.rss"),
         ],
     },
-    More {
-        command: Command::Run,
+    Topic {
+        command: "list",
         about: &[
-            "For containers, service managers and debugging: user, directories, limits and streams are those of a daemon, but nothing is forked, and the terminal stays unless an option takes it away.",
+            "Daemons that were started by this command and this user: with their state, PID, last change, restarts and memory.",
         ],
-        exits: &[("1-6", "It could not be executed: see start"), ("others", "The program's own")],
+        exits: PRINTED,
+        examples: &[
+            ("", "daemonctx list"),
+            ("The names of those that run:", "daemonctx list --json | jq -r .daemons[].name"),
+        ],
+    },
+    Topic {
+        command: "logs",
+        about: &["The files are those of --stdout and --stderr. A line says where other output goes.", NAMED],
+        exits: &[
+            ("0", "Printed"),
+            ("1", "The output does not go to a file, or the file cannot be read"),
+            MISUSED,
+            NOT_PERMITTED,
+            ("7", "The daemon does not run and was not started by this command"),
+        ],
+        examples: &[("", "daemonctx logs web"), ("Follow it:", "daemonctx logs web -f -n 100")],
+    },
+    Topic {
+        command: "run",
+        about: &[
+            "For containers, service managers and debugging: user, directories, limits and descriptors are those of a daemon, but nothing is forked, and terminal and streams stay unless an option changes them.",
+        ],
+        exits: &[("1-6", "The program could not be executed: see start"), ("others", "The program's own")],
         examples: &[("", "daemonctx run -u www-data --no-new-privs -- python3 -m http.server")],
     },
-    More {
-        command: Command::Completions,
-        about: &["SHELL is bash, zsh or fish."],
+    Topic {
+        command: "completions",
+        about: &[],
         exits: PRINTED,
         examples: &[
             ("bash:", "daemonctx completions bash > /etc/bash_completion.d/daemonctx"),
@@ -141,28 +160,75 @@ const MORE: &[More] = &[
             ("fish:", "daemonctx completions fish > ~/.config/fish/completions/daemonctx.fish"),
         ],
     },
-    More { command: Command::Help, about: &[], exits: PRINTED, examples: &[] },
-    More { command: Command::Version, about: &[], exits: PRINTED, examples: &[] },
+    Topic { command: "help", about: &[], exits: PRINTED, examples: &[] },
+    Topic { command: "version", about: &[], exits: PRINTED, examples: &[] },
 ];
 
-pub(crate) fn help(arguments: &Arguments) -> Result<Answer, Failure> {
-    let sheet = Sheet::new(Screen::of(&std::io::stdout()));
-    match arguments.operands.as_slice() {
-        [] => Ok(Answer::text(sheet.overview())),
-        [name] => {
-            let word = COMMANDS.iter().find(|word| name == word.name);
-            let word =
-                word.ok_or_else(|| arguments.misused(&[&name.to_string_lossy(), ": no such command"].concat()))?;
-            Ok(Answer::text(sheet.of_command(word)))
-        }
-        _ => Err(arguments.misused("needs one COMMAND")),
-    }
+/// The definition of the whole command line.
+#[must_use]
+pub fn command() -> Command {
+    Options::command()
 }
 
-/// Whoever says nothing at all has not been understood, and is told what there is.
-pub(crate) fn no_command() -> Failure {
-    let sheet = Sheet::new(Screen::of(&std::io::stderr()));
-    Failure::misused("needs a COMMAND").with_overview(["\n", &sheet.overview()].concat())
+/// Of one command, or of all.
+pub(crate) fn help(topic: Option<&str>) -> Answer {
+    let screen = Screen::of(&std::io::stdout());
+    Answer::text(topic.map_or_else(|| overview(screen), |topic| explain(topic, screen)))
+}
+
+/// The overview as an error.
+pub(crate) fn overview_for_stderr() -> String {
+    overview(Screen::of(&std::io::stderr()))
+}
+
+fn overview(screen: Screen) -> String {
+    let mut sheet = Sheet::new(screen);
+    sheet.clap(command().help_template("{about}.\n\nUsage: daemonctx COMMAND [OPTION]...\n\n{all-args}"));
+    sheet.examples(EXAMPLES);
+    sheet.text.push('\n');
+    sheet.paragraph(0, "Options, exit codes and examples of a command: daemonctx help COMMAND. The exit codes are those of an init script (LSB).");
+    sheet.text
+}
+
+fn explain(name: &str, screen: Screen) -> String {
+    let mut sheet = Sheet::new(screen);
+    let Some(topic) = TOPICS.iter().find(|topic| topic.command == name) else { return String::new() };
+    let mut all = command();
+    all.build();
+    let Some(verb) = all.find_subcommand(name).cloned() else { return String::new() };
+    let about = sheet.folded(topic.about);
+    let template = ["{about}.\n", &about, "\nUsage: ", &usage_of(&verb), "\n\n{all-args}"].concat();
+    sheet.clap(verb.help_template(template));
+    sheet.heading("Exit codes");
+    let column = 2 + topic.exits.iter().map(|(code, _)| columns(code)).max().unwrap_or_default() + 2;
+    for (code, meaning) in topic.exits {
+        sheet.entry(code, meaning, column);
+    }
+    sheet.examples(topic.examples);
+    sheet.text
+}
+
+/// `daemonctx start [OPTION]... [--] PROGRAM [ARGUMENT]...`
+#[must_use]
+pub fn usage(command: &str) -> String {
+    self::command().find_subcommand(command).map(usage_of).unwrap_or_default()
+}
+
+fn usage_of(verb: &Command) -> String {
+    let operands = verb.get_positionals().map(|operand| {
+        let names = operand.get_value_names().unwrap_or_default();
+        match names {
+            [program, argument] => ["[--] ", program, " [", argument, "]..."].concat(),
+            [name] if operand.is_required_set() => name.to_string(),
+            names => ["[", &names.concat(), "]"].concat(),
+        }
+    });
+    ["daemonctx", verb.get_name(), "[OPTION]..."]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(operands)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// A text that grows line by line.
@@ -171,13 +237,6 @@ struct Sheet {
     width: usize,
     text: String,
 }
-
-/// Where explanations begin.
-const EXPLAINED: usize = 28;
-/// Where they do, where that is too far to the right.
-const EXPLAINED_BELOW: usize = 8;
-/// What is narrower has no room for two columns.
-const ROOMY: usize = 60;
 
 impl Sheet {
     fn new(screen: Screen) -> Self {
@@ -188,51 +247,29 @@ impl Sheet {
         Self { screen, width, text: String::new() }
     }
 
-    fn overview(mut self) -> String {
-        self.paragraph(0, WHAT_IT_IS);
-        self.heading("Usage");
-        self.verbatim("daemonctx COMMAND [OPTION...] [OPERAND...]");
-        self.heading("Commands");
-        for word in COMMANDS {
-            self.entry(word.name, word.help, 2 + longest(COMMANDS.iter().map(|word| word.name)) + 2);
+    /// What clap makes of a definition: its headings painted, and words broken that are too long for a narrow screen.
+    fn clap(&mut self, command: Command) {
+        /// What is narrower has no room for two columns.
+        const ROOMY: usize = 60;
+        let mut command = command.term_width(self.width).next_line_help(self.width < ROOMY);
+        let text = command.render_help().to_string();
+        for line in text.trim_end().lines().map(str::trim_end) {
+            if let Some(usage) = line.strip_prefix("Usage:") {
+                self.text += &[&self.screen.paint(Paint::Bold, "Usage"), ":", usage, "\n"].concat();
+            } else if line.ends_with(':') && !line.starts_with(' ') {
+                self.heading(line.trim_end_matches(':'));
+            } else if line.trim_start().starts_with('-') {
+                self.text += &[line, "\n"].concat();
+            } else {
+                let text = line.trim_start();
+                self.paragraph(line.len() - text.len(), text);
+            }
         }
-        self.examples(EXAMPLES);
-        self.text.push('\n');
-        self.paragraph(0, "A command's options, exit codes and examples: daemonctx help COMMAND. The exit codes are those of an init script (LSB).");
-        self.text
     }
 
-    fn of_command(mut self, word: &Word) -> String {
-        let more = MORE.iter().find(|more| more.command == word.command);
-        self.paragraph(0, &[word.help, "."].concat());
-        for about in more.map_or(&[][..], |more| more.about) {
-            self.text.push('\n');
-            self.paragraph(0, about);
-        }
-        self.heading("Usage");
-        self.verbatim(["daemonctx", word.name, "[OPTION...]", word.operands].join(" ").trim_end());
-        self.options(word);
-        if let Some(more) = more {
-            self.heading("Exit codes");
-            let codes = 2 + longest(more.exits.iter().map(|(code, _)| *code)) + 2;
-            for (code, meaning) in more.exits {
-                self.entry(code, meaning, codes);
-            }
-            self.examples(more.examples);
-        }
-        self.text
-    }
-
-    /// In groups, as they follow each other in the table.
-    fn options(&mut self, word: &Word) {
-        let mut group = "";
-        for flag in FLAGS.iter().filter(|flag| flag.is_for(word)) {
-            if flag.group != group {
-                group = flag.group;
-                self.heading(group);
-            }
-            self.entry(&term(flag), flag.help, EXPLAINED);
-        }
+    fn folded(&self, paragraphs: &[&str]) -> String {
+        let fold = |text: &&str| ["\n", &self.screen.fold(text, self.width, usize::MAX).join("\n"), "\n"].concat();
+        paragraphs.iter().map(fold).collect()
     }
 
     fn examples(&mut self, examples: &[(&str, &str)]) {
@@ -243,20 +280,20 @@ impl Sheet {
             if !what.is_empty() {
                 self.paragraph(2, what);
             }
-            self.verbatim(&["  ", how].concat());
+            // To be copied, so never broken.
+            self.text += &["    ", how, "\n"].concat();
         }
     }
 
+    /// Behind an empty line.
     fn heading(&mut self, text: &str) {
-        self.text.push('\n');
-        for row in self.screen.fold(text, self.width, usize::MAX) {
-            self.text += &[&self.screen.paint(Paint::Bold, &row), "\n"].concat();
+        if !self.text.ends_with("\n\n") {
+            self.text.push('\n');
         }
-    }
-
-    /// To be copied, so never broken.
-    fn verbatim(&mut self, text: &str) {
-        self.text += &["  ", text, "\n"].concat();
+        for row in self.screen.fold(&[text, ":"].concat(), self.width, usize::MAX) {
+            let name = row.trim_end_matches(':');
+            self.text += &[&self.screen.paint(Paint::Bold, name), &row[name.len()..], "\n"].concat();
+        }
     }
 
     fn paragraph(&mut self, indent: usize, text: &str) {
@@ -265,68 +302,32 @@ impl Sheet {
         }
     }
 
-    /// A term, and what it means: beside it where there is room, else below.
     fn entry(&mut self, term: &str, meaning: &str, column: usize) {
-        let fits = self.width >= ROOMY || column < EXPLAINED;
-        let column = if fits { column } else { EXPLAINED_BELOW };
-        let begin = ["  ", term].concat();
-        let used = columns(&begin);
-        self.text += &begin;
-        let mut gap = if used + 2 <= column { column - used } else { self.break_line(column) };
+        let mut begin = ["  ", term].concat();
         for row in self.screen.fold(meaning, self.width - column, usize::MAX) {
-            self.text += &[" ".repeat(gap).as_str(), &row, "\n"].concat();
-            gap = column;
+            self.text += &[begin.as_str(), &" ".repeat(column - columns(&begin)), &row, "\n"].concat();
+            begin.clear();
         }
     }
-
-    fn break_line(&mut self, column: usize) -> usize {
-        self.text.push('\n');
-        column
-    }
-}
-
-fn longest<'a>(words: impl Iterator<Item = &'a str>) -> usize {
-    words.map(columns).max().unwrap_or_default()
-}
-
-/// `-n, --name NAME`
-fn term(flag: &Flag) -> String {
-    let short =
-        flag.short.map_or_else(|| "    ".to_owned(), |short| ["-", short.encode_utf8(&mut [0; 4]), ", "].concat());
-    let value = flag.value.map_or_else(String::new, |(name, _)| [" ", name].concat());
-    [&short, "--", flag.long, &value].concat()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{MORE, Sheet};
-    use crate::options::{COMMANDS, FLAGS};
-    use crate::screen::{Screen, columns};
-
-    const SCREEN: Screen = Screen { width: Some(60), colours: false, unicode: false };
+    use super::{TOPICS, command};
 
     #[test]
-    fn every_command_and_option_is_explained() {
-        for word in COMMANDS {
-            assert!(MORE.iter().any(|more| more.command == word.command), "{}", word.name);
-            let text = Sheet::new(SCREEN).of_command(word);
-            for flag in FLAGS {
-                let long = format!("--{}", flag.long);
-                let is_there = text.split_whitespace().any(|shown| shown == long);
-                assert!(is_there || !flag.is_for(word), "{} {long}", word.name);
-            }
-        }
+    fn every_command_is_explained() {
+        let commands: Vec<_> = command()
+            .get_subcommands()
+            .filter(|verb| !verb.is_hide_set())
+            .map(|verb| verb.get_name().to_owned())
+            .collect();
+        let topics: Vec<_> = TOPICS.iter().map(|topic| topic.command).collect();
+        assert_eq!(commands, topics);
     }
 
     #[test]
-    fn words_stay_on_the_screen() {
-        for width in [20, 40, 60, 80, 200] {
-            let screen = Screen { width: Some(width), ..SCREEN };
-            let sheets = COMMANDS.iter().map(|word| Sheet::new(screen).of_command(word));
-            for line in sheets.chain([Sheet::new(screen).overview()]).collect::<String>().lines() {
-                let is_verbatim = line.trim_start().starts_with("daemonctx ") || line.trim_start().starts_with('-');
-                assert!(is_verbatim || columns(line) <= width, "{width}: {line}");
-            }
-        }
+    fn the_definition_is_consistent() {
+        command().debug_assert();
     }
 }

@@ -1,35 +1,38 @@
-//! The command `daemonctx`: starts any program as a daemon and tells the truth about it, stops it for sure, shows it.
+//! The command `daemonctx`: runs any program as a daemon, reports whether it started, shows it and stops it cleanly.
 //!
-//! Everything that knows what a daemon is, is in the crate `daemonctx`. Here are the words: options, exit codes, what is printed.
+//! Everything that knows what a daemon is, is in the crate `daemonctx`. Here are options, exit codes and what is printed.
 //!
 //! # The files
 //!
-//! `options` is the table of everything that can be said, `arguments` reads a command line by it, `help` and `completions` show it.
-//! `start`, `stop`, `reload` and `status` are the commands, `described` makes a daemon of the options, `program` finds
-//! what is executed, `schedule` is `--retry`, `priority` the nice value, `place` where pid files are. `tree` and `cgroup`
-//! find what belongs to a daemon, `holders` who has its pid file; `process`, `sockets` and `logged` what there is to see of
-//! it, which `look` shows to people: on a `screen`, whatever that can, with `time` in words.
-//! `answer` is what a command says at its end: text, JSON, exit code. `sys` has the few system calls.
+//! `options` is the command line, with `values` for what options hold, `usage` for what is wrong, `help` and `completions`.
+//! `start`, `stop`, `reload`, `status`, `list` and `logs` are the commands. `place` says which daemon is meant, `monitored` what a state
+//! file adds, `script` what a program is called. `described` makes a daemon of the options, `program` finds what is executed,
+//! `schedule` is `--retry`, `priority` the nice value, `progress` the line on a terminal. `holders` are the holders of a pid file without
+//! a monitor; `process`, `sockets` and `logged` read what can be seen, `look` shows it on a `screen`, with `time` in words. `answer` is
+//! a command's outcome: text, JSON, exit code. `sys` has the few system calls.
 
 #![deny(unsafe_code)]
 
 mod answer;
-mod arguments;
-mod cgroup;
 mod completions;
 mod described;
 mod help;
 mod holders;
+mod list;
 mod logged;
+mod logs;
 mod look;
+mod monitored;
 mod options;
 mod place;
 mod priority;
 mod process;
 mod program;
+mod progress;
 mod reload;
 mod schedule;
 mod screen;
+mod script;
 mod sockets;
 mod start;
 mod status;
@@ -37,41 +40,98 @@ mod stop;
 mod streams;
 mod sys;
 mod time;
-mod tree;
+mod usage;
+mod values;
 
 use answer::{Answer, Failure};
-use arguments::Arguments;
-use options::Command;
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, FromArgMatches};
+pub use help::{TOPICS, Topic, command, usage};
+use options::{Command, Options};
 use std::ffi::OsString;
+use std::path::Path;
 
-/// Does what the arguments say, the first of which is the program's own name, and gives the status to leave with.
+/// Does what the arguments say, the first of which is the program's own name, and returns the exit status.
 ///
-/// `run` and the daemon's side of a start do not come back: they become another program.
-pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
-    let words: Vec<_> = arguments.into_iter().skip(1).collect();
-    // What is wrong may stand before it.
-    let json = words.iter().take_while(|word| *word != "--").any(|word| word == "--json");
-    let arguments = match Arguments::read(words.into_iter()) {
-        Ok(arguments) => arguments,
-        Err(failure) => return failure.print(json),
+/// `run` does not return: it becomes another program. `monitor` is an executable that calls
+/// [`become_monitor_if_asked`](daemonctx::parts::become_monitor_if_asked) first of all; it stays with each program that is started.
+pub fn run(arguments: impl IntoIterator<Item = OsString>, monitor: &Path) -> u8 {
+    let words: Vec<_> = arguments.into_iter().collect();
+    // An error may stand before the option.
+    let json = words.iter().skip(1).take_while(|word| *word != "--").any(|word| word == "--json");
+    let (options, given) = match read(&words) {
+        Ok(read) => read,
+        Err(Reply::Answer(answer)) => return answer.print(json, false),
+        Err(Reply::Failure(failure)) => return failure.print(json),
     };
-    match answer(&arguments) {
-        Ok(answer) => answer.print(arguments.has("json"), arguments.has("quiet")),
-        Err(failure) => failure.print(arguments.has("json")),
+    let (json, quiet) = options.command.report().map_or((json, false), |report| (report.json, report.quiet));
+    match answer(&options.command, &given, monitor) {
+        Ok(answer) => answer.print(json, quiet),
+        Err(failure) => failure.print(json),
     }
 }
 
-fn answer(arguments: &Arguments) -> Result<Answer, Failure> {
-    match arguments.command() {
-        Command::Start => start::start(arguments),
-        Command::Run => start::run(arguments),
-        Command::Restart => start::restart(arguments),
-        Command::TryRestart => start::try_restart(arguments),
-        Command::Stop => stop::stop(arguments),
-        Command::Reload => reload::reload(arguments),
-        Command::Status => status::status(arguments),
-        Command::Completions => completions::completions(arguments),
-        Command::Help => help::help(arguments),
-        Command::Version => Ok(Answer::text(concat!("daemonctx ", env!("CARGO_PKG_VERSION")))),
+/// What is said instead of doing something.
+enum Reply {
+    Answer(Box<Answer>),
+    Failure(Box<Failure>),
+}
+
+/// The options, and those among them that were given with their values.
+fn read(words: &[OsString]) -> Result<(Options, Vec<Given>), Reply> {
+    let mut command = command();
+    let verb =
+        words.iter().skip(1).find_map(|word| command.find_subcommand(word).map(|verb| verb.get_name().to_owned()));
+    let matches = command.try_get_matches_from_mut(words);
+    let read =
+        matches.and_then(|matches| Options::from_arg_matches(&matches).map(|options| (options, given(&matches))));
+    read.map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp => Reply::Answer(Box::new(help::help(verb.as_deref()))),
+        ErrorKind::DisplayVersion => Reply::Answer(Box::new(version())),
+        _ => {
+            let about = verb.as_ref().and_then(|verb| command.find_subcommand(verb)).unwrap_or(&command);
+            Reply::Failure(Box::new(usage::failure(&error, about, verb.as_deref())))
+        }
+    })
+}
+
+/// An option as it was given.
+pub(crate) struct Given {
+    pub(crate) long: String,
+    pub(crate) value: String,
+}
+
+fn given(matches: &ArgMatches) -> Vec<Given> {
+    let Some((_, matches)) = matches.subcommand() else { return Vec::new() };
+    let is_given = |id: &&clap::Id| matches.value_source(id.as_str()) == Some(ValueSource::CommandLine);
+    let given = matches.ids().filter(is_given).filter(|id| id.as_str() != "words").flat_map(|id| {
+        let values =
+            matches.get_raw(id.as_str()).into_iter().flatten().map(|value| value.to_string_lossy().into_owned());
+        let values: Vec<_> = values.collect();
+        values.into_iter().map(|value| Given { long: id.as_str().replace('_', "-"), value })
+    });
+    given.collect()
+}
+
+fn answer(command: &Command, given: &[Given], monitor: &Path) -> Result<Answer, Failure> {
+    match command {
+        Command::Start(launch) => start::start(launch, given, monitor),
+        Command::Run(run) => start::run(run, given),
+        Command::Restart(restart) => start::restart(restart, given, monitor),
+        Command::TryRestart(restart) => start::try_restart(restart, given, monitor),
+        Command::Stop(stop) => stop::stop(stop),
+        Command::Reload(reload) => reload::reload(reload),
+        Command::Status(status) => status::status(status),
+        Command::List(_) => list::list(),
+        Command::Logs(options) => logs::logs(options),
+        Command::Completions(completions) => Ok(completions::script(completions.shell)),
+        Command::Complete(complete) => Ok(completions::complete(complete)),
+        Command::Help(topic) => Ok(help::help(topic.command.as_deref())),
+        Command::Version(_) => Ok(version()),
     }
+}
+
+fn version() -> Answer {
+    Answer::text(concat!("daemonctx ", env!("CARGO_PKG_VERSION")))
 }

@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -179,20 +180,23 @@ fn read_within(output: &mut (impl Read + AsFd), patience: Duration) -> Option<Ve
 
 /// The last lines of a regular file, and of no other: nothing is waited for.
 fn end_of(path: &str, lines: usize) -> io::Result<Vec<Vec<u8>>> {
+    let file = open_regular(path)?;
+    tail(&file, file.metadata()?.len(), lines)
+}
+
+/// Opens a regular file, and nothing else.
+pub(crate) fn open_regular(path: impl AsRef<Path>) -> io::Result<File> {
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
+    let path = path.as_ref();
     if !fs::metadata(path)?.is_file() {
         return Err(io::ErrorKind::InvalidInput.into());
     }
     let file = File::options().read(true).custom_flags(flags).open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
-    tail(&file, metadata.len(), lines)
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 
 /// Reads ever more of the end, until that has as many lines as wanted.
-fn tail(file: &File, size: u64, lines: usize) -> io::Result<Vec<Vec<u8>>> {
+pub(crate) fn tail(file: &File, size: u64, lines: usize) -> io::Result<Vec<Vec<u8>>> {
     const FIRST: u64 = 1 << 14;
     /// More is read of no file, however long its lines are.
     const MOST: u64 = 1 << 22;

@@ -1,9 +1,11 @@
 //! What `status` shows to people.
 
 use crate::logged::Log;
+use crate::place::Place;
 use crate::process::{Member, Process};
 use crate::screen::{Paint, Screen, columns};
-use crate::status::{Found, Keeping, Seen, user_name};
+use crate::status::{Found, Held, Seen, Supervision, user_name};
+use crate::stop::did_you_mean;
 use crate::time;
 use daemonctx::PidFile;
 use std::os::unix::ffi::OsStrExt;
@@ -24,26 +26,40 @@ const ROWS: usize = 3;
 /// How many processes are shown on a terminal.
 const PROCESSES: usize = 24;
 
-pub(crate) fn text(screen: &Screen, name: &str, file: &PidFile, found: &Found) -> String {
+pub(crate) fn text(screen: &Screen, place: &Place, found: &Found) -> String {
+    let (name, file) = (&place.name, place.pid_file.as_ref());
     let mut sheet = Sheet { screen, text: String::new() };
     sheet.headline(&screen.harmless(name.as_bytes()), found);
     match found {
         Found::Running(seen) => sheet.running(seen, file),
         Found::Starting { holders } => {
-            sheet.pid_file(file, "no PID in it yet");
-            sheet.holders(holders);
+            sheet.pid_file(file, "");
+            sheet.holders(holders, "processes");
         }
-        Found::Held { last, holders, .. } => {
-            sheet.pid_file(file, "locked");
+        Found::Held { last, holders, why } => {
+            sheet.pid_file(file, if *why == Held::Lock { "locked" } else { "" });
             sheet.last_process(*last);
-            sheet.holders(holders);
+            let label = match why {
+                Held::Lock => "locked by",
+                Held::Left => "left",
+                Held::Waiting => "monitor",
+            };
+            sheet.holders(holders, label);
         }
         Found::Dead { last, log } => {
-            sheet.pid_file(file, &written(file));
+            sheet.pid_file(file, &file.map_or_else(String::new, written));
             sheet.last_process(*last);
             sheet.logs(log);
         }
-        Found::NotRunning => sheet.pid_file(file, "there is none"),
+        Found::Ended { end, restarts, .. } => {
+            sheet.value("last end", end.as_deref().unwrap_or_default(), usize::MAX);
+            sheet.value("restarts", &restarts.to_string(), usize::MAX);
+        }
+        Found::NotRunning => {
+            sheet.pid_file(file, "there is none");
+            let hint = screen.harmless(did_you_mean(place).trim_start_matches(", ").as_bytes());
+            sheet.value("hint", &hint, usize::MAX);
+        }
         Found::Unknown(why) => {
             sheet.pid_file(file, "");
             let why = screen.harmless(why.as_bytes());
@@ -63,17 +79,23 @@ fn state(found: &Found) -> (Paint, &'static str, String) {
     match found {
         Found::Running(seen) => match seen.process.as_ref().map(|process| process.state) {
             Some(b'T' | b't') => (Paint::Doubtful, "stopped", [" by a signal; it runs", &since(seen)].concat()),
-            _ => (Paint::Good, "running", since(seen)),
+            _ => match seen.monitored {
+                Some(Supervision { is_stopping: true, .. }) => (Paint::Doubtful, "stopping", since(seen)),
+                Some(Supervision { monitor: None, .. }) => {
+                    (Paint::Doubtful, "running", [&since(seen), ", but its monitor was killed"].concat())
+                }
+                _ => (Paint::Good, "running", since(seen)),
+            },
         },
         Found::Starting { .. } => (Paint::Doubtful, "starting", String::new()),
-        Found::Held { keeper: Keeping::Respawn, .. } => {
+        Found::Held { why: Held::Waiting, .. } => {
             (Paint::Doubtful, "to be started again", ": it has failed".to_owned())
         }
-        Found::Held { keeper: Keeping::Remains, .. } => {
-            (Paint::Bad, "dead", ", but processes of it are left".to_owned())
-        }
+        Found::Held { why: Held::Left, .. } => (Paint::Bad, "dead", ", but processes of it are left".to_owned()),
         Found::Held { .. } => (Paint::Bad, "dead", ", but its pid file is still locked".to_owned()),
         Found::Dead { .. } => (Paint::Bad, "dead", ", and has left its pid file behind".to_owned()),
+        Found::Ended { gave_up: true, .. } => (Paint::Bad, "dead", ": it failed too often and was given up".to_owned()),
+        Found::Ended { .. } => (Paint::Bad, "dead", ": it ended by itself".to_owned()),
         Found::NotRunning => (Paint::Dim, "not running", String::new()),
         Found::Unknown(_) => (Paint::Doubtful, "unknown", ": it may be running, or not".to_owned()),
     }
@@ -108,7 +130,7 @@ impl Sheet<'_> {
         self.text.push('\n');
     }
 
-    fn running(&mut self, seen: &Seen, file: &PidFile) {
+    fn running(&mut self, seen: &Seen, file: Option<&PidFile>) {
         let process = seen.process.as_ref();
         let command = process.map_or_else(String::new, |process| self.command(&seen.command, &process.name));
         self.value("command", &command, ROWS);
@@ -119,10 +141,17 @@ impl Sheet<'_> {
         self.value("files", &files(seen), usize::MAX);
         self.value("listens", &self.listening(seen), usize::MAX);
         self.pid_file(file, "");
-        let keeper = seen.keeper.map_or_else(String::new, |keeper| keeper.to_string());
-        self.value("keeper", &keeper, usize::MAX);
-        let group = seen.group.as_ref().map_or_else(String::new, |group| self.path(group));
-        self.value("cgroup", &group, usize::MAX);
+        if let Some(supervision) = &seen.monitored {
+            let monitor = supervision.monitor.map_or_else(|| "killed".to_owned(), |monitor| monitor.to_string());
+            self.value("monitor", &monitor, usize::MAX);
+            let restarts = if supervision.restarts == 0 { String::new() } else { supervision.restarts.to_string() };
+            let last_end = supervision.last_end.as_ref().map_or_else(String::new, |end| [", last ", end].concat());
+            self.value(
+                "restarts",
+                &[restarts, last_end].concat().replacen(", last ", "last ", usize::from(supervision.restarts == 0)),
+                usize::MAX,
+            );
+        }
         if seen.family.len() > 1 {
             self.family(&seen.family);
         }
@@ -136,7 +165,8 @@ impl Sheet<'_> {
         self.logs(&seen.log);
     }
 
-    fn pid_file(&mut self, file: &PidFile, more: &str) {
+    fn pid_file(&mut self, file: Option<&PidFile>, more: &str) {
+        let Some(file) = file else { return };
         let path = self.path(file.path());
         let more = if more.is_empty() { String::new() } else { [", ", more].concat() };
         self.value("pid file", &[path, more].concat(), usize::MAX);
@@ -195,11 +225,11 @@ impl Sheet<'_> {
         self.value("process", &[last.to_string(), more].concat(), usize::MAX);
     }
 
-    fn holders(&mut self, holders: &[Process]) {
+    fn holders(&mut self, holders: &[Process], label: &str) {
         let shown =
             holders.iter().map(|holder| [&holder.pid.to_string(), " ", &self.screen.harmless(&holder.name)].concat());
         let shown = shown.collect::<Vec<_>>().join(", ");
-        self.value("locked by", if shown.is_empty() { "not permitted to know" } else { &shown }, usize::MAX);
+        self.value(label, if shown.is_empty() { "not permitted to know" } else { &shown }, usize::MAX);
     }
 
     fn logs(&mut self, logs: &[Log]) {

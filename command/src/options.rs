@@ -1,432 +1,467 @@
-//! Everything that can be said on the command line, in one table: what is read, shown by `help`, and completed by shells.
+//! The command line: a structure of options for each command, read by clap. Help, completions and the manual page show the same.
 
-/// What is to be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Command {
-    Start,
-    Stop,
-    Restart,
-    TryRestart,
-    Reload,
-    Status,
-    Run,
-    Completions,
-    Help,
-    Version,
-}
+use crate::completions::{self, Shell};
+use crate::schedule::{self, Schedule};
+use crate::values;
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::{ArgAction, Args, Parser, Subcommand};
+use clap_complete::engine::ArgValueCompleter;
+use daemonctx::{Facility, Groups, KillMode, Readiness};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
 
-/// A command as it is called and explained.
-pub(crate) struct Word {
+/// Run any program as a daemon, report whether it started, and stop it cleanly
+#[derive(Debug, Parser)]
+#[command(
+    name = "daemonctx",
+    version,
+    disable_help_subcommand = true,
+    disable_help_flag = true,
+    disable_version_flag = true
+)]
+#[command(subcommand_value_name = "COMMAND", subcommand_help_heading = "Commands")]
+pub(crate) struct Options {
+    #[command(subcommand)]
     pub(crate) command: Command,
-    pub(crate) name: &'static str,
-    pub(crate) operands: &'static str,
-    pub(crate) help: &'static str,
-    /// Part of options' sets of commands.
-    pub(crate) bit: u16,
+
+    /// Explain the commands
+    #[arg(short, long, action = ArgAction::Help)]
+    help: Option<bool>,
+
+    /// Print the version
+    #[arg(short = 'V', long, action = ArgAction::Version)]
+    version: Option<bool>,
 }
 
-const START: u16 = 1;
-const STOP: u16 = 1 << 1;
-const RESTART: u16 = 1 << 2;
-const TRY_RESTART: u16 = 1 << 3;
-const RELOAD: u16 = 1 << 4;
-const STATUS: u16 = 1 << 5;
-const RUN: u16 = 1 << 6;
-const OTHERS: u16 = 1 << 7;
+#[derive(Debug, Subcommand)]
+#[command(disable_help_flag = true, disable_version_flag = true)]
+pub(crate) enum Command {
+    /// Start a program as a daemon and wait until it is ready; a daemon that runs is left alone
+    #[command(disable_help_flag = true)]
+    Start(Launch),
+    /// Stop the daemon and wait until it is gone
+    #[command(disable_help_flag = true)]
+    Stop(Stop),
+    /// Stop the daemon, then start it
+    #[command(disable_help_flag = true)]
+    Restart(Restart),
+    /// Restart the daemon if it runs; do nothing otherwise
+    #[command(disable_help_flag = true)]
+    TryRestart(Restart),
+    /// Send the daemon a signal to reload its configuration
+    #[command(disable_help_flag = true)]
+    Reload(Reload),
+    /// Show whether the daemon runs, since when, what it uses and what it logged last
+    #[command(disable_help_flag = true)]
+    Status(Status),
+    /// List this user's daemons
+    #[command(disable_help_flag = true)]
+    List(List),
+    /// Print the end of the files that the daemon's output goes to
+    #[command(disable_help_flag = true)]
+    Logs(Logs),
+    /// Execute the program in the foreground, prepared like a daemon
+    #[command(disable_help_flag = true)]
+    Run(Run),
+    /// Print a script that completes this command in bash, zsh or fish
+    #[command(disable_help_flag = true)]
+    Completions(Completions),
+    /// Explain a command
+    #[command(disable_help_flag = true)]
+    Help(Help),
+    /// Print the version
+    #[command(disable_help_flag = true)]
+    Version(Version),
+    #[command(name = "__complete", hide = true, disable_help_flag = true)]
+    Complete(Complete),
+}
 
-/// Those that start a program in the background.
-const STARTS: u16 = START | RESTART | TRY_RESTART;
-/// Those that execute one.
-const EXECUTES: u16 = STARTS | RUN;
-/// Those that end one.
-const STOPS: u16 = STOP | RESTART | TRY_RESTART;
-const DAEMONS: u16 = EXECUTES | STOP | RELOAD | STATUS;
+/// `start`, and what all commands that start a program share.
+#[derive(Debug, Args)]
+pub(crate) struct Launch {
+    #[command(flatten)]
+    pub(crate) program: Program,
+    #[command(flatten)]
+    pub(crate) ready: Ready,
+    #[command(flatten)]
+    pub(crate) respawn: Respawn,
+    #[command(flatten)]
+    pub(crate) say: Say,
+}
 
-const PROGRAM: &str = "[--] PROGRAM [ARGUMENT...]";
+#[derive(Debug, Args)]
+pub(crate) struct Restart {
+    #[command(flatten)]
+    pub(crate) launch: Launch,
+    #[command(flatten)]
+    pub(crate) ending: Ending,
+}
 
-/// The commands, in the order of a daemon's life.
-pub(crate) const COMMANDS: &[Word] = &[
-    Word {
-        command: Command::Start,
-        name: "start",
-        operands: PROGRAM,
-        bit: START,
-        help: "Start a program as a daemon, and wait until it is ready; one that runs already is left alone",
-    },
-    Word {
-        command: Command::Stop,
-        name: "stop",
-        operands: "[NAME]",
-        bit: STOP,
-        help: "End the daemon, and wait until it is gone",
-    },
-    Word {
-        command: Command::Restart,
-        name: "restart",
-        operands: PROGRAM,
-        bit: RESTART,
-        help: "Stop the daemon, then start it",
-    },
-    Word {
-        command: Command::TryRestart,
-        name: "try-restart",
-        operands: PROGRAM,
-        bit: TRY_RESTART,
-        help: "Restart the daemon if it runs; do nothing if it does not",
-    },
-    Word {
-        command: Command::Reload,
-        name: "reload",
-        operands: "[NAME]",
-        bit: RELOAD,
-        help: "Have the daemon read its configuration again, by a signal",
-    },
-    Word {
-        command: Command::Status,
-        name: "status",
-        operands: "[NAME]",
-        bit: STATUS,
-        help: "Show whether the daemon runs, since when, what it uses, and what it logged last",
-    },
-    Word {
-        command: Command::Run,
-        name: "run",
-        operands: PROGRAM,
-        bit: RUN,
-        help: "Become the program, in the foreground, prepared like a daemon",
-    },
-    Word {
-        command: Command::Completions,
-        name: "completions",
-        operands: "SHELL",
-        bit: OTHERS,
-        help: "Print what has bash, zsh or fish complete this command",
-    },
-    Word { command: Command::Help, name: "help", operands: "[COMMAND]", bit: OTHERS, help: "Explain a command" },
-    Word { command: Command::Version, name: "version", operands: "", bit: OTHERS, help: "Print the version" },
-];
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) program: Program,
+    #[command(flatten)]
+    pub(crate) say: Say,
+}
 
-impl Word {
-    /// Whether the operands are a program and its arguments.
-    pub(crate) fn executes(&self) -> bool {
-        self.bit & EXECUTES != 0
+#[derive(Debug, Args)]
+pub(crate) struct Stop {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    #[command(flatten)]
+    pub(crate) ending: Ending,
+
+    /// Does nothing: descendants are stopped with the daemon
+    #[arg(long, hide = true)]
+    tree: bool,
+
+    #[command(flatten)]
+    pub(crate) say: Say,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Reload {
+    #[command(flatten)]
+    pub(crate) which: Which,
+
+    /// The signal to send: a name or a number
+    #[arg(
+        short,
+        long,
+        value_name = "SIGNAL",
+        default_value = "HUP",
+        allow_hyphen_values = true,
+        help_heading = "Signal"
+    )]
+    #[arg(value_parser = values::signal, add = ArgValueCompleter::new(completions::signals))]
+    pub(crate) signal: i32,
+
+    #[command(flatten)]
+    pub(crate) say: Say,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// How many of the last log lines to show
+    #[arg(long, value_name = "NUMBER", default_value_t = 10, help_heading = "Messages")]
+    #[arg(value_parser = values::count)]
+    pub(crate) lines: usize,
+
+    #[command(flatten)]
+    pub(crate) report: Report,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    #[command(flatten)]
+    pub(crate) report: Report,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    #[command(flatten)]
+    pub(crate) which: Which,
+
+    /// How many of the last lines of each file to print
+    #[arg(short = 'n', long, value_name = "NUMBER", default_value_t = 10, help_heading = "Messages")]
+    #[arg(value_parser = values::count)]
+    pub(crate) lines: usize,
+
+    /// Print what is appended, until the command is interrupted
+    #[arg(short, long, help_heading = "Messages")]
+    pub(crate) follow: bool,
+
+    #[command(flatten)]
+    help: HelpFlag,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: Shell,
+
+    #[command(flatten)]
+    help: HelpFlag,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Help {
+    /// The command to explain
+    #[arg(value_name = "COMMAND", value_parser = values::command_names(), hide_possible_values = true)]
+    pub(crate) command: Option<String>,
+
+    #[command(flatten)]
+    help: HelpFlag,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Version {
+    #[command(flatten)]
+    help: HelpFlag,
+}
+
+/// What the shells call back.
+#[derive(Debug, Args)]
+pub(crate) struct Complete {
+    /// Which word is completed, from 0
+    pub(crate) index: usize,
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) words: Vec<OsString>,
+}
+
+/// What is executed, and in which surroundings.
+#[derive(Debug, Args)]
+pub(crate) struct Program {
+    /// The program, and its arguments
+    #[arg(value_names = ["PROGRAM", "ARGUMENT"], required = true, trailing_var_arg = true, num_args = 1..)]
+    pub(crate) words: Vec<OsString>,
+
+    #[command(flatten)]
+    pub(crate) naming: Naming,
+    #[command(flatten)]
+    pub(crate) owner: Owner,
+    #[command(flatten)]
+    pub(crate) streams: Streams,
+    #[command(flatten)]
+    pub(crate) inherited: Inherited,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Daemon")]
+pub(crate) struct Naming {
+    /// The daemon's name; unless given the program's file name, or the script's where the program is an interpreter. The pid file is /run/NAME.pid for root, $XDG_RUNTIME_DIR/NAME.pid
+    /// for other users
+    #[arg(short, long, value_name = "NAME")]
+    #[arg(value_parser = OsStringValueParser::new().try_map(values::daemon_name))]
+    pub(crate) name: Option<OsString>,
+
+    /// Use this pid file
+    #[arg(short, long, value_name = "FILE", add = ArgValueCompleter::new(completions::files))]
+    pub(crate) pidfile: Option<PathBuf>,
+
+    /// Use no pid file
+    #[arg(long, conflicts_with = "pidfile")]
+    pub(crate) no_pidfile: bool,
+}
+
+/// A daemon that may be there.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Daemon")]
+pub(crate) struct Which {
+    /// The daemon's name
+    #[arg(value_name = "NAME", help_heading = "Arguments", add = ArgValueCompleter::new(completions::daemons))]
+    #[arg(value_parser = OsStringValueParser::new().try_map(values::daemon_name))]
+    pub(crate) daemon: Option<OsString>,
+
+    /// Use this pid file
+    #[arg(short, long, value_name = "FILE", add = ArgValueCompleter::new(completions::files))]
+    pub(crate) pidfile: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "User and directories")]
+pub(crate) struct Owner {
+    /// The user to run as, by name or number; and the group, if it is not the user's own
+    #[arg(short, long, value_name = "USER[:GROUP]", add = ArgValueCompleter::new(completions::owners))]
+    pub(crate) user: Option<OsString>,
+
+    /// The group to run as, by name or number
+    #[arg(short, long, value_name = "GROUP", add = ArgValueCompleter::new(completions::groups))]
+    pub(crate) group: Option<OsString>,
+
+    /// The supplementary groups after a change of user: the user's own, or none
+    #[arg(long, value_name = "WHICH", default_value = "own", value_parser = values::groups(), hide_possible_values = true)]
+    pub(crate) groups: Groups,
+
+    /// Neither the program nor its children gain privileges by set-user-ID bits or file capabilities
+    #[arg(long)]
+    pub(crate) no_new_privs: bool,
+
+    /// The working directory; / unless given. Inside the new root if there is one
+    #[arg(short = 'd', long, value_name = "DIRECTORY", add = ArgValueCompleter::new(completions::directories))]
+    pub(crate) chdir: Option<PathBuf>,
+
+    /// A new root directory; the program is looked up inside
+    #[arg(short = 'r', long, value_name = "DIRECTORY", add = ArgValueCompleter::new(completions::directories))]
+    pub(crate) chroot: Option<PathBuf>,
+
+    /// The file mode creation mask, octal
+    #[arg(short = 'k', long, value_name = "MODE", default_value = "022", value_parser = values::mode)]
+    pub(crate) umask: u32,
+
+    /// Add this to the nice value: -20 to 19
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, value_parser = values::nice)]
+    pub(crate) nice: Option<i32>,
+
+    /// Write no core files
+    #[arg(long)]
+    pub(crate) no_core: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct Streams {
+    /// Read standard input from this file; from /dev/null unless given, or unchanged with run
+    #[arg(long, value_name = "FILE", add = ArgValueCompleter::new(completions::files))]
+    pub(crate) stdin: Option<PathBuf>,
+
+    /// Append standard output to this file; /dev/null unless given, or unchanged with run
+    #[arg(short = 'o', long, value_name = "FILE", add = ArgValueCompleter::new(completions::files))]
+    pub(crate) stdout: Option<PathBuf>,
+
+    /// Append standard error to this file; /dev/null unless given, or unchanged with run
+    #[arg(short = 'e', long, value_name = "FILE", add = ArgValueCompleter::new(completions::files))]
+    pub(crate) stderr: Option<PathBuf>,
+
+    /// Empty these files first instead of appending to them
+    #[arg(long)]
+    pub(crate) truncate: bool,
+
+    /// The mode of these files if they are created, octal; 640 unless given
+    #[arg(long, value_name = "MODE", value_parser = values::mode)]
+    pub(crate) log_mode: Option<u32>,
+
+    /// The owner of these files if they are created
+    #[arg(long, value_name = "USER[:GROUP]", add = ArgValueCompleter::new(completions::owners))]
+    pub(crate) log_owner: Option<OsString>,
+
+    /// Send standard output and standard error to the system log, line by line, unless a file is given
+    #[arg(short = 'l', long)]
+    pub(crate) syslog: bool,
+
+    /// The identity of the lines in the system log; the daemon's name unless given
+    #[arg(long, value_name = "NAME")]
+    pub(crate) syslog_identity: Option<OsString>,
+
+    /// The facility of the lines in the system log; daemon unless given
+    #[arg(long, value_name = "FACILITY", value_parser = values::facilities(), hide_possible_values = true)]
+    pub(crate) syslog_facility: Option<Facility>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Environment and descriptors")]
+pub(crate) struct Inherited {
+    /// Set an environment variable; may be repeated
+    #[arg(short = 'E', long, value_name = "NAME=VALUE", add = ArgValueCompleter::new(completions::assignments))]
+    #[arg(value_parser = OsStringValueParser::new().try_map(values::assignment))]
+    pub(crate) env: Vec<(OsString, OsString)>,
+
+    /// Remove an environment variable; may be repeated
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(completions::variables))]
+    pub(crate) unset: Vec<OsString>,
+
+    /// Start with an empty environment
+    #[arg(long)]
+    pub(crate) clean_env: bool,
+
+    /// Keep a descriptor open, 3 or above; may be repeated
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, value_parser = values::descriptor)]
+    pub(crate) keep_fd: Vec<i32>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Readiness")]
+pub(crate) struct Ready {
+    /// What makes the daemon ready: it still runs after a time, in the background too if it puts itself there (running:TIME); it was
+    /// executed (exec); it put itself into the background (forking), and PIDFILE, which it writes, names it (forking:PIDFILE); it
+    /// writes a newline to a descriptor, 3 unless given (fd, fd:NUMBER); it sends READY=1 to $NOTIFY_SOCKET (systemd); it listens on
+    /// a TCP port or a Unix socket (listen:[ADDRESS:]PORT, listen:PATH); it writes a file (file:PATH)
+    #[arg(long, value_name = "HOW", default_value = "running:0.5s", value_parser = values::readiness)]
+    #[arg(add = ArgValueCompleter::new(completions::readiness))]
+    pub(crate) notify: Readiness,
+
+    /// How long the daemon may take to become ready before it is stopped; 0 for any time
+    #[arg(short = 't', long, value_name = "TIME", default_value = "30s", value_parser = values::duration)]
+    pub(crate) ready_timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Supervision")]
+pub(crate) struct Respawn {
+    /// Whether a stop ends the program with all its descendants, even those that daemonize (tree), or alone (process)
+    #[arg(long, value_name = "MODE", default_value = "tree", value_parser = values::kill_modes(), hide_possible_values = true)]
+    pub(crate) kill_mode: KillMode,
+
+    /// Does nothing: descendants are stopped with the daemon
+    #[arg(long, hide = true)]
+    tree: bool,
+
+    /// Start the program again when it fails, but not after stop
+    #[arg(long)]
+    pub(crate) respawn: bool,
+
+    /// The delay before the program is started again; 1s unless given
+    #[arg(long, value_name = "TIME", value_parser = values::duration)]
+    pub(crate) respawn_delay: Option<Duration>,
+
+    /// How often the program is started again before giving up; 5 unless given, 0 for no limit. The count starts anew when the
+    /// program has run for a minute
+    #[arg(long, value_name = "NUMBER", value_parser = values::limit)]
+    pub(crate) respawn_limit: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Stop")]
+pub(crate) struct Ending {
+    /// Signals, each with the time to wait after it. A single TIME means TERM/TIME/KILL/TIME; a time may be forever; the last one
+    /// is 5s unless given
+    #[arg(short = 'R', long, value_name = "SCHEDULE", default_value = "TERM/30s/KILL/5s", allow_hyphen_values = true)]
+    #[arg(value_parser = schedule::parse, add = ArgValueCompleter::new(completions::schedules))]
+    pub(crate) retry: Schedule,
+}
+
+/// How a command reports.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Messages")]
+pub(crate) struct Report {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Print nothing unless something fails
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+
+    #[command(flatten)]
+    help: HelpFlag,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Messages")]
+pub(crate) struct Say {
+    /// Check everything and print what would be done, but do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    #[command(flatten)]
+    pub(crate) report: Report,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Messages")]
+struct HelpFlag {
+    /// Explain the command
+    #[arg(short, long, action = ArgAction::Help)]
+    help: Option<bool>,
+}
+
+impl Command {
+    /// How its outcome is printed.
+    pub(crate) fn report(&self) -> Option<&Report> {
+        match self {
+            Self::Start(Launch { say, .. }) | Self::Run(Run { say, .. }) | Self::Stop(Stop { say, .. }) => {
+                Some(&say.report)
+            }
+            Self::Restart(restart) | Self::TryRestart(restart) => Some(&restart.launch.say.report),
+            Self::Reload(reload) => Some(&reload.say.report),
+            Self::Status(status) => Some(&status.report),
+            Self::List(list) => Some(&list.report),
+            Self::Logs(_) | Self::Completions(_) | Self::Help(_) | Self::Version(_) | Self::Complete(_) => None,
+        }
     }
 }
-
-/// What a value is, for those who complete it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    File,
-    Directory,
-    User,
-    Group,
-    Variable,
-    Signal,
-    /// One of these.
-    Words(&'static [&'static str]),
-    /// Anything.
-    Free,
-}
-
-/// An option.
-#[derive(Debug)]
-pub(crate) struct Flag {
-    pub(crate) long: &'static str,
-    pub(crate) short: Option<char>,
-    /// What its value is called and what it is; none for a switch.
-    pub(crate) value: Option<(&'static str, Kind)>,
-    /// Whether saying it more than once adds up.
-    pub(crate) repeats: bool,
-    pub(crate) group: &'static str,
-    pub(crate) help: &'static str,
-    commands: u16,
-}
-
-impl Flag {
-    pub(crate) fn is_for(&self, word: &Word) -> bool {
-        self.commands & word.bit != 0
-    }
-}
-
-const fn switch(group: &'static str, long: &'static str, commands: u16, help: &'static str) -> Flag {
-    Flag { long, short: None, value: None, repeats: false, group, help, commands }
-}
-
-const fn value(
-    group: &'static str,
-    long: &'static str,
-    name: &'static str,
-    kind: Kind,
-    commands: u16,
-    help: &'static str,
-) -> Flag {
-    Flag { long, short: None, value: Some((name, kind)), repeats: false, group, help, commands }
-}
-
-const fn short(short: char, flag: Flag) -> Flag {
-    Flag { short: Some(short), ..flag }
-}
-
-const fn repeated(flag: Flag) -> Flag {
-    Flag { repeats: true, ..flag }
-}
-
-const WHICH: &str = "Which daemon";
-const SURROUNDINGS: &str = "Who and where it is";
-const STREAMS: &str = "Where its output goes";
-const ENVIRONMENT: &str = "What it inherits";
-const READY: &str = "When it is ready";
-const KEEPING: &str = "What becomes of it";
-const ENDING: &str = "How it ends";
-const SAYING: &str = "What is said";
-
-/// The options, as `help` shows them.
-pub(crate) const FLAGS: &[Flag] = &[
-    short(
-        'n',
-        value(
-            WHICH,
-            "name",
-            "NAME",
-            Kind::Free,
-            EXECUTES,
-            "What the daemon is called; the program's own name unless given. Its pid file is /run/NAME.pid for root, $XDG_RUNTIME_DIR/NAME.pid for others",
-        ),
-    ),
-    short('p', value(WHICH, "pidfile", "FILE", Kind::File, DAEMONS, "The pid file, where it is another")),
-    switch(
-        WHICH,
-        "no-pidfile",
-        EXECUTES,
-        "No pid file: such a daemon cannot be asked about or stopped by this command",
-    ),
-    short(
-        'u',
-        value(
-            SURROUNDINGS,
-            "user",
-            "USER[:GROUP]",
-            Kind::User,
-            EXECUTES,
-            "The user to run as, by name or number, and the group, if it is not the user's own",
-        ),
-    ),
-    short('g', value(SURROUNDINGS, "group", "GROUP", Kind::Group, EXECUTES, "The group to run as, by name or number")),
-    value(
-        SURROUNDINGS,
-        "groups",
-        "WHICH",
-        Kind::Words(&["own", "none"]),
-        EXECUTES,
-        "The supplementary groups when the user changes: the user's own, or none",
-    ),
-    switch(
-        SURROUNDINGS,
-        "no-new-privs",
-        EXECUTES,
-        "Neither the program nor what it runs gains privileges by set-user-ID bits or file capabilities",
-    ),
-    short(
-        'd',
-        value(
-            SURROUNDINGS,
-            "chdir",
-            "DIRECTORY",
-            Kind::Directory,
-            EXECUTES,
-            "The working directory; / unless given. Inside the new root, where there is one",
-        ),
-    ),
-    short(
-        'r',
-        value(
-            SURROUNDINGS,
-            "chroot",
-            "DIRECTORY",
-            Kind::Directory,
-            EXECUTES,
-            "A new root directory; the program is looked for inside",
-        ),
-    ),
-    short(
-        'k',
-        value(
-            SURROUNDINGS,
-            "umask",
-            "MODE",
-            Kind::Free,
-            EXECUTES,
-            "The file mode creation mask, octal; 022 unless given",
-        ),
-    ),
-    value(SURROUNDINGS, "nice", "NUMBER", Kind::Free, EXECUTES, "How much to add to the nice value: -20 to 19"),
-    switch(SURROUNDINGS, "no-core", EXECUTES, "No core files, which may hold secrets"),
-    value(
-        STREAMS,
-        "stdin",
-        "FILE",
-        Kind::File,
-        EXECUTES,
-        "Where standard input comes from; /dev/null unless given, and what it is in run",
-    ),
-    short(
-        'o',
-        value(
-            STREAMS,
-            "stdout",
-            "FILE",
-            Kind::File,
-            EXECUTES,
-            "The file that standard output is appended to; /dev/null unless given, and what it is in run",
-        ),
-    ),
-    short(
-        'e',
-        value(
-            STREAMS,
-            "stderr",
-            "FILE",
-            Kind::File,
-            EXECUTES,
-            "The file that standard error is appended to; /dev/null unless given",
-        ),
-    ),
-    switch(STREAMS, "truncate", EXECUTES, "Empty these files at first instead of appending to them"),
-    value(
-        STREAMS,
-        "log-mode",
-        "MODE",
-        Kind::Free,
-        EXECUTES,
-        "The mode of these files where they are made, octal; 640 unless given",
-    ),
-    value(STREAMS, "log-owner", "USER[:GROUP]", Kind::User, EXECUTES, "The owner of these files where they are made"),
-    short(
-        'l',
-        switch(
-            STREAMS,
-            "syslog",
-            EXECUTES,
-            "Standard output and standard error go to the system log, line by line, where no file is given",
-        ),
-    ),
-    value(
-        STREAMS,
-        "syslog-identity",
-        "NAME",
-        Kind::Free,
-        EXECUTES,
-        "What the lines in the system log are said by; the daemon's name unless given",
-    ),
-    value(
-        STREAMS,
-        "syslog-facility",
-        "FACILITY",
-        Kind::Words(&[
-            "daemon", "user", "mail", "auth", "authpriv", "cron", "local0", "local1", "local2", "local3", "local4",
-            "local5", "local6", "local7",
-        ]),
-        EXECUTES,
-        "The facility of the lines in the system log; daemon unless given",
-    ),
-    repeated(short(
-        'E',
-        value(
-            ENVIRONMENT,
-            "env",
-            "NAME=VALUE",
-            Kind::Variable,
-            EXECUTES,
-            "Set an environment variable; as often as needed",
-        ),
-    )),
-    repeated(value(
-        ENVIRONMENT,
-        "unset",
-        "NAME",
-        Kind::Variable,
-        EXECUTES,
-        "Take an environment variable away; as often as needed",
-    )),
-    switch(ENVIRONMENT, "clean-env", EXECUTES, "Begin with an empty environment"),
-    repeated(value(
-        ENVIRONMENT,
-        "keep-fd",
-        "NUMBER",
-        Kind::Free,
-        EXECUTES,
-        "Keep a descriptor open; as often as needed",
-    )),
-    value(
-        READY,
-        "notify",
-        "HOW",
-        Kind::Words(&["exec", "running:SECONDS", "fd:NUMBER", "systemd"]),
-        STARTS,
-        "What makes it ready: that it is executed (exec, the default); that it has run for so long (running:SECONDS); that it writes a newline to a descriptor, 3 unless given (fd, fd:NUMBER); that it sends READY=1 to $NOTIFY_SOCKET (systemd)",
-    ),
-    short(
-        't',
-        value(
-            READY,
-            "ready-timeout",
-            "SECONDS",
-            Kind::Free,
-            STARTS,
-            "How long it may take to be ready, then it is ended; 30 unless given, 0 for any time",
-        ),
-    ),
-    switch(
-        KEEPING,
-        "tree",
-        STARTS,
-        "All processes of the daemon are found later, also those that detach themselves, and are ended with it; by a control group of its own where that can be made, else by a process that stays and keeps them",
-    ),
-    switch(
-        KEEPING,
-        "respawn",
-        STARTS,
-        "Start the program again when it fails, by a process that stays and watches it; not after stop",
-    ),
-    value(
-        KEEPING,
-        "respawn-delay",
-        "SECONDS",
-        Kind::Free,
-        STARTS,
-        "How long to wait before it is started again; 1 unless given",
-    ),
-    value(
-        KEEPING,
-        "respawn-limit",
-        "NUMBER",
-        Kind::Free,
-        STARTS,
-        "How often it is started again before giving up; 5 unless given, 0 for always. A program that has run for a minute begins anew",
-    ),
-    short(
-        'R',
-        value(
-            ENDING,
-            "retry",
-            "SCHEDULE",
-            Kind::Words(&["TERM/30/KILL/5", "TERM/5/KILL/5", "30"]),
-            STOPS,
-            "Signals and seconds to wait after each, such as TERM/30/KILL/5, which is the default; a single number is TERM/NUMBER/KILL/NUMBER, forever any time, and 5 seconds follow a last signal",
-        ),
-    ),
-    switch(ENDING, "tree", STOP, "End all processes that belong to it, too; done anyway where start --tree was said"),
-    short('s', value(ENDING, "signal", "SIGNAL", Kind::Signal, RELOAD, "The signal to send, HUP unless given")),
-    value(
-        SAYING,
-        "lines",
-        "NUMBER",
-        Kind::Free,
-        STATUS,
-        "How many of the last lines it logged to show; 10 unless given",
-    ),
-    switch(SAYING, "json", DAEMONS, "Say it in JSON, for programs"),
-    switch(SAYING, "dry-run", DAEMONS & !STATUS, "Check everything and say what would be done, but do nothing"),
-    short('q', switch(SAYING, "quiet", DAEMONS, "Say nothing unless something fails")),
-    short('h', switch(SAYING, "help", DAEMONS | OTHERS, "Explain the command")),
-];

@@ -1,11 +1,11 @@
-//! Which daemon is meant: its name and its pid file.
+//! Which daemon is meant: its name, its pid file, and where the state file of its monitor is.
 
 use crate::answer::Failure;
-use crate::arguments::Arguments;
-use crate::sys;
-use daemonctx::PidFile;
+use crate::options::{Program, Which};
+use crate::script;
+use crate::{sys, values};
+use daemonctx::{Error, Monitored, PidFile};
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// Where root's daemons have their pid files.
@@ -14,68 +14,131 @@ const ROOTS: &str = "/run";
 /// A daemon by its name and its pid file.
 pub(crate) struct Place {
     pub(crate) name: String,
-    /// None where the daemon is to have none.
+    /// None where the daemon has none.
     pub(crate) pid_file: Option<PidFile>,
+    /// Where its state file is, if not this user's directory.
+    run: Option<&'static Path>,
+    /// The daemon was named, so it may be called otherwise.
+    is_named: bool,
 }
 
 impl Place {
-    /// Of a program that is to be started: called like it unless said otherwise.
-    pub(crate) fn of_program(arguments: &Arguments) -> Result<Self, Failure> {
-        let program = arguments.operands.first().ok_or_else(|| arguments.misused("needs a PROGRAM"))?;
-        let name = match arguments.get("name") {
-            Some(name) => name,
-            None => Path::new(program).file_name().ok_or_else(|| arguments.misused("needs a PROGRAM"))?,
-        };
-        let pid_file = if arguments.has("no-pidfile") { None } else { Some(pid_file(arguments, Some(name), own)?) };
-        Ok(Self { name: name.to_string_lossy().into_owned(), pid_file })
-    }
-
-    /// Of a daemon that is there: named, or known by its pid file.
-    pub(crate) fn of_daemon(arguments: &Arguments) -> Result<(Self, PidFile), Failure> {
-        if arguments.operands.len() > 1 {
-            return Err(arguments.misused("needs one NAME"));
+    /// Of a program that is to be started: called like it unless an option says otherwise.
+    pub(crate) fn of_program(program: &Program) -> Result<Self, Failure> {
+        let usual = || script::name(&program.words);
+        let name = program.naming.name.clone().or_else(usual).ok_or_else(|| misused("needs a PROGRAM"))?;
+        if !values::is_daemon_name(&name) {
+            return Err(misused("needs --name: the program's file name begins with a dot"));
         }
-        let name = arguments.operands.first().map(|name| name.as_os_str());
-        let pid_file = pid_file(arguments, name, own_or_roots)?;
-        let name = name.or_else(|| pid_file.path().file_stem()).unwrap_or_default().to_string_lossy().into_owned();
-        Ok((Self { name, pid_file: Some(pid_file.clone()) }, pid_file))
+        let pid_file = match (&program.naming.pidfile, program.naming.no_pidfile) {
+            (_, true) => None,
+            (Some(path), _) => Some(PidFile::of_either_kind(path)?),
+            (None, _) => Some(PidFile::of_either_kind(pid_file_in(&own_directory(), &name))?),
+        };
+        Ok(Self { name: name.to_string_lossy().into_owned(), pid_file, run: None, is_named: false })
+    }
+
+    /// Of a daemon that may be there: named, or known by its pid file.
+    pub(crate) fn of_daemon(which: &Which) -> Result<Self, Failure> {
+        match (&which.pidfile, &which.daemon) {
+            (Some(path), name) => {
+                let pid_file = PidFile::of_either_kind(path)?;
+                let name = name.as_deref().or_else(|| pid_file.path().file_stem()).unwrap_or_default();
+                let name = name.to_string_lossy().into_owned();
+                Ok(Self { name, pid_file: Some(pid_file), run: None, is_named: false })
+            }
+            (None, Some(name)) => Self::named(name),
+            (None, None) => Err(misused("needs a NAME or --pidfile")),
+        }
+    }
+
+    /// This user's daemon, or root's if this user has none of the name; by the usual pid file, or by any other.
+    fn named(name: &OsStr) -> Result<Self, Failure> {
+        let of = |directory: &Path, run| -> Result<Self, Failure> {
+            let pid_file = Some(PidFile::of_either_kind(pid_file_in(directory, name))?);
+            Ok(Self { name: name.to_string_lossy().into_owned(), pid_file, run, is_named: true })
+        };
+        let own = of(&own_directory(), None)?;
+        let roots = of(Path::new(ROOTS), Some(Path::new(ROOTS)))?;
+        if own.is_there() {
+            return Ok(own);
+        }
+        for run in [None, Some(Path::new(ROOTS))] {
+            let listed = Monitored::list(run).unwrap_or_default();
+            let mut same = listed.iter().filter(|daemon| daemon.name() == name);
+            if let (Some(daemon), None) = (same.next(), same.next()) {
+                let pid_file = daemon.pid_file().map(PidFile::of_either_kind).transpose()?;
+                return Ok(Self { pid_file, run, ..own });
+            }
+        }
+        Ok(if roots.is_there() { roots } else { own })
+    }
+
+    fn is_there(&self) -> bool {
+        let has_state = matches!(self.monitored(), Ok(Some(_)));
+        has_state || self.pid_file.as_ref().is_some_and(PidFile::exists)
+    }
+
+    /// The daemon, if a monitor of this boot and PID namespace has written its state file.
+    pub(crate) fn monitored(&self) -> Result<Option<Monitored>, Error> {
+        let path = self.pid_file.as_ref().map(PidFile::path);
+        // Without a pid file of its own the key is the name.
+        let name = if self.is_named { None } else { path.and_then(Path::file_stem) };
+        let name = name.unwrap_or(OsStr::new(&self.name));
+        match Monitored::find(name, path, self.run) {
+            // Another user's, another boot's, or another PID namespace's: what its pid file says counts.
+            Err(error) if matches!(error.errno(), Some(libc::EXDEV | libc::EPERM | libc::EACCES | libc::EBADMSG)) => {
+                Ok(None)
+            }
+            found => found,
+        }
+    }
+
+    pub(crate) fn path(&self) -> Option<String> {
+        self.pid_file.as_ref().map(|file| file.path().to_string_lossy().into_owned())
+    }
+
+    /// Names like the one that was given, where no daemon has that.
+    pub(crate) fn similar(&self) -> Option<String> {
+        const ALIKE: f64 = 0.8;
+        if !self.is_named || self.is_there() {
+            return None;
+        }
+        let likeness = |name: &str| strsim::jaro(&self.name, name);
+        let names =
+            names().into_iter().filter_map(|name| name.into_string().ok()).filter(|name| likeness(name) >= ALIKE);
+        names.max_by(|one, other| likeness(one).total_cmp(&likeness(other)))
     }
 }
 
-/// Where a daemon of some name has its pid file.
-type Usual = fn(&Arguments, &OsStr) -> Result<PathBuf, Failure>;
-
-fn pid_file(arguments: &Arguments, name: Option<&OsStr>, usual: Usual) -> Result<PidFile, Failure> {
-    let path = match (arguments.get("pidfile"), name) {
-        (Some(path), _) => PathBuf::from(path),
-        (None, Some(name)) => usual(arguments, name)?,
-        (None, None) => return Err(arguments.misused("needs a NAME or --pidfile")),
-    };
-    PidFile::of_either_kind(path).map_err(Failure::from)
+/// The names of daemons, this user's and root's: those of pid files and of state files.
+pub(crate) fn names() -> Vec<OsString> {
+    let directories = [Some(PathBuf::from(ROOTS)), runtime_directory(), Some(own_directory())];
+    let entries = directories.into_iter().flatten().filter_map(|directory| std::fs::read_dir(directory).ok()).flatten();
+    let files = entries.flatten().map(|entry| PathBuf::from(entry.file_name()));
+    let files = files.filter(|file| file.extension() == Some(OsStr::new("pid")));
+    let mut names: Vec<_> = files.filter_map(|file| file.file_stem().map(OsStr::to_owned)).collect();
+    let monitored = [None, Some(Path::new(ROOTS))].into_iter().flat_map(|run| Monitored::list(run).unwrap_or_default());
+    names.extend(monitored.map(|daemon| daemon.name().to_owned()));
+    names
 }
 
-/// Of one that this user starts.
-fn own(arguments: &Arguments, name: &OsStr) -> Result<PathBuf, Failure> {
-    let file = file_name(arguments, name)?;
+/// Where the pid files of this user's daemons are, as docs/monitor.md says it of state files.
+fn own_directory() -> PathBuf {
     if sys::is_root() {
-        return Ok(Path::new(ROOTS).join(file));
+        return PathBuf::from(ROOTS);
     }
-    let own = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
-    let own = own.ok_or_else(|| arguments.misused("needs --pidfile: XDG_RUNTIME_DIR is not set"))?;
-    Ok(own.join(file))
+    runtime_directory().unwrap_or_else(|| PathBuf::from(format!("/tmp/daemonctx-{}", sys::effective_user())))
 }
 
-/// Of one that is there: this user's, and root's where there is none.
-fn own_or_roots(arguments: &Arguments, name: &OsStr) -> Result<PathBuf, Failure> {
-    let roots = Path::new(ROOTS).join(file_name(arguments, name)?);
-    let own = own(arguments, name);
-    if roots.exists() && !own.as_ref().is_ok_and(|own| own.exists()) { Ok(roots) } else { own }
+fn runtime_directory() -> Option<PathBuf> {
+    std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
-fn file_name(arguments: &Arguments, name: &OsStr) -> Result<OsString, Failure> {
-    let is_name = !name.is_empty() && !name.as_bytes().contains(&b'/') && !name.as_bytes().starts_with(b".");
-    if !is_name {
-        return Err(arguments.misused(&format!("{}: a name, or --pidfile", name.to_string_lossy())));
-    }
-    Ok([name, OsStr::new(".pid")].into_iter().collect())
+fn pid_file_in(directory: &Path, name: &OsStr) -> PathBuf {
+    directory.join([name, OsStr::new(".pid")].into_iter().collect::<OsString>())
+}
+
+fn misused(why: &str) -> Failure {
+    Failure::misused([why, "; see `daemonctx help`"].concat())
 }

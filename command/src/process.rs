@@ -87,41 +87,10 @@ pub(crate) fn command(pid: i32) -> Vec<Vec<u8>> {
 
 /// The effective user.
 pub(crate) fn user(pid: i32) -> Option<u32> {
-    user_id(pid, 1)
-}
-
-pub(crate) fn real_user(pid: i32) -> Option<u32> {
-    user_id(pid, 0)
-}
-
-fn user_id(pid: i32, place: usize) -> Option<u32> {
+    const EFFECTIVE: usize = 1;
     let status = read(pid, "status").ok()?;
-    let user = words(line_of(&status, b"Uid:")?).nth(place)?;
+    let user = words(line_of(&status, b"Uid:")?).nth(EFFECTIVE)?;
     u32::try_from(number_in(user)?).ok()
-}
-
-/// The children of a process, and theirs.
-pub(crate) fn descendants(pid: i32) -> Vec<i32> {
-    let mut found = vec![pid];
-    let mut known = 0;
-    while known < found.len() {
-        let children = children(found[known]);
-        found.extend(children.into_iter().filter(|child| !found.contains(child)).collect::<Vec<_>>());
-        known += 1;
-    }
-    found.remove(0);
-    found
-}
-
-/// The children of all threads. Where the kernel does not list them (`CONFIG_PROC_CHILDREN`) every process is looked at.
-pub(crate) fn children(pid: i32) -> Vec<i32> {
-    if !fs::exists("/proc/thread-self/children").unwrap_or(false) {
-        return Process::all().into_iter().filter(|process| process.parent == pid).map(|process| process.pid).collect();
-    }
-    let threads = fs::read_dir(path(pid, "task")).into_iter().flatten().flatten();
-    let lists = threads.map(|thread| fs::read(thread.path().join("children")).unwrap_or_default());
-    let numbers = |list: Vec<u8>| words(&list).filter_map(number_in).collect::<Vec<_>>();
-    lists.flat_map(numbers).filter_map(|pid| i32::try_from(pid).ok()).collect()
 }
 
 /// Bytes.
@@ -182,23 +151,19 @@ pub(crate) struct Member {
     pub(crate) command: Vec<Vec<u8>>,
 }
 
-/// The daemon and what belongs to it: what descends from it or its keeper, is in its control group, or in its session
-/// where that is no other program's.
-pub(crate) fn family(daemon: &Process, keeper: Option<i32>, group: &[i32]) -> Vec<Member> {
+/// The daemon and what belongs to it: those that its monitor names, and what descends from it, or is in its session where that is no
+/// other program's.
+pub(crate) fn family(daemon: &Process, members: &[i32]) -> Vec<Member> {
     let mut all = Process::all();
     all.retain(|process| !process.has_ended());
     // 0 is every session whose leader is outside of this PID namespace.
     let leads = |other: &Process| other.pid == daemon.session && other.pid != daemon.pid;
     let owns_session = daemon.session > 1 && !all.iter().any(leads);
     let is_root = |other: &Process| {
-        other.pid == daemon.pid
-            || Some(other.parent) == keeper
-            || owns_session && other.session == daemon.session
-            || group.contains(&other.pid)
+        other.pid == daemon.pid || owns_session && other.session == daemon.session || members.contains(&other.pid)
     };
-    let is_else =
-        |other: &Process| Some(other.pid) != keeper && other.pid != i32::try_from(std::process::id()).unwrap_or(0);
-    all.retain(is_else);
+    let own = i32::try_from(std::process::id()).unwrap_or(0);
+    all.retain(|other| other.pid != own);
     all.sort_by_key(|other| (other.pid != daemon.pid, other.began, other.pid));
     let roots: Vec<i32> = all.iter().filter(|other| is_root(other)).map(|other| other.pid).collect();
     in_tree_order(all, roots)

@@ -1,25 +1,28 @@
 //! `reload`: a signal to the daemon, and to nobody else.
 
 use crate::answer::{Answer, Failure, code};
-use crate::arguments::Arguments;
+use crate::monitored;
+use crate::options::Reload;
 use crate::place::Place;
 use crate::schedule;
+use crate::stop::did_you_mean;
+use daemonctx::{Error, PidFile};
 use serde_json::json;
 
-pub(crate) fn reload(arguments: &Arguments) -> Result<Answer, Failure> {
-    let (place, file) = Place::of_daemon(arguments)?;
+/// Sends a signal.
+type Send = Box<dyn Fn(i32) -> Result<(), Error>>;
+
+pub(crate) fn reload(options: &Reload) -> Result<Answer, Failure> {
+    let place = Place::of_daemon(&options.which)?;
     let name = &place.name;
-    let signal = arguments.read_as("signal", schedule::signal)?.unwrap_or(libc::SIGHUP);
-    let Some(daemon) = file.running()? else {
-        return Err(does_not_run(name));
-    };
-    let dry = arguments.has("dry-run");
-    match daemon.signal(if dry { 0 } else { signal }) {
+    let (signal, dry) = (options.signal, options.say.dry_run);
+    let Some((pid, send)) = daemon(&place)? else { return Err(does_not_run(&place)) };
+    match send(if dry { 0 } else { signal }) {
         // It has ended meanwhile.
-        Err(error) if error.errno() == Some(libc::ESRCH) => return Err(does_not_run(name)),
+        Err(error) if error.errno() == Some(libc::ESRCH) => return Err(does_not_run(&place)),
         sent => sent?,
     }
-    let (called, pid) = (schedule::name(signal), daemon.pid());
+    let called = schedule::name(signal);
     let text = if dry {
         format!("{name}: would send {called} to PID {pid}")
     } else {
@@ -30,6 +33,14 @@ pub(crate) fn reload(arguments: &Arguments) -> Result<Answer, Failure> {
     Ok(Answer::new(text, json))
 }
 
-fn does_not_run(name: &str) -> Failure {
-    Failure::new(code::NOT_RUNNING, "does not run").of(name)
+fn daemon(place: &Place) -> Result<Option<(i32, Send)>, Failure> {
+    if let Some(program) = place.monitored()?.as_ref().and_then(monitored::program) {
+        return Ok(Some((program.pid(), Box::new(move |signal| program.signal(signal)))));
+    }
+    let running = place.pid_file.as_ref().map(PidFile::running).transpose()?.flatten();
+    Ok(running.map(|daemon| (daemon.pid(), Box::new(move |signal| daemon.signal(signal)) as Send)))
+}
+
+fn does_not_run(place: &Place) -> Failure {
+    Failure::new(code::NOT_RUNNING, ["does not run", &did_you_mean(place)].concat()).of(&place.name)
 }

@@ -1,5 +1,7 @@
 //! `--retry`: which signals are sent, and how long the daemon has after each.
 
+use crate::sys;
+use crate::values::duration;
 use std::time::Duration;
 
 /// A signal, and how long to wait then; any time where there is none.
@@ -13,7 +15,6 @@ pub(crate) struct Step {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Schedule(pub(crate) Vec<Step>);
 
-const SECONDS: f64 = 1e9;
 /// After the last signal.
 const LAST: Duration = Duration::from_secs(5);
 
@@ -30,10 +31,9 @@ impl Schedule {
         Self(vec![step(libc::SIGTERM, first), step(libc::SIGKILL, then)])
     }
 
-    /// `SIGNAL/SECONDS/SIGNAL/SECONDS…`, or one number; `forever` stands for any time. The last signal may be without a time:
-    /// none is too short for a process to end.
+    /// `SIGNAL/TIME/SIGNAL/TIME…`, or one time; `forever` stands for any time. The last signal may lack a time.
     pub(crate) fn read(text: &str) -> Option<Self> {
-        if let Some(time) = seconds(text) {
+        if let Ok(time) = duration(text) {
             return Some(Self::simple(time, time));
         }
         let mut steps = Vec::new();
@@ -41,7 +41,7 @@ impl Schedule {
         while let Some(word) = words.next() {
             let wait = match words.next() {
                 Some("forever") => None,
-                Some(time) => Some(seconds(time)?),
+                Some(time) => Some(duration(time).ok()?),
                 None => Some(LAST),
             };
             steps.push(Step { signal: signal(word)?, wait });
@@ -50,11 +50,9 @@ impl Schedule {
     }
 }
 
-/// Seconds, in decimals.
-pub(crate) fn seconds(text: &str) -> Option<Duration> {
-    let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    let number = text.parse::<f64>().ok().filter(|number| plain && *number < SECONDS)?;
-    Duration::try_from_secs_f64(number).ok()
+/// For `--retry`.
+pub(crate) fn parse(text: &str) -> Result<Schedule, String> {
+    Schedule::read(text).ok_or_else(|| "expected TIME or SIGNAL/TIME/SIGNAL/TIME such as TERM/30s/KILL/5s".to_owned())
 }
 
 const NAMES: &[(&str, i32)] = &[
@@ -94,27 +92,46 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     NAMES.iter().map(|(name, _)| *name)
 }
 
-/// `TERM`, `SIGTERM`, `term` or `15`, with or without a hyphen before it.
+/// `TERM`, `SIGTERM`, `term`, `15`, `RTMIN+3` or `RTMAX-1`, with or without a hyphen before it.
 pub(crate) fn signal(text: &str) -> Option<i32> {
-    const HIGHEST: i32 = 64;
     let text = text.strip_prefix('-').unwrap_or(text);
     if let Ok(number) = text.parse() {
-        return (1..=HIGHEST).contains(&number).then_some(number);
+        return (1..=sys::real_time_signals().1).contains(&number).then_some(number);
     }
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
-    NAMES.iter().find(|(other, _)| *other == name).map(|(_, number)| *number)
+    NAMES.iter().find(|(other, _)| *other == name).map(|(_, number)| *number).or_else(|| real_time(name))
+}
+
+/// The C library keeps some of the first for itself.
+fn real_time(name: &str) -> Option<i32> {
+    let (first, last) = sys::real_time_signals();
+    let distance = |text: &str, sign| match text.strip_prefix(sign) {
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse::<i32>().ok(),
+        _ => text.is_empty().then_some(0),
+    };
+    let number = match (name.strip_prefix("RTMIN"), name.strip_prefix("RTMAX")) {
+        (Some(rest), _) => first.checked_add(distance(rest, '+')?),
+        (_, Some(rest)) => last.checked_sub(distance(rest, '-')?),
+        _ => None,
+    };
+    number.filter(|number| (first..=last).contains(number))
 }
 
 /// What a signal is called.
 pub(crate) fn name(signal: i32) -> String {
-    let named = NAMES.iter().find(|(_, number)| *number == signal);
-    named.map_or_else(|| signal.to_string(), |(name, _)| (*name).to_owned())
+    let (first, last) = sys::real_time_signals();
+    match NAMES.iter().find(|(_, number)| *number == signal) {
+        Some((name, _)) => (*name).to_owned(),
+        None if signal == first => "RTMIN".to_owned(),
+        None if (first..=last).contains(&signal) => format!("RTMIN+{}", signal - first),
+        None => signal.to_string(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Schedule, Step, signal};
+    use super::{Schedule, Step, name, signal};
     use std::time::Duration;
 
     fn steps(text: &str) -> Option<Vec<(i32, Option<f64>)>> {
@@ -125,6 +142,7 @@ mod tests {
     #[test]
     fn schedules() {
         assert_eq!(steps("TERM/30/KILL/5"), Some(vec![(15, Some(30.0)), (9, Some(5.0))]));
+        assert_eq!(steps("TERM/1m/KILL/500ms"), Some(vec![(15, Some(60.0)), (9, Some(0.5))]));
         assert_eq!(steps("0.5"), Some(vec![(15, Some(0.5)), (9, Some(0.5))]));
         assert_eq!(steps("-QUIT/forever"), Some(vec![(3, None)]));
         assert_eq!(steps("2/1/9"), Some(vec![(2, Some(1.0)), (9, Some(5.0))]));
@@ -140,7 +158,13 @@ mod tests {
         for text in ["TERM", "SIGTERM", "term", "sigTerm", "15", "-TERM", "-15"] {
             assert_eq!(signal(text), Some(15), "{text}");
         }
-        for text in ["", "0", "65", "-0", "SIG", "TERMS", "--TERM"] {
+        for text in ["RTMIN+3", "SIGRTMIN+3", "rtmin+3"] {
+            assert_eq!(signal(text), Some(libc::SIGRTMIN() + 3), "{text}");
+        }
+        assert_eq!(signal("RTMAX-1").map(name), Some(name(libc::SIGRTMAX() - 1)));
+        for text in
+            ["", "0", "65", "-0", "SIG", "TERMS", "--TERM", "RTMIN+", "RTMIN+99", "RTMAX+1", "RTMIN-1", "RTMIN+-1"]
+        {
             assert_eq!(signal(text), None, "{text}");
         }
     }

@@ -1,65 +1,94 @@
 //! `start`, `restart`, `try-restart` and `run`.
 
+use crate::Given;
 use crate::answer::{Answer, Failure, code};
-use crate::arguments::Arguments;
-use crate::cgroup::{Group, Inside};
 use crate::described::{Described, command_line};
-use crate::holders;
+use crate::monitored::{self, failure};
+use crate::options::{Launch, Program, Restart, Run};
 use crate::place::Place;
 use crate::priority;
+use crate::progress::Progress;
 use crate::stop::Stop;
-use daemonctx::parts::{self, Process};
-use daemonctx::{Detach, Error, ErrorKind, PidFile};
+use daemonctx::{Error, ErrorKind, Launching, MonitoredState, PidFile, parts};
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::time::Instant;
 
-pub(crate) fn start(arguments: &Arguments) -> Result<Answer, Failure> {
-    let place = Place::of_program(arguments)?;
-    let described = Described::new(arguments, &place, Detach::Yes)?;
-    if arguments.has("dry-run") {
-        return preview(arguments, &place, &described, "would_start", "would start");
+pub(crate) fn start(options: &Launch, given: &[Given], monitor: &Path) -> Result<Answer, Failure> {
+    refuse_as_init()?;
+    let place = Place::of_program(&options.program)?;
+    let described = Described::launched(options, &place)?;
+    if options.say.dry_run {
+        return preview(&options.program, given, &place, &described, "would_start", "would start");
     }
     described.nice.map_or(Ok(()), priority::add)?;
-    begin(arguments, &place, described, "started", Instant::now())
+    begin(options, &place, described, monitor, "started", Instant::now())
 }
 
 /// Stops only when it is sure that what comes then can be started, as far as that can be known.
-pub(crate) fn restart(arguments: &Arguments) -> Result<Answer, Failure> {
+pub(crate) fn restart(restart: &Restart, given: &[Given], monitor: &Path) -> Result<Answer, Failure> {
     let begun = Instant::now();
-    let place = Place::of_program(arguments)?;
-    let described = Described::new(arguments, &place, Detach::Yes)?;
-    if arguments.has("dry-run") {
-        return preview(arguments, &place, &described, "would_restart", "would stop, then start");
+    refuse_as_init()?;
+    let options = &restart.launch;
+    let place = Place::of_program(&options.program)?;
+    let described = Described::launched(options, &place)?;
+    if options.say.dry_run {
+        return preview(&options.program, given, &place, &described, "would_restart", "would stop, then start");
     }
     check(&described)?;
+    refuse_inside(&place)?;
     described.nice.map_or(Ok(()), priority::add)?;
-    let stopped = place.pid_file.as_ref().map(|file| Stop::new(arguments, &place, file)?.stop()).transpose()?;
-    let ran = stopped.is_some_and(|stopped| stopped.was_running());
-    begin(arguments, &place, described, if ran { "restarted" } else { "started" }, begun)
+    let ran = Stop::new(&restart.ending, &place).stop()?.was_running();
+    begin(options, &place, described, monitor, if ran { "restarted" } else { "started" }, begun)
 }
 
-pub(crate) fn try_restart(arguments: &Arguments) -> Result<Answer, Failure> {
-    let place = Place::of_program(arguments)?;
-    let running = place.pid_file.as_ref().map(daemonctx::PidFile::running).transpose()?.flatten();
-    if running.is_none() {
+pub(crate) fn try_restart(options: &Restart, given: &[Given], monitor: &Path) -> Result<Answer, Failure> {
+    let place = Place::of_program(&options.launch.program)?;
+    if !runs(&place)? {
         let json = json!({ "result": "not_running", "name": place.name });
         return Ok(Answer::new(format!("{}: does not run, so it is not started", place.name), json));
     }
-    restart(arguments)
+    restart(options, given, monitor)
 }
 
 /// Becomes the program, so it only comes back with a failure.
-pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
-    let place = Place::of_program(arguments)?;
-    let mut described = Described::new(arguments, &place, Detach::No)?;
-    if arguments.has("dry-run") {
-        return preview(arguments, &place, &described, "would_run", "would run");
+pub(crate) fn run(options: &Run, given: &[Given]) -> Result<Answer, Failure> {
+    let place = Place::of_program(&options.program)?;
+    let mut described = Described::in_foreground(&options.program, &place)?;
+    if options.say.dry_run {
+        return preview(&options.program, given, &place, &described, "would_run", "would run");
     }
     described.nice.map_or(Ok(()), priority::add)?;
     match described.daemon.launch(&described.executable) {
         Ok(_) => Ok(Answer::text("")),
         Err(error) => Err(Failure::from(error).of(&place.name)),
     }
+}
+
+/// A container ends with its first process, and so would the daemon.
+fn refuse_as_init() -> Result<(), Failure> {
+    const INIT: u32 = 1;
+    if std::process::id() != INIT {
+        return Ok(());
+    }
+    Err(Failure::new(code::FAILED, "start as PID 1 ends the container with the start; use `daemonctx run`"))
+}
+
+/// The end of the daemon is that of all its descendants.
+fn refuse_inside(place: &Place) -> Result<(), Failure> {
+    let own = i32::try_from(std::process::id()).unwrap_or(0);
+    let is_inside = place.monitored()?.is_some_and(|daemon| daemon.processes().contains(&own));
+    if !is_inside {
+        return Ok(());
+    }
+    Err(failure(&place.name, "restart failed: this command is a descendant of the daemon and would be stopped with it"))
+}
+
+fn runs(place: &Place) -> Result<bool, Failure> {
+    if let Some(daemon) = place.monitored()? {
+        return Ok(monitored::runs(&daemon));
+    }
+    Ok(place.pid_file.as_ref().map_or(Ok(None), PidFile::running)?.is_some())
 }
 
 /// What a restart may find wrong before it stops anything. That the daemon runs is what it is for.
@@ -72,9 +101,10 @@ fn check(described: &Described) -> Result<(), Failure> {
 
 /// Starts, or finds out why not.
 fn begin(
-    arguments: &Arguments,
+    options: &Launch,
     place: &Place,
     mut described: Described,
+    monitor: &Path,
     result: &str,
     begun: Instant,
 ) -> Result<Answer, Failure> {
@@ -82,106 +112,132 @@ fn begin(
     const TRIES: u32 = 10;
     let mut tries = 0;
     loop {
-        let error = match launch(arguments, place, &mut described) {
-            Ok(pid) => return Ok(started(place, pid, result, begun)),
+        let error = match launch(options, place, &mut described, monitor) {
+            Ok(launching) => return Ok(started(place, launching, result, begun)),
             Err(error) => error,
         };
         if let Some(answer) = runs_already(place, &error) {
             return Ok(answer);
         }
-        let has_changed = error.holder().is_some() || error.remaining().is_some_and(ends_soon);
         tries += 1;
-        if !has_changed || tries == TRIES {
+        let may_have_ended = error.kind() == ErrorKind::AlreadyRunning && error.holder().is_some();
+        if !may_have_ended || tries == TRIES {
             return Err(refused(place, error));
         }
     }
 }
 
-/// Waits a little for a worker whose daemon was killed.
-fn ends_soon(worker: i32) -> bool {
-    const GRACE: Duration = Duration::from_secs(2);
-    match Process::open(worker) {
-        Ok(Some(worker)) => worker.wait(Some(GRACE)).unwrap_or(false),
-        _ => true,
-    }
-}
-
-/// Starts and waits until it is ready. What calls the start off waits until somebody waits for the daemon.
-fn launch(arguments: &Arguments, place: &Place, described: &mut Described) -> Result<i32, Error> {
-    let group = group(arguments, place, described);
-    parts::block_only(&[libc::SIGINT, libc::SIGQUIT, libc::SIGTERM])?;
-    let launched = described.daemon.launch(&described.executable);
-    let group = group.map(Inside::leave);
-    let ready = launched.and_then(|mut starting| starting.wait_unless_called_off().map(|()| starting.pid()));
-    parts::block_only(&[])?;
-    if let (Err(_), Some(group)) = (&ready, group) {
-        group.remove();
+/// Starts and waits until it is ready. Signals cancel the start as long as it waits; afterwards they are too late.
+fn launch(options: &Launch, place: &Place, described: &mut Described, monitor: &Path) -> Result<Launching, Error> {
+    parts::block_only(&[libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP])?;
+    let limit = Some(options.ready.ready_timeout).filter(|limit| !limit.is_zero());
+    let report = &options.say.report;
+    let progress = Progress::begin(&place.name, limit, !report.quiet && !report.json);
+    let launched = described.daemon.launch_monitored(&described.executable, monitor, None);
+    let ready = launched.and_then(|mut launching| launching.wait_unless_called_off().map(|()| launching));
+    drop(progress);
+    if ready.is_err() {
+        parts::block_only(&[])?;
     }
     ready
 }
 
-/// Where the daemon's processes are to be found together: in a control group, else below a process that stays.
-fn group(arguments: &Arguments, place: &Place, described: &mut Described) -> Option<Inside> {
-    if !arguments.has("tree") {
-        return None;
-    }
-    let entered = Group::make(&place.name, place.pid_file.as_ref().map(PidFile::path)).map(Group::enter);
-    match entered {
-        Ok(Ok(inside)) => return Some(inside),
-        Ok(Err((group, _))) => drop(group.remove()),
-        Err(_) => {}
-    }
-    described.executable.keep_together(true);
-    None
-}
-
-fn started(place: &Place, pid: i32, result: &str, begun: Instant) -> Answer {
+/// The answer confirms the start when it has been printed.
+fn started(place: &Place, launching: Launching, result: &str, begun: Instant) -> Answer {
+    let pid = launching.pid();
     let text = format!("{}: {result}, PID {pid}", place.name);
     let json = json!({
         "result": result,
         "name": place.name,
         "pid": pid,
-        "pidfile": pid_file(place),
+        "pidfile": place.path(),
         "seconds": begun.elapsed().as_secs_f64(),
     });
-    Answer::new(text, json)
+    Answer::new(text, json).confirming(launching, &place.name)
 }
 
-/// A daemon that runs already is what was wanted. One that is being started may still fail: nobody can say so yet. The PID in a
-/// file that somebody holds may be that of a daemon which is gone.
+/// A daemon that runs already is what was wanted. The PID in a file that somebody holds may be that of a daemon which is gone.
 fn runs_already(place: &Place, error: &Error) -> Option<Answer> {
-    error.holder().filter(|_| error.kind() == ErrorKind::AlreadyRunning)?;
-    let pid = place.pid_file.as_ref()?.running().ok()??.pid();
+    if error.kind() != ErrorKind::AlreadyRunning {
+        return None;
+    }
+    let pid = match place.monitored().ok()? {
+        Some(daemon) => {
+            daemon.pid().filter(|pid| error.holder() == Some(*pid) && monitored::program(&daemon).is_some())?
+        }
+        None => place.pid_file.as_ref().filter(|_| error.holder().is_some())?.running().ok()??.pid(),
+    };
     let text = format!("{}: runs already, PID {pid}", place.name);
-    let json = json!({ "result": "already_running", "name": place.name, "pid": pid, "pidfile": pid_file(place) });
+    let json = json!({ "result": "already_running", "name": place.name, "pid": pid, "pidfile": place.path() });
     Some(Answer::new(text, json))
 }
 
-/// A keeper holds the file of a program that has failed.
+/// Why a start is refused beside what is there.
 fn refused(place: &Place, error: Error) -> Failure {
-    let is_starting = error.kind() == ErrorKind::AlreadyRunning && error.holder().is_none();
-    let file = place.pid_file.as_ref().filter(|_| is_starting);
-    let holders = file.map(holders::of).unwrap_or_default();
-    match holders::keeper_among(&holders) {
-        Some(keeper) => {
-            let why = format!("start failed: it has failed and is about to be started again, by PID {}", keeper.pid);
-            Failure::new(code::FAILED, why).of(&place.name)
+    let name = &place.name;
+    let command = error.with_subject(|command| String::from_utf8_lossy(command).into_owned());
+    let stop = ["; `daemonctx stop ", &stop_words(place), "` ends it"].concat();
+    let state = place.monitored().ok().flatten().map(|daemon| daemon.state());
+    let left = || place.monitored().ok().flatten().and_then(|daemon| daemon.processes().first().copied());
+    match (error.kind(), error.holder(), error.remaining()) {
+        (ErrorKind::NameTaken, _, _) if matches!(state, Some(MonitoredState::Left | MonitoredState::Lost)) => {
+            let pid = left().unwrap_or(0);
+            failure(name, format!("start failed: its program has ended, PID {pid} of it is left{stop}"))
         }
-        None => Failure::from(error).of(&place.name),
+        (ErrorKind::NameTaken, Some(pid), _) => {
+            failure(name, format!("already running as PID {pid} with another command line: {command}"))
+        }
+        (ErrorKind::AlreadyRunning, None, Some(pid)) if has_monitor(place) => {
+            failure(name, format!("start failed: its program has ended, PID {pid} of it is left{stop}"))
+        }
+        (ErrorKind::AlreadyRunning, holder, None) if has_monitor(place) => {
+            let monitor = place.monitored().ok().flatten().map_or(0, |daemon| daemon.monitor_pid());
+            match holder {
+                Some(pid) => {
+                    failure(name, format!("start failed: its monitor was killed, PID {pid} of it is alive{stop}"))
+                }
+                None => {
+                    let why = "start failed: it has failed and is about to be started again, by PID";
+                    failure(name, format!("{why} {monitor}"))
+                }
+            }
+        }
+        _ => Failure::from(error).of(name),
     }
 }
 
-fn pid_file(place: &Place) -> Option<String> {
-    place.pid_file.as_ref().map(|file| file.path().to_string_lossy().into_owned())
+fn has_monitor(place: &Place) -> bool {
+    matches!(place.monitored(), Ok(Some(_)))
+}
+
+/// What names the daemon to `stop`.
+fn stop_words(place: &Place) -> String {
+    match &place.pid_file {
+        Some(file) if file.path().file_stem() != Some(place.name.as_ref()) => {
+            ["--pidfile ", &file.path().to_string_lossy()].concat()
+        }
+        _ => place.name.clone(),
+    }
 }
 
 fn preview(
-    arguments: &Arguments,
+    program: &Program,
+    given: &[Given],
     place: &Place,
     described: &Described,
     result: &str,
     words: &str,
 ) -> Result<Answer, Failure> {
+    if let Some(daemon) = place.monitored()?.filter(|daemon| result == "would_start" && monitored::runs(daemon)) {
+        let words = daemon.command();
+        if !words.iter().eq(program.words.iter()) {
+            let (pid, command) = (daemon.pid().unwrap_or(0), monitored::command_line(&daemon));
+            return Err(failure(
+                &place.name,
+                format!("already running as PID {pid} with another command line: {command}"),
+            ));
+        }
+    }
     match described.daemon.check() {
         Err(error) if error.kind() == ErrorKind::AlreadyRunning && result != "would_run" => {
             if result == "would_start" {
@@ -190,25 +246,25 @@ fn preview(
         }
         checked => checked?,
     }
-    let mut lines = vec![format!("{}: {words} {}", place.name, command_line(arguments))];
+    let mut lines = vec![format!("{}: {words} {}", place.name, command_line(program))];
     lines.push(format!("  program   {}", described.program.to_string_lossy()));
-    if let Some(file) = pid_file(place) {
+    if let Some(file) = place.path() {
         lines.push(format!("  pid file  {file}"));
     }
-    for (long, value) in arguments.said() {
-        lines.push(format!("  {long:<9} {}", value.to_string_lossy()));
+    for Given { long, value } in given {
+        lines.push(format!("  {long:<9} {value}"));
     }
-    Ok(Answer::new(lines.join("\n"), plan(arguments, place, described, result)))
+    Ok(Answer::new(lines.join("\n"), plan(program, place, described, result)))
 }
 
-fn plan(arguments: &Arguments, place: &Place, described: &Described, result: &str) -> Value {
-    let words: Vec<_> = arguments.operands.iter().map(|word| word.to_string_lossy()).collect();
+fn plan(program: &Program, place: &Place, described: &Described, result: &str) -> Value {
+    let words: Vec<_> = program.words.iter().map(|word| word.to_string_lossy()).collect();
     json!({
         "result": result,
         "dry_run": true,
         "name": place.name,
         "program": described.program.to_string_lossy(),
         "command": words,
-        "pidfile": pid_file(place),
+        "pidfile": place.path(),
     })
 }

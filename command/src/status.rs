@@ -1,19 +1,18 @@
 //! `status`: whether a daemon runs, and what there is to see of it.
 
 use crate::answer::{Answer, Failure};
-use crate::arguments::Arguments;
-use crate::cgroup::Group;
 use crate::logged::{self, Author, Log};
+use crate::monitored;
+use crate::options;
 use crate::place::Place;
 use crate::process::{self, Member, Memory, Process};
 use crate::screen::Screen;
 use crate::sockets::{self, Socket};
 use crate::time;
 use crate::{holders, look, sys};
-use daemonctx::{PidFile, Status};
+use daemonctx::{Monitored, MonitoredState, PidFile, Status};
 use serde_json::{Value, json};
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// Exit codes of an init script's `status` (LSB 5.0).
@@ -33,28 +32,36 @@ pub(crate) enum Found {
     Starting {
         holders: Vec<Process>,
     },
+    /// Dead, and these processes have its lock, are left of it, or are about to start it again.
     Held {
         last: Option<i32>,
         holders: Vec<Process>,
-        keeper: Keeping,
+        why: Held,
     },
     Dead {
         last: Option<i32>,
         log: Vec<Log>,
+    },
+    /// The monitor says how the program ended, and whether that was once too often.
+    Ended {
+        end: Option<String>,
+        restarts: u64,
+        gave_up: bool,
     },
     NotRunning,
     /// With the reason.
     Unknown(String),
 }
 
-/// What the keeper of a program that has ended is there for.
+/// What processes do that are there without the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Keeping {
-    NoKeeper,
-    /// The processes that are left.
-    Remains,
-    /// Nothing, but to start the program again.
-    Respawn,
+pub(crate) enum Held {
+    /// They have the lock of the pid file.
+    Lock,
+    /// They are descendants of the program.
+    Left,
+    /// One of them starts the program again.
+    Waiting,
 }
 
 /// A daemon that runs.
@@ -71,8 +78,8 @@ pub(crate) struct Seen {
     /// How many descriptors are open, where that may be known.
     pub(crate) open: Option<u64>,
     pub(crate) limit: Option<u64>,
-    pub(crate) keeper: Option<i32>,
-    pub(crate) group: Option<PathBuf>,
+    /// What its monitor says, if it has one.
+    pub(crate) monitored: Option<Supervision>,
     pub(crate) family: Vec<Member>,
     /// None where that may not be known.
     pub(crate) listening: Option<Vec<Socket>>,
@@ -81,18 +88,35 @@ pub(crate) struct Seen {
     pub(crate) log: Vec<Log>,
 }
 
-/// How much of the log is shown unless said otherwise.
-const LINES: usize = 10;
+/// What a state file adds.
+pub(crate) struct Supervision {
+    /// None where it was killed.
+    pub(crate) monitor: Option<i32>,
+    pub(crate) restarts: u64,
+    pub(crate) last_end: Option<String>,
+    pub(crate) is_stopping: bool,
+}
 
-pub(crate) fn status(arguments: &Arguments) -> Result<Answer, Failure> {
-    let (place, file) = Place::of_daemon(arguments)?;
-    let lines = arguments.read_as("lines", |lines| lines.parse().ok())?.unwrap_or(LINES);
-    let is_shown = arguments.has("json") || !arguments.has("quiet");
+impl Supervision {
+    fn of(daemon: &Monitored) -> Self {
+        let is_there = !matches!(daemon.state(), MonitoredState::Unmonitored | MonitoredState::Lost);
+        Self {
+            monitor: is_there.then(|| daemon.monitor_pid()),
+            restarts: daemon.restarts().0,
+            last_end: monitored::last_end(daemon),
+            is_stopping: daemon.state() == MonitoredState::Stopping,
+        }
+    }
+}
+
+pub(crate) fn status(options: &options::Status) -> Result<Answer, Failure> {
+    let place = Place::of_daemon(&options.which)?;
+    let is_shown = options.report.json || !options.report.quiet;
     // What is no pid file says nothing of a daemon: none of the codes that do.
     let unknown = |failure: Failure| failure.with_code(code::UNKNOWN);
-    let found = find(&file, if is_shown { lines } else { 0 }).map_err(unknown)?;
-    let json = in_json(&place.name, &file, &found);
-    let text = look::text(&Screen::of(&std::io::stdout()), &place.name, &file, &found);
+    let found = find(&place, if is_shown { options.lines } else { 0 }).map_err(unknown)?;
+    let json = in_json(&place, &found);
+    let text = look::text(&Screen::of(&std::io::stdout()), &place, &found);
     Ok(Answer::drawn(text, json).with_code(found.code()))
 }
 
@@ -100,7 +124,7 @@ impl Found {
     fn code(&self) -> u8 {
         match self {
             Self::Running(_) => code::RUNNING,
-            Self::Dead { .. } => code::DEAD,
+            Self::Dead { .. } | Self::Ended { .. } => code::DEAD,
             Self::Held { .. } => code::HELD,
             Self::NotRunning => code::NOT_RUNNING,
             Self::Starting { .. } | Self::Unknown(_) => code::UNKNOWN,
@@ -112,7 +136,7 @@ impl Found {
             Self::Running(_) => "running",
             Self::Starting { .. } => "starting",
             Self::Held { .. } => "held",
-            Self::Dead { .. } => "dead",
+            Self::Dead { .. } | Self::Ended { .. } => "dead",
             Self::NotRunning => "not_running",
             Self::Unknown(_) => "unknown",
         }
@@ -120,18 +144,22 @@ impl Found {
 }
 
 /// Looks again where the daemon has begun or ended meanwhile, a few times. Of one that keeps doing so nothing is known.
-fn find(file: &PidFile, lines: usize) -> Result<Found, Failure> {
+fn find(place: &Place, lines: usize) -> Result<Found, Failure> {
     const ATTEMPTS: usize = 4;
     for _ in 1..ATTEMPTS {
-        if let Some(found) = look_once(file, lines)? {
+        if let Some(found) = look_once(place, lines)? {
             return Ok(found);
         }
     }
-    Ok(look_once(file, lines)?.unwrap_or_else(|| Found::Unknown("it is started and ends again and again".to_owned())))
+    Ok(look_once(place, lines)?.unwrap_or_else(|| Found::Unknown("it is started and ends again and again".to_owned())))
 }
 
 /// None where what was seen was not all of one moment.
-fn look_once(file: &PidFile, lines: usize) -> Result<Option<Found>, Failure> {
+fn look_once(place: &Place, lines: usize) -> Result<Option<Found>, Failure> {
+    if let Some(daemon) = place.monitored()? {
+        return Ok(look_at_monitored(&daemon, lines));
+    }
+    let Some(file) = &place.pid_file else { return Ok(Some(Found::NotRunning)) };
     Ok(match file.status()? {
         Status::Running(_) => running(file, lines)?.map(|seen| Found::Running(Box::new(seen))),
         Status::Starting => starting(file)?,
@@ -143,32 +171,44 @@ fn look_once(file: &PidFile, lines: usize) -> Result<Option<Found>, Failure> {
 
 /// All that is read below its PID is its own as long as it has not ended when all is read.
 fn running(file: &PidFile, lines: usize) -> Result<Option<Seen>, Failure> {
-    /// A process that ends gives up its memory first. How long it may take from there.
-    const GOING: Duration = Duration::from_secs(5);
     let Some(target) = file.running()? else { return Ok(None) };
-    let seen = Seen::new(target.pid(), file, lines);
-    let is_going = seen.process.is_some() && seen.memory.rss.is_none();
-    let has_ended = target.wait(Some(if is_going { GOING } else { Duration::ZERO }))?;
+    let seen = Seen::new(target.pid(), None, lines);
+    let has_ended = target.wait(Some(seen.patience()))?;
     Ok((!has_ended).then_some(seen))
+}
+
+/// None where the daemon changed meanwhile.
+fn look_at_monitored(daemon: &Monitored, lines: usize) -> Option<Found> {
+    let (restarts, _) = daemon.restarts();
+    let others = || daemon.processes().into_iter().filter_map(Process::read).collect::<Vec<_>>();
+    let held = |holders, why| Some(Found::Held { last: daemon.pid(), holders, why });
+    match daemon.state() {
+        MonitoredState::Starting if restarts == 0 => Some(Found::Starting { holders: others() }),
+        MonitoredState::Starting | MonitoredState::Running | MonitoredState::Unmonitored => {
+            running_monitored(daemon, lines)
+        }
+        MonitoredState::Stopping => running_monitored(daemon, lines).or_else(|| held(others(), Held::Left)),
+        MonitoredState::Waiting => held(Process::read(daemon.monitor_pid()).into_iter().collect(), Held::Waiting),
+        MonitoredState::Left => held(others(), Held::Left),
+        MonitoredState::Lost if !others().is_empty() => held(others(), Held::Left),
+        state => {
+            Some(Found::Ended { end: monitored::last_end(daemon), restarts, gave_up: state == MonitoredState::GaveUp })
+        }
+    }
+}
+
+fn running_monitored(daemon: &Monitored, lines: usize) -> Option<Found> {
+    let target = daemonctx::parts::Process::open(daemon.pid()?).ok()??;
+    let seen = Seen::new(target.pid(), Some(daemon), lines);
+    let has_ended = target.wait(Some(seen.patience())).ok()?;
+    (!has_ended).then(|| Found::Running(Box::new(seen)))
 }
 
 /// The lock is held: by a start, when there is no PID yet, or by what is left of a daemon.
 fn starting(file: &PidFile) -> Result<Option<Found>, Failure> {
-    let last = file.read_pid()?;
     let holders = holders::of(file);
-    Ok(match (last, keeping(&holders)) {
-        // It may have written its PID just now.
-        _ if file.status()? != Status::Starting => None,
-        (Some(_), keeper @ (Keeping::Remains | Keeping::Respawn)) => Some(Found::Held { last, keeper, holders }),
-        _ => Some(Found::Starting { holders }),
-    })
-}
-
-fn keeping(holders: &[Process]) -> Keeping {
-    let Some(keeper) = holders::keeper_among(holders) else { return Keeping::NoKeeper };
-    let is_left = |pid| Process::read(pid).is_some_and(|child: Process| !child.has_ended());
-    let remains = process::children(keeper.pid).into_iter().any(is_left);
-    if remains { Keeping::Remains } else { Keeping::Respawn }
+    // It may have written its PID just now.
+    Ok((file.status()? == Status::Starting).then_some(Found::Starting { holders }))
 }
 
 /// The journal may know why.
@@ -176,7 +216,7 @@ fn dead(file: &PidFile, lines: usize) -> Result<Found, Failure> {
     let last = file.read_pid()?;
     let holders = holders::of(file);
     if !holders.is_empty() {
-        return Ok(Found::Held { last, keeper: Keeping::NoKeeper, holders });
+        return Ok(Found::Held { last, why: Held::Lock, holders });
     }
     let written = std::fs::symlink_metadata(file.path()).ok();
     let author = last.zip(written).map(|(pid, file)| Author { pid, user: None, since: file.mtime() - 1 });
@@ -185,17 +225,15 @@ fn dead(file: &PidFile, lines: usize) -> Result<Found, Failure> {
 }
 
 impl Seen {
-    fn new(pid: i32, file: &PidFile, lines: usize) -> Self {
+    fn new(pid: i32, daemon: Option<&Monitored>, lines: usize) -> Self {
         let process = Process::read(pid);
         let age = |process: &Process| Some(sys::since_boot()?.saturating_sub(process.began));
         let uptime = process.as_ref().and_then(age);
         let since = uptime.and_then(time::before_now);
         let descriptors = process::descriptors(pid);
         let user = process::user(pid);
-        let keeper = process.as_ref().and_then(holders::keeper_of);
-        let group = Group::made_for(file.path(), pid);
-        let members = group.as_ref().map(Group::processes).unwrap_or_default();
-        let family = process.as_ref().map_or_else(Vec::new, |process| process::family(process, keeper, &members));
+        let members = daemon.map(Monitored::processes).unwrap_or_default();
+        let family = process.as_ref().map_or_else(Vec::new, |process| process::family(process, &members));
         let listening = descriptors.as_ref().ok().map(|own| listening(pid, &own.sockets, &family));
         Self {
             command: process::command(pid),
@@ -209,11 +247,17 @@ impl Seen {
             pid,
             process,
             user,
-            keeper,
-            group: group.map(|group| group.path().to_owned()),
+            monitored: daemon.map(Supervision::of),
             family,
             listening,
         }
+    }
+
+    /// How long to wait for its end before it counts as there: one that ends gives up its memory first.
+    fn patience(&self) -> Duration {
+        const GOING: Duration = Duration::from_secs(5);
+        let is_going = self.process.is_some() && self.memory.rss.is_none();
+        if is_going { GOING } else { Duration::ZERO }
     }
 }
 
@@ -243,7 +287,7 @@ fn log(author: Author, lines: usize) -> Vec<Log> {
 }
 
 /// Always the same keys; what is not known, or not there, is null.
-fn in_json(name: &str, file: &PidFile, found: &Found) -> Value {
+fn in_json(place: &Place, found: &Found) -> Value {
     let seen = if let Found::Running(seen) = found { Some(&**seen) } else { None };
     let process = seen.and_then(|seen| seen.process.as_ref());
     let (last, holders, log) = match found {
@@ -251,13 +295,18 @@ fn in_json(name: &str, file: &PidFile, found: &Found) -> Value {
         Found::Starting { holders } => (None, Some(holders), None),
         Found::Held { last, holders, .. } => (*last, Some(holders), None),
         Found::Dead { last, log } => (*last, None, Some(log)),
-        Found::NotRunning | Found::Unknown(_) => (None, None, None),
+        Found::Ended { .. } | Found::NotRunning | Found::Unknown(_) => (None, None, None),
+    };
+    let monitored = seen.and_then(|seen| seen.monitored.as_ref());
+    let (restarts, last_end) = match found {
+        Found::Ended { end, restarts, .. } => (Some(*restarts), end.clone()),
+        _ => (monitored.map(|it| it.restarts), monitored.and_then(|it| it.last_end.clone())),
     };
     json!({
         "result": found.word(),
-        "name": name,
+        "name": place.name,
         "pid": seen.map(|seen| seen.pid),
-        "pidfile": file.path().to_string_lossy(),
+        "pidfile": place.path(),
         "state": process.map(Process::state_word),
         "since": seen.and_then(|seen| time::rfc3339(seen.since?)),
         "uptime_seconds": seen.and_then(|seen| seen.uptime).map(|uptime| uptime.as_secs()),
@@ -267,8 +316,9 @@ fn in_json(name: &str, file: &PidFile, found: &Found) -> Value {
         "cpu_seconds": process.map(|process| process.cpu.as_secs_f64()),
         "threads": process.map(|process| process.threads),
         "descriptors": seen.map(|seen| json!({ "open": seen.open, "limit": seen.limit })),
-        "keeper": seen.and_then(|seen| seen.keeper),
-        "control_group": seen.and_then(|seen| Some(seen.group.as_ref()?.to_string_lossy())),
+        "monitor": monitored.and_then(|it| it.monitor),
+        "restarts": restarts,
+        "last_end": last_end,
         "processes": seen.filter(|_| process.is_some()).map(|seen| seen.family.iter().map(member_in_json).collect::<Value>()),
         "listening": seen.and_then(|seen| Some(seen.listening.as_ref()?.iter().map(socket_in_json).collect::<Value>())),
         "log": log.map(|logs| logs.iter().map(log_in_json).collect::<Value>()),

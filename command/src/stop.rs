@@ -1,30 +1,28 @@
-//! `stop`: the daemon is gone afterwards, and what belongs to it.
+//! `stop`: afterwards the daemon is gone, and what belongs to it.
 
 use crate::answer::{Answer, Failure, code};
-use crate::arguments::Arguments;
 use crate::holders;
+use crate::monitored;
+use crate::options::{self, Ending};
 use crate::place::Place;
-use crate::schedule::{self, Schedule};
-use crate::tree::{GO_ON, Tree};
+use crate::schedule::{self, Schedule, Step};
+use crate::usage;
 use daemonctx::parts::Process;
-use daemonctx::{PidFile, Running, Status};
+use daemonctx::{Error, Monitored, MonitoredState, PidFile, Running, Status, StopRequest};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-pub(crate) fn stop(arguments: &Arguments) -> Result<Answer, Failure> {
-    let (place, file) = Place::of_daemon(arguments)?;
-    let stop = Stop::new(arguments, &place, &file)?;
-    if arguments.has("dry-run") { stop.preview() } else { Ok(stop.stop()?.answer(&place)) }
+pub(crate) fn stop(options: &options::Stop) -> Result<Answer, Failure> {
+    let place = Place::of_daemon(&options.which)?;
+    let stop = Stop::new(&options.ending, &place);
+    if options.say.dry_run { stop.preview() } else { Ok(stop.stop()?.answer(&place)) }
 }
 
 /// A daemon to be stopped.
 pub(crate) struct Stop<'a> {
     place: &'a Place,
-    file: &'a PidFile,
     schedule: Schedule,
-    /// All that belongs to it, and not only what was made ready for that.
-    all: bool,
 }
 
 /// What became of it.
@@ -38,138 +36,195 @@ pub(crate) struct Stopped {
     begun: Instant,
 }
 
-/// How often to look for some of the tree that were not seen.
+impl Stopped {
+    fn nothing(begun: Instant) -> Self {
+        Self { pid: None, by: None, others: BTreeSet::new(), left: BTreeSet::new(), begun }
+    }
+}
+
+/// Sent after every signal, as systemd does (systemd.kill(5)): a stopped process (SIGSTOP, or a terminal) follows none but SIGKILL
+/// until it goes on. Any other ignores it.
+const GO_ON: i32 = libc::SIGCONT;
+/// How often to look again at a daemon that is started meanwhile.
 const ROUNDS: u32 = 10;
 /// How long workers may take to see that their daemon is gone.
 const GRACE: Duration = Duration::from_secs(5);
+/// How long a monitor may take to end the descendants of a program that has ended, with SIGKILL at the end.
+const CLEARING: Duration = Duration::from_secs(15);
 
 impl<'a> Stop<'a> {
-    pub(crate) fn new(arguments: &Arguments, place: &'a Place, file: &'a PidFile) -> Result<Self, Failure> {
-        let schedule = arguments.read_as("retry", Schedule::read)?.unwrap_or_default();
-        Ok(Self { place, file, schedule, all: arguments.has("tree") })
+    pub(crate) fn new(ending: &Ending, place: &'a Place) -> Self {
+        Self { place, schedule: ending.retry.clone() }
     }
 
     pub(crate) fn stop(&self) -> Result<Stopped, Failure> {
         let begun = Instant::now();
         for _ in 0..ROUNDS {
-            if let Some(daemon) = self.daemon()? {
-                return self.stop_running(&daemon, begun);
+            if let Some(daemon) = self.place.monitored()? {
+                if let Some(stopped) = self.stop_monitored(&daemon, begun)? {
+                    return Ok(stopped);
+                }
+                continue;
             }
-            if let Some(others) = self.clear_up()? {
-                return Ok(Stopped { pid: None, by: None, others, left: BTreeSet::new(), begun });
+            let Some(file) = &self.place.pid_file else { return Ok(Stopped::nothing(begun)) };
+            if let Some(daemon) = file.running()? {
+                return self.stop_by_file(&daemon, file, begun);
+            }
+            if self.clear_up(file)? {
+                return Ok(Stopped::nothing(begun));
             }
         }
-        Err(Failure::new(code::FAILED, "stop failed: it is started again and again").of(&self.place.name))
+        Err(self.failure("stop failed: it is started again and again"))
     }
 
-    fn stop_running(&self, daemon: &Running, begun: Instant) -> Result<Stopped, Failure> {
-        // Checked first: who may not end the daemon ends nothing of it.
-        daemon.signal(0).or_else(|error| if error.errno() == Some(libc::ESRCH) { Ok(()) } else { Err(error) })?;
-        let mut tree = Tree::of(daemon.pid(), self.file, self.all);
-        tree.announce_end();
-        let by = self.end(daemon)?;
-        tree.find_keeper(self.file);
-        let others = self.end_tree(tree)?;
-        let left = self.wait_for_holders();
-        self.remove_file();
-        Ok(Stopped { pid: Some(daemon.pid()), by: Some(by), others, left, begun })
+    // With a monitor.
+
+    /// None where the daemon has changed meanwhile, and has to be looked at again.
+    fn stop_monitored(&self, daemon: &Monitored, begun: Instant) -> Result<Option<Stopped>, Failure> {
+        if matches!(daemon.state(), MonitoredState::Ended | MonitoredState::GaveUp) {
+            daemon.stop(StopRequest::Terminate, Some(CLEARING))?;
+            return Ok(Some(Stopped::nothing(begun)));
+        }
+        let program = monitored::program(daemon);
+        let others = self.others(daemon);
+        let is_first_start = daemon.state() == MonitoredState::Starting && daemon.restarts().0 == 0;
+        let Some(program) = program.filter(|_| !is_first_start) else {
+            return self.stop_without_program(daemon, others, begun);
+        };
+        // The monitor takes the next end of the program for the last. Whoever may not tell it so signals nobody.
+        if daemon.stop(StopRequest::EndWithProgram, Some(Duration::ZERO))? {
+            return Ok(None);
+        }
+        let by = self.end_program(daemon, &program)?;
+        Ok(Some(Stopped { pid: Some(program.pid()), by: Some(by), others, left: BTreeSet::new(), begun }))
     }
 
-    fn daemon(&self) -> Result<Option<Running>, Failure> {
-        Ok(self.file.running()?)
-    }
-
-    /// Sends the signals in their order until it has ended; the one that it ended after.
-    fn end(&self, daemon: &Running) -> Result<i32, Failure> {
+    /// Signals the program by the schedule. What the time of a step leaves is for its descendants, which the monitor ends; then those
+    /// are killed, if the schedule kills.
+    fn end_program(&self, daemon: &Monitored, program: &Process) -> Result<i32, Failure> {
+        let mut by = None;
         for step in &self.schedule.0 {
-            send(daemon, step.signal)?;
+            let deadline = step.wait.map(|wait| Instant::now() + wait);
+            let left = || deadline.map(|end| end.saturating_duration_since(Instant::now()));
+            if by.is_none() {
+                send(|signal| program.signal(signal), step.signal)?;
+                by = program.wait(step.wait)?.then_some(step.signal);
+            }
+            let request = if by.is_some() && step.signal == libc::SIGKILL {
+                StopRequest::Kill
+            } else {
+                StopRequest::EndWithProgram
+            };
+            if by.is_some() && daemon.stop(request, left().map(|left| left.max(GRACE / 50)))? {
+                break;
+            }
+        }
+        let Some(by) = by else { return Err(self.still_there(program.pid(), self.schedule.0.last())) };
+        if daemon.stop(StopRequest::EndWithProgram, Some(CLEARING))? { Ok(by) } else { Err(self.left_alive(daemon)) }
+    }
+
+    /// The daemon is being started or restarted, its program has ended, or its monitor was killed.
+    fn stop_without_program(
+        &self,
+        daemon: &Monitored,
+        others: BTreeSet<i32>,
+        begun: Instant,
+    ) -> Result<Option<Stopped>, Failure> {
+        let pid = daemon.pid().filter(|_| monitored::runs(daemon) && daemon.state() != MonitoredState::Waiting);
+        let kills_first = self.schedule.0.first().is_some_and(|step| step.signal == libc::SIGKILL);
+        let request = if kills_first { StopRequest::Kill } else { StopRequest::Terminate };
+        let patience = self.schedule.0.iter().map(|step| step.wait).sum::<Option<Duration>>();
+        if !daemon.stop(request, patience.map(|patience| patience + CLEARING))? {
+            return Err(self.left_alive(daemon));
+        }
+        let by = pid.map(|_| if kills_first { libc::SIGKILL } else { libc::SIGTERM });
+        Ok(Some(Stopped { pid, by, others, left: BTreeSet::new(), begun }))
+    }
+
+    /// The daemon's processes, but for the program and this one.
+    fn others(&self, daemon: &Monitored) -> BTreeSet<i32> {
+        let own = i32::try_from(std::process::id()).ok();
+        let is_other = |pid: &i32| Some(*pid) != daemon.pid() && Some(*pid) != own;
+        daemon.processes().into_iter().filter(is_other).collect()
+    }
+
+    fn left_alive(&self, daemon: &Monitored) -> Failure {
+        let left: BTreeSet<_> = daemon.processes().into_iter().collect();
+        self.failure(format!("stop failed: PID {}: still there", numbers(&left)))
+    }
+
+    // Without: a pid file of any other program.
+
+    fn stop_by_file(&self, daemon: &Running, file: &PidFile, begun: Instant) -> Result<Stopped, Failure> {
+        for step in &self.schedule.0 {
+            send(|signal| daemon.signal(signal), step.signal)?;
             if daemon.wait(step.wait)? {
-                return Ok(step.signal);
+                let left = wait_for_holders(file);
+                remove(file);
+                return Ok(Stopped {
+                    pid: Some(daemon.pid()),
+                    by: Some(step.signal),
+                    others: BTreeSet::new(),
+                    left,
+                    begun,
+                });
             }
         }
-        let last = self.schedule.0.last().map_or(0, |step| step.signal);
-        let message = format!("stop failed: PID {}: still there after {}", daemon.pid(), schedule::name(last));
-        Err(Failure::new(code::FAILED, message).of(&self.place.name))
+        Err(self.still_there(daemon.pid(), self.schedule.0.last()))
     }
 
-    /// Ends what the daemon has left; who that was.
-    fn end_tree(&self, mut tree: Tree) -> Result<BTreeSet<i32>, Failure> {
-        if !tree.is_wanted() {
-            return Ok(BTreeSet::new());
-        }
-        let others = tree.processes();
-        let mut left = BTreeSet::new();
-        for _ in 0..ROUNDS {
-            left = tree.end(&self.schedule);
-            if !left.is_empty() {
-                break;
-            }
-            left = tree.clear_away();
-            if left.is_empty() {
-                break;
-            }
-        }
-        if !left.is_empty() {
-            let message = format!("stop failed: PID {}: still there", numbers(&left));
-            return Err(Failure::new(code::FAILED, message).of(&self.place.name));
-        }
-        Ok(others)
-    }
-
-    /// The daemon does not run. What it has left may: who that was. Nothing where it has been started again meanwhile.
-    fn clear_up(&self) -> Result<Option<BTreeSet<i32>>, Failure> {
-        let mut others = BTreeSet::new();
-        let status = self.file.status()?;
+    /// The daemon does not run; false where it has been started again meanwhile.
+    fn clear_up(&self, file: &PidFile) -> Result<bool, Failure> {
+        let status = file.status()?;
         if matches!(status, Status::Starting | Status::Stale) {
-            let tree = Tree::of_dead(self.file);
-            tree.announce_end();
-            others = self.end_tree(tree)?;
-            let left = self.wait_for_holders();
+            let left = wait_for_holders(file);
             if !left.is_empty() {
-                let why = format!("stop failed: {}", locked_by(self.file, &left));
-                return Err(Failure::new(code::FAILED, why).of(&self.place.name));
+                return Err(self.failure(format!("stop failed: {}", locked_by(file, &left))));
             }
         }
-        self.remove_file();
-        Ok((!matches!(status, Status::Running(_))).then_some(others))
+        remove(file);
+        Ok(!matches!(status, Status::Running(_)))
     }
 
-    /// Waits for those that the daemon has left and that still have the lock of its pid file: most are about to end themselves.
-    /// Those that do not are given back; no new daemon is started beside them.
-    fn wait_for_holders(&self) -> BTreeSet<i32> {
-        let deadline = Instant::now() + GRACE;
-        loop {
-            let holders = holders::of(self.file);
-            let left = deadline.saturating_duration_since(Instant::now());
-            let first = holders.first().and_then(|holder| Process::open(holder.pid).ok().flatten());
-            match first {
-                Some(first) if !left.is_zero() => drop(first.wait(Some(left))),
-                _ => return holders.iter().map(|holder| holder.pid).collect(),
-            }
-        }
+    // What is said.
+
+    fn failure(&self, why: impl Into<String>) -> Failure {
+        Failure::new(code::FAILED, why).of(&self.place.name)
     }
 
-    /// What a killed daemon leaves; one that cannot be removed is stale, and blocks nothing.
-    fn remove_file(&self) {
-        let _ = self.file.remove();
+    fn still_there(&self, pid: i32, last: Option<&Step>) -> Failure {
+        let signal = schedule::name(last.map_or(0, |step| step.signal));
+        self.failure(format!("stop failed: PID {pid}: still there after {signal}"))
     }
 
     /// What would be done.
     pub(crate) fn preview(&self) -> Result<Answer, Failure> {
         let name = &self.place.name;
-        let Some(daemon) = self.daemon()? else {
+        let daemon = self.place.monitored()?.filter(|daemon| !daemon.processes().is_empty());
+        let pid = match (&daemon, &self.place.pid_file) {
+            (Some(daemon), _) => {
+                let pid = daemon.pid();
+                let program = pid.map_or(Ok(None), Process::open)?;
+                program.map_or(Ok(()), |program| program.signal(0))?;
+                pid
+            }
+            (None, Some(file)) => {
+                let running = file.running()?;
+                running.as_ref().map_or(Ok(()), |daemon| daemon.signal(0))?;
+                running.map(|daemon| daemon.pid())
+            }
+            (None, None) => None,
+        };
+        let others = daemon.as_ref().map_or_else(BTreeSet::new, |daemon| self.others(daemon));
+        let Some(pid) = pid.or_else(|| others.first().copied()) else {
             let json = json!({ "result": "not_running", "dry_run": true, "name": name });
             return Ok(Answer::new(format!("{name}: does not run, nothing to stop"), json));
         };
-        daemon.signal(0)?;
-        let tree = Tree::of(daemon.pid(), self.file, self.all);
-        let mut others = if tree.is_wanted() { tree.processes() } else { BTreeSet::new() };
-        others.remove(&daemon.pid());
         let signals: Vec<_> = self.schedule.0.iter().map(|step| schedule::name(step.signal)).collect();
         let more = if others.is_empty() { String::new() } else { format!(", then end PID {}", numbers(&others)) };
-        let text = format!("{name}: would send {} to PID {}{more}", signals.join(", "), daemon.pid());
+        let text = format!("{name}: would send {} to PID {pid}{more}", signals.join(", "));
         let json = json!({
-            "result": "would_stop", "dry_run": true, "name": name, "pid": daemon.pid(), "signals": signals,
+            "result": "would_stop", "dry_run": true, "name": name, "pid": pid, "signals": signals,
             "others": others.iter().collect::<Vec<_>>(),
         });
         Ok(Answer::new(text, json))
@@ -196,7 +251,7 @@ impl Stopped {
             (Some(pid), Some(libc::SIGKILL)) => format!("{name}: killed, PID {pid}{others}{left}"),
             (Some(pid), _) => format!("{name}: stopped, PID {pid}{others}{left}"),
             (None, _) if !self.others.is_empty() => format!("{name}: did not run; stopped what it left"),
-            (None, _) => format!("{name}: does not run"),
+            (None, _) => [name, ": does not run", &did_you_mean(place)].concat(),
         };
         Answer::new(text, self.json(place))
     }
@@ -206,7 +261,7 @@ impl Stopped {
             "result": if self.was_running() { "stopped" } else { "not_running" },
             "name": place.name,
             "pid": self.pid,
-            "pidfile": place.pid_file.as_ref().map(|file| file.path().to_string_lossy()),
+            "pidfile": place.path(),
             "signal": self.by.map(schedule::name),
             "others": self.others.iter().collect::<Vec<_>>(),
             "left": self.left.iter().collect::<Vec<_>>(),
@@ -215,15 +270,39 @@ impl Stopped {
     }
 }
 
-/// Sends a signal; that the daemon has ended is seen by waiting.
-fn send(daemon: &Running, signal: i32) -> Result<(), Failure> {
+pub(crate) fn did_you_mean(place: &Place) -> String {
+    place.similar().map_or_else(String::new, |similar| usage::did_you_mean(&similar))
+}
+
+/// Sends a signal; that the process has ended is seen by waiting.
+fn send(to: impl Fn(i32) -> Result<(), Error>, signal: i32) -> Result<(), Failure> {
     for signal in [signal, GO_ON] {
-        match daemon.signal(signal) {
+        match to(signal) {
             Err(error) if error.errno() == Some(libc::ESRCH) => {}
             sent => sent?,
         }
     }
     Ok(())
+}
+
+/// Waits for those that the daemon has left and that still have the lock of its pid file: most are about to end themselves.
+/// Those that do not are returned.
+fn wait_for_holders(file: &PidFile) -> BTreeSet<i32> {
+    let deadline = Instant::now() + GRACE;
+    loop {
+        let holders = holders::of(file);
+        let left = deadline.saturating_duration_since(Instant::now());
+        let first = holders.first().and_then(|holder| Process::open(holder.pid).ok().flatten());
+        match first {
+            Some(first) if !left.is_zero() => drop(first.wait(Some(left))),
+            _ => return holders.iter().map(|holder| holder.pid).collect(),
+        }
+    }
+}
+
+/// What a killed daemon leaves; a file that cannot be removed is stale, and blocks nothing.
+fn remove(file: &PidFile) {
+    let _ = file.remove();
 }
 
 /// That a daemon does not run, and processes have the lock of its pid file.

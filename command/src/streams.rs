@@ -1,75 +1,64 @@
 //! Where a program's input comes from, and its output goes.
 
 use crate::answer::Failure;
-use crate::arguments::Arguments;
-use crate::described::{mode, split};
+use crate::options::Streams;
+use crate::usage;
+use crate::values::split;
 use daemonctx::{Daemon, Detach, Facility, LogFile, Stream, Syslog};
-use std::ffi::OsStr;
+use std::path::Path;
 
-/// What is said about them. In the foreground what nothing is said about stays: whoever started it reads it.
-pub(crate) fn streams(daemon: &mut Daemon, arguments: &Arguments, detach: Detach) -> Result<(), Failure> {
+/// Applies the options. Without any, streams of a foreground program stay as they are.
+pub(crate) fn streams(daemon: &mut Daemon, options: &Streams, detach: Detach) -> Result<(), Failure> {
+    check(options)?;
     let usual = || if detach == Detach::No { Stream::inherit() } else { Stream::null() };
-    daemon.stdin(arguments.get("stdin").map_or_else(usual, Stream::file))?;
-    let syslog = syslog(arguments)?;
-    daemon.stdout(output(arguments, "stdout", syslog.as_ref())?.unwrap_or_else(usual))?;
-    daemon.stderr(output(arguments, "stderr", syslog.as_ref())?.unwrap_or_else(usual))?;
-    arguments.need(&["stdout", "stderr"], &["truncate", "log-mode", "log-owner"])
+    daemon.stdin(options.stdin.as_ref().map_or_else(usual, Stream::file))?;
+    let syslog = syslog(options);
+    let output = |path: Option<&Path>| match path {
+        Some(path) => Some(log_file(options, path).into()),
+        None => syslog.clone().map(Stream::from),
+    };
+    daemon.stdout(output(options.stdout.as_deref()).unwrap_or_else(usual))?;
+    daemon.stderr(output(options.stderr.as_deref()).unwrap_or_else(usual))?;
+    Ok(())
 }
 
-fn output(arguments: &Arguments, stream: &str, syslog: Option<&Syslog>) -> Result<Option<Stream>, Failure> {
-    match arguments.get(stream) {
-        Some(path) => log_file(arguments, path).map(|file| Some(file.into())),
-        None => Ok(syslog.cloned().map(Stream::from)),
-    }
+fn check(options: &Streams) -> Result<(), Failure> {
+    usage::need(
+        &["stdout", "stderr"],
+        options.stdout.is_some() || options.stderr.is_some(),
+        &[
+            ("truncate", options.truncate),
+            ("log-mode", options.log_mode.is_some()),
+            ("log-owner", options.log_owner.is_some()),
+        ],
+    )?;
+    usage::need(
+        &["syslog"],
+        options.syslog,
+        &[
+            ("syslog-identity", options.syslog_identity.is_some()),
+            ("syslog-facility", options.syslog_facility.is_some()),
+        ],
+    )
 }
 
-fn log_file(arguments: &Arguments, path: &OsStr) -> Result<LogFile, Failure> {
-    let mut file = LogFile::new(path).truncate(arguments.has("truncate"));
-    if let Some(mode) = arguments.read_as("log-mode", mode)? {
+fn log_file(options: &Streams, path: &Path) -> LogFile {
+    let mut file = LogFile::new(path).truncate(options.truncate);
+    if let Some(mode) = options.log_mode {
         file = file.mode(mode);
     }
-    if let Some((user, group)) = arguments.get("log-owner").map(|owner| split(owner, b':')) {
+    if let Some((user, group)) = options.log_owner.as_deref().map(|owner| split(owner, b':')) {
         file = if user.is_empty() { file } else { file.user(user) };
         file = group.map_or(file.clone(), |group| file.group(group));
     }
-    Ok(file)
+    file
 }
 
-/// Where no identity is said, the daemon's name is it.
-fn syslog(arguments: &Arguments) -> Result<Option<Syslog>, Failure> {
-    arguments.need(&["syslog"], &["syslog-identity", "syslog-facility"])?;
-    let facility = arguments.read_as("syslog-facility", facility)?.unwrap_or(Facility::DAEMON);
-    let mut syslog = Syslog::new().facility(facility);
-    if let Some(identity) = arguments.get("syslog-identity") {
+/// Without an identity, the daemon's name is used.
+fn syslog(options: &Streams) -> Option<Syslog> {
+    let mut syslog = Syslog::new().facility(options.syslog_facility.unwrap_or(Facility::DAEMON));
+    if let Some(identity) = &options.syslog_identity {
         syslog = syslog.identity(identity);
     }
-    Ok(arguments.has("syslog").then_some(syslog))
-}
-
-fn facility(name: &str) -> Option<Facility> {
-    match name {
-        "daemon" => Some(Facility::DAEMON),
-        "user" => Some(Facility::USER),
-        "mail" => Some(Facility::MAIL),
-        "auth" => Some(Facility::AUTH),
-        "authpriv" => Some(Facility::AUTHPRIV),
-        "cron" => Some(Facility::CRON),
-        _ => Facility::local(name.strip_prefix("local")?.parse().ok()?),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::facility;
-    use crate::options::{FLAGS, Kind};
-
-    #[test]
-    fn all_facilities_that_are_offered() {
-        let offered = FLAGS.iter().find(|flag| flag.long == "syslog-facility").and_then(|flag| flag.value);
-        let names = if let Some((_, Kind::Words(names))) = offered { names } else { &[] };
-        assert!(!names.is_empty() && names.iter().all(|name| facility(name).is_some()));
-        for wrong in ["kern", "local8", "local", "local256", ""] {
-            assert_eq!(facility(wrong), None, "{wrong}");
-        }
-    }
+    options.syslog.then_some(syslog)
 }

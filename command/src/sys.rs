@@ -16,6 +16,18 @@ pub(crate) fn is_root() -> bool {
     effective_user() == 0
 }
 
+/// The first and the last real-time signal that programs may use.
+#[cfg(target_os = "linux")]
+pub(crate) fn real_time_signals() -> (i32, i32) {
+    (libc::SIGRTMIN(), libc::SIGRTMAX())
+}
+
+/// Where there are none, the first lies beyond the last.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn real_time_signals() -> (i32, i32) {
+    (i32::MAX, 64)
+}
+
 /// What a user is called, where the system knows.
 pub(crate) fn user_name(user: u32) -> Option<String> {
     /// What glibc suggests, with room to spare; an entry that is longer is shown as a number.

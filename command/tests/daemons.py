@@ -158,7 +158,8 @@ class House:
 
 
 def proc(pid: int | str, name: str) -> str:
-    return pathlib.Path(f"/proc/{pid}/{name}").read_text()
+    # The kernel cuts names, also in the middle of a character.
+    return pathlib.Path(f"/proc/{pid}/{name}").read_text(errors="replace")
 
 
 def status(pid: int) -> dict[str, str]:

@@ -37,7 +37,7 @@ def test_words_of_its_own(shell: Shell, typed: str, completed: list[str]) -> Non
         ("start --group nogr", ["start", "--group", "nogroup"]),
         ("start --notify sys", ["start", "--notify", "systemd"]),
         ("start --notify run", ["start", "--notify", "running:"]),
-        ("start --notify=f", ["start", "--notify=fd:"]),
+        ("start --notify=fd", ["start", "--notify=fd:"]),
         ("start --groups no", ["start", "--groups", "none"]),
         ("reload x --signal WIN", ["reload", "x", "--signal", "WINCH"]),
         ("start --unset XDG_RUNT", ["start", "--unset", "XDG_RUNTIME_DIR"]),
@@ -93,7 +93,7 @@ def test_a_program_with_completions(own_shell: Shell) -> None:
 
 
 def test_what_is_offered(shell: Shell) -> None:
-    text = shell.offered("daemonctx ", "start", "stop", "restart", "try-restart", "reload", "status", "run", "completions")
+    text = shell.offered("daemonctx ", "start", "stop", "restart", "try-restart", "reload", "status", "list", "logs", "run", "completions")
     assert "--json" not in text
     text = shell.offered("daemonctx status --", "--pidfile", "--lines", "--json", "--quiet", "--help")
     assert "--user" not in text and "--tree" not in text, "options of other commands"
@@ -102,7 +102,7 @@ def test_what_is_offered(shell: Shell) -> None:
 def test_explained(shell: Shell) -> None:
     if shell.name == "bash":
         pytest.skip("bash has no room for that")
-    shell.offered("daemonctx st", "End the daemon, and wait until it is gone")
+    shell.offered("daemonctx st", "Stop the daemon and wait until it is gone")
 
 
 @pytest.mark.parametrize("own_shell", ["bash"], indirect=True)

@@ -16,18 +16,18 @@ def say(*words: str, **kwargs: object) -> subprocess.CompletedProcess[str]:
 
 
 def commands() -> list[str]:
-    section = say("help").stdout.split("\nCommands\n")[1].split("\n\n")[0]
+    section = say("help").stdout.split("\nCommands:\n")[1].split("\n\n")[0]
     return re.findall(r"^  (\S+)", section, re.MULTILINE)
 
 
-COMMANDS = ["start", "stop", "restart", "try-restart", "reload", "status", "run", "completions", "help", "version"]
+COMMANDS = ["start", "stop", "restart", "try-restart", "reload", "status", "list", "logs", "run", "completions", "help", "version"]
 
 
 def test_the_overview() -> None:
     assert commands() == COMMANDS
     for words in (["help"], ["--help"], ["-h"], ["help", "help"], ["help", "--help"]):
         said = say(*words)
-        assert said.returncode == 0 and said.stderr == "" and "Usage\n  daemonctx " in said.stdout, words
+        assert said.returncode == 0 and said.stderr == "" and "Usage: daemonctx " in said.stdout, words
     assert say("help").stdout == say("--help").stdout == say("-h").stdout
 
 
@@ -47,10 +47,10 @@ def test_misuse(words: list[str]) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command(command: str) -> None:
     text = say("help", command).stdout
-    assert f"\nUsage\n  daemonctx {command} [OPTION...]" in text and "\nExit codes\n  " in text
+    assert f"\nUsage: daemonctx {command} [OPTION]..." in text and "\nExit codes:\n  " in text
     assert say(command, "--help").stdout == say(command, "-h").stdout == text
     if command not in ("help", "version"):
-        assert "\nExamples\n" in text
+        assert "\nExamples:\n" in text
     # Every option that is shown is one: the command complains of something else, if anything.
     for option in re.findall(r"^  (?:-\w, |    )(--[a-z-]+)", text, re.MULTILINE):
         said = say(command, option)
@@ -59,10 +59,10 @@ def test_a_command(command: str) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_its_examples_are_understood(command: str) -> None:
-    examples = say("help", command).stdout.partition("\nExamples\n")[2]
+    examples = say("help", command).stdout.partition("\nExamples:\n")[2]
     for line in re.findall(r"^    (daemonctx .*)$", examples, re.MULTILINE):
         _, verb, *words = shlex.split(re.split(r" [|>] ", line)[0])
-        dry = [] if verb in ("status", "completions") or "--dry-run" in words else ["--dry-run"]
+        dry = [] if verb in ("status", "list", "logs", "completions") or "--dry-run" in words else ["--dry-run"]
         said = say(verb, *dry, *words, env={"PATH": "/usr/bin:/bin", "XDG_RUNTIME_DIR": "/tmp"})
         assert "see `daemonctx" not in said.stderr, line
 
@@ -73,12 +73,12 @@ def test_as_wide_as_the_terminal(columns: int) -> None:
         status, text = shown(COMMAND, "help", command, columns=columns)
         assert status == 0
         lines = plain(text).splitlines()
-        words = [line for line in lines if not re.match(r" +(daemonctx |-\w, |--)", line)]
+        words = [line for line in lines if not re.match(r"(Usage:| +(daemonctx |-\w, |--))", line)]
         assert max(map(width, words)) <= min(columns, 100), "what is to be copied is never broken, all else is"
         assert columns > 80 or command != "start" or max(map(width, lines)) > columns - 8, "what is there is used"
     # Beside each other where there is room, else below.
     _, text = shown(COMMAND, "help", "stop", columns=columns)
-    assert bool(re.search(r"--json {2,}Say", plain(text))) == (columns >= 60)
+    assert bool(re.search(r"--json {2,}Print", plain(text))) == (columns >= 60)
 
 
 def test_examples_fit_into_eighty_columns() -> None:
@@ -89,7 +89,7 @@ def test_examples_fit_into_eighty_columns() -> None:
 
 def test_headings_are_bold_on_a_terminal() -> None:
     _, text = shown(COMMAND, "help", "stop")
-    assert "\x1b[1mUsage\x1b[0m" in text
+    assert "\x1b[1mUsage\x1b[0m:" in text
     _, text = shown(COMMAND, "help", "stop", NO_COLOR="1")
     assert not SEQUENCE.search(text)
     assert "\x1b" not in say("help", "stop").stdout

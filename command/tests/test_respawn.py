@@ -5,23 +5,14 @@ from __future__ import annotations
 import time
 
 import pytest
-from daemons import House, descriptors, house, is_gone, kill, stat, wait_gone
+from daemons import House, house, is_gone, kill, stat, wait_gone
 
 __all__ = ["house"]
 RESPAWN = ["--respawn", "--respawn-delay"]
 
 
-def keeper_of(pid: int) -> int:
-    held = house_of(pid)
-    # The session leader is between them, and about to end.
-    while held not in descriptors(parent := int(stat(pid)[1])).values():
-        wait_gone(parent)
-    return parent
-
-
-def house_of(pid: int) -> str:
-    """The pid file that it holds."""
-    return next(path for path in descriptors(pid).values() if path.endswith("/test.pid"))
+def monitor_of(pid: int) -> int:
+    return int(stat(pid)[1])
 
 
 def next_pid(house: House) -> int:
@@ -34,21 +25,21 @@ def next_pid(house: House) -> int:
 def test_again_when_it_fails(house: House) -> None:
     first = house.started(*RESPAWN, "0", *house.shell("say here $$; exec sleep 1000"))
     assert next_pid(house) == first
-    keeper = keeper_of(first)
+    monitor = monitor_of(first)
     kill(first)
     second = next_pid(house)
-    assert second != first and keeper_of(second) == keeper
+    assert second != first and monitor_of(second) == monitor
     house.command("status", "-p", house.pid_path).is_(0)
-    house.start("sleep").is_(0, f"runs already, PID {second}")
+    house.start(*house.shell("say here $$; exec sleep 1000")).is_(0, f"runs already, PID {second}")
     house.stop().is_(0, f"stopped, PID {second}")
-    assert is_gone(second) and is_gone(keeper) and house.is_silent() and not house.pid_path.exists()
+    assert is_gone(second) and is_gone(monitor) and house.is_silent() and not house.pid_path.exists()
 
 
 def test_not_when_it_is_done(house: House) -> None:
-    pid = house.started(*RESPAWN, "0", *house.shell("read line </proc/self/fd/0; say here $$; sleep 0.2; exit 0"))
-    keeper = keeper_of(pid)
+    pid = house.started(*RESPAWN, "0", "--notify", "exec", *house.shell("read line </proc/self/fd/0; say here $$; sleep 0.2; exit 0"))
+    monitor = monitor_of(pid)
     assert next_pid(house) == pid
-    wait_gone(keeper)
+    wait_gone(monitor)
     assert house.is_silent() and not house.pid_path.exists()
 
 
@@ -63,16 +54,16 @@ def test_delay(house: House) -> None:
 
 
 def test_limit(house: House) -> None:
-    pid = house.started(*RESPAWN, "0", "--respawn-limit", "3", *house.shell("sleep 0.5; say here $$; exit 7"))
-    keeper = keeper_of(pid)
+    pid = house.started(*RESPAWN, "0", "--respawn-limit", "3", "--notify", "exec", *house.shell("sleep 0.5; say here $$; exit 7"))
+    monitor = monitor_of(pid)
     pids = {int(house.hear().split()[1]) for _ in range(4)}
     assert len(pids) == 4
-    wait_gone(keeper)
+    wait_gone(monitor)
     assert house.is_silent() and not house.pid_path.exists()
 
 
 def test_no_limit(house: House) -> None:
-    house.started(*RESPAWN, "0", "--respawn-limit", "0", *house.shell("sleep 0.2; say here $$; exit 7"))
+    house.started(*RESPAWN, "0", "--respawn-limit", "0", "--notify", "exec", *house.shell("sleep 0.2; say here $$; exit 7"))
     assert len({house.hear() for _ in range(8)}) == 8
     house.stop().is_(0)
 
@@ -82,23 +73,23 @@ def test_not_after_a_stop(house: House, schedule: str) -> None:
     """Also when what ends it looks like a failure."""
     for _ in range(3):
         pid = house.started(*RESPAWN, "0", *house.shell("say here $$; exec sleep 1000"))
-        keeper = keeper_of(pid)
+        monitor = monitor_of(pid)
         assert next_pid(house) == pid
         house.stop("--retry", schedule).is_(0)
-        assert is_gone(pid) and is_gone(keeper) and house.is_silent() and not house.pid_path.exists()
+        assert is_gone(pid) and is_gone(monitor) and house.is_silent() and not house.pid_path.exists()
 
 
 @pytest.mark.parametrize("words", [[], ["--retry", "KILL/5"]])
 def test_stopped_during_the_delay(house: House, words: list[str]) -> None:
     pid = house.started(*RESPAWN, "60", *house.shell("say here $$; exec sleep 1000"))
-    keeper = keeper_of(pid)
+    monitor = monitor_of(pid)
     next_pid(house)
     kill(pid)
-    house.start("sleep").is_(1, "", f"it has failed and is about to be started again, by PID {keeper}")
+    house.start(*house.shell("say here $$; exec sleep 1000")).is_(1, "", f"it has failed and is about to be started again, by PID {monitor}")
     before = time.monotonic()
     house.stop(*words).is_(0, "test: does not run")
     assert time.monotonic() - before < 5
-    assert is_gone(keeper) and house.is_silent() and not house.pid_path.exists()
+    assert is_gone(monitor) and house.is_silent() and not house.pid_path.exists()
 
 
 def test_stopped_while_it_fails(house: House) -> None:
@@ -107,24 +98,24 @@ def test_stopped_while_it_fails(house: House) -> None:
         # The first life is long enough to look at, whatever else the machine does.
         body = f"[ -e {house.folder}/{step} ] || {{ : >{house.folder}/{step}; sleep 1; }}; sleep 0.02; say here $$; exit 1"
         pid = house.started(*RESPAWN, "0", "--respawn-limit", "0", *house.shell(body))
-        keeper = keeper_of(pid)
+        monitor = monitor_of(pid)
         while house.hear() == f"here {pid}":
             pass
         time.sleep(step / 500)
         house.stop("--retry", "TERM/5/KILL/5").is_(0)
-        assert is_gone(keeper) and not house.pid_path.exists()
+        assert is_gone(monitor) and not house.pid_path.exists()
         while not house.is_silent():
             house.hear()
 
 
 def test_what_it_leaves_behind(house: House) -> None:
-    """Processes of a life before are ended with those of the last."""
+    """Processes of a life before are ended before the next one begins."""
     pid = house.started(*RESPAWN, "0", *house.shell("setsid sleep 1000 & say here $$; exec sleep 1000"))
     next_pid(house)
     kill(pid)
     second = next_pid(house)
     said = house.stop("--json").is_(0).json
-    assert said["pid"] == second and len(said["others"]) == 2
+    assert said["pid"] == second and len(said["others"]) == 1
 
 
 def test_fails_before_it_is_ready(house: House) -> None:
@@ -138,11 +129,11 @@ def test_with_a_tree(house: House) -> None:
     next_pid(house)
     kill(pid)
     next_pid(house)
-    assert len(house.stop("--json").is_(0).json["others"]) == 2
+    assert len(house.stop("--json").is_(0).json["others"]) == 1
 
 
 def test_readiness(house: House) -> None:
-    """Waited for at first; later nobody is there to hear of it, and the descriptor leads nowhere."""
+    """Waited for in each life."""
     body = house.shell("echo >&3; say here $$; exec sleep 1000")
     pid = house.started(*RESPAWN, "0", "--notify", "fd:3", *body)
     assert next_pid(house) == pid

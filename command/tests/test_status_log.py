@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import pathlib
+import subprocess
 import time
 from typing import Any
 
 import pytest
-from daemons import House, house, kill
+from daemons import COMMAND, House, house
 from test_status import look, look_json
 
 __all__ = ["house"]
@@ -159,8 +160,11 @@ def test_the_journal(house: House) -> None:
 
 def test_the_journal_of_one_that_died(house: House) -> None:
     env = journalctl(house, f'printf "%s\\n" "$@" >{house.folder}/asked; echo why')
-    pid = house.started("--", "sleep", "1000")
-    kill(pid)
+    process = subprocess.Popen([COMMAND, "run", "-p", str(house.pid_path), "--keep-fd", str(house.mouth), *house.shell("say here; exec sleep 1000")], pass_fds=[house.mouth])
+    assert house.hear() == "here"
+    pid = process.pid
+    process.kill()
+    process.wait()
     seen = look_json(house, 1, env=env)
     assert seen["log"] == [{"source": "the journal", "lines": ["why"]}]
     assert f"_PID={pid}" in (house.folder / "asked").read_text().split()

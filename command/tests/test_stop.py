@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import pytest
-from daemons import AS_NOBODY, COMMAND, LIMIT, NOBODY, NOGROUP, PYTHON, House, descriptors, house, is_gone, is_root, kill, needs_cgroup, stat
+from daemons import AS_NOBODY, COMMAND, LIMIT, NOBODY, NOGROUP, PYTHON, House, descriptors, house, is_gone, is_root, kill, stat, wait_gone
 
 __all__ = ["house"]
 SLEEP = ["--", "sleep", "1000"]
@@ -109,15 +109,12 @@ def test_a_child_that_holds_the_lock(house: House) -> None:
     pid = house.started(*house.shell(LEAVES))
     child = int(house.hear())
     kill(pid)
-    held = f"its daemon has ended, PID {child} still has its lock"
-    house.start(*SLEEP).is_(1, "", held)
-    house.start("--json", *SLEEP).is_(1)
-    # It may have been given the lock: nothing proves that it is the daemon's.
-    house.stop("--tree").is_(1, "", held)
+    left = f"its program has ended, PID {child} of it is left"
+    for words in (SLEEP, ["--json", *SLEEP], house.shell(LEAVES)):
+        house.start(*words).is_(1, err=left)
     assert not is_gone(child)
-    kill(child)
-    house.stop().is_(0, "does not run")
-    assert not house.pid_path.exists()
+    house.stop().is_(0, "did not run; stopped what it left")
+    assert is_gone(child) and not house.pid_path.exists()
     house.started(*SLEEP)
     house.stop().is_(0)
 
@@ -145,26 +142,26 @@ def test_a_reader_is_no_holder(house: House) -> None:
     with open(house.pid_path) as file:
         reader = subprocess.Popen(["sleep", "1000"], stdin=file)
     kill(child)
-    kill(pid)
-    house.stop("--tree").is_(0)
+    wait_gone(pid)
+    house.stop().is_(0)
     assert reader.poll() is None
     reader.kill()
     reader.wait()
 
 
-def test_what_a_daemon_leaves(house: House) -> None:
-    """Without --tree the daemon's children are its own business."""
-    house.started(*house.shell(LEAVES))
+@pytest.mark.parametrize("mode", ["tree", "process"])
+def test_descendants_end_with_the_daemon_or_stay(house: House, mode: str) -> None:
+    house.started("--kill-mode", mode, *house.shell("setsid sleep 1000 & say $!; wait"))
     child = int(house.hear())
-    house.stop().is_(0, f"; PID {child} still has the lock of its pid file")
-    assert not is_gone(child)
-    kill(child)
-    house.stop().is_(0, "does not run")
+    house.stop().is_(0, "stopped")
+    assert is_gone(child) == (mode == "tree")
+    if mode == "process":
+        kill(child)
 
 
 def test_children_that_end_a_moment_later(house: House) -> None:
     """A worker that takes its time to see that its master was killed does not spoil the next start."""
-    pid = house.started(*house.shell("sleep 0.5 & say $!; wait"))
+    pid = house.started(*house.shell("sleep 2 & say $!; wait"))
     child = int(house.hear())
     house.command("restart", "-p", house.pid_path, "--retry", "KILL", *SLEEP).is_(0, "restarted")
     assert house.pid() != pid and is_gone(child)
@@ -175,13 +172,13 @@ def test_dry_run(house: House) -> None:
     house.stop("--dry-run").is_(0, "test: does not run, nothing to stop")
     pid = house.started(*house.shell(LEAVES))
     child = int(house.hear())
-    house.stop("--dry-run").is_(0, f"test: would send TERM, KILL to PID {pid}\n")
-    said = house.stop("--dry-run", "--tree", "--json", "--retry", "INT/1/TERM/1").is_(0).json
+    house.stop("--dry-run").is_(0, f"test: would send TERM, KILL to PID {pid}, then end PID {child}\n")
+    said = house.stop("--dry-run", "--json", "--retry", "INT/1/TERM/1").is_(0).json
     assert said == {
         "result": "would_stop", "dry_run": True, "name": "test", "pid": pid, "signals": ["INT", "TERM"], "others": [child]
     }  # fmt: skip
     assert not is_gone(pid) and not is_gone(child)
-    house.stop("--tree").is_(0)
+    house.stop().is_(0)
 
 
 def test_a_reused_pid_in_a_namespace(house: House) -> None:
@@ -258,17 +255,15 @@ def test_time(house: House) -> None:
     assert time.monotonic() - before < 1
 
 
-@is_root
-@needs_cgroup
-def test_outside_a_group_nobody_is_touched(house: House) -> None:
-    """A daemon that another has started is in that one's control group, and stopping it leaves the other alone."""
+def test_a_daemon_of_a_daemon(house: House) -> None:
+    """A daemon that another has started is a descendant of that one, and stopping it leaves the other alone."""
     inner = house.folder / "inner.pid"
     script = house.script(f"""
         subprocess.run([COMMAND, "start", "-q", "-p", {str(inner)!r}, "sleep", "1000"], check=True)
         report("started")
         forever()
     """)
-    outer = house.started("--tree", script)
+    outer = house.started("--notify", "exec", script)
     assert house.hear() == "started"
     pid = int(inner.read_text())
     house.command("stop", "-p", inner).is_(0, f"stopped, PID {pid}\n")

@@ -1,16 +1,15 @@
-"""`--tree`: all processes of a daemon are found, also those that detach themselves; by a control group, or by a keeper."""
+"""All processes of a daemon are found and stopped with it, also those that detach themselves. `--tree` is accepted and changes nothing."""
 
 from __future__ import annotations
 
 import os
-import pathlib
 import signal
 import subprocess
 import textwrap
 import time
 
 import pytest
-from daemons import CGROUPS, NOBODY, NOGROUP, House, control_groups, descendants, descriptors, house, is_gone, is_root, kill, needs_cgroup, proc, stat, wait_gone
+from daemons import NOBODY, NOGROUP, House, descendants, house, is_gone, is_root, kill, proc, stat, wait_gone
 
 __all__ = ["house"]
 
@@ -33,44 +32,33 @@ FAMILY = """
 """
 
 
-@pytest.fixture(params=[pytest.param("group", marks=[is_root, needs_cgroup]), pytest.param("keeper", marks=is_root)])
+@pytest.fixture(params=["own", pytest.param("nobody", marks=is_root)])
 def by(request: pytest.FixtureRequest, house: House) -> dict[str, bool]:
-    """How the tree is kept together: who is nobody can make no control group here."""
-    if request.param == "keeper":
+    """Which user starts and stops it."""
+    if request.param == "nobody":
         os.chown(house.folder, NOBODY, NOGROUP)
-    return {"nobody": request.param == "keeper"}
+    return {"nobody": request.param == "nobody"}
 
 
 def family(house: House, count: int = 4) -> set[int]:
     return {int(house.hear().split()[1]) for _ in range(count)}
 
 
-def keeper_of(pid: int) -> int | None:
-    parent = int(stat(pid)[1])
-    # It may not have its name yet.
-    return parent if any(path.endswith("/test.pid") for path in descriptors(parent).values()) else None
-
-
-def test_all_are_ended(house: House, by: dict[str, bool]) -> None:
-    """Also by a stop that does not say --tree: it was said at the start."""
-    for words in ([], ["--tree"]):
-        pid = house.started("--tree", house.script(FAMILY), **by)
-        children = family(house)
-        assert (keeper_of(pid) is not None) == by["nobody"]
-        assert len(control_groups(house)) == (0 if by["nobody"] else 1)
-        keeper = keeper_of(pid)
-        preview = house.stop("--dry-run", "--json", *words, **by).is_(0).json
-        assert set(preview["others"]) == children
-        said = house.stop("--json", *words, **by).is_(0).json
-        assert said["pid"] == pid and set(said["others"]) <= children and len(said["others"]) == 4
-        assert all(is_gone(child) for child in children | {pid})
-        assert not house.pid_path.exists() and not control_groups(house)
-        assert keeper is None or is_gone(keeper)
+@pytest.mark.parametrize("words", [[], ["--tree"]])
+def test_all_are_stopped(house: House, by: dict[str, bool], words: list[str]) -> None:
+    pid = house.started(*words, house.script(FAMILY), **by)
+    children = family(house)
+    monitor = int(stat(pid)[1])
+    preview = house.stop("--dry-run", "--json", *words, **by).is_(0).json
+    assert set(preview["others"]) == children
+    said = house.stop("--json", *words, **by).is_(0).json
+    assert said["pid"] == pid and set(said["others"]) == children
+    assert all(is_gone(child) for child in children | {pid, monitor}) and not house.pid_path.exists()
 
 
 def test_those_who_ignore_the_end(house: House, by: dict[str, bool]) -> None:
     script = house.script("signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + textwrap.dedent(FAMILY))
-    house.started("--tree", script, **by)
+    house.started(script, **by)
     children = family(house)
     before = time.monotonic()
     house.stop("--retry", "TERM/0.2/KILL/5", **by).is_(0, "killed")
@@ -79,28 +67,37 @@ def test_those_who_ignore_the_end(house: House, by: dict[str, bool]) -> None:
 
 
 def test_when_the_daemon_is_dead(house: House, by: dict[str, bool]) -> None:
-    pid = house.started("--tree", house.script(FAMILY), **by)
+    pid = house.started(house.script(FAMILY), **by)
     children = family(house)
     kill(pid)
     house.stop(**by).is_(0, "test: did not run; stopped what it left")
     assert all(is_gone(child) for child in children) and not house.pid_path.exists()
 
 
-def test_the_keeper_leaves_with_the_last(house: House) -> None:
-    os.chown(house.folder, NOBODY, NOGROUP)
-    pid = house.started("--tree", *house.shell("sleep 0.2 & exec sleep 1000"), nobody=True)
-    keeper = keeper_of(pid)
-    assert keeper
-    assert os.readlink(f"/proc/{keeper}/cwd") == "/"
+def test_when_the_monitor_is_dead(house: House, by: dict[str, bool]) -> None:
+    """The program goes on; status says so, start refuses, stop ends it."""
+    pid = house.started("sleep", "1000", **by)
+    kill(int(stat(pid)[1]))
+    assert not is_gone(pid)
+    said = house.command("status", "-p", house.pid_path, **by).is_(0, "but its monitor was killed")
+    assert "monitor    killed" in said.stdout
+    house.start("sleep", "1000", **by).is_(1, "", f"its monitor was killed, PID {pid} of it is alive")
+    house.stop(**by).is_(0, f"stopped, PID {pid}")
+    assert is_gone(pid) and not house.pid_path.exists()
+
+
+def test_the_monitor_leaves_with_the_last(house: House) -> None:
+    pid = house.started(*house.shell("sleep 1 & exec sleep 1000"))
+    monitor = int(stat(pid)[1])
+    assert os.readlink(f"/proc/{monitor}/cwd") == "/"
     kill(pid)
-    wait_gone(keeper)
+    wait_gone(monitor)
     assert not house.pid_path.exists(), "it removes the file"
 
 
-def test_a_start_that_fails(house: House, by: dict[str, bool]) -> None:
-    house.start("--tree", "--notify", "running:2", "sh", "-c", "exit 9", **by).is_(9)
-    house.start("--tree", "/nonexistent", **by).is_(5)
-    assert not control_groups(house)
+def test_a_start_that_fails(house: House) -> None:
+    house.start("--notify", "running:2", *house.shell("setsid sleep 1000 & say $!; exit 9")).is_(9)
+    assert is_gone(int(house.hear()))
 
 
 FORKS = """
@@ -120,28 +117,14 @@ FORKS = """
 
 
 def test_one_that_forks_meanwhile(house: House, by: dict[str, bool]) -> None:
-    house.started("--tree", house.script(FORKS), **by)
+    house.started(house.script(FORKS), **by)
     house.hear()
-    time.sleep(0.2)  # Let it be at it.
     house.stop("--retry", "TERM/0.1/KILL/20", **by).is_(0)
     assert not [pid for pid in descendants() if "script.py" in proc(pid, "cmdline")]
 
 
-def test_without_preparation(house: House) -> None:
-    """stop --tree of a daemon that was started without: its children and its session are found."""
-    house.started(house.script(FAMILY))
-    children = family(house)
-    said = house.stop("--tree", "--json").is_(0).json
-    # But for those that have detached themselves altogether: what --tree at the start is for.
-    missed = [child for child in children if not is_gone(child)]
-    assert len(missed) == 2 and set(said["others"]) == children - set(missed)
-    for child in missed:
-        kill(child)
-    house.stop().is_(0)
-
-
 def test_other_sessions_are_left_alone(house: House) -> None:
-    """A daemon in a session that somebody else leads takes nobody of that along."""
+    """A daemon without a monitor, in a session that somebody else leads, takes nobody of that along."""
     script = house.script("""
         os.setsid()
         other = subprocess.Popen(["sleep", "1000"])
@@ -160,76 +143,28 @@ def test_other_sessions_are_left_alone(house: House) -> None:
     leader.wait()
 
 
-def test_a_session_that_somebody_has_left(house: House) -> None:
-    """Its leader has logged out, and other jobs are still at work in it."""
-    script = house.script(
-        """
-        os.setsid()
-        other = subprocess.Popen(["sleep", "1000"])
-        program = ["sh", "-c", f"echo runs >/proc/self/fd/REPORT; exec sleep 1000"]
-        argv = [COMMAND, "run", "-p", PID_FILE, "--keep-fd", "REPORT", *program]
-        subprocess.Popen(argv, pass_fds=[REPORT], preexec_fn=os.setpgrp)
-        report(other.pid)
-        """.replace("REPORT", str(house.mouth))
-    )
-    subprocess.run([script], pass_fds=[house.mouth], check=True, stderr=subprocess.DEVNULL)
-    heard = [house.hear(), house.hear()]
-    other = int(next(line for line in heard if line != "runs"))
-    house.stop("--tree").is_(0)
-    assert not is_gone(other)
-    kill(other)
-
-
-@pytest.mark.parametrize("tree", [True, False])
-def test_from_inside(house: House, by: dict[str, bool], tree: bool) -> None:
-    """A daemon that has a child restart it: the command does not end itself, and there is one daemon afterwards."""
-    log = house.folder / "log"
-    script = house.script(f"""
-        words = [COMMAND, "restart", "-p", PID_FILE, *{["--tree"] if tree else []}, "--keep-fd", "{house.mouth}"]
-        report("here", os.getpid())
-        if not os.path.exists(FOLDER + "/once"):
-            open(FOLDER + "/once", "w").close()
-            with open({str(log)!r}, "w") as log:
-                subprocess.Popen([*words, sys.argv[0]], stdout=log, stderr=log, pass_fds=[{house.mouth}])
+def test_restart_from_inside_is_refused(house: House) -> None:
+    """It would be stopped with the daemon before it starts the next one."""
+    script = house.script("""
+        report("here")
+        signal.sigwait([signal.SIGUSR1])
+        said = subprocess.run([COMMAND, "restart", "-p", PID_FILE, *sys.argv], stderr=subprocess.PIPE, text=True)
+        report(said.returncode, said.stderr.strip())
         forever()
-    """)
-    first = house.started("--tree", script, **by)
-    assert house.hear() == f"here {first}"
-    second = int(house.hear().split()[1])
-    assert second != first and is_gone(first)
-    deadline = time.monotonic() + 10
-    while "PID" not in log.read_text() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert "restarted, PID" in log.read_text(), log.read_text()
-    own = next(line[3:] for line in proc("self", "cgroup").splitlines() if line.startswith("0::"))
-    above = {str(pathlib.Path(group).parent) for group in control_groups(house)}
-    assert above <= {str(CGROUPS / own.lstrip("/"))}, "the new group is beside the old one, and not in it"
-    assert house.pid() == second
-    house.stop(**by).is_(0)
-    assert is_gone(second) and not control_groups(house)
-
-
-def test_stop_from_inside(house: House, by: dict[str, bool]) -> None:
-    log = house.folder / "log"
-    script = house.script(f"""
-        report("here", os.getpid())
-        with open({str(log)!r}, "w") as log:
-            child = subprocess.Popen([COMMAND, "stop", "-p", PID_FILE], stdout=log, stderr=log)
-        report("child", child.pid)
-        forever()
-    """)
-    pid = house.started("--tree", script, **by)
-    house.hear()
-    wait_gone(int(house.hear().split()[1]))
-    assert is_gone(pid) and "test: stopped" in log.read_text(), log.read_text()
-    assert not house.pid_path.exists() and not control_groups(house)
+    """.replace("report(\"here\")", "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1]); report(\"here\")", 1))
+    pid = house.started(script)
+    assert house.hear() == "here"
+    os.kill(pid, signal.SIGUSR1)
+    status, _, line = house.hear().partition(" ")
+    assert status == "1" and "this command is a descendant of the daemon" in line and not is_gone(pid)
+    house.stop().is_(0)
 
 
 def test_signals_reach_nobody_else(house: House, by: dict[str, bool]) -> None:
     """This process, the test, is not in the tree."""
     called = []
     before = signal.signal(signal.SIGTERM, lambda *_: called.append(1))
-    house.started("--tree", house.script(FAMILY), **by)
+    house.started(house.script(FAMILY), **by)
     family(house)
     house.stop(**by).is_(0)
     signal.signal(signal.SIGTERM, before)

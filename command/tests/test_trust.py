@@ -36,6 +36,15 @@ def seen(path: pathlib.Path) -> tuple[object, ...]:
     return path.read_bytes(), status.st_ino, status.st_mtime_ns, status.st_mode, status.st_uid, status.st_nlink
 
 
+def stale(house: House) -> int:
+    """A pid file with the number of a process that is gone."""
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    house.pid_path.write_text(f"{gone.pid}\n")
+    house.pid_path.chmod(0o644)
+    return gone.pid
+
+
 @contextlib.contextmanager
 def innocent(user: int | None = None) -> Iterator[int]:
     """A process that has nothing to do with any pid file and is alive at the end."""
@@ -172,8 +181,7 @@ def test_a_number_that_a_dropped_daemon_forges_is_never_signalled(house: House, 
 @is_root
 @pytest.mark.parametrize("kind", ["LOCK_EX", "LOCK_SH"])
 def test_another_users_lock_on_a_stale_file_blocks_no_start_and_makes_no_daemon_run(house: House, kind: str) -> None:
-    dead = house.started(*SLEEP)
-    kill(dead)
+    dead = stale(house)
     with locked_by_nobody(house.pid_path, kind):
         status = house.command("status", "--pidfile", house.pid_path)
         assert status.returncode != 0
@@ -188,7 +196,7 @@ def test_another_users_lock_on_a_stale_file_blocks_no_start_and_makes_no_daemon_
 @is_root
 @pytest.mark.parametrize("verb", ["stop", "reload"])
 def test_a_process_that_only_locks_the_file_is_not_signalled(house: House, verb: str) -> None:
-    kill(house.started(*SLEEP))
+    stale(house)
     with locked_by_nobody(house.pid_path):
         house.command(verb, "--pidfile", house.pid_path)
         if verb == "stop":
@@ -295,16 +303,16 @@ def test_stop_is_not_delayed_by_thousands_of_open_files(house: House) -> None:
             process.communicate()
 
 
-def test_stop_does_not_wait_for_a_keeper_that_is_stopped(house: House) -> None:
+def test_stop_does_not_wait_for_a_monitor_that_is_stopped(house: House) -> None:
     pid = house.started("--respawn", *SLEEP)
-    keeper = house.command("status", "--pidfile", house.pid_path, "--json").json["keeper"]
-    os.kill(keeper, signal.SIGSTOP)
+    monitor = house.command("status", "--pidfile", house.pid_path, "--json").json["monitor"]
+    os.kill(monitor, signal.SIGSTOP)
     try:
         stopped_within(house, pid, 2 + 5)
     finally:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(keeper, signal.SIGCONT)
-            kill(keeper)
+            os.kill(monitor, signal.SIGCONT)
+            kill(monitor)
         house.pid_path.unlink(missing_ok=True)
 
 

@@ -17,6 +17,9 @@ LIBRARY = LIBRARY_FOLDER / "libdaemon.so.0"
 COMMAND = pathlib.Path(os.environ.get("DAEMONCTX") or REPOSITORY / "target" / "release" / "daemonctx").resolve()
 MANDOC = os.environ.get("MANDOC", "mandoc")
 
+# The second line of a page in man(7) that is written from a definition; the others are in mdoc(7).
+GENERATED = r".\" Written by `make man`; do not edit."
+
 # What either interface calls its own.
 OURS = re.compile(r"\bdaemon(?:ctx)?_[a-z0-9_]+\b")
 
@@ -52,6 +55,8 @@ class Page:
         return found
 
     def names(self) -> list[str]:
+        if GENERATED in self.lines:
+            return [self.path.stem]
         return [words(line)[1] for line in self.part("NAME") if line.startswith(".Nm")]
 
     def prototypes(self) -> Iterator[str]:

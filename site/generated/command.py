@@ -10,8 +10,8 @@ from typing import Iterator
 from . import REPOSITORY, escaped
 
 COMMAND = os.environ.get("DAEMONCTX") or str(REPOSITORY / "target/release/daemonctx")
-OPTION = re.compile(r"  (?:-(\w), |    )--([a-z-]+)(?: ([A-Z]\S*))?(?: {2,}(.*))?$")
-PAIR = re.compile(r"  (\S+) {2,}(.*)$")
+OPTION = re.compile(r"  (?:-(\w), |    )--([a-z-]+)(?: <([A-Z]\S*)>)?(?: {2,}(.*))?$")
+PAIR = re.compile(r"  ((?:\S+ )*\S+) {2,}(.*)$")
 
 
 def helped(*words: str) -> str:
@@ -25,9 +25,12 @@ def parts(text: str) -> Iterator[tuple[str, list[str]]]:
     lines = text.splitlines()
     for number, line in enumerate(lines):
         below = lines[number + 1] if number + 1 < len(lines) else ""
-        if line and not line.startswith(" ") and below.startswith("  "):
+        if usage := re.match(r"Usage: (.*)", line):
             yield heading, body
-            heading, body = line, []
+            heading, body = "Usage", [usage[1]]
+        elif line.endswith(":") and not line.startswith(" ") and below.startswith("  "):
+            yield heading, body
+            heading, body = line.rstrip(":"), []
         else:
             body.append(line)
     yield heading, body

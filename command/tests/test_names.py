@@ -1,0 +1,224 @@
+"""What daemons are called, which of them is meant, and what a second start under a name does."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import pty
+import subprocess
+import time
+from typing import Any, Iterator
+
+import pytest
+from daemons import AS_NOBODY, COMMAND, LIMIT, NOBODY, NOGROUP, PYTHON, House, Said, house, is_gone, kill, stat
+
+__all__ = ["house"]
+
+
+class User:
+    """A user with a runtime directory of its own, so that names are nobody else's."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.run = house.folder / "run"
+        self.run.mkdir()
+        self.nobody = os.geteuid() == 0
+        if self.nobody:
+            os.chown(self.run, NOBODY, NOGROUP)
+        self.env = {**os.environ, "XDG_RUNTIME_DIR": str(self.run)}
+
+    def __call__(self, *words: object, **kwargs: Any) -> Said:
+        return self.house.command(*words, env=self.env, nobody=self.nobody, **kwargs)
+
+    def popen(self, *words: object, **kwargs: Any) -> subprocess.Popen[str]:
+        argv = [*(AS_NOBODY if self.nobody else []), COMMAND, *map(str, words)]
+        return subprocess.Popen(argv, env=self.env, text=True, **kwargs)
+
+
+@pytest.fixture
+def user(house: House) -> Iterator[User]:
+    yield User(house)
+
+
+def sleeper(house: House, name: str) -> str:
+    path = house.folder / name
+    path.write_text("import time; time.sleep(1000)\n")
+    path.chmod(0o644)
+    return str(path)
+
+
+def test_an_interpreters_daemon_is_called_like_the_script(house: House, user: User) -> None:
+    a, b = sleeper(house, "a.py"), sleeper(house, "b.py")
+    first = user("start", "--json", PYTHON, a).is_(0).json
+    second = user("start", "--json", PYTHON, "-u", b).is_(0).json
+    assert (first["name"], second["name"]) == ("a.py", "b.py")
+    user("restart", PYTHON, "-u", b).is_(0, "b.py: restarted")
+    assert not is_gone(first["pid"]) and is_gone(second["pid"])
+    for name in ("a.py", "b.py"):
+        user("stop", name).is_(0, f"{name}: stopped")
+
+
+def test_another_command_line_under_a_running_name(user: User) -> None:
+    pid = user("start", "--json", "-n", "web", "sleep", "1000").is_(0).json["pid"]
+    line = f"web: already running as PID {pid} with another command line: sleep 1000"
+    for dry in ([], ["--dry-run"]):
+        user("start", *dry, "-n", "web", "sleep", "2000").is_(1, "", line)
+    user("start", "-n", "web", "sleep", "1000").is_(0, f"web: runs already, PID {pid}")
+    user("restart", "-n", "web", "sleep", "2000").is_(0, "web: restarted")
+    user("stop", "web").is_(0)
+
+
+def test_by_name_with_another_pid_file_and_with_none(house: House, user: User) -> None:
+    for words in (["-p", user.run / "other.file"], ["--no-pidfile"]):
+        pid = user("start", "--json", "-n", "web", *words, "sleep", "1000").is_(0).json["pid"]
+        assert user("status", "web", "--json").is_(0).json["pid"] == pid
+        user("stop", "web").is_(0, f"stopped, PID {pid}")
+        assert is_gone(pid)
+
+
+def test_did_you_mean(user: User) -> None:
+    user("start", "-n", "webserver", "sleep", "1000").is_(0)
+    user("stop", "webservr").is_(0, "webservr: does not run, did you mean webserver?")
+    user("reload", "webservr").is_(7, "", "did you mean webserver?")
+    assert "did you mean webserver?" in user("status", "webservr").stdout
+    user("stop", "webserver").is_(0, "stopped")
+
+
+def test_list(house: House, user: User) -> None:
+    assert user("list").is_(0).stdout == "NAME  STATE  PID  SINCE  RESTARTS  MEMORY\n"
+    assert user("list", "--json").is_(0).json == {"result": "listed", "daemons": []}
+    pids = [user("start", "--json", "-n", name, "sleep", "1000").is_(0).json["pid"] for name in ("b", "a")]
+    kill(pids[0])
+    until = time.monotonic() + LIMIT
+    while True:
+        found = user("list", "--json").is_(0).json["daemons"]
+        if found[1]["state"] == "ended" or time.monotonic() > until:
+            break
+    a, b = found
+    assert (a["name"], a["state"], a["pid"], a["restarts"], a["command"]) == ("a", "running", pids[1], 0, ["sleep", "1000"])
+    assert a["memory"] > 0 and a["since"] and a["pidfile"] == str(user.run / "a.pid")
+    assert (b["name"], b["state"], b["pid"], b["last_end"]) == ("b", "ended", None, "killed by signal 9")
+    lines = user("list").is_(0).stdout.splitlines()
+    assert [line.split()[:3] for line in lines[1:]] == [["a", "running", str(pids[1])], ["b", "ended", "-"]]
+    user("stop", "a").is_(0)
+    user("stop", "b").is_(0)
+    assert user("list", "--json").json["daemons"] == []
+
+
+def test_status_and_a_second_start_during_a_start(house: House, user: User) -> None:
+    """status is 4; the second start waits for the outcome of the first."""
+    ready = house.folder / "ready"
+    words = ["start", "-n", "web", "--notify", f"file:{ready}", "sleep", "1000"]
+    first = user.popen(*words, stdout=subprocess.DEVNULL)
+    until = time.monotonic() + LIMIT
+    while (said := user("status", "web")).returncode != 4:
+        assert time.monotonic() < until, said
+    second = user.popen(*words, stdout=subprocess.PIPE)
+    with pytest.raises(subprocess.TimeoutExpired):
+        second.wait(0.3)
+    ready.touch()
+    assert first.wait(LIMIT) == 0 and "runs already" in second.communicate(timeout=LIMIT)[0] and second.returncode == 0
+    user("stop", "web").is_(0)
+
+
+def test_giving_up_is_visible(house: House, user: User) -> None:
+    words = ["--notify", "exec", "--respawn", "--respawn-delay", "0", "--respawn-limit", "2", "sh", "-c", "sleep 0.1; exit 3"]
+    user("start", "-n", "web", *words).is_(0)
+    until = time.monotonic() + LIMIT
+    while (said := user("status", "web", "--json")).returncode == 0 or said.json["result"] != "dead":
+        assert time.monotonic() < until, said
+    assert (said.returncode, said.json["restarts"], said.json["last_end"]) == (1, 2, "exited with status 3")
+    assert "it failed too often and was given up" in user("status", "web").stdout
+    assert user("list", "--json").json["daemons"][0]["state"] == "gave-up"
+    user("stop", "web").is_(0)
+    assert user("status", "web").returncode == 3
+
+
+def test_logs(house: House, user: User) -> None:
+    out, err = user.run / "out.log", user.run / "err.log"
+    script = house.script("""
+        for line in range(5): print("out", line, flush=True)
+        print("err", file=sys.stderr, flush=True)
+        report("here")
+        signal.sigwait([signal.SIGUSR1])
+        print("more", flush=True)
+        forever()
+    """.replace("report(\"here\")", "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1]); report(\"here\")", 1))
+    user("start", "-n", "web", "-o", out, "-e", err, "--keep-fd", house.mouth, script).is_(0)
+    assert house.hear() == "here"
+    said = user("logs", "web", "-n", "2").is_(0)
+    assert said.stdout == f"==> {out} <==\nout 3\nout 4\n\n==> {err} <==\nerr\n"
+    follow = user.popen("logs", "web", "-f", "-n", "0", stdout=subprocess.PIPE)
+    assert follow.stdout
+    # Its first look at the file is over when it has that open.
+    until = time.monotonic() + LIMIT
+    while str(out) not in {os.readlink(entry) for entry in pathlib.Path(f"/proc/{follow.pid}/fd").iterdir() if entry.exists()}:
+        assert time.monotonic() < until
+    user("reload", "web", "--signal", "USR1").is_(0)
+    assert [follow.stdout.readline(), follow.stdout.readline()] == [f"==> {out} <==\n", "more\n"]
+    follow.kill()
+    follow.wait()
+    follow.stdout.close()
+    user("stop", "web").is_(0)
+
+
+def test_logs_that_go_elsewhere(house: House, user: User) -> None:
+    user("start", "-n", "web", "sleep", "1000").is_(0)
+    user("logs", "web").is_(1, "", "web: its output goes nowhere; start it with --stdout and --stderr")
+    user("stop", "web").is_(0)
+    user("logs", "web").is_(7, "", "web: does not run")
+
+
+def test_start_as_a_containers_first_process(house: House) -> None:
+    words = ["unshare", "--pid", "--fork", "--mount-proc", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"])]
+    if subprocess.run([*words, "true"], capture_output=True).returncode:
+        pytest.skip("no PID namespaces")
+    house.command("start", "-p", house.pid_path, "sleep", "1000", wrap=words).is_(1, "", "use `daemonctx run`")
+
+
+def test_progress_on_a_terminal(house: House) -> None:
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(COMMAND, [COMMAND, "start", "-p", str(house.pid_path), "--notify", "running:1.5", "sleep", "1000"])
+    shown = b""
+    while True:
+        try:
+            shown += os.read(terminal, 4096)
+        except OSError:
+            break
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    os.close(terminal)
+    assert b"sleep: waiting until it is ready, 1 s of 30 s" in shown and b"sleep: started, PID" in shown
+    house.stop().is_(0)
+
+
+@pytest.mark.parametrize("kind", ["listen:{port}", "listen:127.0.0.1:{port}", "listen:{path}", "file:{path}", "forking", "forking:{path}"])
+def test_kinds_of_readiness(house: House, kind: str) -> None:
+    path = house.folder / "sign"
+    script = house.script(f"""
+        kind = {kind!r}
+        if kind.startswith("forking"):
+            if pid := os.fork():
+                open({str(path)!r}, "w").write(str(pid))
+                os._exit(0)
+            os.setsid()
+        elif kind.startswith("file"):
+            open({str(path)!r}, "w").close()
+        elif "path" in kind:
+            server = socket.socket(socket.AF_UNIX)
+            server.bind({str(path)!r})
+            server.listen()
+        else:
+            server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+        report("done", os.getpid())
+        forever()
+    """)
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    pid = house.started("--notify", kind.format(port=port, path=path), script, port)
+    assert house.hear() == f"done {pid}"
+    monitor = int(stat(pid)[1])
+    house.stop().is_(0, f"stopped, PID {pid}")
+    assert is_gone(monitor)
