@@ -105,17 +105,6 @@ impl Watch {
         matches!(outcome, Outcome::Ready).then_some(self.daemon)
     }
 
-    /// Waits for the outcome and keeps the pid file in any case: with the daemon's PID.
-    pub(crate) fn outcome(mut self, signs: &mut impl Signs) -> (Outcome, Pid) {
-        let outcome = self.watch(Some(signs));
-        if matches!(outcome, Outcome::Ready) {
-            process::wait(self.leader, true);
-        } else {
-            self.clear_away(outcome);
-        }
-        (outcome, self.daemon)
-    }
-
     /// With `signs` it is not the daemon that reports but the program it becomes; of the daemon there comes nothing then but the
     /// end of the line, when it has become it.
     fn watch<S: Signs>(&mut self, mut signs: Option<&mut S>) -> Outcome {

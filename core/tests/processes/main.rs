@@ -10,7 +10,6 @@ mod guard;
 mod guarded;
 mod handlers;
 mod house;
-mod keeper;
 mod launch;
 mod messages;
 mod monitor;
@@ -36,7 +35,7 @@ use std::time::Instant;
 pub type Test = (&'static str, fn(&mut house::House));
 
 /// Groups whose programs cannot do without.
-const NEED_PROC: [&str; 3] = ["messages: ", "monitor: ", "keeper: "];
+const NEED_PROC: [&str; 2] = ["messages: ", "monitor: "];
 
 fn main() {
     daemonctx::parts::become_monitor_if_asked();
@@ -46,7 +45,7 @@ fn main() {
     house::adopt_orphans();
     house::inherit_nothing();
     let filter = std::env::args().nth(1).filter(|word| !word.starts_with('-')).unwrap_or_default();
-    let groups: [&[Test]; 21] = [
+    let groups: [&[Test]; 20] = [
         start::TESTS,
         truth::TESTS,
         records::TESTS,
@@ -63,7 +62,6 @@ fn main() {
         monitor::TESTS,
         monitor_names::TESTS,
         monitor_options::TESTS,
-        keeper::TESTS,
         streams::TESTS,
         guarded::TESTS,
         syslog::TESTS,

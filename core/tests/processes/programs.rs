@@ -54,8 +54,7 @@ pub fn described() -> Result<Daemon, Error> {
             "take_over" => drop(daemon.take_over(true)),
             "name" => drop(daemon.program_name(value)?),
             "detach" => drop(daemon.detach(if value == "no" { Detach::No } else { Detach::Yes })),
-            "monitored" | "usual_run" | "path" | "arg" | "env" | "clean" | "ready" | "together" | "respawn"
-            | "for_ever" => {}
+            "monitored" | "usual_run" | "path" | "arg" | "env" | "clean" | "ready" | "respawn" | "for_ever" => {}
             "forge" | "bytes" | "flood" | "fail" | "pause" | "exit" | "nothing" => {}
             "anonymous" | "pid_file" | "then" | "log_mode" | "log_user" | "log_group" | "log_truncate" | "log_to" => {}
             other => panic!("no word {other}"),
