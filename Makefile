@@ -6,7 +6,7 @@ VENV ?= .venv
 LIB := target/lib
 BIN := target/release
 # What tests and builds of the Python package need; the package itself needs nothing.
-PYTHON_TOOLS := 'maturin>=1.8,<2' 'pytest>=7' pytest-timeout 'mypy>=1.10'
+PYTHON_TOOLS := 'maturin>=1.16,<2' 'pytest>=7' pytest-timeout 'mypy>=1.10'
 
 # The original libdaemon, unpacked and not installed: what programs that exist were built with.
 DEBIAN := target/debian
@@ -17,15 +17,15 @@ ORIGINAL := $(abspath $(DEBIAN))/root/usr
 TESTD := $(ORIGINAL)/share/doc/libdaemon-dev/examples/testd.c.gz
 ORIGINAL_LIB = $(ORIGINAL)/lib/$(shell $(CC) -print-multiarch)
 
-.PHONY: all help build library command original python demo check check-rust check-c check-original check-abi check-clients \
+.PHONY: all help build library command monitor original python demo check check-rust check-c check-original check-abi check-clients \
         check-clients-original check-systemd check-command check-python check-programs check-pythons check-all \
         check-types check-library check-header check-format check-lints check-docs check-readme header ci clean
 
 # What `make install` installs.
-all: library command
+all: library command monitor
 
 help:
-	@echo "make         the C library in $(LIB), the command in $(BIN)"
+	@echo "make         the C library in $(LIB), the command and the monitor in $(BIN)"
 	@echo "make install, make uninstall: PREFIX=/usr/local LIBDIR= DESTDIR= and others; docs/installing.md"
 	@echo "make demo    build everything and show the main job"
 	@echo "make check   build everything and run all tests"
@@ -43,7 +43,7 @@ help:
 	@echo "make header  write include/daemonctx.h again; make man  man/daemonctx.1"
 	@echo "make clean   remove what was built"
 
-build: library command python
+build: library command monitor python
 
 # --- build -----------------------------------------------------------------------------------------------------------
 
@@ -63,6 +63,10 @@ library:
 command:
 	@echo "== building the command, $(BIN)/daemonctx"
 	$(CARGO) build --release -p daemonctx-command
+
+monitor:
+	@echo "== building the monitor, $(BIN)/daemonctx-monitor"
+	$(CARGO) build --release -p daemonctx --bin daemonctx-monitor
 
 original:
 	@bindings/c-tests/clients/fetch $(DEBIAN) libdaemon0 libdaemon-dev
@@ -217,4 +221,4 @@ check-docs:
 clean:
 	$(CARGO) clean
 	$(MAKE) -C bindings/c-tests clean
-	rm -rf $(VENV) bindings/python/python/daemonctx/*.so
+	rm -rf $(VENV) bindings/python/python/daemonctx/*.so bindings/python/python/daemonctx/daemonctx-monitor

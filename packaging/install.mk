@@ -10,6 +10,7 @@ prefix ?= /usr/local
 PREFIX ?= $(prefix)
 BINDIR ?= $(PREFIX)/bin
 LIBDIR ?= $(PREFIX)/lib
+LIBEXECDIR ?= $(PREFIX)/libexec
 INCLUDEDIR ?= $(PREFIX)/include
 DATADIR ?= $(PREFIX)/share
 MANDIR ?= $(DATADIR)/man
@@ -36,7 +37,7 @@ DOCUMENTS := README.md CHANGELOG.md SECURITY.md LICENSE-MIT LICENSE-APACHE $(fil
 EXAMPLES := examples/hello.c
 
 # Each file by its place; uninstall removes what is listed here, and then the folders that are nobody else's.
-INSTALLED = $(BINDIR)/daemonctx \
+INSTALLED = $(BINDIR)/daemonctx $(LIBEXECDIR)/daemonctx/daemonctx-monitor \
 	$(LIBDIR)/$(REALNAME) $(LIBDIR)/$(SONAME) $(LIBDIR)/libdaemon.so $(LIBDIR)/libdaemon.a $(LIBDIR)/pkgconfig/libdaemon.pc \
 	$(addprefix $(LIBDIR)/cmake/libdaemon/,libdaemon-config.cmake libdaemon-config-version.cmake) \
 	$(patsubst include/%,$(INCLUDEDIR)/%,$(wildcard include/*.h include/libdaemon/*.h)) \
@@ -44,16 +45,16 @@ INSTALLED = $(BINDIR)/daemonctx \
 	$(addprefix $(MANDIR)/man3/,$(shell man/names --links $(PAGES) | cut -d' ' -f1)) \
 	$(COMPLETIONS) \
 	$(addprefix $(DOCDIR)/,$(notdir $(DOCUMENTS))) $(addprefix $(DOCDIR)/examples/,$(notdir $(EXAMPLES)))
-OWN_FOLDERS = $(LIBDIR)/cmake/libdaemon $(INCLUDEDIR)/libdaemon $(DOCDIR)/examples $(DOCDIR)
+OWN_FOLDERS = $(LIBEXECDIR)/daemonctx $(LIBDIR)/cmake/libdaemon $(INCLUDEDIR)/libdaemon $(DOCDIR)/examples $(DOCDIR)
 
 # The templates of packaging, for where the files will be.
 FILLED = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
 	-e 's|@VERSION@|$(VERSION)|' -e 's|@PRIVATE_LIBS@|$(PRIVATE_LIBS)|' -e 's|@SONAME@|$(SONAME)|' -e 's|@LIBRARY@|$(REALNAME)|' \
 	-e "s|@INCLUDEDIR_FROM_HERE@|$$(realpath -m --relative-to='$(LIBDIR)/cmake/libdaemon' '$(INCLUDEDIR)')|"
 
-.PHONY: install install-library install-development install-command install-man install-doc uninstall check-install
+.PHONY: install install-library install-development install-monitor install-command install-man install-doc uninstall check-install
 
-install: install-library install-development install-command install-man install-doc
+install: install-library install-development install-monitor install-command install-man install-doc
 	@echo "== installed below $(DESTDIR)$(PREFIX)"
 
 # Without a rule to make them anew: `sudo make install` has no cargo, and is not to build as root.
@@ -63,6 +64,8 @@ $(LIB)/libdaemon.a: | $(LIB)/$(REALNAME)
 	@[ -e $@ ] || $(MAKE) --no-print-directory library
 $(BIN)/daemonctx:
 	@$(MAKE) --no-print-directory command
+$(BIN)/daemonctx-monitor:
+	@$(MAKE) --no-print-directory monitor
 
 # install(1) makes new files, so programs that have the old library mapped go on.
 install-library: $(LIB)/$(REALNAME)
@@ -81,6 +84,11 @@ install-development: $(LIB)/libdaemon.a install-library
 		> $(DESTDIR)$(LIBDIR)/cmake/libdaemon/libdaemon-config.cmake
 	$(INSTALL_DATA) packaging/cmake/libdaemon-config-version.cmake $(DESTDIR)$(LIBDIR)/cmake/libdaemon
 	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/libdaemon.pc $(DESTDIR)$(LIBDIR)/cmake/libdaemon/libdaemon-config.cmake
+
+# What the libraries launch programs with.
+install-monitor: $(BIN)/daemonctx-monitor
+	$(INSTALL) -d $(DESTDIR)$(LIBEXECDIR)/daemonctx
+	$(INSTALL_PROGRAM) $(BIN)/daemonctx-monitor $(DESTDIR)$(LIBEXECDIR)/daemonctx/daemonctx-monitor
 
 install-command: $(BIN)/daemonctx
 	$(INSTALL) -d $(addprefix $(DESTDIR),$(BINDIR) $(dir $(COMPLETIONS)))
@@ -108,7 +116,7 @@ uninstall:
 	done
 
 # CMake comes from pip where the machine has none.
-check-install: library command $(VENV)/.tools
+check-install: library command monitor $(VENV)/.tools
 	@echo "== installed, programs outside of the tree built with it, and uninstalled"
 	@command -v cmake >/dev/null || [ -x $(VENV)/bin/cmake ] || \
 		$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check 'cmake>=3.13'

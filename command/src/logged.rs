@@ -3,10 +3,11 @@
 
 use crate::process::{line_of, number_in, path, words};
 use crate::sys;
+use daemonctx::{Monitored, MonitoredOutput};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -62,12 +63,43 @@ pub(crate) fn in_files(pid: i32, lines: usize) -> Vec<Log> {
         let Some((identity, text)) = found.split_at_checked(IDENTITY) else { continue };
         if !seen.contains(&identity.to_vec()) {
             seen.push(identity.to_vec());
-            let lines =
-                text.split_inclusive(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\n").unwrap_or(line));
-            logs.push(Log { source: source.into_os_string().into_vec(), lines: lines.map(<[u8]>::to_vec).collect() });
+            logs.push(Log { source: source.into_os_string().into_vec(), lines: split_lines(text) });
         }
     }
     logs
+}
+
+/// The ends of the files that a daemon wrote to which has ended.
+pub(crate) fn in_paths(daemon: &Monitored, lines: usize) -> Vec<Log> {
+    let mut paths: Vec<_> = [daemon.stdout(), daemon.stderr()].into_iter().filter_map(path_of).collect();
+    paths.dedup();
+    /// What a child writes first that could read the file.
+    const FOUND: &[u8] = b"+";
+    let read = |path: &Path| {
+        let text = read_in_child(|mut output| {
+            let end = end_of(path, lines)?;
+            output.write_all(FOUND)?;
+            write_lines(&end, output)
+        })?;
+        let lines = split_lines(text.strip_prefix(FOUND)?);
+        Some(Log { source: path.as_os_str().as_bytes().to_vec(), lines })
+    };
+    paths.into_iter().filter_map(read).collect()
+}
+
+/// The file that an output leads to.
+pub(crate) fn path_of(output: MonitoredOutput<'_>) -> Option<&Path> {
+    if let MonitoredOutput::File(path) = output { Some(path) } else { None }
+}
+
+/// Each line ends with a newline.
+fn split_lines(text: &[u8]) -> Vec<Vec<u8>> {
+    let lines = text.split_inclusive(|byte| *byte == b'\n');
+    lines.map(|line| line.strip_suffix(b"\n").unwrap_or(line).to_vec()).collect()
+}
+
+fn write_lines(lines: &[Vec<u8>], mut output: impl Write) -> io::Result<()> {
+    lines.iter().try_for_each(|line| output.write_all(&[line, &b"\n"[..]].concat()))
 }
 
 /// What `/proc/PID/fdinfo/FD` tells, all of one moment and without looking at the file itself.
@@ -113,9 +145,13 @@ fn write_end_of(pid: i32, number: RawFd, lines: usize, mut output: impl Write) -
         return Err(io::ErrorKind::InvalidInput.into());
     }
     let metadata = held.metadata()?;
-    let end = end_of(&["/proc/self/fd/", &held.as_raw_fd().to_string()].concat(), lines)?;
+    if !metadata.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let file = File::open(["/proc/self/fd/", &held.as_raw_fd().to_string()].concat())?;
+    let end = tail(&file, file.metadata()?.len(), lines)?;
     output.write_all(&[metadata.dev().to_ne_bytes(), metadata.ino().to_ne_bytes()].concat())?;
-    end.iter().try_for_each(|line| output.write_all(&[line, &b"\n"[..]].concat()))
+    write_lines(&end, output)
 }
 
 /// What a child writes; nothing where that takes too long.
@@ -134,7 +170,7 @@ pub(crate) fn in_system_log(author: Author, lines: usize) -> Option<Log> {
     }
     let mark = ["[", &author.pid.to_string(), "]:"].concat();
     ["/var/log/syslog", "/var/log/messages", "/var/log/daemon.log"].into_iter().find_map(|file| {
-        let mut found = end_of(file, usize::MAX).ok()?;
+        let mut found = end_of(Path::new(file), usize::MAX).ok()?;
         found.retain(|line| line.windows(mark.len()).any(|part| part == mark.as_bytes()));
         found.drain(..found.len().saturating_sub(lines));
         (!found.is_empty()).then(|| Log { source: file.as_bytes().to_vec(), lines: found })
@@ -179,19 +215,14 @@ fn read_within(output: &mut (impl Read + AsFd), patience: Duration) -> Option<Ve
 }
 
 /// The last lines of a regular file, and of no other: nothing is waited for.
-fn end_of(path: &str, lines: usize) -> io::Result<Vec<Vec<u8>>> {
+fn end_of(path: &Path, lines: usize) -> io::Result<Vec<Vec<u8>>> {
     let file = open_regular(path)?;
     tail(&file, file.metadata()?.len(), lines)
 }
 
-/// Opens a regular file, and nothing else.
-pub(crate) fn open_regular(path: impl AsRef<Path>) -> io::Result<File> {
-    let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
-    let path = path.as_ref();
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
-    let file = File::options().read(true).custom_flags(flags).open(path)?;
+/// Opens a regular file, and nothing else, by the rules for files in other users' directories.
+pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
+    let file = File::from(daemonctx::open_for_reading(path).map_err(io::Error::from_raw_os_error)?);
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 

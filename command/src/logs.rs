@@ -46,18 +46,14 @@ fn paths(place: &Place) -> Result<Vec<PathBuf>, Failure> {
     let mut elsewhere = None;
     match place.monitored()? {
         Some(daemon) => {
-            for output in [daemon.stdout(), daemon.stderr()] {
-                match output {
-                    MonitoredOutput::File(path) => paths.push(path.to_owned()),
-                    MonitoredOutput::Syslog => {
-                        elsewhere = Some(format!(
-                            "its output goes to the system log: journalctl -t {0}, or grep {0} /var/log/syslog",
-                            place.name
-                        ));
-                    }
-                    _ => {}
-                }
+            let outputs = [daemon.stdout(), daemon.stderr()];
+            if outputs.contains(&MonitoredOutput::Syslog) {
+                elsewhere = Some(format!(
+                    "its output goes to the system log: journalctl -t {0}, or grep {0} /var/log/syslog",
+                    place.name
+                ));
             }
+            paths.extend(outputs.into_iter().filter_map(logged::path_of).map(Path::to_owned));
         }
         None => {
             let running = place.pid_file.as_ref().map(PidFile::running).transpose()?.flatten();

@@ -36,7 +36,7 @@ pub(crate) fn text(screen: &Screen, place: &Place, found: &Found) -> String {
             sheet.pid_file(file, "");
             sheet.holders(holders, "processes");
         }
-        Found::Held { last, holders, why } => {
+        Found::Held { last, holders, why, log } => {
             sheet.pid_file(file, if *why == Held::Lock { "locked" } else { "" });
             sheet.last_process(*last);
             let label = match why {
@@ -45,15 +45,17 @@ pub(crate) fn text(screen: &Screen, place: &Place, found: &Found) -> String {
                 Held::Waiting => "monitor",
             };
             sheet.holders(holders, label);
+            sheet.logs(log);
         }
         Found::Dead { last, log } => {
             sheet.pid_file(file, &file.map_or_else(String::new, written));
             sheet.last_process(*last);
             sheet.logs(log);
         }
-        Found::Ended { end, restarts, .. } => {
+        Found::Ended { end, restarts, log, .. } => {
             sheet.value("last end", end.as_deref().unwrap_or_default(), usize::MAX);
             sheet.value("restarts", &restarts.to_string(), usize::MAX);
+            sheet.logs(log);
         }
         Found::NotRunning => {
             sheet.pid_file(file, "there is none");

@@ -94,6 +94,12 @@ impl Place {
         }
     }
 
+    /// Whether its name alone means it: its pid file is where those of this user's daemons are.
+    pub(crate) fn has_usual_pid_file(&self) -> bool {
+        let usual = pid_file_in(&own_directory(), OsStr::new(&self.name));
+        self.pid_file.as_ref().is_some_and(|file| file.path() == usual)
+    }
+
     pub(crate) fn path(&self) -> Option<String> {
         self.pid_file.as_ref().map(|file| file.path().to_string_lossy().into_owned())
     }

@@ -88,9 +88,14 @@ pub(crate) fn command(pid: i32) -> Vec<Vec<u8>> {
 /// The effective user.
 pub(crate) fn user(pid: i32) -> Option<u32> {
     const EFFECTIVE: usize = 1;
-    let status = read(pid, "status").ok()?;
-    let user = words(line_of(&status, b"Uid:")?).nth(EFFECTIVE)?;
-    u32::try_from(number_in(user)?).ok()
+    users(pid).get(EFFECTIVE).copied()
+}
+
+/// The real, the effective, the saved user, and that for files; none where they are hidden.
+pub(crate) fn users(pid: i32) -> Vec<u32> {
+    let status = read(pid, "status").unwrap_or_default();
+    let users = words(line_of(&status, b"Uid:").unwrap_or_default()).filter_map(number_in);
+    users.filter_map(|user| u32::try_from(user).ok()).collect()
 }
 
 /// Bytes.

@@ -8,11 +8,13 @@ use crate::options::{Launch, Program, Restart, Run};
 use crate::place::Place;
 use crate::priority;
 use crate::progress::Progress;
+use crate::status::user_name;
 use crate::stop::Stop;
-use daemonctx::{Error, ErrorKind, Launching, MonitoredState, PidFile, parts};
+use crate::{process, sys, values};
+use daemonctx::{Error, ErrorKind, Launching, Monitored, MonitoredState, PidFile, Running, parts};
 use serde_json::{Value, json};
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub(crate) fn start(options: &Launch, given: &[Given], monitor: &Path) -> Result<Answer, Failure> {
     refuse_as_init()?;
@@ -116,7 +118,7 @@ fn begin(
             Ok(launching) => return Ok(started(place, launching, result, begun)),
             Err(error) => error,
         };
-        if let Some(answer) = runs_already(place, &error) {
+        if let Some(answer) = runs_already(&options.program, place, &error)? {
             return Ok(answer);
         }
         tries += 1;
@@ -156,66 +158,91 @@ fn started(place: &Place, launching: Launching, result: &str, begun: Instant) ->
     Answer::new(text, json).confirming(launching, &place.name)
 }
 
-/// A daemon that runs already is what was wanted. The PID in a file that somebody holds may be that of a daemon which is gone.
-fn runs_already(place: &Place, error: &Error) -> Option<Answer> {
+/// A daemon that runs already is what was wanted, if its state file proves it, or a pid file that no other user chose. None where it has
+/// ended meanwhile.
+fn runs_already(program: &Program, place: &Place, error: &Error) -> Result<Option<Answer>, Failure> {
     if error.kind() != ErrorKind::AlreadyRunning {
-        return None;
+        return Ok(None);
     }
-    let pid = match place.monitored().ok()? {
-        Some(daemon) => {
-            daemon.pid().filter(|pid| error.holder() == Some(*pid) && monitored::program(&daemon).is_some())?
+    let pid = match (place.monitored().ok().flatten(), &place.pid_file) {
+        (Some(daemon), _) => {
+            daemon.pid().filter(|pid| error.holder() == Some(*pid) && monitored::program(&daemon).is_some())
         }
-        None => place.pid_file.as_ref().filter(|_| error.holder().is_some())?.running().ok()??.pid(),
+        (None, Some(file)) if error.holder().is_some() => match file.running().ok().flatten() {
+            Some(running) => check_users(program, place, file, &running)?,
+            None => None,
+        },
+        _ => None,
     };
+    let Some(pid) = pid else { return Ok(None) };
     let text = format!("{}: runs already, PID {pid}", place.name);
     let json = json!({ "result": "already_running", "name": place.name, "pid": pid, "pidfile": place.path() });
-    Some(Answer::new(text, json))
+    Ok(Some(Answer::new(text, json)))
 }
 
-/// Why a start is refused beside what is there.
+/// The PID, where both the pid file and the process are root's, the caller's, or those of the user asked for; none if the process has
+/// ended.
+fn check_users(program: &Program, place: &Place, file: &PidFile, running: &Running) -> Result<Option<i32>, Failure> {
+    let (pid, owner) = (running.pid(), running.named_by());
+    let users = process::users(pid);
+    if running.wait(Some(Duration::ZERO))? {
+        return Ok(None);
+    }
+    let is_own = |user: u32| user == 0 || user == sys::effective_user();
+    let is_asked_for = |user: u32| {
+        let asked = program.owner.user.as_deref().map(|owner| values::split(owner, b':').0);
+        asked.is_some_and(|asked| asked == user_name(user).as_str() || asked == user.to_string().as_str())
+    };
+    let stranger = users.iter().find(|user| !is_own(**user) && !is_asked_for(**user));
+    if is_own(owner) && !users.is_empty() && stranger.is_none() {
+        return Ok(Some(pid));
+    }
+    let runs_as =
+        stranger.or(users.first()).map_or_else(|| "a user that is hidden".to_owned(), |user| user_name(*user));
+    let (path, owner) = (file.path().to_string_lossy(), user_name(owner));
+    Err(failure(&place.name, format!("start failed: {path} of user {owner} names PID {pid}, which runs as {runs_as}")))
+}
+
+/// Why a start is refused beside what is there. What is not known for sure is left to the error.
 fn refused(place: &Place, error: Error) -> Failure {
     let name = &place.name;
+    let why = place.monitored().ok().flatten().and_then(|daemon| why_refused(place, &error, &daemon));
+    why.map_or_else(|| Failure::from(error).of(name), |why| failure(name, why))
+}
+
+fn why_refused(place: &Place, error: &Error, daemon: &Monitored) -> Option<String> {
+    use MonitoredState::{Left, Lost, Unmonitored, Waiting};
     let command = error.with_subject(|command| String::from_utf8_lossy(command).into_owned());
+    let left = || daemon.processes().first().copied();
     let stop = ["; `daemonctx stop ", &stop_words(place), "` ends it"].concat();
-    let state = place.monitored().ok().flatten().map(|daemon| daemon.state());
-    let left = || place.monitored().ok().flatten().and_then(|daemon| daemon.processes().first().copied());
-    match (error.kind(), error.holder(), error.remaining()) {
-        (ErrorKind::NameTaken, _, _) if matches!(state, Some(MonitoredState::Left | MonitoredState::Lost)) => {
-            let pid = left().unwrap_or(0);
-            failure(name, format!("start failed: its program has ended, PID {pid} of it is left{stop}"))
+    match (error.kind(), daemon.state()) {
+        (ErrorKind::NameTaken | ErrorKind::AlreadyRunning, Left | Lost) => {
+            left().map(|pid| format!("start failed: its program has ended, PID {pid} of it is left{stop}"))
         }
-        (ErrorKind::NameTaken, Some(pid), _) => {
-            failure(name, format!("already running as PID {pid} with another command line: {command}"))
+        (ErrorKind::AlreadyRunning, Unmonitored) => {
+            left().map(|pid| format!("start failed: its monitor was killed, PID {pid} of it is alive{stop}"))
         }
-        (ErrorKind::AlreadyRunning, None, Some(pid)) if has_monitor(place) => {
-            failure(name, format!("start failed: its program has ended, PID {pid} of it is left{stop}"))
+        (ErrorKind::AlreadyRunning, Waiting) => {
+            let monitor = daemon.monitor_pid();
+            Some(format!("start failed: it has failed and is about to be started again, by PID {monitor}"))
         }
-        (ErrorKind::AlreadyRunning, holder, None) if has_monitor(place) => {
-            let monitor = place.monitored().ok().flatten().map_or(0, |daemon| daemon.monitor_pid());
-            match holder {
-                Some(pid) => {
-                    failure(name, format!("start failed: its monitor was killed, PID {pid} of it is alive{stop}"))
-                }
-                None => {
-                    let why = "start failed: it has failed and is about to be started again, by PID";
-                    failure(name, format!("{why} {monitor}"))
-                }
-            }
-        }
-        _ => Failure::from(error).of(name),
+        (ErrorKind::NameTaken, state) => Some(other_command(error.holder().filter(|_| state != Waiting), &command)),
+        _ => None,
     }
 }
 
-fn has_monitor(place: &Place) -> bool {
-    matches!(place.monitored(), Ok(Some(_)))
+/// Without a PID it is the delay before a restart.
+fn other_command(pid: Option<i32>, command: &str) -> String {
+    match pid {
+        Some(pid) => format!("already running as PID {pid} with another command line: {command}"),
+        None => format!("start failed: another command line is about to be started again: {command}"),
+    }
 }
 
-/// What names the daemon to `stop`.
+/// What names this daemon to `stop`, and no other.
 fn stop_words(place: &Place) -> String {
     match &place.pid_file {
-        Some(file) if file.path().file_stem() != Some(place.name.as_ref()) => {
-            ["--pidfile ", &file.path().to_string_lossy()].concat()
-        }
+        Some(file) if !place.has_usual_pid_file() => ["--pidfile ", &file.path().to_string_lossy()].concat(),
         _ => place.name.clone(),
     }
 }
@@ -231,17 +258,13 @@ fn preview(
     if let Some(daemon) = place.monitored()?.filter(|daemon| result == "would_start" && monitored::runs(daemon)) {
         let words = daemon.command();
         if !words.iter().eq(program.words.iter()) {
-            let (pid, command) = (daemon.pid().unwrap_or(0), monitored::command_line(&daemon));
-            return Err(failure(
-                &place.name,
-                format!("already running as PID {pid} with another command line: {command}"),
-            ));
+            return Err(failure(&place.name, other_command(daemon.pid(), &monitored::command_line(&daemon))));
         }
     }
     match described.daemon.check() {
         Err(error) if error.kind() == ErrorKind::AlreadyRunning && result != "would_run" => {
             if result == "would_start" {
-                return runs_already(place, &error).ok_or_else(|| refused(place, error));
+                return runs_already(program, place, &error)?.ok_or_else(|| refused(place, error));
             }
         }
         checked => checked?,

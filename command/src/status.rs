@@ -13,7 +13,7 @@ use crate::{holders, look, sys};
 use daemonctx::{Monitored, MonitoredState, PidFile, Status};
 use serde_json::{Value, json};
 use std::os::unix::fs::MetadataExt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Exit codes of an init script's `status` (LSB 5.0).
 mod code {
@@ -37,6 +37,7 @@ pub(crate) enum Found {
         last: Option<i32>,
         holders: Vec<Process>,
         why: Held,
+        log: Vec<Log>,
     },
     Dead {
         last: Option<i32>,
@@ -47,6 +48,7 @@ pub(crate) enum Found {
         end: Option<String>,
         restarts: u64,
         gave_up: bool,
+        log: Vec<Log>,
     },
     NotRunning,
     /// With the reason.
@@ -143,15 +145,20 @@ impl Found {
     }
 }
 
-/// Looks again where the daemon has begun or ended meanwhile, a few times. Of one that keeps doing so nothing is known.
+/// Looks again where the daemon has begun or ended meanwhile: its monitor, or a start, writes that down in a moment.
 fn find(place: &Place, lines: usize) -> Result<Found, Failure> {
-    const ATTEMPTS: usize = 4;
-    for _ in 1..ATTEMPTS {
+    const PATIENCE: Duration = Duration::from_secs(2);
+    const STEP: Duration = Duration::from_millis(20);
+    let begun = Instant::now();
+    loop {
         if let Some(found) = look_once(place, lines)? {
             return Ok(found);
         }
+        if begun.elapsed() >= PATIENCE {
+            return Ok(Found::Unknown("its pid file or state file does not match its processes".to_owned()));
+        }
+        std::thread::sleep(STEP);
     }
-    Ok(look_once(place, lines)?.unwrap_or_else(|| Found::Unknown("it is started and ends again and again".to_owned())))
 }
 
 /// None where what was seen was not all of one moment.
@@ -181,7 +188,8 @@ fn running(file: &PidFile, lines: usize) -> Result<Option<Seen>, Failure> {
 fn look_at_monitored(daemon: &Monitored, lines: usize) -> Option<Found> {
     let (restarts, _) = daemon.restarts();
     let others = || daemon.processes().into_iter().filter_map(Process::read).collect::<Vec<_>>();
-    let held = |holders, why| Some(Found::Held { last: daemon.pid(), holders, why });
+    let log = || if lines == 0 { Vec::new() } else { logged::in_paths(daemon, lines) };
+    let held = |holders, why| Some(Found::Held { last: daemon.pid(), holders, why, log: log() });
     match daemon.state() {
         MonitoredState::Starting if restarts == 0 => Some(Found::Starting { holders: others() }),
         MonitoredState::Starting | MonitoredState::Running | MonitoredState::Unmonitored => {
@@ -192,7 +200,8 @@ fn look_at_monitored(daemon: &Monitored, lines: usize) -> Option<Found> {
         MonitoredState::Left => held(others(), Held::Left),
         MonitoredState::Lost if !others().is_empty() => held(others(), Held::Left),
         state => {
-            Some(Found::Ended { end: monitored::last_end(daemon), restarts, gave_up: state == MonitoredState::GaveUp })
+            let (end, gave_up) = (monitored::last_end(daemon), state == MonitoredState::GaveUp);
+            Some(Found::Ended { end, restarts, gave_up, log: log() })
         }
     }
 }
@@ -216,7 +225,7 @@ fn dead(file: &PidFile, lines: usize) -> Result<Found, Failure> {
     let last = file.read_pid()?;
     let holders = holders::of(file);
     if !holders.is_empty() {
-        return Ok(Found::Held { last, why: Held::Lock, holders });
+        return Ok(Found::Held { last, why: Held::Lock, holders, log: Vec::new() });
     }
     let written = std::fs::symlink_metadata(file.path()).ok();
     let author = last.zip(written).map(|(pid, file)| Author { pid, user: None, since: file.mtime() - 1 });
@@ -293,9 +302,11 @@ fn in_json(place: &Place, found: &Found) -> Value {
     let (last, holders, log) = match found {
         Found::Running(seen) => (None, None, Some(&seen.log).filter(|_| seen.outputs.is_some())),
         Found::Starting { holders } => (None, Some(holders), None),
-        Found::Held { last, holders, .. } => (*last, Some(holders), None),
+        Found::Held { last, holders, why: Held::Lock, .. } => (*last, Some(holders), None),
+        Found::Held { last, holders, log, .. } => (*last, Some(holders), Some(log)),
         Found::Dead { last, log } => (*last, None, Some(log)),
-        Found::Ended { .. } | Found::NotRunning | Found::Unknown(_) => (None, None, None),
+        Found::Ended { log, .. } => (None, None, Some(log)),
+        Found::NotRunning | Found::Unknown(_) => (None, None, None),
     };
     let monitored = seen.and_then(|seen| seen.monitored.as_ref());
     let (restarts, last_end) = match found {

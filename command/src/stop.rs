@@ -74,7 +74,7 @@ impl<'a> Stop<'a> {
                 return Ok(Stopped::nothing(begun));
             }
         }
-        Err(self.failure("stop failed: it is started again and again"))
+        Err(self.failure("stop failed: it keeps changing"))
     }
 
     // With a monitor.
@@ -179,7 +179,8 @@ impl<'a> Stop<'a> {
         if matches!(status, Status::Starting | Status::Stale) {
             let left = wait_for_holders(file);
             if !left.is_empty() {
-                return Err(self.failure(format!("stop failed: {}", locked_by(file, &left))));
+                let (path, left) = (file.path().to_string_lossy(), numbers(&left));
+                return Err(self.failure(format!("stop failed: {path}: PID {left} still has its lock")));
             }
         }
         remove(file);
@@ -303,11 +304,6 @@ fn wait_for_holders(file: &PidFile) -> BTreeSet<i32> {
 /// What a killed daemon leaves; a file that cannot be removed is stale, and blocks nothing.
 fn remove(file: &PidFile) {
     let _ = file.remove();
-}
-
-/// That a daemon does not run, and processes have the lock of its pid file.
-fn locked_by(file: &PidFile, holders: &BTreeSet<i32>) -> String {
-    format!("{}: its daemon has ended, PID {} still has its lock", file.path().to_string_lossy(), numbers(holders))
 }
 
 pub(crate) fn numbers(pids: &BTreeSet<i32>) -> String {

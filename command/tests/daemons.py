@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import fnmatch
 import json
 import os
 import pathlib
@@ -29,25 +28,10 @@ PYTHON = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.execu
 LIMIT = 20  # seconds that anything may take
 NOBODY, NOGROUP = 65534, 65534
 PR_SET_CHILD_SUBREAPER = 36
-CGROUPS = pathlib.Path("/sys/fs/cgroup/unified") if pathlib.Path("/sys/fs/cgroup/unified").is_dir() else pathlib.Path("/sys/fs/cgroup")
 
 is_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 
-def has_cgroup() -> bool:
-    """Whether this process may make control groups of version 2."""
-    own = [line[3:] for line in pathlib.Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::")]
-    probe = CGROUPS / own[0].lstrip("/") / f"probe-{os.getpid()}" if own else None
-    try:
-        assert probe
-        probe.mkdir()
-        probe.rmdir()
-        return (probe.parent / "cgroup.procs").exists()
-    except (OSError, AssertionError):
-        return False
-
-
-needs_cgroup = pytest.mark.skipif(not has_cgroup(), reason="no control group can be made here")
 AS_NOBODY = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOGROUP}", "--clear-groups", "--"]
 
 
@@ -178,14 +162,19 @@ def environment(pid: int) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in pairs if pair)
 
 
+def open_files(pid: int) -> dict[int, str]:
+    found = {}
+    for entry in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile, as the one that this very list is read by
+            found[int(entry.name)] = os.readlink(entry)
+    return found
+
+
 def descriptors(pid: int) -> dict[int, str]:
     """Those of a program that has begun: libraries and locales are open for a moment before that."""
     until = time.monotonic() + LIMIT
     while True:
-        found = {}
-        for entry in pathlib.Path(f"/proc/{pid}/fd").iterdir():
-            with contextlib.suppress(FileNotFoundError):  # the one that this very list is read by
-                found[int(entry.name)] = os.readlink(entry)
+        found = open_files(pid)
         if not any(path.startswith(("/usr/lib", "/lib", "/etc/ld.so")) for path in found.values()) or time.monotonic() > until:
             return found
 
@@ -235,16 +224,6 @@ def name_of(pid: int) -> str:
         return "gone meanwhile"
 
 
-def control_groups(house: House) -> set[str]:
-    """Those of the house's daemon: they are named by its pid file (FNV-1a), and other tests may run beside."""
-    mark = 0xCBF29CE484222325
-    for byte in str(house.pid_path).encode():
-        mark = (mark ^ byte) * 0x100000001B3 % (1 << 64)
-    # Others' groups may go while this looks: os.walk() does not mind.
-    folders = (folder for folder, _, _ in os.walk(CGROUPS))
-    return {folder for folder in folders if fnmatch.fnmatch(os.path.basename(folder), f"daemonctx-*-{mark:016x}-*")}
-
-
 def reap() -> None:
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
@@ -271,11 +250,6 @@ def house() -> Iterator[House]:
     os.close(house.mouth)
     pid_files = [path.name for path in folder.rglob("*.pid")]
     shutil.rmtree(folder)
-    left_groups = control_groups(house)
-    for group in sorted(left_groups, reverse=True):
-        with contextlib.suppress(OSError):
-            os.rmdir(group)
     assert not left, f"processes left behind: {left}"
-    assert not left_groups, f"control groups left behind: {left_groups}"
     assert not pid_files, f"pid files left behind: {pid_files}"
     assert not [name for name in os.listdir("/run") if name == f"daemonctx-test-{os.getpid()}.pid"]

@@ -96,7 +96,7 @@ def test_what_is_offered(shell: Shell) -> None:
     text = shell.offered("daemonctx ", "start", "stop", "restart", "try-restart", "reload", "status", "list", "logs", "run", "completions")
     assert "--json" not in text
     text = shell.offered("daemonctx status --", "--pidfile", "--lines", "--json", "--quiet", "--help")
-    assert "--user" not in text and "--tree" not in text, "options of other commands"
+    assert "--user" not in text and "--respawn" not in text, "options of other commands"
 
 
 def test_explained(shell: Shell) -> None:

@@ -12,7 +12,7 @@ SLEEP = ["--", "sleep", "1000"]
 
 
 def test_start(house: House) -> None:
-    said = house.start("--dry-run", "-n", "x", "--chdir", "/tmp", "--tree", *SLEEP).is_(0)
+    said = house.start("--dry-run", "-n", "x", "--chdir", "/tmp", *SLEEP).is_(0)
     lines = said.stdout.splitlines()
     assert lines[0] == "x: would start sleep 1000"
     assert any(line.split() == ["program", "/usr/bin/sleep"] or line.split() == ["program", "/bin/sleep"] for line in lines)

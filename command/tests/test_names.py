@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import pathlib
 import pty
+import signal
 import subprocess
 import time
 from typing import Any, Iterator
 
 import pytest
-from daemons import AS_NOBODY, COMMAND, LIMIT, NOBODY, NOGROUP, PYTHON, House, Said, house, is_gone, kill, stat
+from daemons import AS_NOBODY, COMMAND, LIMIT, NOBODY, NOGROUP, PYTHON, House, Said, house, is_gone, kill, open_files, stat
 
 __all__ = ["house"]
 
@@ -152,7 +153,7 @@ def test_logs(house: House, user: User) -> None:
     assert follow.stdout
     # Its first look at the file is over when it has that open.
     until = time.monotonic() + LIMIT
-    while str(out) not in {os.readlink(entry) for entry in pathlib.Path(f"/proc/{follow.pid}/fd").iterdir() if entry.exists()}:
+    while str(out) not in open_files(follow.pid).values():
         assert time.monotonic() < until
     user("reload", "web", "--signal", "USR1").is_(0)
     assert [follow.stdout.readline(), follow.stdout.readline()] == [f"==> {out} <==\n", "more\n"]
@@ -174,6 +175,26 @@ def test_start_as_a_containers_first_process(house: House) -> None:
     if subprocess.run([*words, "true"], capture_output=True).returncode:
         pytest.skip("no PID namespaces")
     house.command("start", "-p", house.pid_path, "sleep", "1000", wrap=words).is_(1, "", "use `daemonctx run`")
+
+
+def test_start_when_the_monitor_has_not_seen_the_end_of_its_program(house: House) -> None:
+    """The state file still names a program that is dead: no daemon runs, and the start waits until the monitor has cleared away."""
+    pid = house.started("--", "sleep", "1000")
+    monitor = int(stat(pid)[1])
+    os.kill(monitor, signal.SIGSTOP)
+    kill(pid)
+    said = house.command("status", "-p", house.pid_path, "--json")
+    assert said.returncode == 4 and said.json["reason"] == "its pid file or state file does not match its processes"
+    words = [COMMAND, "start", "-p", str(house.pid_path), "sleep", "999"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as starter:
+        # It waits for signals, which cancel it.
+        until = time.monotonic() + LIMIT
+        while starter.poll() is None and "anon_inode:[signalfd]" not in open_files(starter.pid).values():
+            assert time.monotonic() < until
+        os.kill(monitor, signal.SIGCONT)
+        out, err = starter.communicate(timeout=LIMIT)
+    assert (starter.returncode, err) == (0, "") and f"started, PID {house.pid()}" in out
+    house.stop().is_(0)
 
 
 def test_progress_on_a_terminal(house: House) -> None:

@@ -125,7 +125,7 @@ def test_fails_before_it_is_ready(house: House) -> None:
 
 
 def test_with_a_tree(house: House) -> None:
-    pid = house.started("--tree", *RESPAWN, "0", *house.shell("setsid sleep 1000 & say here $$; exec sleep 1000"))
+    pid = house.started(*RESPAWN, "0", *house.shell("setsid sleep 1000 & say here $$; exec sleep 1000"))
     next_pid(house)
     kill(pid)
     next_pid(house)

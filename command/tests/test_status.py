@@ -181,7 +181,7 @@ def test_all_threads_and_workers(house: House) -> None:
     seen = look_json(house, 0)
     assert seen["threads"] == 4 and seen["listening"] == [{"type": "tcp", "address": f"127.0.0.1:{port}"}]
     assert len(seen["processes"]) == 2
-    house.stop("--tree").is_(0)
+    house.stop().is_(0)
 
 
 def test_what_has_left_the_session_is_not_its(house: House) -> None:
@@ -226,7 +226,7 @@ def test_what_has_lost_its_parent(house: House) -> None:
     """But is in the daemon's session, which is nobody else's."""
     pid, orphan = with_an_orphan(house)
     assert [it["pid"] for it in look_json(house, 0)["processes"]] == [pid, orphan]
-    house.stop("--tree").is_(0)
+    house.stop().is_(0)
 
 
 @is_root
@@ -242,9 +242,8 @@ def test_whose_rights_it_has(house: House) -> None:
     house.stop().is_(0)
 
 
-@pytest.mark.parametrize("kind", ["--tree", "--respawn"])
-def test_what_keeps_it_together(house: House, kind: str) -> None:
-    pid, stray = with_an_orphan(house, kind, first="os.setsid()")
+def test_the_monitor_and_a_descendant_that_detached_itself(house: House) -> None:
+    pid, stray = with_an_orphan(house, first="os.setsid()")
     seen = look_json(house, 0)
     assert {it["pid"] for it in seen["processes"]} == {pid, stray}, "one that has detached itself, too"
     parent = int(stat(pid)[1])
@@ -385,7 +384,7 @@ def test_quiet(house: House) -> None:
     house.stop().is_(0)
 
 
-@pytest.mark.parametrize("words", [["--lines", "x"], ["--lines", "-1"], ["a", "b"], ["--tree"], ["--dry-run"]])
+@pytest.mark.parametrize("words", [["--lines", "x"], ["--lines", "-1"], ["a", "b"], ["--dry-run"]])
 def test_misuse(house: House, words: list[str]) -> None:
     look(house, *words).is_(2, err="see `daemonctx help status`")
 

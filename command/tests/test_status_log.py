@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 import pytest
-from daemons import COMMAND, House, house
+from daemons import AS_NOBODY, COMMAND, NOBODY, NOGROUP, House, house, is_root, kill
 from test_status import look, look_json
 
 __all__ = ["house"]
@@ -110,6 +110,58 @@ def test_what_is_no_file(house: House, no_journal: dict[str, str]) -> None:
     os.close(reader)
     os.close(writer)
     house.stop().is_(0)
+
+
+def test_a_daemon_that_has_ended(house: House, no_journal: dict[str, str]) -> None:
+    """Why it ended is in what it logged last."""
+    out, err = house.folder / "out", house.folder / "err"
+    body = "echo one; echo why >&2; say $$; exec sleep 1000"
+    pid = house.started("--stdout", out, "--stderr", err, "--", *house.shell(body))
+    assert house.hear() == str(pid)
+    kill(pid)
+    logs = [{"source": str(out), "lines": ["one"]}, {"source": str(err), "lines": ["why"]}]
+    assert look_json(house, 1, env=no_journal)["log"] == logs
+    assert look(house, env=no_journal).stdout.endswith(f"\n\n  {out}\n    one\n\n  {err}\n    why\n")
+    assert look_json(house, 1, "--lines", 0, env=no_journal)["log"] == []
+    out.unlink()
+    os.mkfifo(err.with_suffix(".fifo"))
+    err.with_suffix(".fifo").rename(err)
+    assert look_json(house, 1, env=no_journal)["log"] == []
+    house.stop().is_(0)
+
+
+@is_root
+@pytest.mark.parametrize("verb", ["status", "logs"])
+def test_a_link_of_another_user_is_not_followed(house: House, verb: str) -> None:
+    folder, secret = house.folder / "nobodys", house.folder / "secret"
+    secret.write_text("for root alone\n")
+    folder.mkdir()
+    pid = house.started("--stdout", folder / "log", "--", "sleep", "1000")
+    kill(pid)
+    assert "/log: nothing yet" in look(house).stdout
+    os.chown(folder, NOBODY, NOGROUP)
+    subprocess.run([*AS_NOBODY, "ln", "-sf", secret, folder / "log"], check=True)
+    said = house.command(verb, "--pidfile", house.pid_path)
+    assert said.returncode != 0 and "for root alone" not in said.stdout, said
+    house.stop().is_(0)
+
+
+INVISIBLE = "\u00ad\u034f\u061c\u115f\u1160\u17b4\u180b\u180f\u200b\u3164\uffa0\U000e0000\U000e0100\U000e0fff"
+
+
+def test_invisible_characters_are_escaped(house: House) -> None:
+    path = house.folder / "log"
+    body = f"echo 'a{INVISIBLE}b'; say $$; exec sleep 1000"
+    house.started("--name", f"x{INVISIBLE}", "--stdout", path, "--", *house.shell(body))
+    house.hear()
+    utf8 = {**os.environ, "LC_ALL": "C.UTF-8"}
+    escaped = "".join(f"\\x{byte:02x}" for byte in INVISIBLE.encode())
+    text = look(house, env=utf8).is_(0).stdout
+    assert f"a{escaped}b" in text and not set(INVISIBLE) & set(text)
+    raw = look(house, "--json", env=utf8).is_(0)
+    assert not set(INVISIBLE) & set(raw.stdout) and raw.json["log"][0]["lines"] == [f"a{INVISIBLE}b"]
+    for said in (house.start("--name", f"x{INVISIBLE}", "--", "true"), house.stop()):
+        assert not set(INVISIBLE) & set(said.stdout + said.stderr), said
 
 
 def test_nothing_logged(house: House, no_journal: dict[str, str]) -> None:

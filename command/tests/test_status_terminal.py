@@ -105,7 +105,7 @@ def test_many_processes(house: House) -> None:
     text = plain(look(house))
     assert text.count(" sleep 100\n") == 23 and "             and 7 more\n" in text
     assert house.command("status", "--pidfile", house.pid_path).stdout.count(" sleep 100\n") == 30
-    house.stop("--tree").is_(0)
+    house.stop().is_(0)
 
 
 def test_json_is_for_programs(busy: House) -> None:

@@ -72,7 +72,7 @@ def test_one_that_is_stopped(house: House) -> None:
 def test_not_permitted(house: House) -> None:
     pid = house.started(*SLEEP)
     house.stop(nobody=True).is_(4, "", "(1 EPERM)")
-    house.stop("--tree", nobody=True).is_(4, "", "(1 EPERM)")
+    house.stop(nobody=True).is_(4, "", "(1 EPERM)")
     house.command("reload", "-p", house.pid_path, nobody=True).is_(4, "", "(1 EPERM)")
     house.pid_path.chmod(0o600)
     house.stop(nobody=True).is_(4, "", "(13 EACCES)")
@@ -109,8 +109,8 @@ def test_a_child_that_holds_the_lock(house: House) -> None:
     pid = house.started(*house.shell(LEAVES))
     child = int(house.hear())
     kill(pid)
-    left = f"its program has ended, PID {child} of it is left"
-    for words in (SLEEP, ["--json", *SLEEP], house.shell(LEAVES)):
+    left = f"its program has ended, PID {child} of it is left; `daemonctx stop --pidfile {house.pid_path}` ends it"
+    for words in (SLEEP, ["--json", *SLEEP], ["--name", "test", *SLEEP], house.shell(LEAVES)):
         house.start(*words).is_(1, err=left)
     assert not is_gone(child)
     house.stop().is_(0, "did not run; stopped what it left")
@@ -195,7 +195,7 @@ def test_a_reused_pid_in_a_namespace(house: House) -> None:
         open("/proc/sys/kernel/ns_last_pid", "w").write(str(pid - 1))
         innocent = os.posix_spawnp("sleep", ["sleep", "1000"], os.environ)
         report(innocent == pid)
-        for words in (["reload"], ["stop", "--dry-run"], ["stop", "--tree"], ["stop"]):
+        for words in (["reload"], ["stop", "--dry-run"], ["stop"]):
             report(subprocess.run([COMMAND, *words, "-p", PID_FILE], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL).returncode)
         report(os.waitpid(innocent, os.WNOHANG))
         os.kill(innocent, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""All processes of a daemon are found and stopped with it, also those that detach themselves. `--tree` is accepted and changes nothing."""
+"""All processes of a daemon are found and stopped with it, also those that detach themselves."""
 
 from __future__ import annotations
 
@@ -44,14 +44,13 @@ def family(house: House, count: int = 4) -> set[int]:
     return {int(house.hear().split()[1]) for _ in range(count)}
 
 
-@pytest.mark.parametrize("words", [[], ["--tree"]])
-def test_all_are_stopped(house: House, by: dict[str, bool], words: list[str]) -> None:
-    pid = house.started(*words, house.script(FAMILY), **by)
+def test_all_are_stopped(house: House, by: dict[str, bool]) -> None:
+    pid = house.started(house.script(FAMILY), **by)
     children = family(house)
     monitor = int(stat(pid)[1])
-    preview = house.stop("--dry-run", "--json", *words, **by).is_(0).json
+    preview = house.stop("--dry-run", "--json", **by).is_(0).json
     assert set(preview["others"]) == children
-    said = house.stop("--json", *words, **by).is_(0).json
+    said = house.stop("--json", **by).is_(0).json
     assert said["pid"] == pid and set(said["others"]) == children
     assert all(is_gone(child) for child in children | {pid, monitor}) and not house.pid_path.exists()
 
@@ -136,7 +135,7 @@ def test_other_sessions_are_left_alone(house: House) -> None:
     leader = subprocess.Popen([script], pass_fds=[house.mouth])
     heard = [house.hear(), house.hear()]
     other = int(next(line for line in heard if line != "runs"))
-    house.stop("--tree").is_(0)
+    house.stop().is_(0)
     assert not is_gone(other) and leader.poll() is None
     kill(other)
     leader.kill()

@@ -94,7 +94,6 @@ def test_a_file_that_is_no_pid_file_is_refused_by_every_command_and_stays(house:
             is_refused(house, verb, why="not a pid file")
             if verb != "status":
                 is_refused(house, verb, "--dry-run", why="not a pid file")
-        is_refused(house, "stop", "--tree", why="not a pid file")
     finally:
         remove(house)
 
@@ -187,7 +186,7 @@ def test_another_users_lock_on_a_stale_file_blocks_no_start_and_makes_no_daemon_
         assert status.returncode != 0
         said = house.start(*SLEEP)
         for text in (status.stdout + status.stderr, said.stdout + said.stderr):
-            assert not re.search(rf"run(s|ning)[^\n]*\b{dead}\b", text) and "--tree" not in text, text
+            assert not re.search(rf"run(s|ning)[^\n]*\b{dead}\b", text), text
         said.is_(0, f"PID {house.pid()}")
         assert house.pid() != dead
         house.stop().is_(0)
@@ -199,13 +198,11 @@ def test_a_process_that_only_locks_the_file_is_not_signalled(house: House, verb:
     stale(house)
     with locked_by_nobody(house.pid_path):
         house.command(verb, "--pidfile", house.pid_path)
-        if verb == "stop":
-            house.stop("--tree")
     house.pid_path.unlink(missing_ok=True)
 
 
 @is_root
-def test_stop_tree_ends_nobody_by_a_hard_link_to_a_locked_file(house: House) -> None:
+def test_stop_ends_nobody_by_a_hard_link_to_a_locked_file(house: House) -> None:
     shared = house.folder / "shared"
     shared.write_text("4194303\n")
     shared.chmod(0o666)
@@ -219,13 +216,41 @@ def test_stop_tree_ends_nobody_by_a_hard_link_to_a_locked_file(house: House) -> 
     try:
         assert service.stdout and service.stdout.readline() == b"\n"
         subprocess.run([*AS_NOBODY, "ln", str(shared), str(hostile / "web.pid")], check=True)
-        for words in (["stop"], ["stop", "--tree"], ["stop", "--tree", "--retry", "0.1"]):
+        for words in (["stop"], ["stop", "--retry", "0.1"]):
             house.command(*words, "--pidfile", hostile / "web.pid")
         assert service.poll() is None, "root's service was signalled"
     finally:
         service.kill()
         service.communicate()
         (hostile / "web.pid").unlink(missing_ok=True)
+
+
+# Whose daemon runs already.
+
+
+@is_root
+def test_another_users_daemon_is_not_the_one_that_runs_already(house: House) -> None:
+    shared = house.folder / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    path = shared / "web.pid"
+    house.command("start", "--pidfile", path, *SLEEP, nobody=True).is_(0)
+    line = f"web: start failed: {path} of user nobody names PID {path.read_text().strip()}, which runs as nobody"
+    for words in ([], ["--dry-run"], ["--user", "nobody"]):
+        house.command("start", "--name", "web", "--pidfile", path, *words, *SLEEP).is_(1, "", line)
+    house.command("stop", "--pidfile", path, nobody=True).is_(0)
+
+
+@is_root
+def test_a_process_of_another_user_runs_already_only_where_that_user_is_asked_for(house: House) -> None:
+    with innocent(NOBODY) as pid:
+        house.pid_path.write_text(f"{pid}\n")
+        house.pid_path.chmod(0o644)
+        house.start(*SLEEP).is_(1, "", f"{house.pid_path} of user root names PID {pid}, which runs as nobody")
+        house.start("--user", "daemon", *SLEEP).is_(1, "", "which runs as nobody")
+        for user in ("nobody", "nobody:daemon", str(NOBODY)):
+            house.start("--user", user, *SLEEP).is_(0, f"runs already, PID {pid}")
+        remove(house)
 
 
 # Age.
@@ -273,7 +298,6 @@ def test_age_proves_nothing_in_doubt(house: House, doubt: str, user: int) -> Non
         assert house.command("status", "--pidfile", path).returncode != 0
         assert house.command("reload", "--pidfile", path).returncode != 0
         house.command("stop", "--pidfile", path, "--retry", "0.1")
-        house.command("stop", "--pidfile", path, "--tree", "--retry", "0.1")
         if path.exists():
             said = house.command("start", "--pidfile", path, *SLEEP)
             assert said.returncode != 0 or f"PID {pid}" not in said.stdout, said

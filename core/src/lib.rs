@@ -75,9 +75,9 @@ pub use privileges::Groups;
 pub use readiness::{ListenAddress, Readiness};
 pub use signals::SignalAction;
 pub use starting::Starting;
-#[doc(hidden)]
-pub use streams::open_log_file;
 pub use streams::{Facility, LogFile, Severity, Stream, Syslog};
+#[doc(hidden)]
+pub use streams::{open_for_reading, open_log_file};
 
 /// The programs of the README, compiled as examples are.
 #[cfg(doctest)]

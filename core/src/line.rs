@@ -76,13 +76,16 @@ impl Line {
 }
 
 /// For the command: whether a character shows, and changes nothing about how others show. Not printable are control characters
-/// (C0, DEL and C1), line separators, and marks that are invisible or turn the direction of text.
+/// (C0, DEL and C1), line separators, and what Unicode shows as nothing (Default_Ignorable_Code_Point) or uses to turn the direction
+/// of text. The selectors of a variant (U+FE00 to U+FE0F) belong to the character before them.
 #[doc(hidden)]
 #[must_use]
 pub const fn is_printable(character: char) -> bool {
     !matches!(character,
-        '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+        '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}'
+        | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+        | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
@@ -142,6 +145,16 @@ mod tests {
         let mut line = Line::new();
         line.push_printable(b"\x9b2J \xe9 \xe2\x80");
         assert_eq!(line.as_bytes(), b"?2J \xe9 \xe2?");
+    }
+
+    #[test]
+    fn what_shows_as_nothing_is_not_printable() {
+        let invisible = "\u{ad}\u{34f}\u{61c}\u{115f}\u{1160}\u{17b4}\u{17b5}\u{180b}\u{180e}\u{180f}\u{3164}\u{ffa0}\u{fff0}\
+                         \u{1bca0}\u{1d17a}\u{e0000}\u{e0100}\u{e0fff}";
+        assert_eq!(invisible.chars().find(|&character| super::is_printable(character)), None);
+        let beside = "\u{ac}\u{ae}\u{34e}\u{350}\u{61b}\u{115e}\u{1161}\u{17b3}\u{17b6}\u{180a}\u{1810}\u{3163}\u{3165}\u{ff9f}\
+                      \u{ffa1}\u{fe0f}\u{fffc}\u{1bc9f}\u{1d17b}\u{dffff}\u{e1000}";
+        assert_eq!(beside.chars().find(|&character| !super::is_printable(character)), None);
     }
 
     #[test]

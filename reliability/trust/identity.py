@@ -49,7 +49,7 @@ def stops(bench: Bench, door: Door, path: pathlib.Path, innocent: int) -> None:
 
 def ends_tree(bench: Bench, door: Door, path: pathlib.Path, innocent: int) -> None:
     if door.name == "command":
-        bench.run.call([bench.commandline, "stop", "--pidfile", str(path), "--tree", "--retry", "0.1"], LIMIT)
+        bench.run.call([bench.commandline, "stop", "--pidfile", str(path), "--retry", "0.1"], LIMIT)
 
 
 def restarts(bench: Bench, door: Door, path: pathlib.Path, innocent: int) -> None:

@@ -53,7 +53,7 @@ impl Contender<'_> {
             wait.get_or_insert_with(Wait::begin).pause()?;
             if limit.passed() {
                 let time = Subject::Time(self.options.ready_timeout.unwrap_or_default());
-                return Err(Error::os(Step::Ready, time, Errno::ETIMEDOUT).note("another launch is under way"));
+                return Err(Error::os(Step::Ready, time, Errno::ETIMEDOUT).note("its name is in use"));
             }
         }
     }
@@ -98,8 +98,12 @@ impl Contender<'_> {
             }
             _ if !found.is_confirmed() => Course::Wait,
             MonitoredState::Left => first().map_or(Course::Wait, |pid| end_or(Cause::Descendant(pid))),
-            MonitoredState::Running | MonitoredState::Waiting => Course::Refuse(Cause::Held(found.pid())),
-            MonitoredState::Starting if found.restarts().0 > 0 => Course::Refuse(Cause::Held(found.pid())),
+            MonitoredState::Waiting => Course::Refuse(Cause::Held(None)),
+            // A program that is dead in the file is about to be replaced there by what comes next.
+            MonitoredState::Running if found.has_program() => Course::Refuse(Cause::Held(found.pid())),
+            MonitoredState::Starting if found.restarts().0 > 0 && found.has_program() => {
+                Course::Refuse(Cause::Held(found.pid()))
+            }
             _ => Course::Wait,
         }
     }

@@ -227,6 +227,11 @@ impl Monitored {
         Leftovers { monitor: self.monitor, program: self.program }
     }
 
+    /// Whether the program that is written down is alive.
+    pub(super) fn has_program(&self) -> bool {
+        self.program.is_some_and(Identity::is_alive)
+    }
+
     /// Whether the launcher has confirmed the launch.
     pub(super) fn is_confirmed(&self) -> bool {
         !self.guard.is_some_and(Identity::is_alive)

@@ -33,6 +33,13 @@ impl Running {
         self.pid
     }
 
+    /// For the command: the user who owns the pid file.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn named_by(&self) -> u32 {
+        self.named_by
+    }
+
     /// Sends a signal to it, and to nobody else. Signal 0 only checks.
     ///
     /// # Errors

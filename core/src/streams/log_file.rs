@@ -235,6 +235,16 @@ impl Place {
     }
 }
 
+/// For the command: opens a file that may lie in another user's directory, without waiting and without following that user's links.
+///
+/// # Errors
+/// The error number.
+#[doc(hidden)]
+pub fn open_for_reading(path: &Path) -> Result<OwnedFd, i32> {
+    let opened = Text::path(path.as_os_str().as_bytes()).and_then(|path| guarded_file::open_for_reading(&path));
+    opened.map_err(Errno::value)
+}
+
 /// For language bindings: opens a log file as a daemon's streams are opened, for appending. Of `flags` (open(2)) O_RDWR, O_TRUNC and
 /// O_EXCL count. A file that is created gets exactly `mode`, or 0640 less the umask, and is given to `user` and `group`.
 ///

@@ -5,7 +5,7 @@ mod logger;
 mod syslog;
 
 pub(crate) use log_file::Place;
-pub use log_file::{LogFile, open_log_file};
+pub use log_file::{LogFile, open_for_reading, open_log_file};
 pub(crate) use logger::Ends as LoggerEnds;
 pub use syslog::{Facility, Severity, Syslog};
 

@@ -41,7 +41,7 @@ def test_what_is_there(tree: Tree) -> None:
     for name in ("libdaemon.so.0.6.0", "libdaemon.so.0", "libdaemon.so", "libdaemon.a", "pkgconfig/libdaemon.pc",
                  "cmake/libdaemon/libdaemon-config.cmake", "cmake/libdaemon/libdaemon-config-version.cmake"):
         assert f"{lib}/{name}" in files
-    for name in ("bin/daemonctx", "include/daemonctx.h", "include/libdaemon/daemon.h", "share/man/man1/daemonctx.1",
+    for name in ("bin/daemonctx", "libexec/daemonctx/daemonctx-monitor", "include/daemonctx.h", "include/libdaemon/daemon.h", "share/man/man1/daemonctx.1",
                  "share/man/man3/daemonctx_free.3", "share/man/man7/daemonctx.7", "share/doc/daemonctx/README.md",
                  "share/bash-completion/completions/daemonctx", "share/zsh/site-functions/_daemonctx",
                  "share/fish/vendor_completions.d/daemonctx.fish"):
@@ -51,7 +51,7 @@ def test_what_is_there(tree: Tree) -> None:
         path = tree.path(tree.prefix) / name
         found = path.stat()
         assert found.st_size > 0, name
-        assert found.st_mode & 0o777 == (0o755 if name.startswith("bin/") else 0o644), name
+        assert found.st_mode & 0o777 == (0o755 if name.startswith(("bin/", "libexec/")) else 0o644), name
 
 
 def test_library(tree: Tree) -> None:

@@ -14,8 +14,8 @@ def wheel(request: pytest.FixtureRequest) -> Wheel:
     return Wheel.of(request.param)
 
 
-def test_wheel_has_what_git_has_and_the_module(wheel: Wheel) -> None:
-    expected = tracked(SOURCES["daemonctx"] / "python") | {"daemonctx/_native.abi3.so"}
+def test_wheel_has_what_git_has_the_module_and_the_monitor(wheel: Wheel) -> None:
+    expected = tracked(SOURCES["daemonctx"] / "python") | {"daemonctx/_native.abi3.so", "daemonctx/daemonctx-monitor"}
     expected |= {f"{wheel.info}/{name}" for name in INFO | {"entry_points.txt"}}
     assert "daemonctx/py.typed" in expected and "daemonctx/_native.pyi" in expected
     assert set(wheel.names()) == expected

@@ -42,6 +42,9 @@ def works(python: pathlib.Path, folder: pathlib.Path) -> None:
     """All doors into an installed daemonctx."""
     for command in ([python, "-m", "daemonctx"], [python.parent / "daemonctx"]):
         assert run(*command, "--version", cwd=folder) == f"daemonctx {VERSION}\n"
+        file = ["--pidfile", folder / "sleep.pid"]
+        assert "sleep: started, PID" in run(*command, "start", *file, "sleep", "1000", cwd=folder)
+        assert "sleep: stopped, PID" in run(*command, "stop", *file, cwd=folder)
     asked = "import daemonctx, importlib.metadata as m; print(m.version('daemonctx'), daemonctx.__file__)"
     version, place = run(python, "-c", asked, cwd=folder).split()
     assert version == VERSION and place.startswith(str(python.parent.parent))
