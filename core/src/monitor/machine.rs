@@ -45,6 +45,11 @@ impl Machine {
         self.state == State::Starting
     }
 
+    /// The delay before a restart is under way. Its end may be put off.
+    pub(crate) fn is_about_to_restart(&self) -> bool {
+        self.state == State::Waiting
+    }
+
     pub(crate) fn on(&mut self, event: Event) -> Actions {
         match (self.state, event) {
             (State::Over, _) => Actions::default(),

@@ -4,6 +4,7 @@ use super::action::{Action, Outcome, Phase, Why};
 use super::event::{Event, Timer};
 use super::files::{Facts, PidFile, StateFile};
 use super::launch::Launch;
+use super::logging::{self, Logging};
 use super::machine::Machine;
 use super::outcome::{Heard, Line, Reason, Told};
 use super::sign::Watch;
@@ -29,8 +30,7 @@ pub(super) struct Monitor<'a> {
     hears: bool,
     /// To the guard, while it waits.
     leash: Option<OwnedFd>,
-    /// To the logger: the PIDs of the programs that it logs for.
-    pids: Option<OwnedFd>,
+    logging: Logging,
     limit: Deadline,
     /// Whatever more time the program asks for.
     latest: Deadline,
@@ -46,9 +46,8 @@ pub(super) struct Monitor<'a> {
     /// The machine knows that nothing of this life is left.
     none_told: bool,
     pid_file: Option<PidFile<'a>>,
-    /// The PID in it, and the one that the logger knows.
+    /// The PID in it.
     written: Option<Pid>,
-    logged: Option<Pid>,
     state_file: StateFile<'a>,
     facts: Facts,
     lives: u32,
@@ -71,7 +70,7 @@ impl<'a> Monitor<'a> {
             line: Some(line),
             hears: true,
             leash: Some(leash),
-            pids,
+            logging: Logging::to(pids),
             limit: never,
             latest: never,
             step: never,
@@ -83,7 +82,6 @@ impl<'a> Monitor<'a> {
             none_told: true,
             pid_file: PidFile::of(launch)?,
             written: None,
-            logged: None,
             state_file: StateFile::of(launch)?,
             facts: Facts { phase: Phase::Starting, guard: process::parent_id(), program: None, restarts: 0, end: None },
             lives: 0,
@@ -210,7 +208,10 @@ impl<'a> Monitor<'a> {
     fn look_at_timers(&mut self) {
         if self.step.passed() {
             self.step = Deadline::after(None);
-            self.tell(Event::Due(Timer::Step));
+            match self.machine.is_about_to_restart() && self.logging.is_behind(self.launch) {
+                true => self.step = Deadline::after(Some(logging::STEP)),
+                false => self.tell(Event::Due(Timer::Step)),
+            }
         }
         if self.rewrite.passed() {
             let _: Sys<()> = self.note(self.facts.phase);
@@ -273,7 +274,7 @@ impl<'a> Monitor<'a> {
 
     fn note(&mut self, phase: Phase) -> Sys<()> {
         (self.facts.phase, self.facts.program) = (phase, self.program);
-        self.tell_logger();
+        self.logging.tell(self.program);
         let in_pid_file = self.write_pid();
         let written = in_pid_file.and(self.state_file.write(self.launch, &self.facts));
         self.rewrite = Deadline::after(written.is_err().then_some(REWRITE));
@@ -288,15 +289,6 @@ impl<'a> Monitor<'a> {
             self.written = self.program;
         }
         Ok(())
-    }
-
-    /// A logger that was killed is told nothing.
-    fn tell_logger(&mut self) {
-        let news = self.program.filter(|_| self.program != self.logged);
-        if let (Some(pids), Some(program)) = (&self.pids, news) {
-            let told = fd::write(pids.as_raw_fd(), &program.to_ne_bytes());
-            self.logged = told.ok().and(self.program);
-        }
     }
 
     fn start(&mut self) -> Option<Event> {
