@@ -38,6 +38,8 @@ pub(super) struct Monitor<'a> {
     /// When to write again what could not be written down.
     rewrite: Deadline,
     program: Option<Pid>,
+    /// The program that ended last.
+    ended: Pid,
     /// The first process of this life, which leads its group.
     group: Pid,
     /// The child's word, until it has executed.
@@ -76,6 +78,7 @@ impl<'a> Monitor<'a> {
             step: never,
             rewrite: never,
             program: None,
+            ended: 0,
             group: 0,
             launching: None,
             watch: Watch::Nothing,
@@ -163,7 +166,7 @@ impl<'a> Monitor<'a> {
         }
         while let Some((pid, ended)) = process::wait_any() {
             if self.program == Some(pid) {
-                self.program = None;
+                (self.program, self.ended) = (None, pid);
                 end = Some(ended);
             }
         }
@@ -364,7 +367,7 @@ impl<'a> Monitor<'a> {
         let failure = || self.failure.map_or(Reason::Lost, Reason::Step);
         match why {
             Why::NotPublished | Why::NotExecuted => failure(),
-            Why::Ended => Reason::Ended(self.facts.end.unwrap_or(Ended::Unknown)),
+            Why::Ended => Reason::Ended(self.ended, self.facts.end.unwrap_or(Ended::Unknown)),
             Why::SignLost => Reason::SignLost,
             Why::TimedOut => match self.hindrance {
                 Some(errno) => Reason::Step(Failure::new(Step::Ready, errno)),

@@ -31,10 +31,11 @@ pub const TESTS: &[Test] = &[
 ];
 
 fn usual_readiness(house: &mut House) {
-    let script = shell(house, "sleep 0.1; exit 3", &["ready=usual"]);
+    let script = shell(house, "echo $$ > $D/own; sleep 0.1; exit 3", &["ready=usual"]);
     house.start("launching", &words(&borrowed(&script))).is(0, "");
     let said = house.hear_from("failed ");
-    assert!(said.starts_with("3 None start failed: program: exited with status 3"), "{said}");
+    let expected = format!("3 None start failed: PID {}: exited with status 3", read_pid(house, "own"));
+    assert!(said.starts_with(&expected), "{said}");
     let begun = Instant::now();
     let (_, monitor) = launch(house, &[&SLEEP[..], &["ready=usual"]].concat());
     assert!(begun.elapsed() >= Duration::from_millis(500));
