@@ -188,7 +188,7 @@ fn clear_away() -> bool {
         if deadline.passed() {
             return false;
         }
-        let _: Sys<()> = descendants::kill();
+        let _: Sys<()> = descendants::kill(None);
         while process::wait_any().is_some() {}
         if process::has_children() {
             time::pause(STEP);

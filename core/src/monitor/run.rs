@@ -4,6 +4,7 @@ use super::action::{Action, Outcome, Phase, Why};
 use super::event::{Event, Timer};
 use super::files::{Facts, PidFile, StateFile};
 use super::launch::Launch;
+use super::leftovers::Identity;
 use super::logging::{self, Logging};
 use super::machine::Machine;
 use super::outcome::{Heard, Line, Reason, Told};
@@ -40,6 +41,8 @@ pub(super) struct Monitor<'a> {
     program: Option<Pid>,
     /// The program that ended last.
     ended: Pid,
+    /// The descendant that asked for the stop.
+    requester: Option<Identity>,
     /// The first process of this life, which leads its group.
     group: Pid,
     /// The child's word, until it has executed.
@@ -79,6 +82,7 @@ impl<'a> Monitor<'a> {
             rewrite: never,
             program: None,
             ended: 0,
+            requester: None,
             group: 0,
             launching: None,
             watch: Watch::Nothing,
@@ -133,11 +137,19 @@ impl<'a> Monitor<'a> {
     }
 
     fn take_signals(&mut self) {
-        while let Some(signal) = self.signals.take() {
+        while let Some((signal, sender)) = self.signals.take_from() {
             if let Some(stop) = request::stop_of(signal) {
+                // The last request counts: one from outside spares nobody.
+                let sender = sender.filter(|_| sender != self.program);
+                self.requester = sender.and_then(descendants::identity);
                 self.tell(Event::Stop(stop));
             }
         }
+    }
+
+    /// The descendant that stays.
+    fn spared(&self) -> Option<Identity> {
+        self.requester.filter(|_| self.machine.spares_requester())
     }
 
     /// The child's line is at its end, or says what failed. Which of execve(2) and death has ended it is not told by the line.
@@ -170,7 +182,7 @@ impl<'a> Monitor<'a> {
                 end = Some(ended);
             }
         }
-        let alone = !process::has_children();
+        let alone = !process::has_children() || self.spared().is_some_and(descendants::is_only_child);
         if let Some(ended) = end {
             self.facts.end = Some(ended);
             self.none_told = alone;
@@ -343,7 +355,8 @@ impl<'a> Monitor<'a> {
     }
 
     fn signal_all(&self, signal: Signal) {
-        let sent = if signal == libc::SIGKILL { descendants::kill() } else { descendants::terminate() };
+        let send = if signal == libc::SIGKILL { descendants::kill } else { descendants::terminate };
+        let sent = send(self.spared());
         if sent.is_err() {
             descendants::signal_group(self.group, signal);
             self.signal_program(signal);

@@ -16,6 +16,7 @@ mod messages;
 mod monitor;
 mod monitor_names;
 mod monitor_options;
+mod monitor_stop;
 mod parts;
 mod pid_file;
 mod programs;
@@ -46,7 +47,7 @@ fn main() {
     house::adopt_orphans();
     house::inherit_nothing();
     let filter = std::env::args().nth(1).filter(|word| !word.starts_with('-')).unwrap_or_default();
-    let groups: [&[Test]; 21] = [
+    let groups: [&[Test]; 22] = [
         start::TESTS,
         truth::TESTS,
         records::TESTS,
@@ -63,6 +64,7 @@ fn main() {
         monitor::TESTS,
         monitor_names::TESTS,
         monitor_options::TESTS,
+        monitor_stop::TESTS,
         keeper::TESTS,
         streams::TESTS,
         guarded::TESTS,
