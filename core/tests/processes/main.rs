@@ -15,6 +15,7 @@ mod messages;
 mod monitor;
 mod monitor_names;
 mod monitor_options;
+mod monitor_stop;
 mod parts;
 mod pid_file;
 mod programs;
@@ -45,7 +46,7 @@ fn main() {
     house::adopt_orphans();
     house::inherit_nothing();
     let filter = std::env::args().nth(1).filter(|word| !word.starts_with('-')).unwrap_or_default();
-    let groups: [&[Test]; 20] = [
+    let groups: [&[Test]; 21] = [
         start::TESTS,
         truth::TESTS,
         records::TESTS,
@@ -62,6 +63,7 @@ fn main() {
         monitor::TESTS,
         monitor_names::TESTS,
         monitor_options::TESTS,
+        monitor_stop::TESTS,
         streams::TESTS,
         guarded::TESTS,
         syslog::TESTS,
