@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Callable
 
 from common import result
-from parts import imports, inprocess, library, sizes, starts
+from parts import imports, inprocess, library, monitors, sizes, starts
 
 # A part, and how many rounds it takes.
 PARTS: dict[str, tuple[Callable[[int], dict[str, object]], int]] = {
@@ -24,6 +24,7 @@ PARTS: dict[str, tuple[Callable[[int], dict[str, object]], int]] = {
     "import": (imports.measure, 300),
     "library": (library.measure, 1500),
     "in-process": (inprocess.measure, 20),
+    "monitors": (monitors.measure, 100),
 }
 
 

@@ -497,9 +497,9 @@ impl Daemon {
         if self.plan.is_some() {
             return Err(Error::bad_handle(true));
         }
-        let target = |detach| executable.prepare(detach, &self.options).map(|target| Some(target as Box<dyn Target>));
+        let target = |detach| executable.prepare(detach).map(|target| Some(target as Box<dyn Target>));
         let plan = Plan::with_target(&self.options, target)?;
-        self.plan = Some(Plan { helper: launch::help, helper_stays: executable.is_kept(), ..plan });
+        self.plan = Some(Plan { helper: launch::help, ..plan });
         // SAFETY: what the daemon does before it is another program is system calls, and it does not come back here.
         match unsafe { self.begin(Caller::Waits) }? {
             Fork::Starter(starting) => starting.met(),

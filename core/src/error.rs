@@ -5,6 +5,7 @@
 
 use crate::line::Line;
 use crate::sys::Errno;
+use crate::sys::process::Ended;
 use crate::sys::signal::{self, Signal};
 use crate::sys::{Sys, memory};
 use crate::text::Text;
@@ -495,6 +496,15 @@ impl Subject {
 }
 
 impl Cause {
+    /// How a process ended that was to become ready.
+    pub(crate) fn of_end(ended: Ended) -> Self {
+        match ended {
+            Ended::Exited(status) => Self::Exited(status),
+            Ended::Killed(signal) => Self::Killed(signal),
+            Ended::Unknown => Self::Lost,
+        }
+    }
+
     fn is_held(self) -> bool {
         matches!(
             self,

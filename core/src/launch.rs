@@ -1,14 +1,12 @@
 //! A program that is made a daemon without knowing of it: the last step of its start is execve(2).
 
 use crate::error::{Error, Failure, Step, Subject};
-use crate::keeper::{self, Again, Respawn};
-use crate::options::Options;
 use crate::pidfile;
 use crate::readiness::{self, Readiness};
 use crate::report::Reporter;
 use crate::signals;
-use crate::starter::{Outcome, Watch};
-use crate::sys::process::{self, Pid, StringList};
+use crate::starter::Watch;
+use crate::sys::process::{self, StringList};
 use crate::sys::{Errno, Sys, environment, memory};
 use crate::text::Text;
 use std::ffi::OsStr;
@@ -43,8 +41,25 @@ pub struct Executable {
     variables: Vec<Variable>,
     /// The door has a default of its own.
     readiness: Option<Readiness>,
-    keeps: bool,
     respawn: Option<Respawn>,
+}
+
+/// How a program is restarted that has failed: exited with another status than 0, or been killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Respawn {
+    /// How long to wait before.
+    pub delay: Duration,
+    /// How often before giving up; any number of times where there is none.
+    pub limit: Option<u32>,
+    /// A program that has run for so long begins anew.
+    pub settled: Duration,
+}
+
+impl Default for Respawn {
+    /// After a second, five times, with a minute to begin anew.
+    fn default() -> Self {
+        Self { delay: Duration::from_secs(1), limit: Some(5), settled: Duration::from_secs(60) }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -84,7 +99,7 @@ impl Executable {
         let path = Text::path(bytes).map_err(|errno| Error::about(Step::Execute, bytes, errno))?;
         let readiness = None;
         let (arguments, variables) = (Vec::new(), Vec::new());
-        Ok(Self { path, arguments, inherits: true, variables, readiness, keeps: false, respawn: None })
+        Ok(Self { path, arguments, inherits: true, variables, readiness, respawn: None })
     }
 
     /// Adds an argument; the first is what the program is called.
@@ -134,39 +149,23 @@ impl Executable {
         self
     }
 
-    /// Whether a process stays that keeps the daemon's together: every process that the program leaves behind is its descendant,
-    /// whatever session that is in, and it leaves when there is none. It holds the pid file, too, and removes it then.
-    ///
-    /// Where orphans cannot be adopted (Linux before 3.4, other systems) the start fails: ENOSYS.
-    pub fn keep_together(&mut self, keep: bool) -> &mut Self {
-        self.keeps = keep;
-        self
-    }
-
-    /// Has the program started again when it fails, by a process that stays for that and does what
-    /// [`keep_together`](Self::keep_together) says. SIGTERM to that process ends it.
+    /// Restarts the program when it fails. Needs a monitor: [`Daemon::launch`](crate::Daemon::launch) fails with EOPNOTSUPP.
     pub fn respawn(&mut self, respawn: Option<Respawn>) -> &mut Self {
         self.respawn = respawn;
         self
     }
 
-    /// Whether the start's helper stays.
-    pub(crate) fn is_kept(&self) -> bool {
-        self.keeps || self.respawn.is_some()
-    }
-
     /// Everything that is needed after the fork. Where there is none, nobody waits for readiness; a service manager that does
     /// is told by the program itself.
-    pub(crate) fn prepare(&self, fork: bool, options: &Options) -> Result<Box<Plan>, Error> {
-        if fork && self.is_kept() && process::adopts_orphans().is_err() {
-            return Err(Error::os(Step::Start, Subject::Word("subreaper"), Errno::ENOSYS));
+    pub(crate) fn prepare(&self, fork: bool) -> Result<Box<Plan>, Error> {
+        if self.respawn.is_some() {
+            return Err(Error::os(Step::Start, Subject::Word("respawn"), Errno::EOPNOTSUPP).note("needs a monitor"));
         }
         let readiness = self.readiness.as_ref().filter(|_| fork).unwrap_or(&Readiness::Executed);
         let failed = |errno| Error::os(Step::ReadyDescriptor, readiness.subject(), errno);
         let readiness = readiness::Plan::new(readiness).map_err(failed)?;
         let plan = self.lists(&readiness).and_then(|(arguments, environment)| {
-            let again = self.respawn.map(|respawn| Again::new(respawn, options));
-            memory::boxed(Plan { path: self.path.clone(), arguments, environment, readiness, again })
+            memory::boxed(Plan { path: self.path.clone(), arguments, environment, readiness })
         });
         plan.map_err(|errno| Error::about(Step::Execute, self.path.as_bytes(), errno))
     }
@@ -217,27 +216,14 @@ impl Executable {
     }
 }
 
-/// A helper for programs that are launched: it looks for the program's own signs, and stays where that is wanted.
+/// A helper for programs that are launched: it looks for the program's own signs.
 pub(crate) fn help(plan: &mut crate::plan::Plan, mut watch: Watch, teller: Reporter, must_know: bool) -> ! {
     if let Some(target) = &mut plan.target {
         target.let_go();
     }
     let outcome = watch.follow(&teller, plan.target.as_mut().map(|target| target.signs()), must_know);
-    match outcome {
-        Outcome::Ready if plan.helper_stays => stay(plan, watch, teller),
-        _ => watch.conclude(outcome, &teller),
-    };
+    watch.conclude(outcome, &teller);
     process::exit_now(0)
-}
-
-/// Settles before it reports: a supervisor process that cannot stay must not leave behind a daemon that is called started.
-fn stay(plan: &mut crate::plan::Plan, watch: Watch, teller: Reporter) -> Option<Pid> {
-    let settled = keeper::settle(plan);
-    let outcome =
-        settled.as_ref().map_or_else(|errno| Outcome::Failed(Failure::new(Step::Start, *errno)), |_| Outcome::Ready);
-    let daemon = watch.conclude(outcome, &teller)?;
-    drop(teller);
-    keeper::stay(plan, daemon, &settled.ok()?)
 }
 
 /// What a start ends in when the daemon is another program. Behind a trait, so that a library which launches nothing does not
@@ -259,9 +245,6 @@ pub(crate) trait Target: std::fmt::Debug + Send + Sync + UnwindSafe + RefUnwindS
     fn close_socket(&mut self);
 
     fn subject(&self) -> Subject;
-
-    /// What it takes to start the program again, where that is wanted.
-    fn again(&self) -> Option<&Again>;
 }
 
 #[derive(Debug)]
@@ -270,7 +253,6 @@ pub(crate) struct Plan {
     arguments: StringList,
     environment: StringList,
     readiness: readiness::Plan,
-    again: Option<Again>,
 }
 
 impl Target for Plan {
@@ -303,9 +285,5 @@ impl Target for Plan {
 
     fn subject(&self) -> Subject {
         Subject::Text(self.path.clone())
-    }
-
-    fn again(&self) -> Option<&Again> {
-        self.again.as_ref()
     }
 }

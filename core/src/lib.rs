@@ -33,7 +33,6 @@ mod detach;
 mod directories;
 mod error;
 mod guarded_file;
-mod keeper;
 mod launch;
 mod line;
 mod lines;
@@ -64,8 +63,8 @@ pub use context::Context;
 pub use daemon::{Daemon, Fork};
 pub use detach::Detach;
 pub use error::{Error, ErrorKind, Step};
-pub use keeper::Respawn;
-pub use launch::Executable;
+
+pub use launch::{Executable, Respawn};
 #[doc(hidden)]
 pub use line::is_printable;
 #[doc(hidden)]

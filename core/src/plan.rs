@@ -39,9 +39,8 @@ pub(crate) struct Plan {
     pub(crate) hooks: Hooks,
     /// The program that the daemon becomes, where it becomes one.
     pub(crate) target: Option<Box<dyn Target>>,
-    /// What the helper does, where there is one, and whether it stays when the daemon is ready.
+    /// What the helper does, where there is one.
     pub(crate) helper: Helper,
-    pub(crate) helper_stays: bool,
     /// Until the start is under way.
     pub(crate) runtime_directory: Option<Prepared>,
     /// From before the pid file is taken until the start is over: a signal that ended this process in between would leave the
@@ -116,7 +115,6 @@ impl Plan {
             ready_timeout: options.ready_timeout,
             hooks: options.hooks,
             helper: start::help,
-            helper_stays: false,
             target,
             runtime_directory: directory,
             quiet: Some(quiet),
@@ -147,11 +145,6 @@ impl Plan {
             target.let_go();
             target.close_socket();
         }
-    }
-
-    /// Has the daemon keep what its streams need until they are connected.
-    pub(crate) fn keep_for_streams(&mut self) -> Result<(), Error> {
-        self.streams.descriptors().try_for_each(|fd| keep_too(&mut self.keep, fd))
     }
 
     /// The error that a failure in the daemon is, with what the step was about.

@@ -121,10 +121,6 @@ pub(crate) unsafe fn start_aside(plan: &mut Plan, caller: Caller) -> Result<Asid
             quiet.leave_as_it_is();
             pidfile::own_all();
             let helper = process::id();
-            if plan.helper_stays {
-                // What stays must not be the terminal's. A group's leader cannot be asked for more, and this is none.
-                let _: Result<(), _> = process::new_session();
-            }
             // SAFETY: as above.
             match unsafe { beget(plan, channel, Some(&teller)) } {
                 Ok(Role::Daemon(tie)) => {
@@ -195,7 +191,7 @@ fn open_line(plan: &mut Plan) -> Result<(Listener, Reporter), Error> {
 /// # Safety
 /// That of [`Daemon::open`](crate::Daemon::open).
 #[inline(never)]
-pub(crate) unsafe fn beget(
+unsafe fn beget(
     plan: &mut Plan,
     (listener, reporter): (Listener, Reporter),
     caller: Option<&Reporter>,
@@ -203,10 +199,6 @@ pub(crate) unsafe fn beget(
     let quiet = plan.take_quiet();
     // The daemon is the session leader's child and an orphan in a moment: adopted, its end can be waited for like a child's.
     let adopted_before = process::adopt_orphans(true);
-    if let (Err(errno), true) = (adopted_before, plan.helper_stays) {
-        // What stays must find every process of the daemon among its descendants.
-        return Err(NoDaemon::Failed(Failure::new(Step::Start, errno)));
-    }
     // SAFETY: the daemon allocates nothing and takes no lock until it has reported; the caller keeps the rest.
     match unsafe { session::fork_daemon(plan.forks, caller) } {
         Ok(Side::Daemon) => {

@@ -105,17 +105,6 @@ impl Watch {
         matches!(outcome, Outcome::Ready).then_some(self.daemon)
     }
 
-    /// Waits for the outcome and keeps the pid file in any case: with the daemon's PID.
-    pub(crate) fn outcome(mut self, signs: &mut impl Signs) -> (Outcome, Pid) {
-        let outcome = self.watch(Some(signs));
-        if matches!(outcome, Outcome::Ready) {
-            process::wait(self.leader, true);
-        } else {
-            self.clear_away(outcome);
-        }
-        (outcome, self.daemon)
-    }
-
     /// With `signs` it is not the daemon that reports but the program it becomes; of the daemon there comes nothing then but the
     /// end of the line, when it has become it.
     fn watch<S: Signs>(&mut self, mut signs: Option<&mut S>) -> Outcome {
@@ -352,7 +341,6 @@ impl Outcome {
     /// The error that an outcome is; none if the daemon is ready.
     pub(crate) fn explain(self, daemon: Option<Pid>, plan: &Plan) -> Option<Error> {
         let subject = daemon.map_or(Subject::Word("session leader"), |daemon| Subject::Pid(i64::from(daemon)));
-        let ended = |cause| Some(Error::new(Step::Start, subject, cause));
         match self {
             Self::Ready => None,
             Self::Failed(failure) => Some(plan.explain(failure)),
@@ -360,9 +348,7 @@ impl Outcome {
                 let text = Text::new(said.text()).unwrap_or_default();
                 Some(Error::new(Step::Start, Subject::Text(text), Cause::Said(said.status)))
             }
-            Self::Ended(Ended::Exited(status)) => ended(Cause::Exited(status)),
-            Self::Ended(Ended::Killed(signal)) => ended(Cause::Killed(signal)),
-            Self::Ended(Ended::Unknown) => ended(Cause::Lost),
+            Self::Ended(ended) => Some(Error::new(Step::Start, subject, Cause::of_end(ended))),
             Self::TimedOut => {
                 let timeout = plan.ready_timeout.unwrap_or_default();
                 Some(Error::os(Step::Ready, Subject::Time(timeout), Errno::ETIMEDOUT))

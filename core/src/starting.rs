@@ -241,10 +241,7 @@ impl Starting {
 
     fn conclude(&mut self, outcome: Option<Error>) {
         self.outcome = Some(outcome);
-        // The helper has said its last and leaves, unless it is one that stays.
-        if !self.plan.helper_stays || self.result().is_err() {
-            process::wait(self.helper, true);
-        }
+        process::wait(self.helper, true);
     }
 
     /// No outcome was reported and none will be: tear down what is left of the start.

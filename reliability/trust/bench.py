@@ -188,8 +188,7 @@ class Bench:
         """What a killed daemon leaves: its PID."""
         pid = door.start(path)
         if pid:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+            kill_daemon(pid)
         return pid
 
     def nobody_was_hit(self) -> None:
@@ -218,7 +217,32 @@ def seen(path: pathlib.Path) -> tuple[object, ...]:
         return ("gone",)
 
 
+def fields(pid: int) -> list[str]:
+    return pathlib.Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+
+
 def has_ended(pid: int) -> bool:
     with contextlib.suppress(ChildProcessError):
         return os.waitpid(pid, os.WNOHANG)[0] == pid
+    with contextlib.suppress(OSError):
+        return fields(pid)[0] in "ZX"
     return True
+
+
+def await_end(pid: int) -> None:
+    """Of this process's child, or of a monitor's."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)
+        return
+    with contextlib.suppress(ProcessLookupError), open(os.pidfd_open(pid)) as process:
+        select.select([process], [], [], LIMIT)
+
+
+def kill_daemon(pid: int) -> None:
+    """SIGKILL to it, and before that to its monitor, which would remove its file."""
+    parent = int(fields(pid)[1])
+    if parent > 1 and pathlib.Path(f"/proc/{parent}/comm").read_text(errors="replace").startswith("daemonctx: "):
+        os.kill(parent, signal.SIGKILL)
+        await_end(parent)
+    os.kill(pid, signal.SIGKILL)
+    await_end(pid)

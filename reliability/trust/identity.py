@@ -17,7 +17,7 @@ import subprocess
 import time
 from typing import Callable, Iterator
 
-from bench import HOWS, KINDS, LIMIT, NOBODY, PROMPT, Bench, Door, Skipped, has_ended, seen, trust, write
+from bench import HOWS, KINDS, LIMIT, NOBODY, PROMPT, Bench, Door, Skipped, await_end, has_ended, kill_daemon, seen, trust, write
 
 CONTENTS = trust.TOP / "core/tests/contents.def"
 
@@ -127,7 +127,7 @@ def own_end(bench: Bench, door: Door) -> None:
     path, pid = hostile(bench, door, "write")
     before = seen(path)
     os.kill(pid, signal.SIGTERM)
-    os.waitpid(pid, 0)
+    await_end(pid)
     if seen(path) not in (before, ("gone",)):
         door.wrong(f"a dropped daemon that ended leaves {seen(path)} of {before}")
     asks_and_signals(bench, door, path, pid)
@@ -141,8 +141,7 @@ def unlocked(bench: Bench, door: Door) -> None:
     door("signal", path, int(signal.SIGHUP))
     door("stop", path)
     if not has_ended(pid):
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+        kill_daemon(pid)
     door.start(path)
     door.stop(path)
 
@@ -303,8 +302,7 @@ def passed_lock(bench: Bench, door: Door) -> None:
     path, pid = hostile(bench, door, str(socket))
     if not select.select([service.stdout], [], [], 0)[0]:
         raise Skipped("the daemon has no descriptor of its pid file")
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
+    kill_daemon(pid)
     if (said := door.pid(path)) > 0:
         door.wrong(f"{said} is called the daemon; the daemon {pid} is dead")
     if door.name == "command":
@@ -330,8 +328,7 @@ def passed_lock_and_reused_number(bench: Bench, door: Door) -> None:
             raise Skipped("the daemon has no descriptor of its pid file")
         with listener.accept()[0] as connection:
             lock = sockets.recv_fds(connection, 1, 1)[1][0]
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
+    kill_daemon(pid)
     # Births within 30 ms after the file was written cannot be told apart: SECURITY.md.
     while time.time() < path.stat().st_mtime + 0.1:
         time.sleep(0.01)

@@ -7,7 +7,7 @@ import pathlib
 import signal
 import time
 
-from bench import DAEMON, HOWS, KINDS, PROMPT, SYSTEM_PYTHON, Bench, Door, Skipped, trust, write
+from bench import DAEMON, HOWS, KINDS, PROMPT, SYSTEM_PYTHON, Bench, Door, Skipped, kill_daemon, trust, write
 
 
 def ignored(door: Door, path: pathlib.Path, dead: int) -> None:
@@ -36,8 +36,7 @@ def awaited_lock(bench: Bench, door: Door) -> None:
     with bench.attacked("wait", path):
         if (said := door.pid(path)) != pid:
             door.wrong(f"the daemon is {pid}, and {said} is called the daemon")
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+        kill_daemon(pid)
         ignored(door, path, pid)
 
 

@@ -61,8 +61,8 @@ def stopped_daemon(bench: Bench, door: Door) -> None:
     stops_in_time(bench, door, path, pid)
 
 
-def stopped_keeper(bench: Bench, door: Door) -> None:
-    """8: the process that stays with the daemon is stopped by SIGSTOP."""
+def stopped_monitor(bench: Bench, door: Door) -> None:
+    """8: the process that stays with the program is stopped by SIGSTOP."""
     if door.name != "command":
         return
     path = bench.place() / "web.pid"
@@ -71,8 +71,8 @@ def stopped_keeper(bench: Bench, door: Door) -> None:
         door.wrong(f"start --respawn: {done.stderr}")
         return
     pid = int(path.read_text())
-    keeper = int(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    os.kill(keeper, signal.SIGSTOP)
+    monitor = int(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    os.kill(monitor, signal.SIGSTOP)
     began = time.monotonic()
     bench.run.call([bench.commandline, "stop", "--pidfile", str(path), "--retry", "TERM/1/KILL/1"], LIMIT)
     took = time.monotonic() - began
@@ -82,4 +82,4 @@ def stopped_keeper(bench: Bench, door: Door) -> None:
         door.wrong("the program is alive after stop")
 
 
-SCENARIOS = [many_descriptors, dead_file_system, stopped_daemon, stopped_keeper]
+SCENARIOS = [many_descriptors, dead_file_system, stopped_daemon, stopped_monitor]

@@ -49,14 +49,21 @@ class ManualPage(NamedTuple):
         return [top]
 
 
+def name_and_about(source: str) -> tuple[list[str], str]:
+    """From the section NAME: of mdoc(7), or of man(7), which clap_mangen writes."""
+    if ".Sh NAME" in source:
+        names = re.findall(r"^\.Nm (\S+)", source.split(".Sh NAME")[1].split(".Sh")[0], re.MULTILINE)
+        return names, re.findall(r"^\.Nd (.*)", source, re.MULTILINE)[0]
+    name, _, about = " ".join(source.split(".SH NAME")[1].split(".SH")[0].split()).partition(" \\- ")
+    return [name], about.replace("\\-", "-")
+
+
 class Manual:
     def __init__(self) -> None:
         where: dict[tuple[str, str], str] = {}
         self.pages: list[ManualPage] = []
         for path in sorted((REPOSITORY / "man").glob("*.[1-9]"), key=lambda path: (path.suffix, path.stem)):
-            source = path.read_text()
-            names = re.findall(r"^\.Nm (\S+)", source.split(".Sh NAME")[1].split(".Sh")[0], re.MULTILINE)
-            about = re.findall(r"^\.Nd (.*)", source, re.MULTILINE)[0]
+            names, about = name_and_about(path.read_text())
             section = path.suffix[1:]
             where.update({(name, section): path.name for name in names})
             said = subprocess.run([MANDOC, "-Thtml", "-Ofragment,man=%N.%S", path], check=True, capture_output=True, text=True)

@@ -13,6 +13,8 @@ import sys
 FOLDERS = ("/etc", "/var", "/srv", "/tmp", "/usr")
 # What the installation of packages would have made.
 MADE = ("/var/lib/logrotate", "/var/spool/cron/crontabs", "/etc/cron.d", "/etc/logrotate.d", "/usr/local/bin")
+# Users, each with a folder for logs.
+USERS = {"tinyproxy": 64001, "memcache": 64002}
 
 
 def lay_over(folder: str, *below: str) -> None:
@@ -24,6 +26,14 @@ def lay_over(folder: str, *below: str) -> None:
     subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, folder], check=True)
 
 
+def add_user(user: str, number: int) -> None:
+    with open("/etc/passwd", "a") as passwd, open("/etc/group", "a") as group:
+        passwd.write(f"{user}:x:{number}:{number}::/nonexistent:/usr/sbin/nologin\n")
+        group.write(f"{user}:x:{number}:\n")
+    os.makedirs(f"/var/log/{user}", exist_ok=True)
+    os.chown(f"/var/log/{user}", number, number)
+
+
 def main(script: str) -> None:
     here = os.getcwd()
     for folder in FOLDERS:
@@ -31,6 +41,8 @@ def main(script: str) -> None:
         lay_over(folder, *([tools] if os.path.isdir(tools) else []))
     for folder in MADE:
         os.makedirs(folder, exist_ok=True)
+    for user, number in USERS.items():
+        add_user(user, number)
     os.chmod("/tmp", 0o1777)
     os.symlink(os.environ["DAEMONCTX"], "/usr/local/bin/daemonctx")
     os.chdir(here)  # the same path, in what has been laid over it

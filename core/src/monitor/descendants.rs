@@ -1,5 +1,8 @@
 //! Signals to everything that descends from this process.
+//!
+//! A descendant that asked for the stop can be spared. Then it is left out, and so is what is below it.
 
+use super::leftovers::Identity;
 use super::proc;
 use crate::sys::pidfd::Process;
 use crate::sys::process::{self, Pid};
@@ -25,6 +28,10 @@ impl Found {
         Some(Self { pid, parent, start: stat.start })
     }
 
+    fn identity(self) -> Identity {
+        Identity { pid: self.pid, start: self.start }
+    }
+
     /// Whether its number still is its own: once it is reaped another process can get it, and children of that are not ours.
     fn is_same(self) -> bool {
         proc::stat(self.pid).is_ok_and(|stat| stat.start == self.start)
@@ -34,12 +41,17 @@ impl Found {
 struct Tree {
     found: [Found; MOST],
     length: usize,
+    spared: Option<Identity>,
 }
 
 impl Tree {
+    fn empty(spared: Option<Identity>) -> Self {
+        Self { found: [Found::default(); MOST], length: 0, spared }
+    }
+
     /// All descendants, parents first.
-    fn look() -> Sys<Self> {
-        let mut tree = Self { found: [Found::default(); MOST], length: 0 };
+    fn look(spared: Option<Identity>) -> Sys<Self> {
+        let mut tree = Self::empty(spared);
         // Of this process its children must be known; another may have ended.
         tree.add_children(process::id())?;
         let mut next = 0;
@@ -56,7 +68,8 @@ impl Tree {
 
     fn add_children(&mut self, parent: Pid) -> Sys<()> {
         proc::for_each_child(parent, &mut |child| {
-            if let Some(found) = Found::of(child, parent) {
+            let found = Found::of(child, parent);
+            if let Some(found) = found.filter(|found| self.spared != Some(found.identity())) {
                 self.add(found);
             }
         })
@@ -74,7 +87,7 @@ impl Tree {
     }
 
     fn contains(&self, wanted: Found) -> bool {
-        self.iter().any(|found| (found.pid, found.start) == (wanted.pid, wanted.start))
+        self.iter().any(|found| found.identity() == wanted.identity())
     }
 }
 
@@ -96,30 +109,62 @@ fn send(found: Found, signal: Signal) {
 
 /// Calls `each` on this process's descendants until it says true; whether it has.
 pub(super) fn any(mut each: impl FnMut(Pid) -> bool) -> bool {
-    Tree::look().is_ok_and(|tree| tree.iter().any(|found| each(found.pid)))
+    Tree::look(None).is_ok_and(|tree| tree.iter().any(|found| each(found.pid)))
+}
+
+/// Whether this process is an ancestor of another.
+pub(super) fn is_one(mut pid: Pid) -> bool {
+    /// PIDs that are reused meanwhile may make a circle.
+    const DEPTH: u32 = 4096;
+    (0..DEPTH).find_map(|_| match proc::stat(pid) {
+        Ok(stat) if stat.parent == process::id() => Some(true),
+        Ok(stat) if stat.parent > 1 => {
+            pid = stat.parent;
+            None
+        }
+        _ => Some(false),
+    }) == Some(true)
+}
+
+/// The identity of a descendant; none of a process that is no descendant or has ended.
+pub(super) fn identity(pid: Pid) -> Option<Identity> {
+    let start = |pid| proc::stat(pid).ok().filter(|stat| !stat.is_dead()).map(|stat| stat.start);
+    let before = start(pid).filter(|_| is_one(pid))?;
+    (start(pid) == Some(before)).then_some(Identity { pid, start: before })
+}
+
+/// Whether `spared` is the only child. Ended children must have been waited for: a process whose parent has ended becomes a child
+/// before that parent can be waited for, so none is missed.
+pub(super) fn is_only_child(spared: Identity) -> bool {
+    let (mut count, mut is_there) = (0_u32, false);
+    let listed = proc::for_each_child(process::id(), &mut |child| {
+        count = count.saturating_add(1);
+        is_there |= Found::of(child, process::id()).is_some_and(|found| found.identity() == spared);
+    });
+    listed.is_ok() && count == 1 && is_there
 }
 
 /// Sends SIGTERM to every descendant, and SIGCONT, without which one that is stopped would not notice.
 ///
 /// # Errors
 /// There is no `/proc` to find them in.
-pub(super) fn terminate() -> Sys<()> {
-    signal_all(&[libc::SIGTERM, libc::SIGCONT])
+pub(super) fn terminate(spared: Option<Identity>) -> Sys<()> {
+    signal_all(&[libc::SIGTERM, libc::SIGCONT], spared)
 }
 
 /// Kills every descendant.
 ///
 /// # Errors
 /// As for [`terminate`].
-pub(super) fn kill() -> Sys<()> {
-    signal_all(&[libc::SIGKILL])
+pub(super) fn kill(spared: Option<Identity>) -> Sys<()> {
+    signal_all(&[libc::SIGKILL], spared)
 }
 
 /// Sends signals to every descendant once, also to those that are forked meanwhile, or change their parent.
-fn signal_all(signals: &[Signal]) -> Sys<()> {
-    let mut before = Tree { found: [Found::default(); MOST], length: 0 };
+fn signal_all(signals: &[Signal], spared: Option<Identity>) -> Sys<()> {
+    let mut before = Tree::empty(spared);
     for _ in 0..PASSES {
-        let tree = Tree::look()?;
+        let tree = Tree::look(spared)?;
         let mut news = false;
         for found in tree.iter().filter(|found| !before.contains(*found)) {
             news = true;

@@ -14,7 +14,7 @@ use crate::pidfile::PidFileLock;
 use crate::runtime_directory::{self, Prepared};
 use crate::signals::Quiet;
 use crate::streams::{self, Sources, Stream, Surroundings};
-use crate::sys::process::{self, Ended};
+use crate::sys::process;
 use crate::sys::signal::{self, Set, Signal};
 use crate::sys::signalfd::Arrivals;
 use crate::sys::time::Deadline;
@@ -315,9 +315,7 @@ impl About {
         let start = |word, cause| Error::new(Step::Start, Subject::Word(word), cause);
         match reason {
             Reason::Step(failure) => self.explain(failure),
-            Reason::Ended(Ended::Exited(status)) => start("program", Cause::Exited(status)),
-            Reason::Ended(Ended::Killed(signal)) => start("program", Cause::Killed(signal)),
-            Reason::Ended(Ended::Unknown) => start("program", Cause::Lost),
+            Reason::Ended(pid, ended) => Error::new(Step::Start, Subject::Pid(i64::from(pid)), Cause::of_end(ended)),
             Reason::SignLost => Error::os(Step::Ready, Subject::Nothing, Errno::EPIPE).note("closed without a newline"),
             Reason::TimedOut => {
                 Error::os(Step::Ready, Subject::Time(self.timeout.unwrap_or_default()), Errno::ETIMEDOUT)

@@ -23,6 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How often SIGKILL is sent again.
 const STEP: Duration = Duration::from_millis(10);
 
+/// `TASK_COMM_LEN`, with the NUL (prctl(2)).
+const COMM: usize = 16;
+
 /// What a monitor is that has just been executed, with the socket to its launcher.
 pub(crate) fn run(socket: RawFd) -> ! {
     signal::set_mask(&Set::full());
@@ -68,13 +71,22 @@ fn prepare(launch: &mut Launch, line: &Line) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What ps(1) shows without arguments, as much as fits.
+/// Sets the name that ps(1) shows without arguments.
 fn rename(name: &[u8]) {
-    let mut room = [0; 16];
-    for (to, from) in room.iter_mut().take(15).zip(b"daemonctx: ".iter().chain(name)) {
+    process::rename(CStr::from_bytes_until_nul(&short_name(name)).unwrap_or(c_text!("daemonctx")));
+}
+
+/// `daemonctx: NAME`, as many whole characters (UTF-8) of it as the kernel takes.
+fn short_name(name: &[u8]) -> [u8; COMM] {
+    const PREFIX: &[u8] = b"daemonctx: ";
+    let is_inside = |end: usize| name.get(end).is_some_and(|byte| byte & 0xc0 == 0x80);
+    let most = COMM - 1 - PREFIX.len();
+    let length = (0..=most).rev().find(|end| !is_inside(*end)).unwrap_or(0);
+    let mut room = [0; COMM];
+    for (to, from) in room.iter_mut().zip(PREFIX.iter().chain(name.iter().take(length))) {
         *to = *from;
     }
-    process::rename(CStr::from_bytes_until_nul(&room).unwrap_or(c_text!("daemonctx")));
+    room
 }
 
 /// The program may want the lock's number for its own descriptor.
@@ -176,11 +188,32 @@ fn clear_away() -> bool {
         if deadline.passed() {
             return false;
         }
-        let _: Sys<()> = descendants::kill();
+        let _: Sys<()> = descendants::kill(None);
         while process::wait_any().is_some() {}
         if process::has_children() {
             time::pause(STEP);
         }
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::short_name;
+
+    #[test]
+    fn a_short_name_ends_with_a_whole_character() {
+        for (name, shown) in [
+            ("web", "daemonctx: web\0\0"),
+            ("website", "daemonctx: webs\0"),
+            ("äöü", "daemonctx: äö\0"),
+            ("aäöü", "daemonctx: aä\0\0"),
+            ("a€b", "daemonctx: a€\0"),
+            ("ab€", "daemonctx: ab\0\0\0"),
+            ("a😀", "daemonctx: a\0\0\0\0"),
+        ] {
+            assert_eq!(std::str::from_utf8(&short_name(name.as_bytes())), Ok(shown));
+        }
+        assert_eq!(&short_name(&[0xbf; 9]), b"daemonctx: \0\0\0\0\0", "no UTF-8");
+    }
 }

@@ -7,7 +7,7 @@ use super::fields::{Reader, Tag, Writer};
 use super::settings::{KillMode, Ready, Settings};
 use crate::descriptors::Keep;
 use crate::guarded_file::Creation;
-use crate::keeper::Respawn;
+use crate::launch::Respawn;
 use crate::privileges::Ids;
 use crate::streams::{self, LoggerEnds, Output};
 use crate::sys::process::StringList;

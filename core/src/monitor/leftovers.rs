@@ -6,7 +6,7 @@
 
 use super::proc;
 use crate::sys::pidfd::Process;
-use crate::sys::process::Pid;
+use crate::sys::process::{self, Pid};
 use crate::sys::signal::Signal;
 use crate::sys::time::{self, Deadline};
 use crate::sys::{Errno, Sys};
@@ -43,7 +43,7 @@ impl Identity {
         if let Ok(Some(process)) = self.open() {
             // A filter of system calls may know kill(2) alone.
             if matches!(process.signal(signal), Err(Errno::ENOSYS)) {
-                let _: Sys<()> = crate::sys::process::kill(self.pid, signal);
+                let _: Sys<()> = process::kill(self.pid, signal);
             }
         }
     }
@@ -145,7 +145,8 @@ struct Left<'a> {
 impl Left<'_> {
     fn look(&mut self) -> &[Identity] {
         let found = if self.spares { self.of.program.into_iter().collect() } else { self.of.find() };
-        for one in found {
+        // Whoever asks from inside is spared, as by a monitor.
+        for one in found.into_iter().filter(|one| one.pid != process::id()) {
             if !self.known.contains(&one) {
                 self.known.push(one);
             }

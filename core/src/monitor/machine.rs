@@ -45,6 +45,17 @@ impl Machine {
         self.state == State::Starting
     }
 
+    /// The delay before a restart is under way. Its end may be put off.
+    pub(crate) fn is_about_to_restart(&self) -> bool {
+        self.state == State::Waiting
+    }
+
+    /// A descendant that asked for the stop is left alone. A start that fails leaves nothing.
+    pub(crate) fn spares_requester(&self) -> bool {
+        let is_stop = matches!(self.state, State::Ending(Then::Stop, _));
+        is_stop && self.was_ready && self.launcher == Launcher::Released
+    }
+
     pub(crate) fn on(&mut self, event: Event) -> Actions {
         match (self.state, event) {
             (State::Over, _) => Actions::default(),

@@ -13,6 +13,7 @@ mod launch;
 mod launcher;
 mod leftovers;
 mod listening;
+mod logging;
 mod machine;
 mod monitored;
 mod outcome;

@@ -19,7 +19,8 @@ pub(crate) enum Told {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
     Step(Failure),
-    Ended(Ended),
+    /// The program, which had this PID.
+    Ended(Pid, Ended),
     SignLost,
     TimedOut,
     Cancelled,
@@ -40,9 +41,9 @@ fn encode(told: Told) -> [u8; FRAME] {
         Told::Failed { reason, is_stuck } => {
             let (kind, step, number, value) = match reason {
                 Reason::Step(failure) => (1, failure.step.number(), failure.errno.value(), failure.value),
-                Reason::Ended(Ended::Exited(status)) => (2, 0, status, 0),
-                Reason::Ended(Ended::Killed(signal)) => (3, 0, signal, 0),
-                Reason::Ended(Ended::Unknown) => (4, 0, 0, 0),
+                Reason::Ended(pid, Ended::Exited(status)) => (2, 0, status, i64::from(pid)),
+                Reason::Ended(pid, Ended::Killed(signal)) => (3, 0, signal, i64::from(pid)),
+                Reason::Ended(pid, Ended::Unknown) => (4, 0, 0, i64::from(pid)),
                 Reason::SignLost => (5, 0, 0, 0),
                 Reason::TimedOut => (6, 0, 0, 0),
                 Reason::Cancelled => (7, 0, 0, 0),
@@ -61,12 +62,13 @@ fn decode(frame: [u8; FRAME]) -> Option<Told> {
     let [kind, stuck, step, _, n0, n1, n2, n3, v0, v1, v2, v3, v4, v5, v6, v7] = frame;
     let number = i32::from_ne_bytes([n0, n1, n2, n3]);
     let value = i64::from_ne_bytes([v0, v1, v2, v3, v4, v5, v6, v7]);
+    let ended = |how| Pid::try_from(value).ok().map(|pid| Reason::Ended(pid, how));
     let reason = match kind {
         0 => return Some(Told::Ready(number)),
         1 => Reason::Step(Failure { step: Step::from_number(step)?, errno: Errno::new(number), value }),
-        2 => Reason::Ended(Ended::Exited(number)),
-        3 => Reason::Ended(Ended::Killed(number)),
-        4 => Reason::Ended(Ended::Unknown),
+        2 => ended(Ended::Exited(number))?,
+        3 => ended(Ended::Killed(number))?,
+        4 => ended(Ended::Unknown)?,
         5 => Reason::SignLost,
         6 => Reason::TimedOut,
         7 => Reason::Cancelled,
@@ -218,9 +220,9 @@ mod tests {
         let failure = Failure { step: Step::Execute, errno: Errno::ENOENT, value: -3 };
         let reasons = [
             Reason::Step(failure),
-            Reason::Ended(Ended::Exited(7)),
-            Reason::Ended(Ended::Killed(9)),
-            Reason::Ended(Ended::Unknown),
+            Reason::Ended(4711, Ended::Exited(7)),
+            Reason::Ended(4711, Ended::Killed(9)),
+            Reason::Ended(4711, Ended::Unknown),
             Reason::SignLost,
             Reason::TimedOut,
             Reason::Cancelled,

@@ -4,6 +4,8 @@ use super::action::{Action, Outcome, Phase, Why};
 use super::event::{Event, Timer};
 use super::files::{Facts, PidFile, StateFile};
 use super::launch::Launch;
+use super::leftovers::Identity;
+use super::logging::{self, Logging};
 use super::machine::Machine;
 use super::outcome::{Heard, Line, Reason, Told};
 use super::sign::Watch;
@@ -29,8 +31,7 @@ pub(super) struct Monitor<'a> {
     hears: bool,
     /// To the guard, while it waits.
     leash: Option<OwnedFd>,
-    /// To the logger: the PIDs of the programs that it logs for.
-    pids: Option<OwnedFd>,
+    logging: Logging,
     limit: Deadline,
     /// Whatever more time the program asks for.
     latest: Deadline,
@@ -38,6 +39,10 @@ pub(super) struct Monitor<'a> {
     /// When to write again what could not be written down.
     rewrite: Deadline,
     program: Option<Pid>,
+    /// The program that ended last.
+    ended: Pid,
+    /// The descendant that asked for the stop.
+    requester: Option<Identity>,
     /// The first process of this life, which leads its group.
     group: Pid,
     /// The child's word, until it has executed.
@@ -46,9 +51,8 @@ pub(super) struct Monitor<'a> {
     /// The machine knows that nothing of this life is left.
     none_told: bool,
     pid_file: Option<PidFile<'a>>,
-    /// The PID in it, and the one that the logger knows.
+    /// The PID in it.
     written: Option<Pid>,
-    logged: Option<Pid>,
     state_file: StateFile<'a>,
     facts: Facts,
     lives: u32,
@@ -71,19 +75,20 @@ impl<'a> Monitor<'a> {
             line: Some(line),
             hears: true,
             leash: Some(leash),
-            pids,
+            logging: Logging::to(pids),
             limit: never,
             latest: never,
             step: never,
             rewrite: never,
             program: None,
+            ended: 0,
+            requester: None,
             group: 0,
             launching: None,
             watch: Watch::Nothing,
             none_told: true,
             pid_file: PidFile::of(launch)?,
             written: None,
-            logged: None,
             state_file: StateFile::of(launch)?,
             facts: Facts { phase: Phase::Starting, guard: process::parent_id(), program: None, restarts: 0, end: None },
             lives: 0,
@@ -132,11 +137,19 @@ impl<'a> Monitor<'a> {
     }
 
     fn take_signals(&mut self) {
-        while let Some(signal) = self.signals.take() {
+        while let Some((signal, sender)) = self.signals.take_from() {
             if let Some(stop) = request::stop_of(signal) {
+                // The last request counts: one from outside spares nobody.
+                let sender = sender.filter(|_| sender != self.program);
+                self.requester = sender.and_then(descendants::identity);
                 self.tell(Event::Stop(stop));
             }
         }
+    }
+
+    /// The descendant that stays.
+    fn spared(&self) -> Option<Identity> {
+        self.requester.filter(|_| self.machine.spares_requester())
     }
 
     /// The child's line is at its end, or says what failed. Which of execve(2) and death has ended it is not told by the line.
@@ -165,11 +178,11 @@ impl<'a> Monitor<'a> {
         }
         while let Some((pid, ended)) = process::wait_any() {
             if self.program == Some(pid) {
-                self.program = None;
+                (self.program, self.ended) = (None, pid);
                 end = Some(ended);
             }
         }
-        let alone = !process::has_children();
+        let alone = !process::has_children() || self.spared().is_some_and(descendants::is_only_child);
         if let Some(ended) = end {
             self.facts.end = Some(ended);
             self.none_told = alone;
@@ -210,7 +223,10 @@ impl<'a> Monitor<'a> {
     fn look_at_timers(&mut self) {
         if self.step.passed() {
             self.step = Deadline::after(None);
-            self.tell(Event::Due(Timer::Step));
+            match self.machine.is_about_to_restart() && self.logging.is_behind(self.launch) {
+                true => self.step = Deadline::after(Some(logging::STEP)),
+                false => self.tell(Event::Due(Timer::Step)),
+            }
         }
         if self.rewrite.passed() {
             let _: Sys<()> = self.note(self.facts.phase);
@@ -273,7 +289,7 @@ impl<'a> Monitor<'a> {
 
     fn note(&mut self, phase: Phase) -> Sys<()> {
         (self.facts.phase, self.facts.program) = (phase, self.program);
-        self.tell_logger();
+        self.logging.tell(self.program);
         let in_pid_file = self.write_pid();
         let written = in_pid_file.and(self.state_file.write(self.launch, &self.facts));
         self.rewrite = Deadline::after(written.is_err().then_some(REWRITE));
@@ -288,15 +304,6 @@ impl<'a> Monitor<'a> {
             self.written = self.program;
         }
         Ok(())
-    }
-
-    /// A logger that was killed is told nothing.
-    fn tell_logger(&mut self) {
-        let news = self.program.filter(|_| self.program != self.logged);
-        if let (Some(pids), Some(program)) = (&self.pids, news) {
-            let told = fd::write(pids.as_raw_fd(), &program.to_ne_bytes());
-            self.logged = told.ok().and(self.program);
-        }
     }
 
     fn start(&mut self) -> Option<Event> {
@@ -348,7 +355,8 @@ impl<'a> Monitor<'a> {
     }
 
     fn signal_all(&self, signal: Signal) {
-        let sent = if signal == libc::SIGKILL { descendants::kill() } else { descendants::terminate() };
+        let send = if signal == libc::SIGKILL { descendants::kill } else { descendants::terminate };
+        let sent = send(self.spared());
         if sent.is_err() {
             descendants::signal_group(self.group, signal);
             self.signal_program(signal);
@@ -372,7 +380,7 @@ impl<'a> Monitor<'a> {
         let failure = || self.failure.map_or(Reason::Lost, Reason::Step);
         match why {
             Why::NotPublished | Why::NotExecuted => failure(),
-            Why::Ended => Reason::Ended(self.facts.end.unwrap_or(Ended::Unknown)),
+            Why::Ended => Reason::Ended(self.ended, self.facts.end.unwrap_or(Ended::Unknown)),
             Why::SignLost => Reason::SignLost,
             Why::TimedOut => match self.hindrance {
                 Some(errno) => Reason::Step(Failure::new(Step::Ready, errno)),

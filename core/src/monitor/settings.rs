@@ -1,6 +1,6 @@
 //! What the machine decides by; part of the launch message.
 
-use crate::keeper::Respawn;
+use crate::launch::Respawn;
 use std::time::Duration;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

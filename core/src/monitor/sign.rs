@@ -133,7 +133,7 @@ fn read_message(letterbox: &Letterbox) -> Option<Event> {
     const MESSAGE: usize = 4096;
     let mut room = [0; MESSAGE];
     let message = readiness::receive(letterbox, &mut room);
-    let (_, text) = message.filter(|(sender, _)| is_descendant(sender.pid) && readiness::has_number(sender))?;
+    let (_, text) = message.filter(|(sender, _)| descendants::is_one(sender.pid) && readiness::has_number(sender))?;
     let mut found = None;
     for line in text.split(|&byte| byte == b'\n') {
         if line == b"READY=1" {
@@ -143,20 +143,6 @@ fn read_message(letterbox: &Letterbox) -> Option<Event> {
         found = more.map(|time| Event::Extend(Duration::from_micros(time))).or(found);
     }
     found
-}
-
-/// Whether this process is an ancestor of another.
-fn is_descendant(mut pid: Pid) -> bool {
-    /// PIDs that are reused meanwhile may make a circle.
-    const DEPTH: u32 = 4096;
-    (0..DEPTH).find_map(|_| match proc::stat(pid) {
-        Ok(stat) if stat.parent == process::id() => Some(true),
-        Ok(stat) if stat.parent > 1 => {
-            pid = stat.parent;
-            None
-        }
-        _ => Some(false),
-    }) == Some(true)
 }
 
 fn read_pid(path: &Text) -> Sys<Pid> {

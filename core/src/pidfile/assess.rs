@@ -177,7 +177,7 @@ impl<'a> PidFileView<'a> {
             Hold::Hidden => self.by_age(pid),
             // A process that was given the PID of a dead daemon can lock what it can read.
             Hold::Reader => Identity::Other,
-            Hold::None if procfs::keeps(pid, &file) => Identity::Daemon,
+            Hold::None if procfs::is_monitored(pid, &file) => Identity::Daemon,
             Hold::None => self.by_relation(pid, &file),
         }
     }

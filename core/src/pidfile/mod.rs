@@ -407,8 +407,8 @@ impl PidFile {
     }
 
     fn assess(&self, file: &OwnedFd) -> Result<Assessment, Error> {
-        // libdaemon knows no monitors.
-        let recorded = if self.proof == Proof::Libdaemon { None } else { recorded::program(&self.path) };
+        let reads_state = cfg!(feature = "state-files") && self.proof != Proof::Libdaemon;
+        let recorded = if reads_state { recorded::program(&self.path) } else { None };
         if let Some((process, pid)) = recorded {
             if acquire::read(file.as_raw_fd(), self.proof).pid() == Some(pid) {
                 return Ok(Assessment::Running(process, pid));

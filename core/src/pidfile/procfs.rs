@@ -2,15 +2,15 @@
 
 #[cfg(target_os = "linux")]
 pub(super) use linux::{
-    LockedFile, Search, any_is_exiting, find_holder, has_left_session, hold, holders, is_exiting, is_number_elsewhere,
-    is_own, keeps, number_in_own_namespace, related_holder, runs_only_as, stat,
+    LockedFile, Search, any_is_exiting, find_holder, has_left_session, hold, holders, is_exiting, is_monitored,
+    is_number_elsewhere, is_own, number_in_own_namespace, related_holder, runs_only_as, stat,
 };
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{real_user, runs_as};
 #[cfg(not(target_os = "linux"))]
 pub(super) use portable::{
-    LockedFile, Search, any_is_exiting, find_holder, has_left_session, hold, holders, is_exiting, is_own, keeps,
-    related_holder,
+    LockedFile, Search, any_is_exiting, find_holder, has_left_session, hold, holders, is_exiting, is_monitored, is_own,
+    related_holder, stat,
 };
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::{real_user, runs_as};
@@ -415,11 +415,6 @@ mod linux {
         })
     }
 
-    fn name_begins(pid: Pid, wanted: &[u8]) -> bool {
-        let mut room = [0; 64];
-        read(pid, b"comm", &mut room).is_ok_and(|name| name.starts_with(wanted))
-    }
-
     /// Whether this user may start daemons for the caller: root and the caller's own.
     fn starts(user: identity::Uid) -> bool {
         user == 0 || user == identity::effective_user()
@@ -429,17 +424,16 @@ mod linux {
         real_user(pid).is_some_and(starts)
     }
 
-    /// Whether `pid` is a keeper (`keeper.rs`) or monitor (`monitor/`) of the program whose pid file this is.
-    fn is_keeper(pid: Pid, wanted: &LockedFile) -> bool {
-        let named = |start| name_begins(pid, start);
-        (named(b"daemonctx-keep".as_slice()) || named(b"daemonctx: "))
-            && may_start(pid)
-            && hold(pid, wanted).is_privileged()
+    /// Whether `pid` is the monitor (`monitor/`) of the program whose pid file this is.
+    fn is_monitor(pid: Pid, wanted: &LockedFile) -> bool {
+        let mut room = [0; 64];
+        let is_named = read(pid, b"comm", &mut room).is_ok_and(|name| name.starts_with(b"daemonctx: "));
+        is_named && may_start(pid) && hold(pid, wanted).is_privileged()
     }
 
-    /// Whether the parent of `pid` keeps it, and holds the lock for it.
-    pub(in crate::pidfile) fn keeps(pid: Pid, wanted: &LockedFile) -> bool {
-        matches!(stat(pid), Ok(Some(stat)) if is_keeper(stat.parent, wanted))
+    /// Whether the parent of `pid` is its monitor, and holds the lock for it.
+    pub(in crate::pidfile) fn is_monitored(pid: Pid, wanted: &LockedFile) -> bool {
+        matches!(stat(pid), Ok(Some(stat)) if is_monitor(stat.parent, wanted))
     }
 
     fn for_each_process(each: &mut dyn FnMut(Pid)) -> Sys<()> {
@@ -489,7 +483,7 @@ mod linux {
         let _: Sys<()> = for_each_process(&mut |pid| {
             let counts = |hold| match hold {
                 Hold::Writer => may_start(pid) || has_left_session(pid),
-                Hold::Owner => has_left_session(pid) || is_keeper(pid, wanted),
+                Hold::Owner => has_left_session(pid) || is_monitor(pid, wanted),
                 _ => false,
             };
             if !deadline.passed() && counts(hold(pid, wanted)) {
@@ -534,7 +528,7 @@ mod linux {
             }
             match hold(pid, wanted) {
                 Hold::Writer => found = Search::Starter,
-                Hold::Owner if is_empty || is_keeper(pid, wanted) => found = Search::Starter,
+                Hold::Owner if is_empty || is_monitor(pid, wanted) => found = Search::Starter,
                 Hold::Owner if has_left_session(pid) => found = Search::Remains(pid),
                 _ => {}
             }
@@ -678,7 +672,7 @@ mod portable {
         Hold::NoProc
     }
 
-    pub(in crate::pidfile) fn keeps(_pid: Pid, _wanted: &LockedFile) -> bool {
+    pub(in crate::pidfile) fn is_monitored(_pid: Pid, _wanted: &LockedFile) -> bool {
         false
     }
 

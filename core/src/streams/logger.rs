@@ -133,7 +133,7 @@ impl Plan {
 }
 
 /// Logs what the pipes bring until both are at their end. On `pids`, if that is open, come the PIDs of the programs that write, one
-/// after the other, each before its program writes anything. A logger that is a whole life behind names the one before.
+/// after the other. A PID is told when the pipes were read empty and before its program writes, so it is taken before the pipes are read.
 fn pass_on(heads: &[Text; 2], daemon: Pid, pids: RawFd) -> ! {
     let mut log = Log { daemon: read_pid(pids).unwrap_or(daemon), lost: 0 };
     let (mut output, mut error) = ([0; LONGEST_LINE], [0; LONGEST_LINE]);
@@ -142,26 +142,24 @@ fn pass_on(heads: &[Text; 2], daemon: Pid, pids: RawFd) -> ! {
     let mut open = [output, error, pids].map(fd::readable);
     while open.iter().take(PIPES.len()).any(|pipe| pipe.fd >= 0) {
         let _: Sys<bool> = fd::poll(&mut open, -1);
-        let mut has_read = false;
+        let [pipes @ .., pids] = &mut open;
+        if pids.revents != 0 {
+            match read_pid(pids.fd) {
+                Some(pid) => {
+                    for (lines, head) in lines.iter_mut().zip(heads) {
+                        lines.end(&mut |text, _| log.write(head.as_bytes(), text));
+                    }
+                    log.daemon = pid;
+                }
+                None => pids.fd = -1,
+            }
+        }
         for ((pipe, lines), head) in
-            open.iter_mut().zip(&mut lines).zip(heads).filter(|((pipe, _), _)| pipe.revents != 0)
+            pipes.iter_mut().zip(&mut lines).zip(heads).filter(|((pipe, _), _)| pipe.revents != 0)
         {
-            has_read = true;
             let mut each = |text: &[u8], _| log.write(head.as_bytes(), text);
             if lines.read(pipe.fd, &mut each) != Ok(true) {
                 pipe.fd = -1;
-            }
-        }
-        let is_next = !has_read && open.last().is_some_and(|pids| pids.revents != 0);
-        // What is in the pipes by now is from the program before: poll(2) looks at one after the other, and was at the pipes first.
-        let [pipes @ .., pids] = &mut open;
-        if is_next && fd::poll(pipes, 0) != Ok(true) {
-            for (lines, head) in lines.iter_mut().zip(heads) {
-                lines.end(&mut |text, _| log.write(head.as_bytes(), text));
-            }
-            match read_pid(pids.fd) {
-                Some(pid) => log.daemon = pid,
-                None => pids.fd = -1,
             }
         }
     }

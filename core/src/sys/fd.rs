@@ -144,6 +144,14 @@ pub(crate) fn write(fd: RawFd, bytes: &[u8]) -> Sys<usize> {
     uninterrupted(|| check_size(unsafe { libc::write(fd, bytes.as_ptr().cast(), bytes.len()) }))
 }
 
+/// How many bytes a pipe holds that nobody has read yet.
+pub(crate) fn unread(pipe: RawFd) -> Sys<libc::c_int> {
+    let mut count = 0;
+    // SAFETY: `count` is a valid place for the result.
+    check(unsafe { libc::ioctl(pipe, libc::FIONREAD, &raw mut count) })?;
+    Ok(count)
+}
+
 /// What to wait for with [`poll`]: readable, or closed at the other end.
 pub(crate) fn readable(fd: RawFd) -> libc::pollfd {
     libc::pollfd { fd, events: libc::POLLIN, revents: 0 }

@@ -289,7 +289,7 @@ pub(crate) fn kill(target: Pid, signal: libc::c_int) -> Sys<()> {
 
 /// Whether the kernel gives orphaned descendants to this process instead of to init.
 #[cfg(target_os = "linux")]
-pub(crate) fn adopts_orphans() -> Sys<bool> {
+fn adopts_orphans() -> Sys<bool> {
     let mut adopts: libc::c_int = 0;
     // SAFETY: PR_GET_CHILD_SUBREAPER writes one int.
     check(unsafe { libc::prctl(libc::PR_GET_CHILD_SUBREAPER, &raw mut adopts) })?;
@@ -306,11 +306,6 @@ pub(crate) fn adopt_orphans(adopt: bool) -> Sys<bool> {
 }
 
 /// Elsewhere orphans go to init.
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn adopts_orphans() -> Sys<bool> {
-    Err(Errno::ENOSYS)
-}
-
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn adopt_orphans(_adopt: bool) -> Sys<bool> {
     Err(Errno::ENOSYS)

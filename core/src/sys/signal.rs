@@ -1,6 +1,7 @@
 //! Signals: sets, masks, dispositions.
 
 use super::Errno;
+use super::process::Pid;
 use super::{Sys, check};
 
 /// A signal's number.
@@ -261,12 +262,23 @@ const TRIES: u32 = 2;
 #[cfg(not(target_vendor = "apple"))]
 #[inline(never)]
 pub(super) fn take_pending(set: &Set) -> Option<Signal> {
+    take_pending_from(set).map(|(signal, _)| signal)
+}
+
+/// The same, with the process that sent it by kill(2) or pidfd_send_signal(2), if it did. The kernel says so, not the sender.
+#[cfg(not(target_vendor = "apple"))]
+#[inline(never)]
+pub(super) fn take_pending_from(set: &Set) -> Option<(Signal, Option<Pid>)> {
     let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `siginfo_t` is a C struct of integers and unions of them, for which all zeroes is a value.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
     for _ in 0..TRIES {
-        // SAFETY: set and time are valid; no information is asked for.
-        let taken = unsafe { libc::sigtimedwait(&raw const set.0, std::ptr::null_mut(), &raw const now) };
+        // SAFETY: set and time are valid, and `info` is a valid place for the result.
+        let taken = unsafe { libc::sigtimedwait(&raw const set.0, &raw mut info, &raw const now) };
         if taken > 0 {
-            return Some(taken);
+            // SAFETY: a signal of kill(2) has the field; in others it is not looked at.
+            let sender = (info.si_code == libc::SI_USER).then(|| unsafe { info.si_pid() });
+            return Some((taken, sender.filter(|sender| *sender > 0)));
         }
     }
     None
@@ -284,4 +296,10 @@ pub(super) fn take_pending(set: &Set) -> Option<Signal> {
     let mut taken = 0;
     // SAFETY: the set is valid and one of it pending, so this does not wait.
     (unsafe { libc::sigwait(&raw const set.0, &raw mut taken) } == 0).then_some(taken)
+}
+
+/// The same; who sent it is not known here.
+#[cfg(target_vendor = "apple")]
+pub(super) fn take_pending_from(set: &Set) -> Option<(Signal, Option<Pid>)> {
+    take_pending(set).map(|signal| (signal, None))
 }

@@ -3,6 +3,7 @@
 //! Other systems have no such descriptor. There it is looked every few milliseconds whether one has come.
 
 use super::pidfd::STEP;
+use super::process::Pid;
 use super::signal::{self, Set, Signal};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
@@ -45,5 +46,10 @@ impl Arrivals {
     /// Takes the next one, if one has come.
     pub(crate) fn take(&self) -> Option<Signal> {
         signal::take_pending(&self.set)
+    }
+
+    /// The same, with the PID of the process that sent it, where that is known.
+    pub(crate) fn take_from(&self) -> Option<(Signal, Option<Pid>)> {
+        signal::take_pending_from(&self.set)
     }
 }

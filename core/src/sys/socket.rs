@@ -319,6 +319,7 @@ pub(crate) struct Sender {
 }
 
 #[derive(Debug)]
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "there are no messages"))]
 pub(crate) enum SenderProcess {
     /// This very one (Linux 6.5).
     Known(Process),

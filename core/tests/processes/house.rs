@@ -371,3 +371,31 @@ pub fn before_exec(command: &mut Command, prepare: impl FnMut() + Send + Sync + 
         })
     };
 }
+
+/// Has a system call fail whose argument at this place is this, as a kernel may: `PR_GET_CHILD_SUBREAPER` before Linux 3.4.
+pub fn refuse(call: libc::c_long, place: u32, argument: libc::c_int, errno: libc::c_int) {
+    let step = |code: u32, jump_else, k| libc::sock_filter { code: code as u16, jt: 0, jf: jump_else, k };
+    let load = |offset| step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, offset);
+    let unless = |is: u32, skip| step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, skip, is);
+    let answer = |what| step(libc::BPF_RET | libc::BPF_K, 0, what);
+    // The number of the call, and the lower half of an argument (`struct seccomp_data`).
+    let lower = if cfg!(target_endian = "big") { 4 } else { 0 };
+    let mut code = [
+        load(0),
+        unless(call as u32, 3),
+        load(16 + 8 * place + lower),
+        unless(argument as u32, 1),
+        answer(libc::SECCOMP_RET_ERRNO | errno as u32),
+        answer(libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog { len: code.len() as u16, filter: code.as_mut_ptr() };
+    // SAFETY: the program is as long as it says; prctl is safe between fork and exec.
+    let filtered = unsafe {
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+            && libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) == 0
+    };
+    if !filtered {
+        // SAFETY: abort does not return.
+        unsafe { libc::abort() };
+    }
+}

@@ -64,7 +64,6 @@ fn launching() -> ! {
     if words("ready=") != ["usual"] {
         executable.readiness(readiness());
     }
-    executable.keep_together(words("together").iter().any(String::is_empty));
     let delay = |time: String| Duration::from_millis(time.parse().expect("a time"));
     let limit = if words("for_ever").is_empty() { Some(2) } else { None };
     let again = |time| Respawn { delay: delay(time), limit, ..Respawn::default() };
@@ -252,7 +251,7 @@ fn the_lock(house: &mut House) {
 
 fn lock_not_kept(house: &mut House) {
     let mut command = house.program("launching", &["path=/bin/sleep", "arg=sleep", "arg=1000"]);
-    crate::house::before_exec(&mut command, || crate::keeper::refuse(libc::SYS_fcntl, 1, libc::F_SETFD, libc::EIO));
+    crate::house::before_exec(&mut command, || crate::house::refuse(libc::SYS_fcntl, 1, libc::F_SETFD, libc::EIO));
     house.finish(command).is(0, "");
     let daemon: i32 = house.hear_from("pid ").parse().unwrap();
     let told = format!("1 None pid file failed: {}: Input/output error (5 EIO)", house.pid_file().display());

@@ -10,12 +10,12 @@ mod guard;
 mod guarded;
 mod handlers;
 mod house;
-mod keeper;
 mod launch;
 mod messages;
 mod monitor;
 mod monitor_names;
 mod monitor_options;
+mod monitor_stop;
 mod parts;
 mod pid_file;
 mod programs;
@@ -36,7 +36,7 @@ use std::time::Instant;
 pub type Test = (&'static str, fn(&mut house::House));
 
 /// Groups whose programs cannot do without.
-const NEED_PROC: [&str; 3] = ["messages: ", "monitor: ", "keeper: "];
+const NEED_PROC: [&str; 2] = ["messages: ", "monitor: "];
 
 fn main() {
     daemonctx::parts::become_monitor_if_asked();
@@ -63,7 +63,7 @@ fn main() {
         monitor::TESTS,
         monitor_names::TESTS,
         monitor_options::TESTS,
-        keeper::TESTS,
+        monitor_stop::TESTS,
         streams::TESTS,
         guarded::TESTS,
         syslog::TESTS,

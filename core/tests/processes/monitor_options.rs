@@ -1,7 +1,7 @@
 //! What a launch with a monitor obeys, and what it says when it cannot.
 
 use crate::Test;
-use crate::house::{House, before_exec, exists, signal_any, until};
+use crate::house::{House, before_exec, exists, signal_any, stat, until};
 use crate::monitor::{SLEEP, found, launch, state_files, stop, words};
 use crate::monitor_names::{borrowed, read_pid, shell};
 use crate::syslog::{Dev, around, may_mount};
@@ -22,6 +22,7 @@ pub const TESTS: &[Test] = &[
     ("monitor: a directory of a launch that fails", runtime_directory_of_a_failure),
     ("monitor: log files are opened again", logs),
     ("monitor: syslog over restarts", syslog),
+    ("monitor: syslog names each life that wrote, however late it is read", late_logger),
     ("monitor: last words of a launch that fails", last_words),
     ("monitor: gives up", gives_up),
     ("monitor: pid file of a program that closes its lock", closed_lock),
@@ -30,10 +31,11 @@ pub const TESTS: &[Test] = &[
 ];
 
 fn usual_readiness(house: &mut House) {
-    let script = shell(house, "sleep 0.1; exit 3", &["ready=usual"]);
+    let script = shell(house, "echo $$ > $D/own; sleep 0.1; exit 3", &["ready=usual"]);
     house.start("launching", &words(&borrowed(&script))).is(0, "");
     let said = house.hear_from("failed ");
-    assert!(said.starts_with("3 None start failed: program: exited with status 3"), "{said}");
+    let expected = format!("3 None start failed: PID {}: exited with status 3", read_pid(house, "own"));
+    assert!(said.starts_with(&expected), "{said}");
     let begun = Instant::now();
     let (_, monitor) = launch(house, &[&SLEEP[..], &["ready=usual"]].concat());
     assert!(begun.elapsed() >= Duration::from_millis(500));
@@ -202,10 +204,44 @@ fn syslog(house: &mut House) {
     let expected = [(first, "first"), (first, "last"), (second, "first")];
     assert_eq!(heard, expected.map(|(pid, text)| format!("<30>program[{pid}]: {text}")));
     let monitor = found(house).monitor_pid();
-    let is_logger = |pid: &i32| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|it| it == "daemonctx-log\n");
-    assert_eq!(house.children().iter().filter(|pid| is_logger(pid)).count(), 1);
+    assert_eq!(house.children().iter().filter(|pid| is_logger(**pid)).count(), 1);
     stop(house, monitor);
     assert_eq!(dev.hear(), format!("<30>program[{second}]: last"));
+}
+
+/// A logger that does not run while the program ends: the next life waits for it.
+fn late_logger(house: &mut House) {
+    if !may_mount() {
+        return;
+    }
+    let dev = Dev::new(house);
+    let script = "[ -e $D/first ] && { echo second; : > $D/second; exec sleep 1000; }
+        while ! [ -e $D/go ]; do sleep 0.01; done; echo first; printf rest; : > $D/first; exit 3";
+    let all = shell(house, script, &["out_syslog=", "respawn=10", "ready=running:10"]);
+    let mut command = house.program("launching", &words(&borrowed(&all)));
+    before_exec(&mut command, around(house));
+    house.finish(command).is(0, "");
+    let first: i32 = house.hear_from("pid ").parse().unwrap();
+    let logger = house.children().into_iter().find(|pid| is_logger(*pid)).expect("a logger");
+    signal_any(logger, libc::SIGSTOP);
+    until(|| stat(logger)[0] == "T");
+    fs::write(house.path("go"), "").unwrap();
+    // A second life that does not wait begins after 10 ms.
+    let begun = Instant::now();
+    until(|| exists(&house.path("second")) || begun.elapsed() > Duration::from_millis(300));
+    until(|| exists(&house.path("first")));
+    signal_any(logger, libc::SIGCONT);
+    let heard: Vec<String> = (0..3).map(|_| dev.hear()).collect();
+    until(|| found(house).state() == MonitoredState::Running && found(house).restarts().0 == 1);
+    let second = found(house).pid().unwrap();
+    let expected = [(first, "first"), (first, "rest"), (second, "second")];
+    assert_eq!(heard, expected.map(|(pid, text)| format!("<30>program[{pid}]: {text}")));
+    let monitor = found(house).monitor_pid();
+    stop(house, monitor);
+}
+
+fn is_logger(pid: i32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|it| it == "daemonctx-log\n")
 }
 
 fn last_words(house: &mut House) {

@@ -54,10 +54,10 @@ pub fn described() -> Result<Daemon, Error> {
             "take_over" => drop(daemon.take_over(true)),
             "name" => drop(daemon.program_name(value)?),
             "detach" => drop(daemon.detach(if value == "no" { Detach::No } else { Detach::Yes })),
-            "monitored" | "usual_run" | "path" | "arg" | "env" | "clean" | "ready" | "together" | "respawn"
-            | "for_ever" => {}
+            "monitored" | "usual_run" | "path" | "arg" | "env" | "clean" | "ready" | "respawn" | "for_ever" => {}
             "forge" | "bytes" | "flood" | "fail" | "pause" | "exit" | "nothing" => {}
-            "anonymous" | "pid_file" | "then" | "log_mode" | "log_user" | "log_group" | "log_truncate" | "log_to" => {}
+            "request" | "anonymous" | "pid_file" | "then" | "log_mode" | "log_user" | "log_group" | "log_truncate"
+            | "log_to" => {}
             other => panic!("no word {other}"),
         }
     }
@@ -152,6 +152,7 @@ pub fn run(name: &str) -> ! {
             std::process::exit(0);
         }
         "launching" | "launched" => crate::launch::run(name),
+        "restarting" => crate::monitor_stop::restarting(),
         "rewriting" | "executing" => crate::trust::run(name),
         "forking" => forking(),
         "signal_hook" | "tokio" | "chaining" | "restoring" => crate::handlers::run(name),

@@ -7,7 +7,7 @@ use super::action::{Action, Actions, Outcome, Phase, Why};
 use super::event::{Event, Stop, Timer};
 use super::machine::Machine;
 use super::settings::{KillMode, Ready, Settings};
-use crate::keeper::Respawn;
+use crate::launch::Respawn;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use world::{STOP_TIME, TIME, World};

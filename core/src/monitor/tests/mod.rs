@@ -3,7 +3,7 @@
 
 use crate::descriptors::Keep;
 use crate::error::{Failure, Step};
-use crate::keeper::Respawn;
+use crate::launch::Respawn;
 use crate::monitor::launch::{Launch, Place, Sign};
 use crate::monitor::launcher::Launched;
 use crate::monitor::outcome::{Reason, Told};

@@ -2,7 +2,7 @@
 
 use super::{Sandbox, list, text};
 use crate::guarded_file::Creation;
-use crate::keeper::Respawn;
+use crate::launch::Respawn;
 use crate::monitor::launch::Sign;
 use crate::monitor::launcher::Launched;
 use crate::monitor::outcome::Told;

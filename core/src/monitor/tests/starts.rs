@@ -28,8 +28,8 @@ fn a_program_that_ends_too_early_is_a_failure() -> io::Result<()> {
     for (script, ended) in
         [("exit 3", Ended::Exited(3)), ("exit 0", Ended::Exited(0)), ("kill -9 $$", Ended::Killed(9))]
     {
-        let sandbox = Sandbox::new(Ready::Running(LONG), script)?;
-        assert_eq!(sandbox.failed(), Reason::Ended(ended), "{script}");
+        let sandbox = Sandbox::new(Ready::Running(LONG), &format!("echo $$ > $D/own; {script}"))?;
+        assert_eq!(sandbox.failed(), Reason::Ended(sandbox.pid("own"), ended), "{script}");
         assert_eq!(sandbox.left(), [false; 2]);
     }
     Ok(())
@@ -117,9 +117,9 @@ fn a_newline_is_a_sign() -> io::Result<()> {
 #[test]
 fn the_status_of_a_program_that_ends_without_its_sign_is_told() -> io::Result<()> {
     for _ in 0..100 {
-        let mut sandbox = Sandbox::new(Ready::Sign, "exit 3")?;
+        let mut sandbox = Sandbox::new(Ready::Sign, "echo $$ > $D/own; exit 3")?;
         sandbox.launch.sign = Sign::Newline(3);
-        assert_eq!(sandbox.failed(), Reason::Ended(Ended::Exited(3)));
+        assert_eq!(sandbox.failed(), Reason::Ended(sandbox.pid("own"), Ended::Exited(3)));
     }
     Ok(())
 }
