@@ -236,6 +236,9 @@ def work(binary: str, injector: str, run: str, every: bool, worker: int, workers
         trial = Trial(binary, injector, run, home / str(number + 1))
         found, said = trial.start(options_of(call, what))
         role = trial.roles[call.role]
+        if found.hit and what == "KILL":
+            # The injector may have ended before what it has killed.
+            house.wait_until(lambda: house.state(found.pids[call.role]) in ("Z", "X", ""), GRACE)
         for problem in trial.judge(found, what == "KILL", role, call.what, said) if found.hit else []:
             wrong.append(f"{run}: {role} {call.what}#{call.nth}={what}: {problem} | {said}")
         done += 1
