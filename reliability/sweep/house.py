@@ -116,6 +116,14 @@ def state(pid: int) -> str:
         return ""
 
 
+def waits_in(pid: int) -> str:
+    """The kernel's function that a process sleeps in."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/wchan").read_text()
+    except OSError:
+        return ""
+
+
 def name(pid: int) -> str:
     try:
         return pathlib.Path(f"/proc/{pid}/comm").read_text().rstrip("\n")

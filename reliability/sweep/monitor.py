@@ -20,6 +20,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 
 import errnos
 import house
@@ -50,6 +51,8 @@ RUNS = {
 GRACE = 2.0
 # A logger waits for a syslogd that is away.
 LOGGERS_GRACE = 8.0
+# How long a starter is watched that has not ended in time.
+LONGEST = 30.0
 # What a program may leave.
 KEPT = {"second", "log"}
 
@@ -87,7 +90,7 @@ class Trial:
     def judge(self, found: trace.Trace, is_killed: bool, role: str, what: str, said: str) -> list[str]:
         status = found.ends.get("0", (None, 0))[0]
         if status is None:
-            return ["the starter does not end"]
+            return [f"the starter does not end: {self._whereabouts(found)}"]
         if status == -signal.SIGKILL and what.startswith("exit_group") and not said:
             # It had committed the start; nothing can be later than its last call.
             status = 0
@@ -100,6 +103,16 @@ class Trial:
             return [f"{status}: the folder is gone"]
         problems = [f"{status}: left the file {name}" for name in os.listdir(self.folder) if not self._may_stay(name, role, what)]
         return problems + ([f"{status}: left a lock"] if self._is_locked() else [])
+
+    def _whereabouts(self, found: trace.Trace) -> str:
+        """What tells a hang from a machine that was busy: where each process is, and whether the starter ends when nobody traces it."""
+        last = {call.role: call.what for call in found.calls}
+        living = [(role, pid) for role, pid in found.pids.items() if house.state(pid) not in ("Z", "X", "")]
+        places = [f"{self.roles.get(role, role)} {house.state(pid)} {house.waits_in(pid)} after {last.get(role)}" for role, pid in living]
+        begun = time.monotonic()
+        ends = house.wait_until(lambda: house.state(found.pids["0"]) in ("Z", "X", ""), LONGEST)
+        places.append(f"{'ends' if ends else 'still there'} {time.monotonic() - begun:.1f} s later")
+        return "; ".join(places)
 
     @staticmethod
     def _may_stay(name: str, role: str, what: str) -> bool:
@@ -236,6 +249,9 @@ def work(binary: str, injector: str, run: str, every: bool, worker: int, workers
         trial = Trial(binary, injector, run, home / str(number + 1))
         found, said = trial.start(options_of(call, what))
         role = trial.roles[call.role]
+        if found.hit and what == "KILL":
+            # The injector may have ended before what it has killed.
+            house.wait_until(lambda: house.state(found.pids[call.role]) in ("Z", "X", ""), GRACE)
         for problem in trial.judge(found, what == "KILL", role, call.what, said) if found.hit else []:
             wrong.append(f"{run}: {role} {call.what}#{call.nth}={what}: {problem} | {said}")
         done += 1

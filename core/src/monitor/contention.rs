@@ -53,7 +53,9 @@ impl Contender<'_> {
             wait.get_or_insert_with(Wait::begin).pause()?;
             if limit.passed() {
                 let time = Subject::Time(self.options.ready_timeout.unwrap_or_default());
-                return Err(Error::os(Step::Ready, time, Errno::ETIMEDOUT).note("its name is in use"));
+                return Err(
+                    Error::os(Step::Ready, time, Errno::ETIMEDOUT).note("another launch or a stop is under way")
+                );
             }
         }
     }

@@ -254,6 +254,11 @@ impl World {
             check(!self.exited && self.owed.is_none(), "no action after the exit, or before an answer")?;
             self.perform(action, event)?;
         }
+        check(
+            !self.machine.spares_requester()
+                || self.stopped && self.told_ready && matches!(self.launcher, Launcher::Confirmed | Launcher::GivenUp),
+            "who asked is spared by the stop of a launched daemon only",
+        )?;
         check(event != Event::Stop(Stop::AtOnce) || self.exited || self.killed, "a stop at once kills")?;
         check(self.launcher != Launcher::GivenUp || self.released, "a guard ends with the start")?;
         check(
