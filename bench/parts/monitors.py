@@ -107,7 +107,10 @@ def once(it: Monitor, programs: dict[str, pathlib.Path], environment: dict[str, 
         time.sleep(0.05)  # to rest: what is measured is what it keeps
         found = kilobytes(parent(program))
     finally:
-        end([parent(program), program])
+        if it.name == "daemonctx":  # its state file goes, too
+            subprocess.run([COMMAND, "stop", "--quiet", "--pidfile", f"{folder}/pid"], env=environment)
+        else:
+            end([parent(program), program])
         if started.poll() is None:
             started.kill()
             started.wait()
