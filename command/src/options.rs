@@ -258,6 +258,10 @@ pub(crate) struct Say {
     #[arg(long)]
     pub(crate) dry_run: bool,
 
+    /// Accepted and ignored: descendants stop with the program now, unless --kill-mode says otherwise
+    #[arg(long, hide = true)]
+    tree: bool,
+
     #[command(flatten)]
     pub(crate) report: Report,
 }

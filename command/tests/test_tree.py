@@ -168,3 +168,8 @@ def test_signals_reach_nobody_else(house: House, by: dict[str, bool]) -> None:
     house.stop(**by).is_(0)
     signal.signal(signal.SIGTERM, before)
     assert not called
+
+
+def test_the_former_option_tree_is_accepted(house: House) -> None:
+    house.started("--tree", "--", "sleep", "1000")
+    house.stop("--tree").is_(0)
