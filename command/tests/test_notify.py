@@ -153,3 +153,20 @@ def test_systemd_notify_in_a_session_of_its_own_is_believed(house: House) -> Non
     house.started("--notify", "systemd", *house.shell(f"setsid {as_another} systemd-notify --ready; say status $?; exec sleep 1000"))
     assert house.hear() == "status 0"
     house.stop().is_(0)
+
+
+def test_messages_are_received_behind_the_sign(house: House) -> None:
+    """Those of a barrier come when the start may be over already."""
+    script = house.script("""
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+        line = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        line.connect(os.environ["NOTIFY_SOCKET"].replace("@", "\\0", 1))
+        line.send(b"READY=1")
+        signal.sigwait([signal.SIGUSR1])
+        try: report("sent", line.send(b"STATUS=x"))
+        except OSError as error: report(error)
+        forever()
+    """)
+    os.kill(house.started("--notify", "systemd", script), signal.SIGUSR1)
+    assert house.hear() == "sent 8"
+    house.stop().is_(0)

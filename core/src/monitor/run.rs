@@ -117,9 +117,9 @@ impl<'a> Monitor<'a> {
     fn wait(&mut self) {
         let line = self.line.as_ref().filter(|_| self.hears).map_or(-1, Line::as_raw_fd);
         let launching = self.launching.as_ref().map_or(-1, Listener::as_raw_fd);
-        let awaits_sign = self.machine.awaits_sign();
-        let sign = if awaits_sign { self.watch.descriptor() } else { -1 };
-        let look = if awaits_sign { self.watch.next() } else { Deadline::after(None) };
+        let watches = self.machine.awaits_sign() || self.watch.is_parting();
+        let sign = if watches { self.watch.descriptor() } else { -1 };
+        let look = if watches { self.watch.next() } else { Deadline::after(None) };
         let deadline = self.limit.or(self.step).or(look).or(self.rewrite);
         let mut fds = [self.signals.as_poll_descriptor(), launching, line, sign].map(fd::readable);
         let _: Sys<bool> = fd::poll(&mut fds, self.signals.patience(deadline.poll_timeout()));
@@ -206,7 +206,7 @@ impl<'a> Monitor<'a> {
     }
 
     fn look_for_sign(&mut self, is_readable: bool) {
-        if self.machine.awaits_sign() {
+        if self.machine.awaits_sign() || self.watch.is_parting() {
             match self.watch.look(is_readable, &mut self.program) {
                 // A process that ends closes its descriptors first. Its status says more, and is next.
                 Some(Event::SignLost) if self.program.is_some_and(program::ends_soon) => {}
@@ -216,7 +216,7 @@ impl<'a> Monitor<'a> {
         }
         if !self.machine.awaits_sign() && self.launching.is_none() {
             // A program that goes on writing is told that nobody reads.
-            self.watch = Watch::Nothing;
+            self.watch.part();
         }
     }
 

@@ -20,14 +20,37 @@ const STEP: Duration = Duration::from_millis(20);
 /// Files are stamped with the time of the kernel's last tick.
 const TICK: Duration = Duration::from_millis(20);
 
+/// How long messages are received after the sign: as long as systemd-notify(1) waits for its barrier.
+const PARTING: Duration = Duration::from_secs(5);
+
 /// What is looked for in one life.
 pub(super) enum Watch<'a> {
     Nothing,
-    Newline { listener: OwnedFd, speaker: Option<OwnedFd>, number: RawFd },
+    Newline {
+        listener: OwnedFd,
+        speaker: Option<OwnedFd>,
+        number: RawFd,
+    },
     Notify(Letterbox),
-    Listen { place: &'a Place, next: Deadline, hindrance: Option<Errno> },
-    File { path: &'a Text, since: Duration, next: Deadline },
-    PidFile { path: &'a Text, next: Deadline },
+    /// The sign was given. Its sender may send more: sd_notify_barrier(3) comes behind it, and fails where nobody receives.
+    Parting {
+        letterbox: Letterbox,
+        until: Deadline,
+    },
+    Listen {
+        place: &'a Place,
+        next: Deadline,
+        hindrance: Option<Errno>,
+    },
+    File {
+        path: &'a Text,
+        since: Duration,
+        next: Deadline,
+    },
+    PidFile {
+        path: &'a Text,
+        next: Deadline,
+    },
 }
 
 impl<'a> Watch<'a> {
@@ -73,7 +96,7 @@ impl<'a> Watch<'a> {
     pub(super) fn descriptor(&self) -> RawFd {
         match self {
             Self::Newline { listener, .. } => listener.as_raw_fd(),
-            Self::Notify(letterbox) => letterbox.as_raw_fd(),
+            Self::Notify(letterbox) | Self::Parting { letterbox, .. } => letterbox.as_raw_fd(),
             _ => -1,
         }
     }
@@ -87,8 +110,22 @@ impl<'a> Watch<'a> {
     pub(super) fn next(&self) -> Deadline {
         match self {
             Self::Listen { next, .. } | Self::File { next, .. } | Self::PidFile { next, .. } => *next,
+            Self::Parting { until, .. } => *until,
             _ => Deadline::after(None),
         }
+    }
+
+    /// After the sign: nothing is looked for, and a socket for messages is emptied for a while.
+    pub(super) fn part(&mut self) {
+        *self = match std::mem::replace(self, Self::Nothing) {
+            Self::Notify(letterbox) => Self::Parting { letterbox, until: Deadline::after(Some(PARTING)) },
+            Self::Parting { letterbox, until } if !until.passed() => Self::Parting { letterbox, until },
+            _ => Self::Nothing,
+        };
+    }
+
+    pub(super) fn is_parting(&self) -> bool {
+        matches!(self, Self::Parting { .. })
     }
 
     /// Looks whether the program has given its sign. The process that is meant becomes `program`.
@@ -96,6 +133,10 @@ impl<'a> Watch<'a> {
         match self {
             Self::Newline { listener, .. } if is_readable => read_newline(listener),
             Self::Notify(letterbox) if is_readable => read_message(letterbox),
+            Self::Parting { letterbox, .. } if is_readable => {
+                read_message(letterbox);
+                None
+            }
             Self::Listen { place, next, hindrance } if next.passed() => {
                 *next = Deadline::after(Some(STEP));
                 *hindrance = None;
