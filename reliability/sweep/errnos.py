@@ -77,6 +77,7 @@ setgid setresgid setregid    EAGAIN EINVAL EPERM
 setfsuid setfsgid
 setgroups           EFAULT EINVAL ENOMEM EPERM
 setpgid             EACCES EINVAL EPERM ESRCH
+setitimer           EFAULT EINVAL
 setsid              EPERM
 shutdown            EBADF EINVAL ENOTCONN ENOTSOCK
 setuid setresuid setreuid    EAGAIN EINVAL EPERM

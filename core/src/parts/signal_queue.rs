@@ -63,7 +63,7 @@ pub fn catch(signal: i32) -> Result<(), Error> {
     open()?;
     let caught = signal::set_disposition(signal, &Disposition::handler(caught));
     caught.map(drop).map_err(|errno| Error::os(Step::Signals, Subject::Signal(signal), errno))?;
-    signal::unblock(signal);
+    let _: Sys<signal::Set> = signal::unblock(signal);
     Ok(())
 }
 

@@ -106,7 +106,7 @@ impl SignalStream {
             route.place.store(NOBODYS, Ordering::Release);
             failed(errno)
         })?;
-        signal::unblock(signal);
+        let _: Sys<signal::Set> = signal::unblock(signal);
         Ok(())
     }
 

@@ -12,14 +12,14 @@ const PERIOD: i32 = 50_000;
 /// It takes SIGALRM and the process's real-time interval timer, so it is for processes of this library, not for a program's. Afterwards the
 /// timer is off, and the rest as it was.
 pub(crate) struct Interrupted {
-    mask: Set,
+    mask: Option<Set>,
     before: Option<Disposition>,
 }
 
 impl Interrupted {
     pub(crate) fn begin() -> Self {
         let before = signal::set_disposition(libc::SIGALRM, &Disposition::interrupting(ignore)).ok();
-        let mask = signal::unblock(libc::SIGALRM);
+        let mask = signal::unblock(libc::SIGALRM).ok();
         // Without the handler the signal would end the process.
         if before.is_some() {
             let _: Sys<()> = set_timer(PERIOD);
@@ -31,7 +31,9 @@ impl Interrupted {
 impl Drop for Interrupted {
     fn drop(&mut self) {
         let _: Sys<()> = set_timer(0);
-        signal::set_mask(&self.mask);
+        if let Some(mask) = &self.mask {
+            signal::set_mask(mask);
+        }
         if let Some(before) = &self.before {
             let _: Sys<Disposition> = signal::set_disposition(libc::SIGALRM, before);
         }

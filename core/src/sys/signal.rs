@@ -80,12 +80,14 @@ pub(crate) fn unblock_all() -> Sys<()> {
 }
 
 /// Takes a signal out of this thread's mask and gives back what that was; a number that is no signal changes nothing.
-pub(crate) fn unblock(signal: Signal) -> Set {
+pub(crate) fn unblock(signal: Signal) -> Sys<Set> {
     let (mut set, mut before) = (Set::empty(), Set::empty());
     set.add(signal);
     // SAFETY: the sets are initialised.
-    unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set.0, &raw mut before.0) };
-    before
+    match unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set.0, &raw mut before.0) } {
+        0 => Ok(before),
+        errno => Err(Errno::new(errno)),
+    }
 }
 
 /// Runs `work` in a signal handler: the code that was interrupted finds its errno as it was.

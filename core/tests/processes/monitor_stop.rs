@@ -125,8 +125,10 @@ fn unkillable(house: &mut House) {
         );
     }
     assert!(exists(&house.pid_file()));
+    // The monitor may be gone as soon as the tracer has waited.
+    let held = found(house);
     wait(daemon);
-    assert!(found(house).stop(StopRequest::Terminate, Some(LONG)).unwrap());
+    assert!(held.stop(StopRequest::Terminate, Some(LONG)).unwrap());
     assert!(state_files(house).is_empty() && !exists(&house.pid_file()));
     house.wait_for_all();
 }
