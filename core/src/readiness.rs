@@ -233,7 +233,7 @@ fn look_for_message(letterbox: &Letterbox, daemon: Pid) -> Verdict {
         receive(letterbox, &mut room).filter(|(sender, _)| belongs_to(sender.pid, daemon) && has_number(sender));
     let verdict = message.map_or(Verdict::NotYet, |(_, text)| read_message(text));
     if matches!(verdict, Verdict::Ready) {
-        wait_for_barrier(letterbox, |sender| belongs_to(sender, daemon));
+        wait_for_barrier(letterbox, daemon);
     }
     verdict
 }
@@ -247,13 +247,13 @@ pub(crate) fn receive<'a>(letterbox: &Letterbox, room: &'a mut [u8]) -> Option<(
 }
 
 /// systemd-notify(1) sends `BARRIER=1` behind its message, and fails where the socket is gone.
-pub(crate) fn wait_for_barrier(letterbox: &Letterbox, counts: impl Fn(Pid) -> bool) {
+fn wait_for_barrier(letterbox: &Letterbox, daemon: Pid) {
     const PATIENCE: Duration = Duration::from_millis(50);
     let deadline = Deadline::after(Some(PATIENCE));
     let mut room = [0; MESSAGE];
     let mut socket = [fd::readable(letterbox.as_raw_fd())];
     while !deadline.passed() && fd::poll(&mut socket, deadline.poll_timeout()) == Ok(true) {
-        let message = receive(letterbox, &mut room).filter(|(sender, _)| counts(sender.pid));
+        let message = receive(letterbox, &mut room).filter(|(sender, _)| belongs_to(sender.pid, daemon));
         if message.is_some_and(|(_, text)| text.split(|byte| *byte == b'\n').any(|line| line == b"BARRIER=1")) {
             return;
         }

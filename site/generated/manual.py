@@ -49,13 +49,13 @@ class ManualPage(NamedTuple):
         return [top]
 
 
-def name_and_about(source: str) -> tuple[list[str], str]:
-    """From the section NAME: of mdoc(7), or of man(7), which clap_mangen writes."""
-    if ".Sh NAME" in source:
-        names = re.findall(r"^\.Nm (\S+)", source.split(".Sh NAME")[1].split(".Sh")[0], re.MULTILINE)
-        return names, re.findall(r"^\.Nd (.*)", source, re.MULTILINE)[0]
-    name, _, about = " ".join(source.split(".SH NAME")[1].split(".SH")[0].split()).partition(" \\- ")
-    return [name], about.replace("\\-", "-")
+def named(source: str) -> tuple[list[str], str]:
+    """The names of a page and what it is about, from its section NAME: mdoc(7), or man(7) as the command's page is."""
+    section = re.split(r"^\.S[hH] ", source.split("NAME\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
+    if names := re.findall(r"^\.Nm (\S+)", section, re.MULTILINE):
+        return names, re.findall(r"^\.Nd (.*)", section, re.MULTILINE)[0]
+    left, _, about = " ".join(section.split()).partition(" \\- ")
+    return left.split(", "), about
 
 
 class Manual:
@@ -63,7 +63,8 @@ class Manual:
         where: dict[tuple[str, str], str] = {}
         self.pages: list[ManualPage] = []
         for path in sorted((REPOSITORY / "man").glob("*.[1-9]"), key=lambda path: (path.suffix, path.stem)):
-            names, about = name_and_about(path.read_text())
+            source = path.read_text()
+            names, about = named(source)
             section = path.suffix[1:]
             where.update({(name, section): path.name for name in names})
             said = subprocess.run([MANDOC, "-Thtml", "-Ofragment,man=%N.%S", path], check=True, capture_output=True, text=True)
