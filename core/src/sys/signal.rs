@@ -4,6 +4,12 @@ use super::Errno;
 use super::process::Pid;
 use super::{Sys, check};
 
+/// `si_code` of a signal that a process has sent by kill(2); the libc crate lacks it for BSDs.
+#[cfg(target_os = "linux")]
+const SI_USER: libc::c_int = libc::SI_USER;
+#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+const SI_USER: libc::c_int = 0x10001;
+
 /// A signal's number.
 pub(crate) type Signal = libc::c_int;
 
@@ -279,7 +285,7 @@ pub(super) fn take_pending_from(set: &Set) -> Option<(Signal, Option<Pid>)> {
         let taken = unsafe { libc::sigtimedwait(&raw const set.0, &raw mut info, &raw const now) };
         if taken > 0 {
             // SAFETY: a signal of kill(2) has the field; in others it is not looked at.
-            let sender = (info.si_code == libc::SI_USER).then(|| unsafe { info.si_pid() });
+            let sender = (info.si_code == SI_USER).then(|| unsafe { info.si_pid() });
             return Some((taken, sender.filter(|sender| *sender > 0)));
         }
     }
