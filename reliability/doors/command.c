@@ -78,7 +78,7 @@ int door_start_here(const char *pid_file, const struct wishes *wishes)
     if (strstr(said, "another start is under way") != NULL)
         return ALREADY;
     /* Its daemon was ended before it was ready: by the others here. */
-    if (strstr(said, "before it was ready") != NULL)
+    if (strstr(said, "before it was ready") != NULL || strstr(said, "(stopped)") != NULL)
         return 128 + SIGTERM;
     fprintf(stderr, "%s", said);
     return outcome;
