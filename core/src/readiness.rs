@@ -261,13 +261,14 @@ fn wait_for_barrier(letterbox: &Letterbox, daemon: Pid) {
 }
 
 /// Whether the sender of a message still has its PID, so that what was found out about the PID is about the sender. Asked afterwards.
-/// Before Linux 6.5 another process can have it, of the same user. A message with descriptors does not say.
+/// Before Linux 6.5, and where the message came with descriptors, another process of the same user can have it.
 pub(crate) fn has_number(sender: &Sender) -> bool {
     match &sender.process {
         // One that has ended keeps its number until it is reaped.
         SenderProcess::Known(process) => process.signal(0) != Err(Errno::ESRCH),
-        SenderProcess::Displaced => false,
-        SenderProcess::Unknown => pidfile::real_user(sender.pid).is_none_or(|user| user == sender.user),
+        SenderProcess::Displaced | SenderProcess::Unknown => {
+            pidfile::real_user(sender.pid).is_none_or(|user| user == sender.user)
+        }
     }
 }
 

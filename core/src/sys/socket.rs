@@ -253,11 +253,12 @@ impl Letterbox {
         /// The program may have changed its user, and so may its descendants. Messages of other processes do not count.
         const MODE: libc::mode_t = 0o666;
         let (address, length) = unix_address(path.as_bytes())?;
+        let (name, own) = (Text::path(path.as_bytes())?, Text::path(path.as_bytes())?);
         let _: Sys<()> = file::unlink(path.as_c_str());
         // SAFETY: `address` is valid for reads of `length` bytes.
         check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) })?;
-        let text = Text::path(path.as_bytes());
-        let letterbox = Self { socket, names_process, name: Text::path(path.as_bytes())?, path: Some(text?) };
+        // From here on an error removes what is at the path.
+        let letterbox = Self { socket, names_process, name, path: Some(own) };
         file::set_mode_at(path.as_c_str(), MODE)?;
         Ok(letterbox)
     }

@@ -83,12 +83,12 @@ impl Deadline {
         libc::c_int::try_from(left.div_ceil(1_000_000)).unwrap_or(libc::c_int::MAX)
     }
 
-    /// Whichever comes first.
     /// The time until then, none for ever.
     pub(crate) fn remaining(self) -> Option<Duration> {
         self.0.map(|end| Duration::from_nanos(end.saturating_sub(nanoseconds(monotonic()))))
     }
 
+    /// Whichever comes first.
     pub(crate) fn or(self, other: Self) -> Self {
         Self(self.0.into_iter().chain(other.0).min())
     }

@@ -22,6 +22,7 @@ pub const TESTS: &[Test] = &[
     ("launch: the descriptor closed without a newline", no_newline),
     ("launch: ready by a message", message),
     ("launch: ready by a message of a child", message_of_a_child),
+    ("launch: ready by a message with a descriptor", message_with_descriptor),
     ("launch: more time", more_time),
     ("launch: more time has an end", more_time_has_an_end),
     ("launch: more time is not less", more_time_is_not_less),
@@ -111,6 +112,9 @@ fn launched() -> ! {
             ("variable", name) => report(format!("{name} {:?}", std::env::var(name).ok())),
             ("write", fd) => write(fd.parse().expect("a descriptor")),
             ("close", fd) => drop(own(fd.parse().expect("a descriptor"))),
+            ("notify_fd", state) => {
+                assert_eq!(daemonctx::notify_with_descriptors(state.as_bytes(), &[1]), Ok(true));
+            }
             ("notify", state) => drop(daemonctx::notify(state).expect("somebody who listens")),
             ("barrier", _) => assert_eq!(daemonctx::notify_barrier(LONG).ok(), Some(true)),
             ("barrier_or_gone", _) => drop(daemonctx::notify_barrier(LONG)),
@@ -320,6 +324,12 @@ fn message(house: &mut House) {
 fn message_of_a_child(house: &mut House) {
     let daemon = launch_ready(house, &["ready=notify", "arg=x", "arg=child:notify:READY=1", "arg=say:done"]);
     assert_eq!(house.hear(), "done", "the child has ended");
+    house.end(daemon, libc::SIGTERM);
+}
+
+/// As a service sends it that stores a descriptor at once: `READY=1` and `FDSTORE=1` together.
+fn message_with_descriptor(house: &mut House) {
+    let daemon = launch_ready(house, &["ready=notify", "timeout=20000", "arg=x", "arg=notify_fd:READY=1\nFDSTORE=1"]);
     house.end(daemon, libc::SIGTERM);
 }
 
