@@ -184,12 +184,24 @@ impl<'a> Monitor<'a> {
         }
         let alone = !process::has_children() || self.spared().is_some_and(descendants::is_only_child);
         if let Some(ended) = end {
+            let clean = ended == Ended::Exited(0);
             self.facts.end = Some(ended);
             self.none_told = alone;
-            self.tell(Event::Ended { clean: ended == Ended::Exited(0), alone });
+            if !clean || alone {
+                self.settle_confirmation();
+            }
+            self.tell(Event::Ended { clean, alone });
         } else if self.program.is_none() && !self.none_told && alone {
             self.none_told = true;
+            self.settle_confirmation();
             self.tell(Event::NoneLeft);
+        }
+    }
+
+    /// A launch is either confirmed before the program ends or has failed. The launcher learns which: it cannot confirm any more.
+    fn settle_confirmation(&mut self) {
+        if self.machine.awaits_confirmation() && self.line.as_ref().is_some_and(Line::close_to_confirmation) {
+            self.tell(Event::Confirmed);
         }
     }
 

@@ -1,6 +1,7 @@
 //! After the start: respawn, stop, and processes that are killed.
 
 use super::*;
+use std::io::Write;
 
 #[test]
 fn a_program_outlives_its_monitor() -> io::Result<()> {
@@ -20,10 +21,16 @@ fn respawn(limit: u32) -> Option<Respawn> {
 
 #[test]
 fn a_program_that_fails_is_started_again_until_the_limit() -> io::Result<()> {
-    let script = "echo $$ >> $D/lives; setsid sleep 1000 & echo $! >> $D/orphans; rm -f $D/pid; sleep 0.05; exit 3";
+    let script =
+        "echo $$ >> $D/lives; setsid sleep 1000 & echo $! >> $D/orphans; rm -f $D/pid; read line < $D/go; exit 3";
     let mut sandbox = Sandbox::new(Ready::Executed, script)?;
     sandbox.launch.settings.respawn = respawn(3);
+    let go = sandbox.folder.join("go");
+    assert!(std::process::Command::new("mkfifo").arg(&go).status()?.success());
+    let mut go = fs::OpenOptions::new().read(true).write(true).open(go)?;
     let (_, monitor) = sandbox.started();
+    // A line for each life, once the start is confirmed.
+    go.write_all(b"\n\n\n\n")?;
     ends(monitor);
     let count = |name: &str| sandbox.read(name).lines().count();
     assert_eq!((count("lives"), count("orphans")), (4, 4));
