@@ -51,8 +51,6 @@ pub(super) struct Monitor<'a> {
     /// The machine knows that nothing of this life is left.
     none_told: bool,
     pid_file: Option<PidFile<'a>>,
-    /// The PID in it.
-    written: Option<Pid>,
     state_file: StateFile<'a>,
     facts: Facts,
     lives: u32,
@@ -88,7 +86,6 @@ impl<'a> Monitor<'a> {
             watch: Watch::Nothing,
             none_told: true,
             pid_file: PidFile::of(launch)?,
-            written: None,
             state_file: StateFile::of(launch)?,
             facts: Facts { phase: Phase::Starting, guard: process::parent_id(), program: None, restarts: 0, end: None },
             lives: 0,
@@ -308,14 +305,12 @@ impl<'a> Monitor<'a> {
         written
     }
 
-    /// Once for each process; what fails is tried again at the next occasion.
+    /// What fails is tried again at the next occasion.
     fn write_pid(&mut self) -> Sys<()> {
-        if let (Some(file), Some(program)) = (&mut self.pid_file, self.program.filter(|_| self.program != self.written))
-        {
-            file.write(program)?;
-            self.written = self.program;
+        match (&mut self.pid_file, self.program) {
+            (Some(file), Some(program)) => file.write(program),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn start(&mut self) -> Option<Event> {

@@ -57,6 +57,26 @@ fn a_pid_file_that_was_removed_is_made_again() -> io::Result<()> {
     Ok(())
 }
 
+/// An administrator may give the program's own pid file as the daemon's.
+#[test]
+fn a_program_may_replace_the_pid_file_by_its_own() -> io::Result<()> {
+    let write = "echo $$ > $D/new; mv $D/new $D/pid; echo $$ >> $D/lives; exec sleep 1000";
+    for script in [write.to_owned(), format!("setsid sh -c '{write}' & until test -e $D/lives; do sleep 0.01; done")] {
+        let mut sandbox = Sandbox::new(Ready::Running(Duration::from_millis(50)), &script)?;
+        sandbox.launch.settings.respawn = respawn(3);
+        let (program, monitor) = sandbox.started();
+        assert_eq!((sandbox.pid("pid"), sandbox.pid("lives")), (program, program));
+        fs::rename(sandbox.folder.join("lives"), sandbox.folder.join("first"))?;
+        signal(program, libc::SIGKILL);
+        let again = sandbox.pid("lives");
+        until("running", || sandbox.has_state("state", "running"));
+        assert_eq!(sandbox.pid("pid"), again);
+        assert!(program != again && !is_gone(again));
+        stop(&sandbox, monitor, &[again]);
+    }
+    Ok(())
+}
+
 #[test]
 fn descendants_outlive_a_program_that_is_killed_until_a_stop() -> io::Result<()> {
     let script = "setsid sleep 1000 & echo $! > $D/worker; echo $$ > $D/program; exec sleep 1000";
