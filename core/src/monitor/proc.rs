@@ -68,7 +68,7 @@ impl Stat {
 }
 
 /// A path below `/proc`, put together in place. The monitor keeps the deepest stack that it ever had, so it is no [`Line`](crate::line::Line).
-struct ProcPath {
+pub(super) struct ProcPath {
     bytes: [u8; Self::ROOM],
     length: usize,
 }
@@ -77,14 +77,14 @@ impl ProcPath {
     /// `/proc/`, two PIDs and the names around them.
     const ROOM: usize = 64;
 
-    fn of(pid: Pid) -> Self {
+    pub(super) fn of(pid: Pid) -> Self {
         let mut path = Self { bytes: [0; Self::ROOM], length: 0 };
         path.push(b"/proc/");
         path.push_number(pid);
         path
     }
 
-    fn push(&mut self, text: &[u8]) -> &mut Self {
+    pub(super) fn push(&mut self, text: &[u8]) -> &mut Self {
         let room = self.bytes.get_mut(self.length..Self::ROOM - 1).unwrap_or_default();
         self.length += room.len().min(text.len());
         for (to, from) in room.iter_mut().zip(text) {
@@ -108,7 +108,7 @@ impl ProcPath {
         self.push(digits.get(DIGITS - used..).unwrap_or_default());
     }
 
-    fn as_c_str(&self) -> &CStr {
+    pub(super) fn as_c_str(&self) -> &CStr {
         CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c_text!(""))
     }
 }
@@ -145,27 +145,31 @@ pub(super) fn for_each_child(parent: Pid, each: &mut dyn FnMut(Pid)) -> Sys<()> 
     if has_lists { Ok(()) } else { scan_for_children(parent, each) }
 }
 
-/// Calls `each` on the numbers of the sockets that a process has open.
+/// Calls `each` on the sockets that a process has open: their numbers and their inodes.
 #[cfg(target_os = "linux")]
-pub(super) fn for_each_socket(pid: Pid, each: &mut dyn FnMut(RawFd)) -> Sys<()> {
-    const SOCKET: &[u8] = b"socket:";
+pub(super) fn for_each_socket(pid: Pid, each: &mut dyn FnMut(RawFd, u64)) -> Sys<()> {
+    /// `socket:[INODE]`
+    const SOCKET: &[u8] = b"socket:[";
+    const LONGEST: usize = SOCKET.len() + 21;
     let mut folder = ProcPath::of(pid);
     file::for_each_name(folder.push(b"/fd").as_c_str(), &mut |_, name| {
         let Some(fd) = number(name).and_then(|fd| RawFd::try_from(fd).ok()) else { return };
         let mut path = ProcPath::of(pid);
         path.push(b"/fd/").push(name);
-        let mut target = [0; SOCKET.len()];
-        let is_socket = file::open(path.as_c_str(), libc::O_PATH | libc::O_NOFOLLOW, 0)
-            .and_then(|link| directory::read_link(&link, &mut target));
-        if is_socket.is_ok() && target == SOCKET {
-            each(fd);
+        let mut room = [0; LONGEST];
+        let length = file::open(path.as_c_str(), libc::O_PATH | libc::O_NOFOLLOW, 0)
+            .and_then(|link| directory::read_link(&link, &mut room));
+        let target = length.ok().and_then(|length| room.get(..length));
+        let inode = target.and_then(|target| target.strip_prefix(SOCKET)?.strip_suffix(b"]"));
+        if let Some(inode) = inode.and_then(number) {
+            each(fd, inode);
         }
     })
 }
 
 /// Other systems do not say.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn for_each_socket(_pid: Pid, _each: &mut dyn FnMut(RawFd)) -> Sys<()> {
+pub(super) fn for_each_socket(_pid: Pid, _each: &mut dyn FnMut(RawFd, u64)) -> Sys<()> {
     Err(Errno::ENOSYS)
 }
 
