@@ -18,13 +18,15 @@ pub(super) struct Stat {
     pub(super) group: Pid,
     pub(super) session: Pid,
     flags: u64,
+    threads: u64,
     /// In clock ticks since boot.
     pub(super) start: u64,
 }
 
 impl Stat {
+    /// A zombie. The main thread of a process may end before the others.
     pub(super) fn is_dead(&self) -> bool {
-        matches!(self.state, b'Z' | b'X')
+        matches!(self.state, b'Z' | b'X') && self.threads <= 1
     }
 
     /// Whether the process has executed a program since it was forked; also of a zombie.
@@ -41,6 +43,7 @@ impl Stat {
         const GROUP: usize = 5;
         const SESSION: usize = 6;
         const FLAGS: usize = 9;
+        const THREADS: usize = 20;
         const START: usize = 22;
         let end = text.iter().rposition(|&byte| byte == b')')?;
         let mut words = text.get(end + 1..)?.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
@@ -49,8 +52,9 @@ impl Stat {
         let group = Pid::try_from(number(words.nth(GROUP - PARENT - 1)?)?).ok()?;
         let session = Pid::try_from(number(words.nth(SESSION - GROUP - 1)?)?).ok()?;
         let flags = number(words.nth(FLAGS - SESSION - 1)?)?;
-        let start = number(words.nth(START - FLAGS - 1)?)?;
-        Some(Self { state, parent, group, session, flags, start })
+        let threads = number(words.nth(THREADS - FLAGS - 1)?)?;
+        let start = number(words.nth(START - THREADS - 1)?)?;
+        Some(Self { state, parent, group, session, flags, threads, start })
     }
 }
 
@@ -215,7 +219,8 @@ mod tests {
     fn a_command_cannot_forge_fields() {
         let text = b"7 (a) Z 1) S 3 7 7 0 -1 4194624 1 0 0 0 0 0 0 0 20 0 1 0 250 1 1\n";
         let stat = Stat::of(text);
-        assert_eq!(stat, Some(Stat { state: b'S', parent: 3, group: 7, session: 7, flags: 4_194_624, start: 250 }));
+        let expected = Stat { state: b'S', parent: 3, group: 7, session: 7, flags: 4_194_624, threads: 1, start: 250 };
+        assert_eq!(stat, Some(expected));
         assert!(stat.is_some_and(|stat| !stat.has_executed()));
         assert_eq!(Stat::of(b"7 (a) S 3"), None);
     }
