@@ -5,6 +5,7 @@ use crate::house::{House, exists, signal, stat, until, wait};
 use crate::tracing::{self, Traced};
 use daemonctx::{PidFile, Status, Stopped};
 use std::fs;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, symlink};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -318,10 +319,19 @@ fn without_main_thread(house: &mut House) {
     let daemon = house.hear_number();
     until(|| stat(daemon)[0] == "Z");
     let file = PidFile::new(house.pid_file()).unwrap();
-    let begun = Instant::now();
     assert_eq!(file.status(), Ok(Status::Running(daemon)));
-    assert!(begun.elapsed() < Duration::from_secs(5), "it is not taken for a process that is about to end");
     house.start("daemon", &[]).is(1, "already running");
+    // By its age, and where another process has the lock.
+    let other = house.path("other");
+    fs::write(&other, format!("{daemon}\n")).unwrap();
+    assert_eq!(PidFile::foreign(&other).unwrap().status(), Ok(Status::Running(daemon)));
+    let locked = fs::File::options().write(true).open(&other).unwrap();
+    // SAFETY: flock takes two numbers.
+    assert_eq!(unsafe { libc::flock(locked.as_raw_fd(), libc::LOCK_EX) }, 0);
+    let begun = Instant::now();
+    assert!(!matches!(PidFile::new(&other).unwrap().status(), Ok(Status::Running(_))));
+    assert!(begun.elapsed() < Duration::from_secs(5), "it is not taken for a process that is about to end");
+    drop(locked);
     assert_eq!(file.stop(LONG), Ok(Stopped::Terminated));
     wait(daemon);
     assert!(!house.pid_file().exists());

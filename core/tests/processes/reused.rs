@@ -8,7 +8,7 @@ use crate::monitor::{SLEEP, found, launch, state_files, words};
 use crate::programs::report;
 use crate::tracing::{self, Traced};
 use crate::trust::{is_root, is_unharmed};
-use daemonctx::{Monitored, MonitoredState, PidFile, Status, StopRequest};
+use daemonctx::{Monitored, MonitoredState, PidFile, Status, StopRequest, Stopped};
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command};
@@ -231,7 +231,26 @@ fn program_of_a_dead_monitor(house: &mut House) {
             is_stale(house, request);
             is_unharmed(innocent);
         }
+        by_pid_file(house);
     });
+}
+
+/// What a pid file means is looked up in state files at the usual place.
+fn by_pid_file(house: &mut House) {
+    // The mount namespace is the test's own.
+    let (kind, place) = (c"tmpfs".as_ptr(), c"/run".as_ptr());
+    // SAFETY: mount takes constant strings.
+    assert_eq!(unsafe { libc::mount(kind, place, kind, 0, std::ptr::null()) }, 0);
+    let (daemon, monitor) = launch(house, &[&SLEEP[..], &["ready=running:10", "usual_run"]].concat());
+    let daemon = Former::of(daemon);
+    kill(monitor);
+    kill(daemon.pid);
+    let innocent = daemon.given_to(sleeping());
+    let file = PidFile::new(house.pid_file()).unwrap();
+    assert_eq!((file.status(), file.stop(LONG)), (Ok(Status::Stale), Ok(Stopped::NotRunning)));
+    is_unharmed(innocent);
+    let state = Monitored::find("program", Some(&house.pid_file()), None).unwrap().expect("a state file");
+    assert_eq!(state.state(), MonitoredState::Lost);
 }
 
 /// Nothing of it is alive, and nothing is left after a stop.
