@@ -267,18 +267,17 @@ fn is_stale(house: &House, request: StopRequest) {
 fn group_of_a_dead_monitor(house: &mut House) {
     in_own_namespace(house, GROUP_OF_A_DEAD_MONITOR, |house| {
         let (daemon, monitor) = killed(house);
-        let mut leader = beside(house, &["await", "stay:group say:grouped"]);
+        let mut leader = beside(house, &["say:here", "await", "stay:group say:grouped"]);
         // SAFETY: setsid takes nothing.
         before_exec(&mut leader, || assert_ne!(unsafe { libc::setsid() }, -1));
         let leader = monitor.given_to(leader);
+        house.hear_from("here");
         daemon.give_away();
         signal_any(monitor.pid, libc::SIGUSR1);
         assert_eq!(child_of(house, monitor.pid), daemon.pid, "the PID can be had");
         house.hear_from("grouped");
         is_stale(house, StopRequest::Terminate);
-        assert_eq!(field(daemon.pid, "State"), "S (sleeping)");
-        is_unharmed(leader);
-        kill(daemon.pid);
+        are_unharmed((leader, daemon.pid));
     });
 }
 
@@ -394,9 +393,10 @@ fn parent_and_child(house: &mut House, worker: Former) -> (Child, i32) {
 }
 
 fn are_unharmed((parent, child): (Child, i32)) {
-    assert_eq!(field(child, "State"), "S (sleeping)");
+    assert_eq!(field(child, "ShdPnd"), format!("{:016x}", 0), "no signal is on its way");
     is_unharmed(parent);
-    kill(child);
+    signal_any(child, libc::SIGKILL);
+    assert_eq!(wait(child), libc::SIGKILL, "nothing else has ended it");
 }
 
 /// Stops the daemon of its pid file, when it is told to.

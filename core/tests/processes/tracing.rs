@@ -13,8 +13,13 @@ pub struct Traced {
 }
 
 impl Traced {
+    /// Stops it, whatever it does, until it is let run.
     pub fn new(pid: i32) -> Self {
-        Self::seize(pid, libc::PTRACE_O_TRACESYSGOOD)
+        let traced = Self::seize(pid, libc::PTRACE_O_TRACESYSGOOD);
+        // SAFETY: PTRACE_INTERRUPT takes no address and no data.
+        assert_eq!(unsafe { libc::ptrace(libc::PTRACE_INTERRUPT, pid, NOTHING, NOTHING) }, 0);
+        traced.stop();
+        traced
     }
 
     fn seize(pid: i32, options: c_int) -> Self {
@@ -31,18 +36,18 @@ impl Traced {
     pub fn hold_before(&self, mut is: impl FnMut(&Self, Call) -> bool) {
         /// By which `PTRACE_O_TRACESYSGOOD` marks the stops at calls.
         const CALL: c_int = libc::SIGTRAP | 0x80;
-        // SAFETY: PTRACE_INTERRUPT takes no address and no data.
-        assert_eq!(unsafe { libc::ptrace(libc::PTRACE_INTERRUPT, self.pid, NOTHING, NOTHING) }, 0);
+        let mut signal = 0;
         loop {
-            let stop = self.stop();
-            let (signal, event) = (libc::WSTOPSIG(stop), stop >> 16);
-            if signal == CALL && self.call().is_some_and(|call| is(self, call)) {
-                return;
-            }
-            let signal = if event == 0 && signal != CALL { signal } else { 0 };
             // SAFETY: PTRACE_SYSCALL takes no address, and a signal as data.
             let goes_on = unsafe { libc::ptrace(libc::PTRACE_SYSCALL, self.pid, NOTHING, signal as usize) };
             assert_eq!(goes_on, 0, "{}", std::io::Error::last_os_error());
+            let stop = self.stop();
+            let why = libc::WSTOPSIG(stop);
+            if why == CALL && self.call().is_some_and(|call| is(self, call)) {
+                return;
+            }
+            // An event is no signal.
+            signal = if stop >> 16 == 0 && why != CALL { why } else { 0 };
         }
     }
 
