@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from daemons import House, house, is_gone, kill, stat, wait_gone
+from daemons import LIMIT, House, house, is_gone, kill, stat, wait_gone
 
 __all__ = ["house"]
 RESPAWN = ["--respawn", "--respawn-delay"]
@@ -51,6 +51,18 @@ def test_delay(house: House) -> None:
     next_pid(house)
     assert 0.5 <= time.monotonic() - before < 5
     house.stop().is_(0)
+
+
+@pytest.mark.parametrize("options, said", [([], "test: stopped before it was started again\n"), (["--json"], '"result":"stopped"')])
+def test_a_stop_during_the_delay(house: House, options: list[str], said: str) -> None:
+    pid = house.started(*RESPAWN, "1000", "--", "sleep", "1000")
+    monitor = monitor_of(pid)
+    kill(pid)
+    deadline = time.monotonic() + LIMIT
+    while house.command("status", "-q", "-p", house.pid_path).returncode != 2:
+        assert time.monotonic() < deadline
+    house.stop(*options).is_(0, said)
+    assert is_gone(monitor) and not house.pid_path.exists()
 
 
 def test_limit(house: House) -> None:

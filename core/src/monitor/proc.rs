@@ -21,12 +21,27 @@ pub(super) struct Stat {
     threads: u64,
     /// In clock ticks since boot.
     pub(super) start: u64,
+    /// Pending signals of the main thread.
+    pending: u64,
 }
 
 impl Stat {
     /// A zombie. The main thread of a process may end before the others.
     pub(super) fn is_dead(&self) -> bool {
-        matches!(self.state, b'Z' | b'X') && self.threads <= 1
+        self.is_zombie() && self.threads <= 1
+    }
+
+    fn is_zombie(&self) -> bool {
+        matches!(self.state, b'Z' | b'X')
+    }
+
+    /// Whether the process is in exit(2), or about to be: the kernel queues SIGKILL to each thread when a signal is sent whose action is
+    /// to end the process, and which is neither blocked nor traced. A main thread that has ended before the others does not count.
+    pub(super) fn is_ending(&self) -> bool {
+        /// `PF_EXITING`.
+        const EXITING: u64 = 4;
+        const KILLED: u64 = 1 << (libc::SIGKILL - 1);
+        !self.is_zombie() && (self.flags & EXITING != 0 || self.pending & KILLED != 0)
     }
 
     /// Whether the process has executed a program since it was forked; also of a zombie.
@@ -45,6 +60,7 @@ impl Stat {
         const FLAGS: usize = 9;
         const THREADS: usize = 20;
         const START: usize = 22;
+        const PENDING: usize = 31;
         let end = text.iter().rposition(|&byte| byte == b')')?;
         let mut words = text.get(end + 1..)?.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
         let state = *words.next()?.first()?;
@@ -54,7 +70,8 @@ impl Stat {
         let flags = number(words.nth(FLAGS - SESSION - 1)?)?;
         let threads = number(words.nth(THREADS - FLAGS - 1)?)?;
         let start = number(words.nth(START - THREADS - 1)?)?;
-        Some(Self { state, parent, group, session, flags, threads, start })
+        let pending = number(words.nth(PENDING - START - 1)?)?;
+        Some(Self { state, parent, group, session, flags, threads, start, pending })
     }
 }
 
@@ -217,12 +234,30 @@ mod tests {
 
     #[test]
     fn a_command_cannot_forge_fields() {
-        let text = b"7 (a) Z 1) S 3 7 7 0 -1 4194624 1 0 0 0 0 0 0 0 20 0 1 0 250 1 1\n";
+        let text = b"7 (a) Z 1) S 3 7 7 0 -1 4194624 1 0 0 0 0 0 0 0 20 0 1 0 250 1 1 2 3 4 5 6 7 256 0\n";
         let stat = Stat::of(text);
-        let expected = Stat { state: b'S', parent: 3, group: 7, session: 7, flags: 4_194_624, threads: 1, start: 250 };
+        let expected = Stat {
+            state: b'S',
+            parent: 3,
+            group: 7,
+            session: 7,
+            flags: 4_194_624,
+            threads: 1,
+            start: 250,
+            pending: 256,
+        };
         assert_eq!(stat, Some(expected));
-        assert!(stat.is_some_and(|stat| !stat.has_executed()));
+        assert!(stat.is_some_and(|stat| !stat.has_executed() && stat.is_ending()));
         assert_eq!(Stat::of(b"7 (a) S 3"), None);
+    }
+
+    #[test]
+    fn a_main_thread_may_end_before_the_others() {
+        let zombie =
+            |threads| format!("7 (a) Z 3 7 7 0 -1 4 1 0 0 0 0 0 0 0 20 0 {threads} 0 250 1 1 2 3 4 5 6 7 256 0\n");
+        let stat = |threads| Stat::of(zombie(threads).as_bytes());
+        assert!(stat(1).is_some_and(|stat| stat.is_dead() && !stat.is_ending()));
+        assert!(stat(2).is_some_and(|stat| !stat.is_dead() && !stat.is_ending()));
     }
 
     #[test]
