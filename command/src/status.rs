@@ -265,7 +265,8 @@ impl Seen {
     /// How long to wait for its end before it counts as there: one that ends gives up its memory first.
     fn patience(&self) -> Duration {
         const GOING: Duration = Duration::from_secs(5);
-        let is_going = self.process.is_some() && self.memory.rss.is_none();
+        let has_memory = |process: &Process| self.memory.rss.is_some() || process.lacks_main_thread();
+        let is_going = self.process.as_ref().is_some_and(|process| !has_memory(process));
         if is_going { GOING } else { Duration::ZERO }
     }
 }

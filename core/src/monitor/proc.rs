@@ -18,6 +18,7 @@ pub(super) struct Stat {
     pub(super) group: Pid,
     pub(super) session: Pid,
     flags: u64,
+    threads: u64,
     /// In clock ticks since boot.
     pub(super) start: u64,
     /// Pending signals of the main thread.
@@ -25,17 +26,22 @@ pub(super) struct Stat {
 }
 
 impl Stat {
+    /// A zombie. The main thread of a process may end before the others.
     pub(super) fn is_dead(&self) -> bool {
+        self.is_zombie() && self.threads <= 1
+    }
+
+    fn is_zombie(&self) -> bool {
         matches!(self.state, b'Z' | b'X')
     }
 
     /// Whether the process is in exit(2), or about to be: the kernel queues SIGKILL to each thread when a signal is sent whose action is
-    /// to end the process, and which is neither blocked nor traced. A main thread may end before the others.
+    /// to end the process, and which is neither blocked nor traced. A main thread that has ended before the others does not count.
     pub(super) fn is_ending(&self) -> bool {
         /// `PF_EXITING`.
         const EXITING: u64 = 4;
         const KILLED: u64 = 1 << (libc::SIGKILL - 1);
-        !self.is_dead() && (self.flags & EXITING != 0 || self.pending & KILLED != 0)
+        !self.is_zombie() && (self.flags & EXITING != 0 || self.pending & KILLED != 0)
     }
 
     /// Whether the process has executed a program since it was forked; also of a zombie.
@@ -52,6 +58,7 @@ impl Stat {
         const GROUP: usize = 5;
         const SESSION: usize = 6;
         const FLAGS: usize = 9;
+        const THREADS: usize = 20;
         const START: usize = 22;
         const PENDING: usize = 31;
         let end = text.iter().rposition(|&byte| byte == b')')?;
@@ -61,9 +68,10 @@ impl Stat {
         let group = Pid::try_from(number(words.nth(GROUP - PARENT - 1)?)?).ok()?;
         let session = Pid::try_from(number(words.nth(SESSION - GROUP - 1)?)?).ok()?;
         let flags = number(words.nth(FLAGS - SESSION - 1)?)?;
-        let start = number(words.nth(START - FLAGS - 1)?)?;
+        let threads = number(words.nth(THREADS - FLAGS - 1)?)?;
+        let start = number(words.nth(START - THREADS - 1)?)?;
         let pending = number(words.nth(PENDING - START - 1)?)?;
-        Some(Self { state, parent, group, session, flags, start, pending })
+        Some(Self { state, parent, group, session, flags, threads, start, pending })
     }
 }
 
@@ -232,12 +240,28 @@ mod tests {
     fn a_command_cannot_forge_fields() {
         let text = b"7 (a) Z 1) S 3 7 7 0 -1 4194624 1 0 0 0 0 0 0 0 20 0 1 0 250 1 1 2 3 4 5 6 7 256 0\n";
         let stat = Stat::of(text);
-        assert_eq!(
-            stat,
-            Some(Stat { state: b'S', parent: 3, group: 7, session: 7, flags: 4_194_624, start: 250, pending: 256 })
-        );
+        let expected = Stat {
+            state: b'S',
+            parent: 3,
+            group: 7,
+            session: 7,
+            flags: 4_194_624,
+            threads: 1,
+            start: 250,
+            pending: 256,
+        };
+        assert_eq!(stat, Some(expected));
         assert!(stat.is_some_and(|stat| !stat.has_executed() && stat.is_ending()));
         assert_eq!(Stat::of(b"7 (a) S 3"), None);
+    }
+
+    #[test]
+    fn a_main_thread_may_end_before_the_others() {
+        let zombie =
+            |threads| format!("7 (a) Z 3 7 7 0 -1 4 1 0 0 0 0 0 0 0 20 0 {threads} 0 250 1 1 2 3 4 5 6 7 256 0\n");
+        let stat = |threads| Stat::of(zombie(threads).as_bytes());
+        assert!(stat(1).is_some_and(|stat| stat.is_dead() && !stat.is_ending()));
+        assert!(stat(2).is_some_and(|stat| !stat.is_dead() && !stat.is_ending()));
     }
 
     #[test]
