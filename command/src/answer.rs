@@ -61,17 +61,10 @@ impl Answer {
     pub(crate) fn print(mut self, json: bool, quiet: bool) -> u8 {
         let launching = self.launching.take();
         let code = if quiet && !json { self.code } else { self.print_text(json, launching.is_some()) };
-        let Some((mut launching, name)) = launching else { return code };
-        match launching.confirm() {
-            Ok(_) => {
-                // What would be undone stays, and what would be waited for is no child of a process that ends.
-                std::mem::forget(launching);
-                code
-            }
-            Err(error) => {
-                drop(launching);
-                Failure::from(error).of(&name).print(json)
-            }
+        let Some((launching, name)) = launching else { return code };
+        match launching.confirm_before_exit() {
+            Ok(_) => code,
+            Err(error) => Failure::from(error).of(&name).print(json),
         }
     }
 

@@ -25,7 +25,6 @@
 #![warn(missing_debug_implementations)]
 
 mod activation;
-mod ancestry;
 mod context;
 mod daemon;
 mod descriptors;
@@ -67,8 +66,9 @@ pub use error::{Error, ErrorKind, Step};
 pub use launch::{Executable, Respawn};
 #[doc(hidden)]
 pub use line::is_printable;
-#[doc(hidden)]
-pub use monitor::{KillMode, Launching, Monitored, MonitoredOutput, MonitoredState, StopRequest};
+pub use monitor::{
+    KillMode, Launching, Monitored, MonitoredOutput, MonitoredState, StopRequest, become_monitor_if_asked,
+};
 pub use notify::{notify, notify_barrier, notify_bytes, notify_reloading, notify_with_descriptors, watchdog_interval};
 pub use pidfile::{PidFile, PidFileLock, Running, Status, Stopped};
 pub use privileges::Groups;

@@ -2,7 +2,7 @@
 
 use crate::Test;
 use crate::house::{House, exists, signal, signal_any, until};
-use crate::monitor::{SLEEP, found, launch, state_files, stop, words};
+use crate::monitor::{SLEEP, found, launch, state_files, stop};
 use daemonctx::{Monitored, MonitoredState, StopRequest};
 use std::fs;
 use std::process::Child;
@@ -33,7 +33,7 @@ pub fn borrowed(words: &[String]) -> Vec<&str> {
 }
 
 fn begin(house: &House, all: &[&str]) -> Child {
-    house.program("launching", &words(all)).spawn().unwrap()
+    house.program("launching", all).spawn().unwrap()
 }
 
 fn touch(house: &House, name: &str) {
@@ -51,7 +51,7 @@ fn is_gone(pid: i32) -> bool {
 }
 
 fn refused(house: &mut House, all: &[&str]) -> String {
-    house.start("launching", &words(all)).is(0, "");
+    house.start("launching", all).is(0, "");
     house.hear_from("failed ")
 }
 
