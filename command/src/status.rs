@@ -112,10 +112,10 @@ impl Supervision {
 }
 
 pub(crate) fn status(options: &options::Status) -> Result<Answer, Failure> {
-    let place = Place::of_daemon(&options.which)?;
+    // A failure says nothing of a daemon: none of the codes that do.
+    let unknown = |failure: Failure| if failure.is_misuse() { failure } else { failure.with_code(code::UNKNOWN) };
+    let place = Place::of_daemon(&options.which).map_err(unknown)?;
     let is_shown = options.report.json || !options.report.quiet;
-    // What is no pid file says nothing of a daemon: none of the codes that do.
-    let unknown = |failure: Failure| failure.with_code(code::UNKNOWN);
     let found = find(&place, if is_shown { options.lines } else { 0 }).map_err(unknown)?;
     let json = in_json(&place, &found);
     let text = look::text(&Screen::of(&std::io::stdout()), &place, &found);

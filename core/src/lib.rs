@@ -18,7 +18,7 @@
 //!
 //! Each rule has its room: `start` is the sequence itself, `starter` the wait for the truth, `plan` the checks before;
 //! `signals`, `streams`, `descriptors`, `directories`, `privileges` and `pidfile` are the steps; `detach` decides whether to
-//! fork at all; `guarded_file` opens files in directories of others, `null_device` the null device; `report` is the line between daemon and starter; `error` what is said when something fails. Everything
+//! fork at all; `launch`, `readiness` and `monitor` are for programs that do not use this library; `guarded_file` opens files in directories of others, `null_device` the null device; `report` is the line between daemon and starter; `error` what is said when something fails. Everything
 //! unsafe is in `sys`, but for the calls of fork themselves.
 
 #![deny(unsafe_code)]

@@ -51,8 +51,6 @@ pub(super) struct Monitor<'a> {
     /// The machine knows that nothing of this life is left.
     none_told: bool,
     pid_file: Option<PidFile<'a>>,
-    /// The PID in it.
-    written: Option<Pid>,
     state_file: StateFile<'a>,
     facts: Facts,
     lives: u32,
@@ -88,7 +86,6 @@ impl<'a> Monitor<'a> {
             watch: Watch::Nothing,
             none_told: true,
             pid_file: PidFile::of(launch)?,
-            written: None,
             state_file: StateFile::of(launch)?,
             facts: Facts { phase: Phase::Starting, guard: process::parent_id(), program: None, restarts: 0, end: None },
             lives: 0,
@@ -184,12 +181,25 @@ impl<'a> Monitor<'a> {
         }
         let alone = !process::has_children() || self.spared().is_some_and(descendants::is_only_child);
         if let Some(ended) = end {
-            self.facts.end = Some(ended);
+            let clean = ended == Ended::Exited(0);
             self.none_told = alone;
-            self.tell(Event::Ended { clean: ended == Ended::Exited(0), alone });
+            // Any other end is that of a process which has put the program into the background, if there is one to follow.
+            if !clean || alone {
+                self.facts.end = Some(ended);
+                self.settle_confirmation();
+            }
+            self.tell(Event::Ended { clean, alone });
         } else if self.program.is_none() && !self.none_told && alone {
             self.none_told = true;
+            self.settle_confirmation();
             self.tell(Event::NoneLeft);
+        }
+    }
+
+    /// A launch is either confirmed before the program ends or has failed. The launcher learns which: it cannot confirm any more.
+    fn settle_confirmation(&mut self) {
+        if self.machine.awaits_confirmation() && self.line.as_ref().is_some_and(Line::close_to_confirmation) {
+            self.tell(Event::Confirmed);
         }
     }
 
@@ -271,7 +281,7 @@ impl<'a> Monitor<'a> {
             Action::RemoveState => self.state_file.remove(),
             Action::Exit => {
                 release_claim(self.launch);
-                process::exit_now(0)
+                process::exit_now(self.exit_status())
             }
         }
         None
@@ -296,14 +306,12 @@ impl<'a> Monitor<'a> {
         written
     }
 
-    /// Once for each process; what fails is tried again at the next occasion.
+    /// What fails is tried again at the next occasion.
     fn write_pid(&mut self) -> Sys<()> {
-        if let (Some(file), Some(program)) = (&mut self.pid_file, self.program.filter(|_| self.program != self.written))
-        {
-            file.write(program)?;
-            self.written = self.program;
+        match (&mut self.pid_file, self.program) {
+            (Some(file), Some(program)) => file.write(program),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn start(&mut self) -> Option<Event> {
@@ -343,7 +351,11 @@ impl<'a> Monitor<'a> {
 
     fn follow(&mut self) -> Event {
         self.program = proc::oldest_child();
-        if self.program.is_some() { Event::Followed } else { Event::Unfollowed }
+        if self.program.is_some() {
+            return Event::Followed;
+        }
+        self.facts.end = Some(Ended::Exited(0));
+        Event::Unfollowed
     }
 
     /// A child of this process, so its PID is nobody else's until it is waited for.
@@ -374,6 +386,16 @@ impl<'a> Monitor<'a> {
             Outcome::Stopped => Reason::Stopped,
         };
         line.tell(Told::Failed { reason, is_stuck });
+    }
+
+    /// For a service manager, whose child this process is: how the program has ended by itself, as shells say it, and 0 after a stop.
+    fn exit_status(&self) -> i32 {
+        const SIGNALLED: i32 = 128;
+        match (self.facts.phase, self.facts.end) {
+            (Phase::Ended | Phase::GaveUp, Some(Ended::Exited(status))) => status,
+            (Phase::Ended | Phase::GaveUp, Some(Ended::Killed(signal))) => SIGNALLED + signal,
+            _ => 0,
+        }
     }
 
     fn reason(&self, why: Why) -> Reason {
