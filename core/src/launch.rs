@@ -1,7 +1,6 @@
 //! A program that is made a daemon without knowing of it: the last step of its start is execve(2).
 
 use crate::error::{Error, Failure, Step, Subject};
-use crate::pidfile;
 use crate::readiness::Readiness;
 use crate::signals;
 use crate::sys::process::{self, StringList};
@@ -201,12 +200,8 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Has this process become the program, with the locks of its pid files and the signals of a fresh process. Returns only with the
-    /// failure.
+    /// Has this process become the program, with the signals of a fresh process. Returns only with the failure.
     pub(crate) fn execute(&self) -> Failure {
-        if let Err(errno) = pidfile::keep_on_exec() {
-            return Failure::new(Step::PidFile, errno);
-        }
         signals::reset_all();
         Failure::new(Step::Execute, process::execute_with(self.path.as_c_str(), &self.arguments, &self.environment))
     }
