@@ -94,13 +94,6 @@ pub(crate) fn leads_session() -> bool {
     unsafe { libc::getsid(0) == id() }
 }
 
-/// Whether two processes are of one session; not where one of them is gone.
-pub(crate) fn share_session(one: Pid, other: Pid) -> bool {
-    // SAFETY: getsid takes a number; a bad one is ESRCH.
-    let session = |pid| check(unsafe { libc::getsid(pid) });
-    session(one).is_ok_and(|it| session(other) == Ok(it))
-}
-
 /// How many threads this process has; each has a directory, and a directory counts as a link to the one above it.
 #[cfg(target_os = "linux")]
 pub(crate) fn thread_count() -> Option<u64> {
@@ -351,6 +344,70 @@ pub(crate) fn at_exit(handler: extern "C" fn()) -> Sys<()> {
 unsafe extern "C" {
     #[cfg(target_os = "linux")]
     static mut program_invocation_short_name: *mut libc::c_char;
+    #[cfg(target_os = "linux")]
+    static mut program_invocation_name: *mut libc::c_char;
+}
+
+/// A name of the file that this process executes, whatever has become of its path.
+#[cfg(target_os = "linux")]
+pub(crate) const RUNNING_EXECUTABLE: Option<&CStr> = Some(c_text!("/proc/self/exe"));
+#[cfg(not(target_os = "linux"))]
+pub(crate) const RUNNING_EXECUTABLE: Option<&CStr> = None;
+
+/// The path of the file that this process executes. Allocates.
+#[cfg(target_os = "linux")]
+pub(crate) fn executable() -> Sys<Text> {
+    let mut room = memory::filled(0, crate::text::PATH_MAX)?;
+    super::file::link_target(c_text!("/proc/self/exe"), &mut room).and_then(Text::path)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn executable() -> Sys<Text> {
+    use std::os::unix::ffi::OsStrExt;
+    let path = std::env::current_exe().map_err(|_| Errno::ENOENT)?;
+    Text::path(path.as_os_str().as_bytes())
+}
+
+/// The absolute path of the shared object that this code was loaded from; ENOENT where it is part of the executable. Allocates.
+pub(crate) fn shared_object() -> Sys<Text> {
+    // SAFETY: `Dl_info` is a C struct of pointers, for which all zeroes is a value.
+    let mut info: libc::Dl_info = unsafe { std::mem::zeroed() };
+    // SAFETY: the address is one of this object's, and `info` a valid place for the result.
+    let found = unsafe { libc::dladdr((shared_object as *const ()).cast(), &raw mut info) };
+    if found == 0 || info.dli_fname.is_null() {
+        return Err(Errno::ENOENT);
+    }
+    // SAFETY: dladdr gave a NUL-terminated string that stays as long as the object.
+    let path = unsafe { CStr::from_ptr(info.dli_fname) };
+    // Of the executable there is the first argument, which its caller has chosen.
+    if path.to_bytes().first() != Some(&b'/') || is_first_argument(path) {
+        return Err(Errno::ENOENT);
+    }
+    Text::path(path.to_bytes())
+}
+
+#[cfg(target_os = "linux")]
+fn is_first_argument(text: &CStr) -> bool {
+    // SAFETY: glibc and musl keep a NUL-terminated string here for the life of the process.
+    unsafe { !program_invocation_name.is_null() && CStr::from_ptr(program_invocation_name) == text }
+}
+
+/// Other systems know the executable's path.
+#[cfg(not(target_os = "linux"))]
+fn is_first_argument(_text: &CStr) -> bool {
+    false
+}
+
+/// Whether this process has privileges that its caller may not have: it executes a set-user-ID or set-group-ID program, or one with
+/// capabilities.
+pub(crate) fn is_set_id() -> bool {
+    #[cfg(target_os = "linux")]
+    // SAFETY: getauxval takes a number.
+    let is_set = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
+    #[cfg(not(target_os = "linux"))]
+    // SAFETY: issetugid takes nothing.
+    let is_set = unsafe { libc::issetugid() } != 0;
+    is_set
 }
 
 /// The program's name as the C library knows it.

@@ -2,7 +2,7 @@
 
 use crate::Test;
 use crate::house::{House, exists, signal, signal_any, until};
-use crate::monitor::{SLEEP, found, launch, state_files, stop, words};
+use crate::monitor::{SLEEP, found, launch, state_files, stop};
 use daemonctx::{Monitored, MonitoredState, StopRequest};
 use std::fs;
 use std::process::Child;
@@ -34,7 +34,7 @@ pub fn borrowed(words: &[String]) -> Vec<&str> {
 }
 
 fn begin(house: &House, all: &[&str]) -> Child {
-    house.program("launching", &words(all)).spawn().unwrap()
+    house.program("launching", all).spawn().unwrap()
 }
 
 fn touch(house: &House, name: &str) {
@@ -52,7 +52,7 @@ fn is_gone(pid: i32) -> bool {
 }
 
 fn refused(house: &mut House, all: &[&str]) -> String {
-    house.start("launching", &words(all)).is(0, "");
+    house.start("launching", all).is(0, "");
     house.hear_from("failed ")
 }
 
@@ -82,7 +82,7 @@ fn just_killed(house: &mut House) {
         read_pid(house, "large");
         fs::remove_file(house.path("large")).unwrap();
         signal_any(daemon, number);
-        house.start("launching", &words(&borrowed(&all))).is(0, "");
+        house.start("launching", &borrowed(&all)).is(0, "");
         let next: i32 = house.hear_from("pid ").parse().unwrap();
         assert!(next != daemon && is_gone(daemon) && is_gone(monitor));
         let monitor = found(house).monitor_pid();
