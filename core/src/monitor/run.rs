@@ -61,12 +61,18 @@ pub(super) struct Monitor<'a> {
     hindrance: Option<Errno>,
 }
 
+/// The process that ends the start if the monitor is killed. It may be killed itself at any time, so the monitor does not ask for its parent.
+pub(super) struct Guard {
+    pub(super) pid: Pid,
+    pub(super) leash: OwnedFd,
+}
+
 /// How long a disk may be full until it is tried again.
 const REWRITE: Duration = Duration::from_secs(1);
 
 impl<'a> Monitor<'a> {
     /// Signals are blocked. The only place that allocates, but for what [`Action::Start`] needs.
-    pub(super) fn new(launch: &'a Launch, line: Line, leash: OwnedFd, pids: Option<OwnedFd>) -> Sys<Self> {
+    pub(super) fn new(launch: &'a Launch, line: Line, guard: Guard, pids: Option<OwnedFd>) -> Sys<Self> {
         let never = Deadline::after(None);
         Ok(Self {
             launch,
@@ -74,7 +80,7 @@ impl<'a> Monitor<'a> {
             signals: Arrivals::of(request::asked()),
             line: Some(line),
             hears: true,
-            leash: Some(leash),
+            leash: Some(guard.leash),
             logging: Logging::to(pids),
             limit: never,
             latest: never,
@@ -90,7 +96,7 @@ impl<'a> Monitor<'a> {
             pid_file: PidFile::of(launch)?,
             written: None,
             state_file: StateFile::of(launch)?,
-            facts: Facts { phase: Phase::Starting, guard: process::parent_id(), program: None, restarts: 0, end: None },
+            facts: Facts { phase: Phase::Starting, guard: guard.pid, program: None, restarts: 0, end: None },
             lives: 0,
             failure: None,
             hindrance: None,
