@@ -176,15 +176,19 @@ pub(crate) fn has_ended_child() -> bool {
 
 /// Waits for any child that has ended, and takes its status; none where all run, or there is none.
 pub(crate) fn wait_any() -> Option<(Pid, Ended)> {
+    /// An error but ECHILD does not say that nothing has ended, and no other SIGCHLD comes for the same end.
+    const TRIES: u32 = 10;
     let mut status = 0;
     // SAFETY: `status` is a valid place for the result.
-    let child = uninterrupted(|| check(unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) }));
+    let mut ask = || check(unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) });
+    let answer = |asked| (!matches!(asked, Err(errno) if errno != Errno::ECHILD)).then_some(asked);
+    let child = (0..TRIES).find_map(|_| answer(ask())).and_then(Result::ok).filter(|child| *child > 0)?;
     let ended = match status {
         status if libc::WIFEXITED(status) => Ended::Exited(libc::WEXITSTATUS(status)),
         status if libc::WIFSIGNALED(status) => Ended::Killed(libc::WTERMSIG(status)),
         _ => Ended::Unknown,
     };
-    child.ok().filter(|child| *child > 0).map(|child| (child, ended))
+    Some((child, ended))
 }
 
 /// Whether there is a child at all; also where that cannot be known.
