@@ -27,7 +27,9 @@ class Entry:
     sometimes: bool = False  # whether the call is made at all depends on who runs when
 
     def matches(self, result: Result) -> bool:
-        return bool(re.fullmatch(self.subjects, result.subject) and re.fullmatch(self.where, result.where))
+        # Rust's interface is what the C interface calls.
+        subject = re.sub("^rust-", "c-", result.subject)
+        return bool(re.fullmatch(self.subjects, subject) and re.fullmatch(self.where, result.where))
 
 
 ENTRIES: list[Entry] = []

@@ -1,6 +1,7 @@
-"""The sweep over the monitor: each call of starter, guard, monitor and the program's child fails, or its process is killed there.
+"""The sweep over the monitor: each call of starter, guard, monitor and the program's child fails, is late, or its process is killed or
+stopped there.
 
-    python reliability/sweep/monitor.py BINARY [--errnos all] [--only RUN]
+    python reliability/sweep/monitor.py BINARY [--every] [--only RUN]
 
 BINARY is the core's unit tests (`cargo test -p daemonctx --lib --no-run`), which are a starter and a monitor as well. Needs no root.
 """
@@ -10,7 +11,6 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import ctypes
-import errno
 import fcntl
 import os
 import pathlib
@@ -22,9 +22,9 @@ import sys
 import tempfile
 import time
 
-import errnos
 import house
 import trace
+from disturbances import Disturbance, disturbances
 
 HERE = pathlib.Path(__file__).parent
 ROLES = {"0": "starter", "0.0": "guard", "0.0.0": "monitor", "0.0.0.0": "program", "0.0.0.1": "second program"}
@@ -47,6 +47,8 @@ RUNS = {
     "message": ("notify", "", True),
     "silent": ("newline", "trap '' TERM; (setsid sleep 1000 &) ; sleep 1000 & wait", False),
 }
+# The starter is none that anybody uses: it leaves signals alone.
+KINDS = ("error", "kill", "stop", "delay")
 # What a killed or failing step may take to be noticed; `silent` waits for its timeout.
 GRACE = 2.0
 # A logger waits for a syslogd that is away.
@@ -103,6 +105,17 @@ class Trial:
             return [f"{status}: the folder is gone"]
         problems = [f"{status}: left the file {name}" for name in os.listdir(self.folder) if not self._may_stay(name, role, what)]
         return problems + ([f"{status}: left a lock"] if self._is_locked() else [])
+
+    def judge_disturbed(self, found: trace.Trace, at: Disturbance, said: str) -> list[str]:
+        call, is_killed = at.call, at.kind == "kill"
+        if is_killed:
+            # The injector may have ended before what it has killed.
+            house.wait_until(lambda: house.state(found.pids[call.role]) in ("Z", "X", ""), GRACE)
+        problems = self.judge(found, is_killed, self.roles[call.role], call.what, said)
+        status = found.ends.get("0", (None, 0))[0]
+        if at.kind in ("stop", "delay") and status is not None and (status == 0) != self.succeeds:
+            problems.append(f"{status}, and nothing but time was lost")
+        return problems
 
     def _whereabouts(self, found: trace.Trace) -> str:
         """What tells a hang from a machine that was busy: where each process is, and whether the starter ends when nobody traces it."""
@@ -204,30 +217,6 @@ def describe(pid: int) -> str:
         return str(pid)
 
 
-def faults(found: trace.Trace, every: bool, roles: dict[str, str]) -> list[tuple[trace.Call, str]]:
-    chosen = []
-    executed: set[str] = set()
-    for call in found.calls:
-        if call.role not in roles:
-            continue
-        chosen.append((call, "KILL"))
-        # What the program itself makes of an error is its own affair.
-        if call.role in executed:
-            continue
-        if "program" in roles[call.role] and call.name == "execve":
-            executed.add(call.role)
-        known = errnos.ERRNOS.get(call.name)
-        if known is None:
-            raise SystemExit(f"errnos.py does not know {call.name}")
-        chosen += [(call, name) for name in (known if every else errnos.likeliest(call.name))]
-    return chosen
-
-
-def options_of(call: trace.Call, what: str) -> list[str]:
-    where = ["-r", call.role, "-n", str(call.number), "-k", str(call.nth)]
-    return where + (["-K"] if what == "KILL" else ["-e", str(getattr(errno, what))])
-
-
 def own_children() -> None:
     ctypes.CDLL(None).prctl(house.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
@@ -243,17 +232,13 @@ def work(binary: str, injector: str, run: str, every: bool, worker: int, workers
     problems = trial.judge(found, False, "", "", said)
     trial.finish()
     done, wrong = 0, [f"{run}: {problem}" for problem in problems]
-    for number, (call, what) in enumerate(faults(found, every, trial.roles)):
+    for number, at in enumerate(disturbances(found, trial.roles, every, KINDS)):
         if number % workers != worker:
             continue
         trial = Trial(binary, injector, run, home / str(number + 1))
-        found, said = trial.start(options_of(call, what))
-        role = trial.roles[call.role]
-        if found.hit and what == "KILL":
-            # The injector may have ended before what it has killed.
-            house.wait_until(lambda: house.state(found.pids[call.role]) in ("Z", "X", ""), GRACE)
-        for problem in trial.judge(found, what == "KILL", role, call.what, said) if found.hit else []:
-            wrong.append(f"{run}: {role} {call.what}#{call.nth}={what}: {problem} | {said}")
+        found, said = trial.start(at.options())
+        for problem in trial.judge_disturbed(found, at, said) if found.hit else []:
+            wrong.append(f"{run}: {trial.roles[at.call.role]} {at.call.what}#{at.call.nth}={at.what}: {problem} | {said}")
         done += 1
         trial.finish()
     shutil.rmtree(home)
@@ -263,9 +248,9 @@ def work(binary: str, injector: str, run: str, every: bool, worker: int, workers
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("binary")
-    parser.add_argument("--errnos", choices=("likeliest", "all"), default="likeliest")
+    parser.add_argument("--every", action="store_true", help="every errno, and both pauses, at every call")
     parser.add_argument("--only", choices=sorted(RUNS))
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=2 * len(os.sched_getaffinity(0)))
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         injector = os.path.join(folder, "injector")
@@ -274,7 +259,7 @@ def main() -> int:
         with concurrent.futures.ProcessPoolExecutor(arguments.workers) as pool:
             runs = [arguments.only] if arguments.only else list(RUNS)
             jobs = [
-                pool.submit(work, arguments.binary, injector, run, arguments.errnos == "all", worker, arguments.workers)
+                pool.submit(work, arguments.binary, injector, run, arguments.every, worker, arguments.workers)
                 for run in runs for worker in range(arguments.workers)
             ]
             for job in jobs:
