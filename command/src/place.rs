@@ -100,6 +100,11 @@ impl Place {
         self.pid_file.as_ref().is_some_and(|file| file.path() == usual)
     }
 
+    pub(crate) fn has_pid_file(&self, path: &Path) -> bool {
+        let absolute = std::path::absolute(path);
+        self.pid_file.as_ref().zip(absolute.ok()).is_some_and(|(file, path)| file.path() == path)
+    }
+
     pub(crate) fn path(&self) -> Option<String> {
         self.pid_file.as_ref().map(|file| file.path().to_string_lossy().into_owned())
     }

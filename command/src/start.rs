@@ -38,7 +38,6 @@ pub(crate) fn restart(restart: &Restart, given: &[Given], monitor: &Path) -> Res
         return preview(&options.program, given, &place, &described, "would_restart", "would stop, then start");
     }
     check(&described)?;
-    refuse_inside(&place)?;
     described.nice.map_or(Ok(()), priority::add)?;
     let ran = Stop::new(&restart.ending, &place).stop()?.was_running();
     begin(options, &place, described, monitor, if ran { "restarted" } else { "started" }, begun)
@@ -74,16 +73,6 @@ fn refuse_as_init() -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::new(code::FAILED, "start as PID 1 ends the container with the start; use `daemonctx run`"))
-}
-
-/// The end of the daemon is that of all its descendants.
-fn refuse_inside(place: &Place) -> Result<(), Failure> {
-    let own = i32::try_from(std::process::id()).unwrap_or(0);
-    let is_inside = place.monitored()?.is_some_and(|daemon| daemon.processes().contains(&own));
-    if !is_inside {
-        return Ok(());
-    }
-    Err(failure(&place.name, "restart failed: this command is a descendant of the daemon and would be stopped with it"))
 }
 
 fn runs(place: &Place) -> Result<bool, Failure> {

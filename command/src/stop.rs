@@ -241,8 +241,8 @@ impl Stopped {
         let name = &place.name;
         let others = match self.others.len() {
             0 => String::new(),
-            1 => " and a process that it left".to_owned(),
-            count => format!(" and {count} processes that it left"),
+            1 => " and 1 descendant".to_owned(),
+            count => format!(" and {count} descendants"),
         };
         let left = match self.left.is_empty() {
             true => String::new(),

@@ -97,7 +97,8 @@ fn prepare(options: &Options, executable: &Executable, run: Option<&Text>) -> Re
     let (owner, ids) = (privileges.owner(), privileges.into_ids());
     let directories = directories::Plan::new(options.umask, options.root.as_ref(), &options.working)?;
     let keep = options.keep.checked()?;
-    translate::check_sign(&keep, &executable.when_ready())?;
+    let pid_path = options.pid_file.as_ref().map(|file| file.text().clone());
+    translate::check_sign(&keep, pid_path.as_ref(), &executable.when_ready())?;
     let (path, arguments, environment) = executable.program().map_err(failed(Step::Execute, Subject::Nothing))?;
     let wanted = executable.when_ready();
     let (ready, sign) = translate::readiness(&wanted).map_err(failed(Step::Ready, wanted.subject()))?;
@@ -105,7 +106,6 @@ fn prepare(options: &Options, executable: &Executable, run: Option<&Text>) -> Re
         translate::variables(&environment, &sign).map_err(failed(Step::Execute, Subject::Nothing))?;
     let surroundings = Surroundings { program: options.program.as_bytes(), root: directories.root() };
     let streams = streams::Plan::new(&options.streams, &Stream::null(), false, &surroundings)?;
-    let pid_path = options.pid_file.as_ref().map(|file| file.text().clone());
     let about = About {
         path: path.clone(),
         pid_file: pid_path.clone(),
@@ -336,6 +336,10 @@ impl About {
             Step::KeepDescriptor | Step::ReadyDescriptor => Subject::Number(value),
             _ => Subject::Nothing,
         };
-        Error::os(step, subject, errno)
+        let error = Error::os(step, subject, errno);
+        match (step, errno) {
+            (Step::PidFile, Errno::ESTALE) => error.note("another file has taken its place"),
+            _ => error,
+        }
     }
 }

@@ -36,8 +36,10 @@ fn is_at(listening: Option<Listening>, place: &Place) -> bool {
     }
 }
 
-/// The unspecified address is every address; that of IPv6 mostly every one of IPv4 as well (ipv6(7), `IPV6_V6ONLY`).
+/// The unspecified address is every address; that of IPv6 mostly every one of IPv4 as well (ipv6(7), `IPV6_V6ONLY`). An IPv6 socket
+/// shows an IPv4 address as `::ffff:ADDRESS`.
 fn covers(address: IpAddr, wanted: IpAddr) -> bool {
+    let (address, wanted) = (address.to_canonical(), wanted.to_canonical());
     address == wanted || address.is_unspecified() && (address.is_ipv6() || wanted.is_ipv4())
 }
 
@@ -67,6 +69,11 @@ mod tests {
             ("0.0.0.0", "::1", false),
             ("::", "127.0.0.1", true),
             ("::", "::1", true),
+            ("::ffff:127.0.0.1", "127.0.0.1", true),
+            ("127.0.0.1", "::ffff:127.0.0.1", true),
+            ("::ffff:0.0.0.0", "127.0.0.1", true),
+            ("::ffff:127.0.0.2", "127.0.0.1", false),
+            ("::ffff:0.0.0.0", "::1", false),
         ] {
             assert_eq!(covers(address, wanted), Some(expected), "{address} {wanted}");
         }

@@ -51,8 +51,6 @@ pub(super) struct Monitor<'a> {
     /// The machine knows that nothing of this life is left.
     none_told: bool,
     pid_file: Option<PidFile<'a>>,
-    /// The PID in it.
-    written: Option<Pid>,
     state_file: StateFile<'a>,
     facts: Facts,
     lives: u32,
@@ -94,7 +92,6 @@ impl<'a> Monitor<'a> {
             watch: Watch::Nothing,
             none_told: true,
             pid_file: PidFile::of(launch)?,
-            written: None,
             state_file: StateFile::of(launch)?,
             facts: Facts { phase: Phase::Starting, guard: guard.pid, program: None, restarts: 0, end: None },
             lives: 0,
@@ -190,12 +187,24 @@ impl<'a> Monitor<'a> {
         }
         let alone = !process::has_children() || self.spared().is_some_and(descendants::is_only_child);
         if let Some(ended) = end {
+            let clean = ended == Ended::Exited(0);
             self.facts.end = Some(ended);
             self.none_told = alone;
-            self.tell(Event::Ended { clean: ended == Ended::Exited(0), alone });
+            if !clean || alone {
+                self.settle_confirmation();
+            }
+            self.tell(Event::Ended { clean, alone });
         } else if self.program.is_none() && !self.none_told && alone {
             self.none_told = true;
+            self.settle_confirmation();
             self.tell(Event::NoneLeft);
+        }
+    }
+
+    /// A launch is either confirmed before the program ends or has failed. The launcher learns which: it cannot confirm any more.
+    fn settle_confirmation(&mut self) {
+        if self.machine.awaits_confirmation() && self.line.as_ref().is_some_and(Line::close_to_confirmation) {
+            self.tell(Event::Confirmed);
         }
     }
 
@@ -302,14 +311,12 @@ impl<'a> Monitor<'a> {
         written
     }
 
-    /// Once for each process; what fails is tried again at the next occasion.
+    /// What fails is tried again at the next occasion.
     fn write_pid(&mut self) -> Sys<()> {
-        if let (Some(file), Some(program)) = (&mut self.pid_file, self.program.filter(|_| self.program != self.written))
-        {
-            file.write(program)?;
-            self.written = self.program;
+        match (&mut self.pid_file, self.program) {
+            (Some(file), Some(program)) => file.write(program),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn start(&mut self) -> Option<Event> {

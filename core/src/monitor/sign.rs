@@ -1,6 +1,7 @@
 //! Signs of readiness that come from the program.
 
 use super::event::Event;
+use super::files::read_pid;
 use super::launch::{Launch, Place, Sign};
 use super::program::SignEnd;
 use super::{descendants, listening, proc};
@@ -184,13 +185,6 @@ fn read_message(letterbox: &Letterbox) -> Option<Event> {
         found = more.map(|time| Event::Extend(Duration::from_micros(time))).or(found);
     }
     found
-}
-
-fn read_pid(path: &Text) -> Sys<Pid> {
-    let mut room = [0; 64];
-    let text = file::read_small(path.as_c_str(), &mut room)?;
-    let line = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    number(line.trim_ascii()).and_then(|pid| Pid::try_from(pid).ok()).filter(|pid| *pid > 1).ok_or(Errno::EBADMSG)
 }
 
 /// Only of a child the end is seen. A descendant becomes one when the processes between have ended, as those of a program that goes
