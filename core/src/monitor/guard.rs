@@ -191,7 +191,7 @@ fn clear_away() -> bool {
             return false;
         }
         let _: Sys<()> = descendants::kill(None);
-        while process::wait_any().is_some() {}
+        while process::reap_any() {}
         if process::has_children() {
             time::pause(STEP);
         }

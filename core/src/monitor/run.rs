@@ -175,11 +175,14 @@ impl<'a> Monitor<'a> {
 
     /// Takes the status of every child that has ended.
     fn reap(&mut self) {
-        let mut end = None;
-        if self.program.is_some_and(|program| !matches!(process::peek(program, false), Ok(None))) {
-            self.hear_child();
-        }
-        while let Some((pid, ended)) = process::wait_any() {
+        let (mut end, mut last) = (None, 0);
+        while let Some(pid) = process::ended_child().filter(|pid| *pid != last) {
+            last = pid;
+            if self.program == Some(pid) {
+                // Whether it has executed is known as long as it is a zombie.
+                self.hear_child();
+            }
+            let ended = process::wait(pid, false).unwrap_or(Ended::Unknown);
             if self.program == Some(pid) {
                 (self.program, self.ended) = (None, pid);
                 end = Some(ended);
