@@ -1,6 +1,6 @@
 //! A launched daemon as its state file records it.
 
-use super::claim::Claim;
+use super::claim::{self, Claim};
 use super::leftovers::{self, Identity, Leftovers};
 use super::request::StopRequest;
 use crate::error::{Error, Step, Subject};
@@ -291,6 +291,7 @@ impl Monitored {
         if let Some(path) = &self.pid_file {
             PidFile::clear_away(Text::path(path)?);
         }
+        claim::clear_away(&self.path);
         file::unlink(self.path.as_c_str()).map(|()| true)
     }
 
