@@ -197,7 +197,7 @@ class Trial:
         elif not house.wait_until(lambda: not self._faults(), GRACE):
             problems += self._faults()
         else:
-            pid = int(self._state()["program"].split()[0])
+            pid = self._program()
         if kind in ("", "stop", "delay", "signal") or role == "starter":
             problems += self._judge_output()
         is_up = pid != 0
@@ -232,7 +232,7 @@ class Trial:
             over = ("ended", "left") if not self.variant.restarts else ("running",)
             is_over = house.wait_until(lambda: self._state().get("state") in over, GRACE)
             return [] if is_over else [f"0: state {self._state().get('state')!r} of a program that was killed"]
-        program = int(self._state().get("program", "0").split()[0])
+        program = self._program()
         kept = {program} | {pid for pid in house.living() if house.name(pid) == "daemonctx-log"}
         if not house.wait_until(lambda: set(house.living()) <= kept, GRACE):
             return [f"0: left beside the program {self._described(found, kept)}"]
@@ -258,17 +258,17 @@ class Trial:
         if not is_up and not house.living():
             for name in PROGRAMS_FILES - {"log"}:
                 (self.folder / name).unlink(missing_ok=True)
-        if self.variant.succeeds:
-            # What a killed monitor left is for the user to decide.
-            must = is_up or not house.living()
-            status = self._run(self._start_line(), LIMIT)
-            said = self.said()
-            if must and status != 0:
-                problems.append(f"the next start fails: {status}: {said}")
-            elif is_up and f"PID {pid}" not in said:
-                problems.append(f"the next start does not find PID {pid}: {said}")
-            elif must and (not house.wait_until(lambda: not self._faults(), GRACE)):
-                problems += [f"after the next start: {fault}" for fault in self._faults()]
+        # What a killed monitor left is for the user to decide.
+        must = is_up or not house.living()
+        status = self._run(self._start_line(), LIMIT)
+        said = self.said()
+        if must and (status == 0) != self.variant.succeeds:
+            problems.append(f"the next start: {status}: {said}")
+        # One that puts itself into the background may be followed meanwhile.
+        elif is_up and f"PID {pid}" not in said and f"PID {self._program()}" not in said:
+            problems.append(f"the next start does not find PID {pid}: {said}")
+        elif must and self.variant.succeeds and not house.wait_until(lambda: not self._faults(), GRACE):
+            problems += [f"after the next start: {fault}" for fault in self._faults()]
         status = self._run(self._stop_line(), LIMIT)
         if status != 0:
             problems.append(f"stop fails: {status}: {self.said()}")
@@ -298,6 +298,9 @@ class Trial:
 
     def _state(self) -> dict[str, str]:
         return dict(line.partition("=")[::2] for line in read(self._in_run(".state")).splitlines())
+
+    def _program(self) -> int:
+        return int(self._state().get("program", "0").split()[0])
 
     def _described(self, found: trace.Trace, besides: set[int] = frozenset()) -> list[str]:
         roles = {pid: self.variant.role(place) for place, pid in found.pids.items()}
@@ -412,14 +415,18 @@ def sweep(pool: multiprocessing.pool.Pool, variants: list[Variant], options: arg
             raise SystemExit(f"sweep: {variant.name}, undisturbed: {'; '.join(problems)}: {said}")
         roles = {call.role: variant.role(call.role) for call in found.calls}
         jobs += [(variant, at) for at in disturbances(without_linker(found), roles, options.every, tuple(options.kind or KINDS))]
-    print(f"{len(jobs)} disturbances", file=sys.stderr, flush=True)
     if options.runs:
         jobs = random.Random(options.seed).sample(jobs, min(options.runs, len(jobs)))
     if options.role:
         jobs = [job for job in jobs if job[0].role(job[1].call.role) in options.role]
     outputs = [(variant, output) for variant in variants for output in OUTPUTS] if not options.kind else []
+    left = collections.Counter(job[0].name for job in outputs + jobs)
     for result in itertools.chain(pool.imap_unordered(_try_output, outputs), pool.imap_unordered(_try, jobs, 4)):
         results.append(result)
+        left[result.variant] -= 1
+        if not left[result.variant] and not options.runs:
+            own = [it for it in results if it.variant == result.variant]
+            print(f"sweep: {result.variant}: {len(own)} runs, {sum(bool(it.problems) for it in own)} wrong", file=sys.stderr, flush=True)
         for problem in result.problems:
             print(f"{result.variant}: {result.where}: {problem} | {result.said}", flush=True)
     return results

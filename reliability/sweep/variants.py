@@ -52,7 +52,7 @@ VARIANTS = (
     Variant("exec", "stay", EXEC, has_sign=False),
     Variant("running", "stay", ("--notify", "running:0.1s"), has_sign=False),
     Variant("user", "lines", ("--notify", "running:0.1s", "--user", "nobody", "--stdout", "{folder}/log", "--stderr", "{folder}/log"), output="log", has_sign=False),
-    Variant("respawn", "again", (*EXEC, "--respawn", "--respawn-delay", "0.01s"), _roles(RESPAWNED), has_sign=False, restarts=True, quiet=150),
+    Variant("respawn", "again", (*EXEC, "--respawn", "--respawn-delay", "0.01s"), _roles(RESPAWNED), has_sign=False, restarts=True, quiet=450),
     Variant("forking", "forking", ("--notify", "forking"), _roles(FORKED)),
     Variant("forking-file", "forking-file", ("--notify", "forking:{folder}/child.pid"), _roles(FORKED)),
     Variant("background", "forking", ("--notify", "running:0.1s"), _roles(FORKED), has_sign=False),

@@ -109,8 +109,11 @@ int main(int argc, char **argv)
         return 96;
     const char *mode = argv[1];
     folder = argv[2];
-    if (strcmp(mode, "again") == 0 && create("second"))
+    if (strcmp(mode, "again") == 0 && create("second")) {
+        /* Later than the start is confirmed: one that ends before has failed. */
+        usleep(300000);
         return 3;
+    }
     if (strcmp(mode, "lines") == 0 && (write(1, "out\n", 4) != 4 || write(2, "err\n", 4) != 4))
         return 97;
     if (strcmp(mode, "forking") == 0 || strcmp(mode, "forking-file") == 0)
