@@ -20,11 +20,22 @@ pub(super) struct Stat {
     flags: u64,
     /// In clock ticks since boot.
     pub(super) start: u64,
+    /// Pending signals of the main thread.
+    pending: u64,
 }
 
 impl Stat {
     pub(super) fn is_dead(&self) -> bool {
         matches!(self.state, b'Z' | b'X')
+    }
+
+    /// Whether the process is in exit(2), or about to be: the kernel queues SIGKILL to each thread when a signal is sent whose action is
+    /// to end the process, and which is neither blocked nor traced. A main thread may end before the others.
+    pub(super) fn is_ending(&self) -> bool {
+        /// `PF_EXITING`.
+        const EXITING: u64 = 4;
+        const KILLED: u64 = 1 << (libc::SIGKILL - 1);
+        !self.is_dead() && (self.flags & EXITING != 0 || self.pending & KILLED != 0)
     }
 
     /// Whether the process has executed a program since it was forked; also of a zombie.
@@ -42,6 +53,7 @@ impl Stat {
         const SESSION: usize = 6;
         const FLAGS: usize = 9;
         const START: usize = 22;
+        const PENDING: usize = 31;
         let end = text.iter().rposition(|&byte| byte == b')')?;
         let mut words = text.get(end + 1..)?.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
         let state = *words.next()?.first()?;
@@ -50,7 +62,8 @@ impl Stat {
         let session = Pid::try_from(number(words.nth(SESSION - GROUP - 1)?)?).ok()?;
         let flags = number(words.nth(FLAGS - SESSION - 1)?)?;
         let start = number(words.nth(START - FLAGS - 1)?)?;
-        Some(Self { state, parent, group, session, flags, start })
+        let pending = number(words.nth(PENDING - START - 1)?)?;
+        Some(Self { state, parent, group, session, flags, start, pending })
     }
 }
 
@@ -213,10 +226,13 @@ mod tests {
 
     #[test]
     fn a_command_cannot_forge_fields() {
-        let text = b"7 (a) Z 1) S 3 7 7 0 -1 4194624 1 0 0 0 0 0 0 0 20 0 1 0 250 1 1\n";
+        let text = b"7 (a) Z 1) S 3 7 7 0 -1 4194624 1 0 0 0 0 0 0 0 20 0 1 0 250 1 1 2 3 4 5 6 7 256 0\n";
         let stat = Stat::of(text);
-        assert_eq!(stat, Some(Stat { state: b'S', parent: 3, group: 7, session: 7, flags: 4_194_624, start: 250 }));
-        assert!(stat.is_some_and(|stat| !stat.has_executed()));
+        assert_eq!(
+            stat,
+            Some(Stat { state: b'S', parent: 3, group: 7, session: 7, flags: 4_194_624, start: 250, pending: 256 })
+        );
+        assert!(stat.is_some_and(|stat| !stat.has_executed() && stat.is_ending()));
         assert_eq!(Stat::of(b"7 (a) S 3"), None);
     }
 

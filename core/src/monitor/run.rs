@@ -191,9 +191,10 @@ impl<'a> Monitor<'a> {
         let alone = !process::has_children() || self.spared().is_some_and(descendants::is_only_child);
         if let Some(ended) = end {
             let clean = ended == Ended::Exited(0);
-            self.facts.end = Some(ended);
             self.none_told = alone;
+            // Any other end is that of a process which has put the program into the background, if there is one to follow.
             if !clean || alone {
+                self.facts.end = Some(ended);
                 self.settle_confirmation();
             }
             self.tell(Event::Ended { clean, alone });
@@ -359,7 +360,11 @@ impl<'a> Monitor<'a> {
 
     fn follow(&mut self) -> Event {
         self.program = proc::oldest_child();
-        if self.program.is_some() { Event::Followed } else { Event::Unfollowed }
+        if self.program.is_some() {
+            return Event::Followed;
+        }
+        self.facts.end = Some(Ended::Exited(0));
+        Event::Unfollowed
     }
 
     /// A child of this process, so its PID is nobody else's until it is waited for.

@@ -8,6 +8,7 @@ use std::fs;
 use std::process::Child;
 
 pub const TESTS: &[Test] = &[
+    ("monitor: a launch beside a program that was just killed", just_killed),
     ("monitor: another command has the name", another_command),
     ("monitor: a launch during a launch waits for its outcome", during_a_launch),
     ("monitor: a launch during a launch that fails", during_a_failure),
@@ -60,6 +61,33 @@ fn another_command(house: &mut House) {
     let said = refused(house, &["path=/bin/sleep", "arg=sleep", "arg=2000"]);
     assert_eq!(said, format!("1 None another command runs under this name as PID {daemon}: sleep 1000"));
     stop(house, monitor);
+}
+
+/// A program whose memory takes the kernel a while to free.
+pub fn large() -> ! {
+    const SIZE: usize = 1 << 29;
+    let room = std::hint::black_box(vec![1_u8; SIZE]);
+    fs::write(std::env::args().nth(1).expect("a file"), format!("{}\n", room.len())).expect("a folder");
+    loop {
+        std::thread::park();
+    }
+}
+
+/// It is alive until its memory is freed, and no daemon any more.
+fn just_killed(house: &mut House) {
+    let script = r#"DAEMONCTX_PROGRAM=large exec "$DAEMONCTX_BINARY" "$D/large""#;
+    let all = shell(house, script, &[]);
+    for number in [libc::SIGTERM, libc::SIGKILL] {
+        let (daemon, monitor) = launch(house, &borrowed(&all));
+        read_pid(house, "large");
+        fs::remove_file(house.path("large")).unwrap();
+        signal_any(daemon, number);
+        house.start("launching", &words(&borrowed(&all))).is(0, "");
+        let next: i32 = house.hear_from("pid ").parse().unwrap();
+        assert!(next != daemon && is_gone(daemon) && is_gone(monitor));
+        let monitor = found(house).monitor_pid();
+        stop(house, monitor);
+    }
 }
 
 const WHEN_TOLD: &str =

@@ -153,6 +153,7 @@ pub fn run(name: &str) -> ! {
         }
         "launching" | "launched" => crate::launch::run(name),
         "restarting" => crate::monitor_stop::restarting(),
+        "large" => crate::monitor_names::large(),
         "rewriting" | "executing" => crate::trust::run(name),
         "forking" => forking(),
         "signal_hook" | "tokio" | "chaining" | "restoring" => crate::handlers::run(name),

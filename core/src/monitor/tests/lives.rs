@@ -66,6 +66,7 @@ fn a_program_may_replace_the_pid_file_by_its_own() -> io::Result<()> {
         sandbox.launch.settings.respawn = respawn(3);
         let (program, monitor) = sandbox.started();
         assert_eq!((sandbox.pid("pid"), sandbox.pid("lives")), (program, program));
+        assert!(!sandbox.state().contains_key("end"), "it runs");
         fs::rename(sandbox.folder.join("lives"), sandbox.folder.join("first"))?;
         signal(program, libc::SIGKILL);
         let again = sandbox.pid("lives");
