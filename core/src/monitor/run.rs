@@ -240,7 +240,12 @@ impl<'a> Monitor<'a> {
     }
 
     fn look_at_timers(&mut self) {
-        if self.step.passed() {
+        let (step, limit) = (self.step.passed(), self.limit.passed());
+        if step || limit {
+            // A program that ended before the time was up did not run that long, however late this process is.
+            self.reap();
+        }
+        if step && self.step.passed() {
             self.step = Deadline::after(None);
             match self.machine.is_about_to_restart() && self.logging.is_behind(self.launch) {
                 true => self.step = Deadline::after(Some(logging::STEP)),
@@ -250,7 +255,7 @@ impl<'a> Monitor<'a> {
         if self.rewrite.passed() {
             let _: Sys<()> = self.note(self.facts.phase);
         }
-        if self.limit.passed() {
+        if limit && self.limit.passed() {
             self.limit = Deadline::after(None);
             self.hindrance = self.watch.hindrance();
             self.tell(Event::Due(Timer::Limit));

@@ -31,11 +31,13 @@ pub(super) fn run() {
         }
     }
     let Some(folder) = said("SWEEP_FOLDER") else { return };
-    let ready = match said("SWEEP_READY").as_deref() {
-        Some("executed") => Ready::Executed,
-        Some("followed") => Ready::Followed,
-        Some("newline" | "notify") => Ready::Sign,
-        _ => Ready::Running(Duration::from_millis(50)),
+    let ready = said("SWEEP_READY").unwrap_or_default();
+    let time = ready.strip_prefix("running:").and_then(|time| time.parse().ok()).unwrap_or(50);
+    let ready = match ready.as_str() {
+        "executed" => Ready::Executed,
+        "followed" => Ready::Followed,
+        "newline" | "notify" => Ready::Sign,
+        _ => Ready::Running(Duration::from_millis(time)),
     };
     let script = said("SWEEP_SCRIPT").unwrap_or_default();
     let status = match Sandbox::at(PathBuf::from(folder), ready, &script) {
