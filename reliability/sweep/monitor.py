@@ -38,11 +38,12 @@ RUNS = {
     "background": ("running", BACKGROUND, True),
     "followed": ("followed", BACKGROUND, True),
     "newline": ("newline", "echo >&3; exec sleep 1000", True),
-    "ends": ("running", "setsid sleep 1000 & exit 3", False),
-    # Fails once, and is started again.
-    "again": ("executed", "[ -e $D/second ] && exec sleep 1000; : > $D/second; exit 3", True),
+    # Longer than any pause.
+    "ends": ("running:400", "setsid sleep 1000 & exit 3", False),
+    # Fails once, later than the start is confirmed, and is started again.
+    "again": ("executed", "[ -e $D/second ] && exec sleep 1000; : > $D/second; sleep 0.3; exit 3", True),
     # Standard output to syslog, standard error to a file that is opened again; fails once.
-    "logged": ("executed", "trap '' PIPE; echo life; echo error >&2; [ -e $D/second ] && exec sleep 1000; : > $D/second; exit 3", True),
+    "logged": ("executed", "trap '' PIPE; echo life; echo error >&2; [ -e $D/second ] && exec sleep 1000; : > $D/second; sleep 0.3; exit 3", True),
     # A message to a socket in the file system, from this binary; with a directory of the daemon's own.
     "message": ("notify", "", True),
     "silent": ("newline", "trap '' TERM; (setsid sleep 1000 &) ; sleep 1000 & wait", False),
@@ -73,13 +74,14 @@ class Trial:
         surroundings = {"PATH": os.environ["PATH"], "SWEEP_FOLDER": str(self.folder), "SWEEP_READY": self.ready, "SWEEP_SCRIPT": self.script}
         if self.run_name in ("again", "logged"):
             surroundings["SWEEP_RESPAWN"] = "4"
+        quiet = "450" if "SWEEP_RESPAWN" in surroundings else "60"
         if self.run_name == "logged":
             self.syslog = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             self.syslog.bind(str(self.folder.with_suffix(".syslog")))
             surroundings["SWEEP_SYSLOG"] = str(self.folder.with_suffix(".syslog"))
         err = self.folder.with_suffix(".err")
         with open(err, "wb") as output:
-            subprocess.run([self.injector, "-t", "6000", "-q", "60", *options, str(calls), self.binary], env=surroundings, stdin=subprocess.DEVNULL,
+            subprocess.run([self.injector, "-t", "6000", "-q", quiet, *options, str(calls), self.binary], env=surroundings, stdin=subprocess.DEVNULL,
                            stdout=output, stderr=output, check=False)
         return trace.read(calls, str(self.folder)), err.read_text(errors="replace").strip()
 
@@ -135,6 +137,9 @@ class Trial:
     def _judge_daemon(self, found: trace.Trace, is_killed: bool, role: str, what: str) -> list[str]:
         if self.run_name in ("again", "logged"):
             house.wait_until(lambda: self._runs_again() or self._is_over(), GRACE)
+        elif not is_killed:
+            # One that puts itself into the background is followed.
+            house.wait_until(self._runs, GRACE)
         state = self._state()
         program = int(state.get("program", "0 0").split()[0])
         monitor = int(state.get("monitor", "0 0").split()[0])
@@ -182,10 +187,13 @@ class Trial:
             return []
         return [f"0: logged {lines}"]
 
-    def _runs_again(self) -> bool:
+    def _runs(self) -> bool:
         state = self._state()
         program = int(state.get("program", "0").split()[0])
-        return state.get("state") == "running" and state["restarts"] != "0" and house.state(program) not in ("Z", "X", "")
+        return state.get("state") == "running" and house.state(program) not in ("Z", "X", "")
+
+    def _runs_again(self) -> bool:
+        return self._runs() and self._state().get("restarts") != "0"
 
     def _is_over(self) -> bool:
         """The monitor was killed."""
