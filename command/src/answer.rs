@@ -135,6 +135,10 @@ impl Failure {
         Self { program: program.to_owned(), ..self }
     }
 
+    pub(crate) fn is_misuse(&self) -> bool {
+        self.code == code::MISUSED
+    }
+
     /// Another exit code for the same.
     pub(crate) fn with_code(self, code: u8) -> Self {
         Self { code, ..self }

@@ -23,6 +23,7 @@ mod request;
 mod run;
 mod settings;
 mod sign;
+mod socket_table;
 mod state;
 mod translate;
 mod warning;

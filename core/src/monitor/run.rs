@@ -295,7 +295,7 @@ impl<'a> Monitor<'a> {
             Action::RemoveState => self.state_file.remove(),
             Action::Exit => {
                 release_claim(self.launch);
-                process::exit_now(0)
+                process::exit_now(self.exit_status())
             }
         }
         None
@@ -400,6 +400,16 @@ impl<'a> Monitor<'a> {
             Outcome::Stopped => Reason::Stopped,
         };
         line.tell(Told::Failed { reason, is_stuck });
+    }
+
+    /// For a service manager, whose child this process is: how the program has ended by itself, as shells say it, and 0 after a stop.
+    fn exit_status(&self) -> i32 {
+        const SIGNALLED: i32 = 128;
+        match (self.facts.phase, self.facts.end) {
+            (Phase::Ended | Phase::GaveUp, Some(Ended::Exited(status))) => status,
+            (Phase::Ended | Phase::GaveUp, Some(Ended::Killed(signal))) => SIGNALLED + signal,
+            _ => 0,
+        }
     }
 
     fn reason(&self, why: Why) -> Reason {

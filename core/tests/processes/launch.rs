@@ -7,7 +7,7 @@ use daemonctx::{Executable, ListenAddress, PidFile, Readiness, Respawn, Status};
 use std::fs;
 use std::io::Write;
 use std::os::fd::FromRawFd;
-use std::process::Command;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 pub const TESTS: &[Test] = &[
@@ -105,6 +105,7 @@ const LONG: Option<Duration> = Some(Duration::from_secs(10));
 /// Does what its arguments say.
 fn launched() -> ! {
     daemonctx::parts::block_only(&[libc::SIGUSR1]).expect("a signal");
+    let mut stays = None;
     for word in std::env::args().skip(1) {
         match word.split_once(':').unwrap_or((&word, "")) {
             ("say", what) => report(what),
@@ -122,6 +123,13 @@ fn launched() -> ! {
             ("brief", word) => child(&[word], false),
             ("session", word) => child(&[word, "barrier_or_gone"], true),
             ("orphan", word) => orphan(word),
+            ("stay", words) => stays = Some(staying_child(words)),
+            ("reap", _) => drop(stays.take().expect("a child").wait().expect("its end")),
+            // SAFETY: signal takes two numbers.
+            ("deaf", _) => drop(unsafe { libc::signal(libc::SIGTERM, libc::SIG_IGN) }),
+            // SAFETY: setpgid takes two numbers.
+            ("group", _) => assert_eq!(unsafe { libc::setpgid(0, 0) }, 0),
+            ("leave", _) => leave_to_another_thread(),
             ("adopted", parent) => until(|| parent_id() != parent),
             ("await", _) => await_signal(),
             ("sleep", time) => std::thread::sleep(Duration::from_millis(time.parse().expect("a time"))),
@@ -149,6 +157,22 @@ fn child(words: &[&str], in_new_session: bool) {
         crate::house::before_exec(&mut child, || assert_ne!(unsafe { libc::setsid() }, -1));
     }
     assert!(child.status().expect("a child").success());
+}
+
+/// A child which does what the words say, and stays. Its PID is reported.
+fn staying_child(words: &str) -> Child {
+    let mut child = Command::new(crate::house::this_binary());
+    let child = child.args(words.split(' ')).spawn().expect("a child");
+    report(format!("{} stays {}", pid(), child.id()));
+    child
+}
+
+/// Ends the main thread alone.
+pub fn leave_to_another_thread() -> ! {
+    std::thread::spawn(|| pause_for_ever());
+    // SAFETY: exit(2) ends this thread, which nobody waits for and whose stack stays.
+    unsafe { libc::syscall(libc::SYS_exit, 0) };
+    unreachable!("it has ended")
 }
 
 /// A grandchild in a session of its own, which does what the word says when its parent has ended.

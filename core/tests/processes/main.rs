@@ -21,11 +21,13 @@ mod pid_file;
 mod programs;
 mod records;
 mod returning;
+mod reused;
 mod start;
 mod streams;
 mod supervisors;
 mod surroundings;
 mod syslog;
+mod tracing;
 mod trust;
 mod truth;
 
@@ -36,7 +38,7 @@ use std::time::Instant;
 pub type Test = (&'static str, fn(&mut house::House));
 
 /// Groups whose programs cannot do without.
-const NEED_PROC: [&str; 2] = ["messages: ", "monitor: "];
+const NEED_PROC: [&str; 3] = ["messages: ", "monitor: ", "reused PID: "];
 
 fn main() {
     daemonctx::parts::become_monitor_if_asked();
@@ -46,7 +48,7 @@ fn main() {
     house::adopt_orphans();
     house::inherit_nothing();
     let filter = std::env::args().nth(1).filter(|word| !word.starts_with('-')).unwrap_or_default();
-    let groups: [&[Test]; 21] = [
+    let groups: [&[Test]; 22] = [
         start::TESTS,
         truth::TESTS,
         records::TESTS,
@@ -54,6 +56,7 @@ fn main() {
         pid_file::TESTS,
         handlers::TESTS,
         trust::TESTS,
+        reused::TESTS,
         returning::TESTS,
         bad_input::TESTS,
         parts::TESTS,

@@ -20,7 +20,7 @@ pub const TESTS: &[Test] = &[
     ("messages: a flood does not prolong the timeout", flood),
 ];
 
-const NOBODY: u32 = 65534;
+pub const NOBODY: u32 = 65534;
 
 /// Linger for far longer than a test may take.
 const LINGER: i32 = 600;
@@ -58,7 +58,7 @@ fn times_out(house: &House, mut starter: Child, begun: Instant) {
 const THEN: [&str; 3] = ["arg=await", "arg=say:now", "arg=notify:READY=1"];
 
 /// Waits until the helper has read all that was sent.
-fn is_read() {
+pub fn is_read() {
     assert_eq!(daemonctx::notify_barrier(Some(Duration::from_secs(20))).ok(), Some(true));
 }
 

@@ -1,13 +1,15 @@
 //! What a launch with a monitor obeys, and what it says when it cannot.
 
 use crate::Test;
-use crate::house::{House, before_exec, exists, signal_any, stat, until};
+use crate::house::{House, before_exec, exists, field, refuse, signal_any, stat, until};
 use crate::monitor::{SLEEP, found, launch, state_files, stop, words};
 use crate::monitor_names::{borrowed, read_pid, shell};
 use crate::syslog::{Dev, around, may_mount};
 use daemonctx::{Monitored, MonitoredOutput, MonitoredState, StopRequest};
 use std::ffi::{CStr, CString};
 use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 pub const TESTS: &[Test] = &[
@@ -54,16 +56,39 @@ fn forked(house: &mut House) {
     }
 }
 
+/// Also where no process may look at another's descriptors, as below Docker's filter of system calls.
 fn listens(house: &mut House) {
-    let socket = house.path("socket");
-    let script = "import os, socket, sys, time; time.sleep(0.1); s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen()
-time.sleep(1000)";
-    let ready = format!("ready=socket:{}", socket.display());
-    let path = format!("arg={}", socket.display());
-    let program = ["path=/usr/bin/env", "arg=env", "arg=python3", "arg=-c", &format!("arg={script}"), &path, &ready];
-    let (_, monitor) = launch(house, &program);
-    std::os::unix::net::UnixStream::connect(&socket).expect("somebody who listens");
-    stop(house, monitor);
+    let socket = house.path("socket").display().to_string();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let unix = format!("s = socket.socket(socket.AF_UNIX); s.bind({socket:?}); s.listen()");
+    let internet = |family: &str, host: &str| {
+        let reuse = "s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)";
+        format!("s = socket.socket(socket.{family}); {reuse}; s.bind(({host:?}, {port})); s.listen()")
+    };
+    for (body, ready) in [
+        (unix, format!("socket:{socket}")),
+        (internet("AF_INET", "127.0.0.1"), format!("port:{port}")),
+        (internet("AF_INET6", "::ffff:127.0.0.1"), format!("port:{port}")),
+    ] {
+        let script = format!("arg=import socket, time; time.sleep(0.1); {body}; time.sleep(1000)");
+        let ready = format!("ready={ready}");
+        let program = ["path=/usr/bin/env", "arg=env", "arg=python3", "arg=-c", &script, &ready];
+        for is_refused in [false, true] {
+            let mut command = house.program("launching", &words(&program));
+            if is_refused {
+                before_exec(&mut command, || refuse(libc::SYS_pidfd_getfd, 2, 0, libc::EPERM));
+            }
+            house.finish(command).is(0, "");
+            let daemon: i32 = house.hear_from("pid ").parse().unwrap();
+            let is_there = match ready.starts_with("ready=socket") {
+                true => UnixStream::connect(&socket).is_ok(),
+                false => TcpStream::connect(("127.0.0.1", port)).is_ok(),
+            };
+            assert!(is_there, "{ready} {is_refused}");
+            stop(house, field(daemon, "PPid").parse().unwrap());
+            let _ = fs::remove_file(&socket);
+        }
+    }
 }
 
 fn file(house: &mut House) {

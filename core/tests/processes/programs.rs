@@ -152,6 +152,12 @@ pub fn run(name: &str) -> ! {
             std::process::exit(0);
         }
         "launching" | "launched" => crate::launch::run(name),
+        "leaving" => {
+            let _context = open();
+            report(pid());
+            crate::launch::leave_to_another_thread()
+        }
+        "stopping" => crate::reused::stopping(),
         "restarting" => crate::monitor_stop::restarting(),
         "large" => crate::monitor_names::large(),
         "rewriting" | "executing" => crate::trust::run(name),

@@ -101,7 +101,7 @@ fn start(sandbox: &Sandbox) -> i32 {
     // The injector counts from here.
     let _ = signal::set_disposition(libc::SIGURG, &Disposition::ignore());
     signal::raise(libc::SIGURG);
-    let launched = match Launched::begin(c_text!("/proc/self/exe"), &sandbox.launch) {
+    let mut launched = match Launched::begin(c_text!("/proc/self/exe"), &sandbox.launch) {
         Ok(launched) => launched,
         Err(errno) => return fail(sandbox, &format!("{errno:?}")),
     };
