@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -33,6 +34,24 @@ def test_twenty_at_once(house: House) -> None:
     stops = [subprocess.Popen(words, stdout=subprocess.DEVNULL) for _ in range(20)]
     assert [stop.wait(LIMIT) for stop in stops] == [0] * 20
     assert is_gone(pid) and not house.pid_path.exists()
+
+
+def test_during_a_start_that_has_only_the_lock(house: House) -> None:
+    """The state file comes while `stop` waits for the process that has the lock: this one, which does not end."""
+    lock = os.open(house.pid_path, os.O_RDWR | os.O_CREAT, 0o644)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    stop = subprocess.Popen([COMMAND, "stop", "-p", str(house.pid_path)], stdout=subprocess.PIPE, text=True)
+    while not any("pidfd" in path for path in descriptors(stop.pid).values()):
+        assert stop.poll() is None
+        time.sleep(0.01)
+    fcntl.flock(lock, fcntl.LOCK_UN)
+    started = house.start(*SLEEP)
+    assert started.returncode == 0 or "(stopped)" in started.stderr
+    stop.communicate(timeout=LIMIT)
+    assert stop.returncode == 0
+    assert house.command("status", "-p", house.pid_path).returncode == 3
+    assert not house.pid_path.exists()
+    os.close(lock)
 
 
 def test_schedules(house: House) -> None:
