@@ -89,7 +89,7 @@ entry(ALL, r"starter (openat|flock)\(daemon\.pid\)=(EBADF|ELOOP|ENOENT|EPERM)", 
       "a file that was removed or exchanged meanwhile is tried again; a lock that only writers can have is refused",
       says=r"pid file failed: .*its file system cannot keep the daemon's user from writing to it.* \(95 EOPNOTSUPP\)")
 entry(OURS, r"starter openat\((\.|\d+|tmp|sweep-\w+)\)=ELOOP", (TOLD,), "what is on the way to the log file and is a link is no directory",
-      says=r"(stdout|stderr) failed: daemon\.log: Not a directory \(20 ENOTDIR\)")
+      says=r"(stdout|stderr) failed: .*daemon\.log: Not a directory \(20 ENOTDIR\)")
 entry(OURS, r"starter newfstatat\(daemon\.log\)=E\w+", (STARTED, TOLD), "whether a log file is still at its path is looked at again")
 entry(OURS, r"starter openat\(daemon\.log\)=ELOOP", (STARTED, TOLD), "a link to a log file is followed, unless it is to be emptied")
 harmless(ALL, r"\w+ flock\(daemon\.pid\)=EAGAIN", "somebody asks about the file at this moment: it is tried again")

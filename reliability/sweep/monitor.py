@@ -72,6 +72,8 @@ class Trial:
         self.folder.mkdir()
         calls = self.folder.with_suffix(".calls")
         surroundings = {"PATH": os.environ["PATH"], "SWEEP_FOLDER": str(self.folder), "SWEEP_READY": self.ready, "SWEEP_SCRIPT": self.script}
+        # Beside it, a pause and a busy machine are short.
+        surroundings["SWEEP_TIMEOUT"] = "1000" if self.run_name == "silent" else "4000"
         if self.run_name in ("again", "logged"):
             surroundings["SWEEP_RESPAWN"] = "4"
         quiet = "450" if "SWEEP_RESPAWN" in surroundings else "60"

@@ -56,7 +56,8 @@ pub(super) fn run() {
                 sandbox.launch.settings.respawn =
                     Some(Respawn { delay, limit: limit.parse().ok(), settled: delay * 10_000 });
             }
-            sandbox.launch.settings.start_timeout = Some(Duration::from_secs(1));
+            let timeout = said("SWEEP_TIMEOUT").and_then(|timeout| timeout.parse().ok()).unwrap_or(1000);
+            sandbox.launch.settings.start_timeout = Some(Duration::from_millis(timeout));
             sandbox.launch.settings.stop_timeout = Duration::from_millis(200);
             let status = start(&sandbox);
             std::mem::forget(sandbox);
