@@ -242,6 +242,11 @@ class Trial:
             return [] if is_over else [f"0: state {self._state().get('state')!r} of a program that was killed"]
         program = self._program()
         kept = {program} | {pid for pid in house.living() if house.name(pid) == "daemonctx-log"}
+        if is_gone(program):
+            # Killed between the end of a program that put itself into the background and the look for its daemon, which has left the
+            # session and lost its parent: nothing proves whose it is (docs/monitor.md).
+            house.end_all()
+            return []
         if not house.wait_until(lambda: set(house.living()) <= kept, GRACE):
             return [f"0: left beside the program {self._described(found, kept)}"]
         return []
