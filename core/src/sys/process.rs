@@ -128,7 +128,7 @@ pub(crate) fn wait(child: Pid, block: bool) -> Option<Ended> {
     let options = if block { 0 } else { libc::WNOHANG };
     loop {
         // SAFETY: `status` is a valid place for the result.
-        match uninterrupted(|| check(unsafe { libc::waitpid(child, &raw mut status, options) })) {
+        match insistently(|| check(unsafe { libc::waitpid(child, &raw mut status, options) })) {
             Ok(0) => return None,
             Ok(_) if libc::WIFEXITED(status) => return Some(Ended::Exited(libc::WEXITSTATUS(status))),
             Ok(_) if libc::WIFSIGNALED(status) => return Some(Ended::Killed(libc::WTERMSIG(status))),
@@ -158,26 +158,25 @@ pub(crate) fn peek(child: Pid, block: bool) -> Sys<Option<Ended>> {
 
 /// Whether there is a child that has ended and not been waited for.
 pub(crate) fn has_ended_child() -> bool {
+    ended_child().is_some()
+}
+
+/// A child that has ended; it is left to be waited for.
+pub(crate) fn ended_child() -> Option<Pid> {
     // SAFETY: `siginfo_t` is a C struct of integers and unions of them, for which all zeroes is a value.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
     let options = libc::WEXITED | libc::WNOWAIT | libc::WNOHANG;
     // SAFETY: `info` is a valid place for the result.
-    let asked = check(unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, options) });
+    insistently(|| check(unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, options) })).ok()?;
     // SAFETY: waitid filled the field in, or left it zero.
-    asked.is_ok() && unsafe { info.si_pid() } != 0
+    Some(unsafe { info.si_pid() }).filter(|pid| *pid != 0)
 }
 
-/// Waits for any child that has ended, and takes its status; none where all run, or there is none.
-pub(crate) fn wait_any() -> Option<(Pid, Ended)> {
+/// Waits for any child that has ended; false where all run, or there is none.
+pub(crate) fn reap_any() -> bool {
     let mut status = 0;
     // SAFETY: `status` is a valid place for the result.
-    let child = uninterrupted(|| check(unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) }));
-    let ended = match status {
-        status if libc::WIFEXITED(status) => Ended::Exited(libc::WEXITSTATUS(status)),
-        status if libc::WIFSIGNALED(status) => Ended::Killed(libc::WTERMSIG(status)),
-        _ => Ended::Unknown,
-    };
-    child.ok().filter(|child| *child > 0).map(|child| (child, ended))
+    insistently(|| check(unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) })).is_ok_and(|child| child > 0)
 }
 
 /// Whether there is a child at all; also where that cannot be known.
@@ -186,7 +185,21 @@ pub(crate) fn has_children() -> bool {
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
     let options = libc::WEXITED | libc::WNOWAIT | libc::WNOHANG;
     // SAFETY: `info` is a valid place for the result.
-    uninterrupted(|| check(unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, options) })) != Err(Errno::ECHILD)
+    insistently(|| check(unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, options) })) != Err(Errno::ECHILD)
+}
+
+/// Asks about children again while the answer is an error but ECHILD: that says nothing about them, and no other SIGCHLD comes for the
+/// same end.
+fn insistently<T>(mut ask: impl FnMut() -> Sys<T>) -> Sys<T> {
+    const TRIES: u32 = 10;
+    let mut answer = uninterrupted(&mut ask);
+    for _ in 1..TRIES {
+        if !matches!(&answer, Err(errno) if *errno != Errno::ECHILD) {
+            break;
+        }
+        answer = uninterrupted(&mut ask);
+    }
+    answer
 }
 
 /// The arguments of a program as execve(2) wants them: pointers into texts, and NULL at the end.

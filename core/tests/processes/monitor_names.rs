@@ -17,6 +17,7 @@ pub const TESTS: &[Test] = &[
     ("monitor: killed, then stopped", killed_then_stopped),
     ("monitor: killed, then taken over", killed_then_taken_over),
     ("monitor: killed, and the program too", both_killed),
+    ("monitor: killed with its socket for messages", killed_with_socket),
     ("monitor: what outlives the program", descendants_stay),
     ("monitor: an end that is recorded", recorded),
     ("monitor: all daemons", all),
@@ -218,6 +219,18 @@ fn both_killed(house: &mut House) {
     assert!(is_gone(worker) && state_files(house).is_empty());
     // That one has left the session and lost its parent: nobody can tell whose it is.
     signal_any(all[2], libc::SIGKILL);
+    house.wait_for_all();
+}
+
+fn killed_with_socket(house: &mut House) {
+    let script = "import os, socket, time; name = os.environ['NOTIFY_SOCKET']
+socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b'READY=1', name); time.sleep(1000)";
+    let program = ["path=/usr/bin/env", "arg=env", "arg=python3", "arg=-c", &format!("arg={script}"), "ready=notify:"];
+    let (_, monitor) = launch(house, &program);
+    signal_any(monitor, libc::SIGKILL);
+    until(|| found(house).state() == MonitoredState::Unmonitored);
+    assert!(found(house).stop(StopRequest::Terminate, None).expect("it can be stopped"));
+    assert!(state_files(house).is_empty(), "{:?}", state_files(house));
     house.wait_for_all();
 }
 
