@@ -7,7 +7,7 @@ use super::launch::Place;
 use super::proc;
 use crate::lines::Lines;
 use crate::pidfile::number;
-use crate::sys::file::{self, Kind};
+use crate::sys::file::{self, Identity, Kind};
 use crate::sys::process::Pid;
 use crate::sys::{Errno, Sys};
 use crate::text::Text;
@@ -29,44 +29,47 @@ pub(super) fn listens(pid: Pid, place: &Place, hindrance: &mut Option<Errno>) ->
 }
 
 fn looks(pid: Pid, place: &Place) -> Sys<bool> {
-    let tables: &[(&[u8], Row)] = match place {
-        Place::Port(..) => &[(b"/net/tcp", internet), (b"/net/tcp6", internet)],
-        // A name with a newline in it makes lines that look like any other's. So there has to be a socket at the path.
-        Place::Path(path) if !is_socket(pid, path) => return Ok(false),
-        Place::Path(_) => &[(b"/net/unix", unix)],
-    };
     let mut has_sockets = false;
     proc::for_each_socket(pid, &mut |_, _| has_sockets = true)?;
-    let mut found = false;
-    for (name, row) in tables.iter().filter(|_| has_sockets) {
-        let mut listed = Ok(());
-        for_each_row(pid, name, &mut |line| {
-            if let Some(inode) = row(line, place) {
-                listed = listed.and(proc::for_each_socket(pid, &mut |_, socket| found |= socket == inode));
-            }
-        })?;
-        listed?;
+    match place {
+        _ if !has_sockets => Ok(false),
+        Place::Port(address, port) => {
+            let row = |line: &[u8]| internet(line, *address, *port);
+            Ok(has_row(pid, b"/net/tcp", &row)? || has_row(pid, b"/net/tcp6", &row)?)
+        }
+        // A name with a newline in it makes lines that look like any other's. So there has to be a socket at the path.
+        Place::Path(wanted) => match socket_at(pid, wanted.as_bytes()) {
+            None => Ok(false),
+            socket => has_row(pid, b"/net/unix", &|line| {
+                unix(line, |path| {
+                    is_path(path, wanted) || path.first() == Some(&b'/') && socket_at(pid, path) == socket
+                })
+            }),
+        },
     }
-    Ok(found)
 }
 
-/// Whether there is a socket at the path, below the root of the process.
-fn is_socket(pid: Pid, path: &Text) -> bool {
-    let mut below = proc::ProcPath::<512>::of(pid);
-    let path = below.push(b"/root").push(path.as_bytes()).as_c_str();
-    file::status_behind(path).is_ok_and(|status| status.kind == Kind::Socket)
-}
-
-/// The inode of a socket that listens at the place, from its line in a table.
-type Row = fn(&[u8], &Place) -> Option<u64>;
-
-fn for_each_row(pid: Pid, name: &[u8], each: &mut dyn FnMut(&[u8])) -> Sys<()> {
-    let table = file::open(proc::ProcPath::<64>::of(pid).push(name).as_c_str(), libc::O_RDONLY, 0)?;
+/// Whether a row of a table is that of a socket which the process has. `row` gives the inode of one that listens at the place.
+fn has_row(pid: Pid, table: &[u8], row: &dyn Fn(&[u8]) -> Option<u64>) -> Sys<bool> {
+    let (mut found, mut listed) = (false, Ok(()));
+    let table = file::open(proc::ProcPath::<64>::of(pid).push(table).as_c_str(), libc::O_RDONLY, 0)?;
     // The longest path of a Unix socket and what stands before it.
     let mut room = [0; 512];
     let mut lines = Lines::new(&mut room);
-    while lines.read(table.as_raw_fd(), &mut |line, _| each(line))? {}
-    Ok(())
+    let mut each = |line: &[u8], _| {
+        if let Some(inode) = row(line) {
+            listed = listed.and(proc::for_each_socket(pid, &mut |_, socket| found |= socket == inode));
+        }
+    };
+    while lines.read(table.as_raw_fd(), &mut each)? {}
+    listed.map(|()| found)
+}
+
+/// The socket at a path, below the root of the process.
+fn socket_at(pid: Pid, path: &[u8]) -> Option<Identity> {
+    let mut below = proc::ProcPath::<512>::of(pid);
+    let status = file::status_behind(below.push(b"/root").push(path).as_c_str()).ok()?;
+    (status.kind == Kind::Socket).then_some(status.identity)
 }
 
 /// The word at the start of `rest`, which begins behind it and one space afterwards.
@@ -88,10 +91,9 @@ fn hexadecimal(text: &[u8]) -> Option<u32> {
 }
 
 /// `sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode …`
-fn internet(line: &[u8], place: &Place) -> Option<u64> {
+fn internet(line: &[u8], wanted: Option<IpAddr>, wanted_port: u16) -> Option<u64> {
     /// `TCP_LISTEN`.
     const LISTENS: &[u8] = b"0A";
-    let Place::Port(wanted, wanted_port) = place else { return None };
     let mut rest = line;
     skip_words(&mut rest, 1);
     let (address, port) = socket_address(next_word(&mut rest))?;
@@ -99,7 +101,7 @@ fn internet(line: &[u8], place: &Place) -> Option<u64> {
     let state = next_word(&mut rest);
     skip_words(&mut rest, 5);
     let inode = number(next_word(&mut rest))?;
-    let is_there = state == LISTENS && port == *wanted_port && wanted.is_none_or(|wanted| covers(address, wanted));
+    let is_there = state == LISTENS && port == wanted_port && wanted.is_none_or(|wanted| covers(address, wanted));
     is_there.then_some(inode)
 }
 
@@ -123,18 +125,17 @@ fn socket_address(text: &[u8]) -> Option<(IpAddr, u16)> {
 }
 
 /// `Num: RefCount Protocol Flags Type St Inode Path`
-fn unix(line: &[u8], place: &Place) -> Option<u64> {
+fn unix(line: &[u8], is_wanted: impl Fn(&[u8]) -> bool) -> Option<u64> {
     /// `__SO_ACCEPTCON`.
     const LISTENS: u32 = 1 << 16;
     /// An abstract name begins so.
     const ABSTRACT: u8 = b'@';
-    let Place::Path(wanted) = place else { return None };
     let mut rest = line;
     skip_words(&mut rest, 3);
     let flags = hexadecimal(next_word(&mut rest))?;
     skip_words(&mut rest, 2);
     let (inode, path) = (number(next_word(&mut rest))?, rest);
-    let is_there = flags & LISTENS != 0 && path.first() != Some(&ABSTRACT) && is_path(path, wanted);
+    let is_there = flags & LISTENS != 0 && path.first() != Some(&ABSTRACT) && is_wanted(path);
     is_there.then_some(inode)
 }
 
@@ -158,7 +159,6 @@ fn is_path(path: &[u8], wanted: &Text) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{covers, internet, is_path, unix};
-    use crate::monitor::launch::Place;
     use crate::text::Text;
     use std::net::IpAddr;
 
@@ -170,7 +170,6 @@ mod tests {
                 "   0: {address} 00000000:0000 {state} 00000000:00000000 00:00000000 00000000  1000        0 4711 1 0 100 0 0 10 0"
             )
         };
-        let at = |address: &str| Place::Port(address.parse::<IpAddr>().ok(), 8080);
         for (address, state, wanted, expected) in [
             ("0100007F:1F90", "0A", "127.0.0.1", Some(4711)),
             ("0100007F:1F90", "0A", "", Some(4711)),
@@ -184,13 +183,17 @@ mod tests {
             ("local_address", "st", "", None),
             ("0000000000000000:1F90", "0A", "", None),
         ] {
-            assert_eq!(internet(row(address, state).as_bytes(), &at(wanted)), expected, "{address} {state} {wanted}");
+            assert_eq!(
+                internet(row(address, state).as_bytes(), wanted.parse::<IpAddr>().ok(), 8080),
+                expected,
+                "{address} {state} {wanted}"
+            );
         }
     }
 
     #[test]
     fn rows_of_unix_sockets() {
-        let place = Place::Path(Text::new(b"/run/a b").unwrap_or_default());
+        let wanted = Text::new(b"/run/a b").unwrap_or_default();
         for (row, expected) in [
             ("0000000000000000: 00000002 00000000 00010000 0001 01    17 /run/a b", Some(17)),
             ("0000000000000000: 00000002 00000000 00010000 0001 01 4899179 a b", Some(4_899_179)),
@@ -199,7 +202,7 @@ mod tests {
             ("0000000000000000: 00000003 00000000 00000000 0001 03 6169984", None),
             ("Num       RefCount Protocol Flags    Type St Inode Path", None),
         ] {
-            assert_eq!(unix(row.as_bytes(), &place), expected, "{row}");
+            assert_eq!(unix(row.as_bytes(), |path| is_path(path, &wanted)), expected, "{row}");
         }
     }
 
