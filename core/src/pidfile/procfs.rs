@@ -3,17 +3,17 @@
 #[cfg(target_os = "linux")]
 pub(super) use linux::{
     LockedFile, Search, any_is_exiting, find_holder, has_left_session, hold, holders, is_exiting, is_monitored,
-    is_number_elsewhere, is_own, number_in_own_namespace, related_holder, runs_only_as, stat,
+    is_number_elsewhere, number_in_own_namespace, related_holder, runs_only_as, stat,
 };
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{real_user, runs_as};
+pub(crate) use linux::{is_own, real_user, runs_as};
 #[cfg(not(target_os = "linux"))]
 pub(super) use portable::{
-    LockedFile, Search, any_is_exiting, find_holder, has_left_session, hold, holders, is_exiting, is_monitored, is_own,
+    LockedFile, Search, any_is_exiting, find_holder, has_left_session, hold, holders, is_exiting, is_monitored,
     related_holder, stat,
 };
 #[cfg(not(target_os = "linux"))]
-pub(crate) use portable::{real_user, runs_as};
+pub(crate) use portable::{is_own, real_user, runs_as};
 
 /// How a process has an exclusive flock(2) on a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +94,7 @@ mod linux {
     }
 
     /// Whether `/proc` numbers processes as this process does; not where it was mounted in another PID namespace.
-    pub(in crate::pidfile) fn is_own() -> bool {
+    pub(crate) fn is_own() -> bool {
         let mut room = [0; 16];
         let link = file::open(c_text!("/proc/self"), libc::O_PATH | libc::O_NOFOLLOW, 0);
         let target = link.and_then(|link| directory::read_link(&link, &mut room));
@@ -664,7 +664,7 @@ mod portable {
         Err(Errno::ENOSYS)
     }
 
-    pub(in crate::pidfile) fn is_own() -> bool {
+    pub(crate) fn is_own() -> bool {
         true
     }
 
