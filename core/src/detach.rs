@@ -96,10 +96,12 @@ fn has_supervisor() -> bool {
     if OTHERS.split(|&it| it == b' ').any(|it| it == name) || name == b"systemd\n" && process::leads_session() {
         return true;
     }
-    let in_group_of_its_own = procfs::leads_background_job();
-    if parent == 1 {
-        // A child of a shell that is PID 1 may detach. An init waits for signals that it has blocked, or gives its child a group.
-        return process::share_session(0, 1) && (in_group_of_its_own || procfs::blocks(1, libc::SIGTERM));
-    }
-    in_group_of_its_own && environment::with(c_text!("SUPERVISOR_ENABLED"), |_| ()).is_some()
+    let below_init = parent == 1;
+    let may_be = if below_init {
+        process::share_session(0, 1)
+    } else {
+        environment::with(c_text!("SUPERVISOR_ENABLED"), |_| ()).is_some()
+    };
+    // A child of a shell that is PID 1 may detach. An init waits for signals that it has blocked, or gives its child a group.
+    may_be && (procfs::leads_background_job() || below_init && procfs::blocks(1, libc::SIGTERM))
 }
