@@ -279,6 +279,30 @@ def test_the_daemon_needs_none_of_the_packages_files(house: House, feature: str,
     house.reap(int(house.hear()))
 
 
+def test_another_interpreter_of_the_process_is_refused(house: House) -> None:
+    done = house.run(
+        """
+        try:
+            import _interpreters
+            kind = "legacy"
+        except ImportError:  # Before Python 3.13.
+            import _xxsubinterpreters as _interpreters
+            kind = False
+        text = (
+            "from daemonctx import DaemonContext, UsageError\\n"
+            "try: DaemonContext(detach_process=True).open()\\n"
+            "except UsageError as error: open(%r, 'w').write(str(error))\\n" % (FOLDER + "/said")
+        )
+        made = _interpreters.create(kind) if kind else _interpreters.create(isolated=False)
+        _interpreters.run_string(made, text)
+        _interpreters.destroy(made)
+        """,
+        use="",
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (house.folder / "said").read_text() == "open failed: not the main interpreter of this process"
+
+
 def test_a_starter_that_is_killed_leaves_no_daemon(house: House) -> None:
     script = house.folder / "script.py"
     script.write_text(
