@@ -206,7 +206,7 @@ header:
 
 check-header:
 	@echo "== include/daemonctx.h is what the sources say"
-	@cp include/daemonctx.h target/daemonctx.h.committed
+	@mkdir -p target && cp include/daemonctx.h target/daemonctx.h.committed
 	$(CARGO) run --quiet -p daemonctx-header
 	@if ! cmp -s include/daemonctx.h target/daemonctx.h.committed; then \
 		diff -u target/daemonctx.h.committed include/daemonctx.h; \

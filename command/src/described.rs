@@ -24,7 +24,7 @@ impl Described {
     /// A daemon in the background.
     pub(crate) fn launched(launch: &Launch, place: &Place) -> Result<Self, Failure> {
         let mut described = Self::new(&launch.program, place, Detach::Yes)?;
-        readiness(&mut described, launch)?;
+        readiness(&mut described, launch, place)?;
         described.executable.respawn(respawn(&launch.respawn)?);
         described.daemon.kill_mode(launch.respawn.kill_mode).take_over(launch.respawn.respawn);
         Ok(described)
@@ -110,7 +110,7 @@ fn environment(executable: &mut Executable, options: &Inherited) -> Result<(), F
     Ok(())
 }
 
-fn readiness(described: &mut Described, launch: &Launch) -> Result<(), Failure> {
+fn readiness(described: &mut Described, launch: &Launch, place: &Place) -> Result<(), Failure> {
     let readiness = launch.ready.notify.clone();
     let timeout = Some(launch.ready.ready_timeout).filter(|time| !time.is_zero());
     match readiness {
@@ -118,6 +118,12 @@ fn readiness(described: &mut Described, launch: &Launch) -> Result<(), Failure> 
         Readiness::Newline(number) if launch.program.inherited.keep_fd.contains(&number) => {
             return Err(Failure::misused(format!(
                 "--notify fd:{number}: not together with --keep-fd {number}; see `daemonctx help start`"
+            )));
+        }
+        Readiness::Forked(Some(ref path)) if place.has_pid_file(path) => {
+            let path = path.to_string_lossy();
+            return Err(Failure::misused(format!(
+                "--notify forking:{path}: not the file of --pidfile, which daemonctx writes; see `daemonctx help start`"
             )));
         }
         Readiness::StillRunning(time) if timeout.is_some_and(|timeout| time >= timeout) => {

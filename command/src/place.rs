@@ -1,10 +1,10 @@
 //! Which daemon is meant: its name, its pid file, and where the state file of its monitor is.
 
-use crate::answer::Failure;
+use crate::answer::{Failure, code};
 use crate::options::{Program, Which};
 use crate::script;
 use crate::{sys, values};
-use daemonctx::{Error, Monitored, PidFile};
+use daemonctx::{Error, Monitored, MonitoredState, PidFile};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -52,7 +52,8 @@ impl Place {
         }
     }
 
-    /// This user's daemon, or root's if this user has none of the name; by the usual pid file, or by any other.
+    /// This user's daemon, or root's if this user has none of the name; by the usual pid file, or by any other. One that is there comes
+    /// before one that has ended.
     fn named(name: &OsStr) -> Result<Self, Failure> {
         let of = |directory: &Path, run| -> Result<Self, Failure> {
             let pid_file = Some(PidFile::of_either_kind(pid_file_in(directory, name))?);
@@ -60,32 +61,41 @@ impl Place {
         };
         let own = of(&own_directory(), None)?;
         let roots = of(Path::new(ROOTS), Some(Path::new(ROOTS)))?;
-        if own.is_there() {
-            return Ok(own);
-        }
-        for run in [None, Some(Path::new(ROOTS))] {
-            let listed = Monitored::list(run).unwrap_or_default();
-            let mut same = listed.iter().filter(|daemon| daemon.name() == name);
-            if let (Some(daemon), None) = (same.next(), same.next()) {
-                let pid_file = daemon.pid_file().map(PidFile::of_either_kind).transpose()?;
-                return Ok(Self { pid_file, run, ..own });
+        for may_have_ended in [false, true] {
+            let is_meant = |daemon: &Monitored| may_have_ended || !has_ended(daemon);
+            if own.is_there(is_meant) {
+                return Ok(own);
+            }
+            for run in [None, Some(Path::new(ROOTS))] {
+                let mut listed = Monitored::list(run).unwrap_or_default();
+                listed.retain(|daemon| daemon.name() == name && is_meant(daemon));
+                match listed.as_slice() {
+                    [] => {}
+                    [daemon] => {
+                        let pid_file = daemon.pid_file().map(PidFile::of_either_kind).transpose()?;
+                        return Ok(Self { pid_file, run, ..own });
+                    }
+                    several => return Err(ambiguous(name, several)),
+                }
+            }
+            if roots.is_there(is_meant) {
+                return Ok(roots);
             }
         }
-        Ok(if roots.is_there() { roots } else { own })
+        Ok(own)
     }
 
-    fn is_there(&self) -> bool {
-        let has_state = matches!(self.monitored(), Ok(Some(_)));
-        has_state || self.pid_file.as_ref().is_some_and(PidFile::exists)
+    fn is_there(&self, is_meant: impl Fn(&Monitored) -> bool) -> bool {
+        match self.monitored() {
+            Ok(Some(daemon)) => is_meant(&daemon),
+            _ => self.pid_file.as_ref().is_some_and(PidFile::exists),
+        }
     }
 
     /// The daemon, if a monitor of this boot and PID namespace has written its state file.
     pub(crate) fn monitored(&self) -> Result<Option<Monitored>, Error> {
         let path = self.pid_file.as_ref().map(PidFile::path);
-        // Without a pid file of its own the key is the name.
-        let name = if self.is_named { None } else { path.and_then(Path::file_stem) };
-        let name = name.unwrap_or(OsStr::new(&self.name));
-        match Monitored::find(name, path, self.run) {
+        match Monitored::find(&self.name, path, self.run) {
             // Another user's, another boot's, or another PID namespace's: what its pid file says counts.
             Err(error) if matches!(error.errno(), Some(libc::EXDEV | libc::EPERM | libc::EACCES | libc::EBADMSG)) => {
                 Ok(None)
@@ -100,6 +110,11 @@ impl Place {
         self.pid_file.as_ref().is_some_and(|file| file.path() == usual)
     }
 
+    pub(crate) fn has_pid_file(&self, path: &Path) -> bool {
+        let absolute = std::path::absolute(path);
+        self.pid_file.as_ref().zip(absolute.ok()).is_some_and(|(file, path)| file.path() == path)
+    }
+
     pub(crate) fn path(&self) -> Option<String> {
         self.pid_file.as_ref().map(|file| file.path().to_string_lossy().into_owned())
     }
@@ -107,14 +122,26 @@ impl Place {
     /// Names like the one that was given, where no daemon has that.
     pub(crate) fn similar(&self) -> Option<String> {
         const ALIKE: f64 = 0.8;
-        if !self.is_named || self.is_there() {
+        if !self.is_named || self.is_there(|_| true) {
             return None;
         }
         let likeness = |name: &str| strsim::jaro(&self.name, name);
-        let names =
-            names().into_iter().filter_map(|name| name.into_string().ok()).filter(|name| likeness(name) >= ALIKE);
+        let names = names().into_iter().filter_map(|name| name.into_string().ok());
+        let names = names.filter(|name| *name != self.name && likeness(name) >= ALIKE);
         names.max_by(|one, other| likeness(one).total_cmp(&likeness(other)))
     }
+}
+
+fn has_ended(daemon: &Monitored) -> bool {
+    matches!(daemon.state(), MonitoredState::Ended | MonitoredState::GaveUp)
+}
+
+/// Two programs of the same file name, with a pid file each.
+fn ambiguous(name: &OsStr, daemons: &[Monitored]) -> Failure {
+    let files = daemons.iter().filter_map(|daemon| Some(daemon.pid_file()?.to_string_lossy().into_owned()));
+    let files = files.collect::<Vec<_>>().join(", ");
+    let why = format!("{} daemons have this name; choose one by --pidfile: {files}", daemons.len());
+    Failure::new(code::NOT_CONFIGURED, why).of(&name.to_string_lossy())
 }
 
 /// The names of daemons, this user's and root's: those of pid files and of state files.

@@ -64,6 +64,7 @@ impl Process {
             b'D' => "waiting for a device",
             b'T' => "stopped",
             b't' => "traced",
+            b'Z' if self.lacks_main_thread() => "main thread ended",
             b'Z' => "zombie",
             b'X' | b'x' => "dead",
             _ => "unknown",
@@ -72,7 +73,12 @@ impl Process {
 
     /// A process that has ended, and whose parent has not heard of it yet.
     pub(crate) fn has_ended(&self) -> bool {
-        matches!(self.state, b'Z' | b'X' | b'x')
+        matches!(self.state, b'Z' | b'X' | b'x') && !self.lacks_main_thread()
+    }
+
+    /// Its main thread has ended, and others have not. Memory and descriptors are not shown of it.
+    pub(crate) fn lacks_main_thread(&self) -> bool {
+        self.state == b'Z' && self.threads > 1
     }
 }
 
@@ -253,6 +259,13 @@ mod tests {
         for cut in [&b""[..], b"7", b"7 (a", b"7 (a)", b"7 (a) S", b"7 (a) S x y z", b")7("] {
             assert_eq!(Process::parse(7, cut, 100), None);
         }
+    }
+
+    #[test]
+    fn a_main_thread_may_end_before_the_others() {
+        let zombie = |threads| Process { state: b'Z', threads, ..process(7, 5) };
+        assert!(zombie(1).has_ended() && !zombie(2).has_ended());
+        assert_eq!([1, 2].map(|threads| zombie(threads).state_word()), ["zombie", "main thread ended"]);
     }
 
     #[test]

@@ -38,7 +38,6 @@ pub(crate) fn restart(restart: &Restart, given: &[Given], monitor: &Path) -> Res
         return preview(&options.program, given, &place, &described, "would_restart", "would stop, then start");
     }
     check(&described)?;
-    refuse_inside(&place)?;
     described.nice.map_or(Ok(()), priority::add)?;
     let ran = Stop::new(&restart.ending, &place).stop()?.was_running();
     begin(options, &place, described, monitor, if ran { "restarted" } else { "started" }, begun)
@@ -56,15 +55,12 @@ pub(crate) fn try_restart(options: &Restart, given: &[Given], monitor: &Path) ->
 /// Becomes the program, so it only comes back with a failure.
 pub(crate) fn run(options: &Run, given: &[Given]) -> Result<Answer, Failure> {
     let place = Place::of_program(&options.program)?;
-    let mut described = Described::in_foreground(&options.program, &place)?;
+    let described = Described::in_foreground(&options.program, &place)?;
     if options.say.dry_run {
         return preview(&options.program, given, &place, &described, "would_run", "would run");
     }
     described.nice.map_or(Ok(()), priority::add)?;
-    match described.daemon.launch(&described.executable) {
-        Ok(_) => Ok(Answer::text("")),
-        Err(error) => Err(Failure::from(error).of(&place.name)),
-    }
+    Err(Failure::from(described.daemon.exec(&described.executable)).of(&place.name))
 }
 
 /// A container ends with its first process, and so would the daemon.
@@ -74,16 +70,6 @@ fn refuse_as_init() -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::new(code::FAILED, "start as PID 1 ends the container with the start; use `daemonctx run`"))
-}
-
-/// The end of the daemon is that of all its descendants.
-fn refuse_inside(place: &Place) -> Result<(), Failure> {
-    let own = i32::try_from(std::process::id()).unwrap_or(0);
-    let is_inside = place.monitored()?.is_some_and(|daemon| daemon.processes().contains(&own));
-    if !is_inside {
-        return Ok(());
-    }
-    Err(failure(&place.name, "restart failed: this command is a descendant of the daemon and would be stopped with it"))
 }
 
 fn runs(place: &Place) -> Result<bool, Failure> {
@@ -135,7 +121,7 @@ fn launch(options: &Launch, place: &Place, described: &mut Described, monitor: &
     let limit = Some(options.ready.ready_timeout).filter(|limit| !limit.is_zero());
     let report = &options.say.report;
     let progress = Progress::begin(&place.name, limit, !report.quiet && !report.json);
-    let launched = described.daemon.launch_monitored(&described.executable, monitor, None);
+    let launched = described.daemon.monitor(monitor)?.launch(&described.executable);
     let ready = launched.and_then(|mut launching| launching.wait_unless_called_off().map(|()| launching));
     drop(progress);
     if ready.is_err() {
@@ -144,9 +130,10 @@ fn launch(options: &Launch, place: &Place, described: &mut Described, monitor: &
     ready
 }
 
-/// The answer confirms the start when it has been printed.
+/// The answer confirms the start before it is printed.
 fn started(place: &Place, launching: Launching, result: &str, begun: Instant) -> Answer {
-    let pid = launching.pid();
+    // It is ready, so it has one.
+    let pid = launching.pid().unwrap_or_default();
     let text = format!("{}: {result}, PID {pid}", place.name);
     let json = json!({
         "result": result,

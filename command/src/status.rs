@@ -112,10 +112,10 @@ impl Supervision {
 }
 
 pub(crate) fn status(options: &options::Status) -> Result<Answer, Failure> {
-    let place = Place::of_daemon(&options.which)?;
+    // A failure says nothing of a daemon: none of the codes that do.
+    let unknown = |failure: Failure| if failure.is_misuse() { failure } else { failure.with_code(code::UNKNOWN) };
+    let place = Place::of_daemon(&options.which).map_err(unknown)?;
     let is_shown = options.report.json || !options.report.quiet;
-    // What is no pid file says nothing of a daemon: none of the codes that do.
-    let unknown = |failure: Failure| failure.with_code(code::UNKNOWN);
     let found = find(&place, if is_shown { options.lines } else { 0 }).map_err(unknown)?;
     let json = in_json(&place, &found);
     let text = look::text(&Screen::of(&std::io::stdout()), &place, &found);
@@ -265,7 +265,8 @@ impl Seen {
     /// How long to wait for its end before it counts as there: one that ends gives up its memory first.
     fn patience(&self) -> Duration {
         const GOING: Duration = Duration::from_secs(5);
-        let is_going = self.process.is_some() && self.memory.rss.is_none();
+        let has_memory = |process: &Process| self.memory.rss.is_some() || process.lacks_main_thread();
+        let is_going = self.process.as_ref().is_some_and(|process| !has_memory(process));
         if is_going { GOING } else { Duration::ZERO }
     }
 }

@@ -33,12 +33,14 @@ pub(crate) struct Stopped {
     others: BTreeSet<i32>,
     /// Those that still have the lock of its pid file.
     left: BTreeSet<i32>,
+    /// The program had ended, and was about to be started again.
+    was_waiting: bool,
     begun: Instant,
 }
 
 impl Stopped {
     fn nothing(begun: Instant) -> Self {
-        Self { pid: None, by: None, others: BTreeSet::new(), left: BTreeSet::new(), begun }
+        Self { pid: None, by: None, others: BTreeSet::new(), left: BTreeSet::new(), was_waiting: false, begun }
     }
 }
 
@@ -96,7 +98,7 @@ impl<'a> Stop<'a> {
             return Ok(None);
         }
         let by = self.end_program(daemon, &program)?;
-        Ok(Some(Stopped { pid: Some(program.pid()), by: Some(by), others, left: BTreeSet::new(), begun }))
+        Ok(Some(Stopped { pid: Some(program.pid()), by: Some(by), others, ..Stopped::nothing(begun) }))
     }
 
     /// Signals the program by the schedule. What the time of a step leaves is for its descendants, which the monitor ends; then those
@@ -130,7 +132,8 @@ impl<'a> Stop<'a> {
         others: BTreeSet<i32>,
         begun: Instant,
     ) -> Result<Option<Stopped>, Failure> {
-        let pid = daemon.pid().filter(|_| monitored::runs(daemon) && daemon.state() != MonitoredState::Waiting);
+        let was_waiting = daemon.state() == MonitoredState::Waiting;
+        let pid = daemon.pid().filter(|_| monitored::runs(daemon) && !was_waiting);
         let kills_first = self.schedule.0.first().is_some_and(|step| step.signal == libc::SIGKILL);
         let request = if kills_first { StopRequest::Kill } else { StopRequest::Terminate };
         let patience = self.schedule.0.iter().map(|step| step.wait).sum::<Option<Duration>>();
@@ -138,7 +141,7 @@ impl<'a> Stop<'a> {
             return Err(self.left_alive(daemon));
         }
         let by = pid.map(|_| if kills_first { libc::SIGKILL } else { libc::SIGTERM });
-        Ok(Some(Stopped { pid, by, others, left: BTreeSet::new(), begun }))
+        Ok(Some(Stopped { pid, by, others, was_waiting, ..Stopped::nothing(begun) }))
     }
 
     /// The daemon's processes, but for the program and this one.
@@ -159,15 +162,10 @@ impl<'a> Stop<'a> {
         for step in &self.schedule.0 {
             send(|signal| daemon.signal(signal), step.signal)?;
             if daemon.wait(step.wait)? {
-                let left = wait_for_holders(file);
+                let left = wait_for_holders(file, || false);
                 remove(file);
-                return Ok(Stopped {
-                    pid: Some(daemon.pid()),
-                    by: Some(step.signal),
-                    others: BTreeSet::new(),
-                    left,
-                    begun,
-                });
+                let (pid, by) = (Some(daemon.pid()), Some(step.signal));
+                return Ok(Stopped { pid, by, left, ..Stopped::nothing(begun) });
             }
         }
         Err(self.still_there(daemon.pid(), self.schedule.0.last()))
@@ -177,7 +175,12 @@ impl<'a> Stop<'a> {
     fn clear_up(&self, file: &PidFile) -> Result<bool, Failure> {
         let status = file.status()?;
         if matches!(status, Status::Starting | Status::Stale) {
-            let left = wait_for_holders(file);
+            let is_monitored = || self.place.monitored().is_ok_and(|daemon| daemon.is_some());
+            let left = wait_for_holders(file, is_monitored);
+            if is_monitored() {
+                // It was a start, before its state file.
+                return Ok(false);
+            }
             if !left.is_empty() {
                 let (path, left) = (file.path().to_string_lossy(), numbers(&left));
                 return Err(self.failure(format!("stop failed: {path}: PID {left} still has its lock")));
@@ -234,15 +237,15 @@ impl<'a> Stop<'a> {
 
 impl Stopped {
     pub(crate) fn was_running(&self) -> bool {
-        self.pid.is_some()
+        self.pid.is_some() || self.was_waiting
     }
 
     pub(crate) fn answer(&self, place: &Place) -> Answer {
         let name = &place.name;
         let others = match self.others.len() {
             0 => String::new(),
-            1 => " and a process that it left".to_owned(),
-            count => format!(" and {count} processes that it left"),
+            1 => " and 1 descendant".to_owned(),
+            count => format!(" and {count} descendants"),
         };
         let left = match self.left.is_empty() {
             true => String::new(),
@@ -251,6 +254,7 @@ impl Stopped {
         let text = match (self.pid, self.by) {
             (Some(pid), Some(libc::SIGKILL)) => format!("{name}: killed, PID {pid}{others}{left}"),
             (Some(pid), _) => format!("{name}: stopped, PID {pid}{others}{left}"),
+            (None, _) if self.was_waiting => format!("{name}: stopped before it was started again"),
             (None, _) if !self.others.is_empty() => format!("{name}: did not run; stopped what it left"),
             (None, _) => [name, ": does not run", &did_you_mean(place)].concat(),
         };
@@ -287,15 +291,16 @@ fn send(to: impl Fn(i32) -> Result<(), Error>, signal: i32) -> Result<(), Failur
 }
 
 /// Waits for those that the daemon has left and that still have the lock of its pid file: most are about to end themselves.
-/// Those that do not are returned.
-fn wait_for_holders(file: &PidFile) -> BTreeSet<i32> {
+/// Those that do not are returned. The wait ends early when `is_over`.
+fn wait_for_holders(file: &PidFile, is_over: impl Fn() -> bool) -> BTreeSet<i32> {
+    const STEP: Duration = Duration::from_millis(50);
     let deadline = Instant::now() + GRACE;
     loop {
         let holders = holders::of(file);
         let left = deadline.saturating_duration_since(Instant::now());
         let first = holders.first().and_then(|holder| Process::open(holder.pid).ok().flatten());
         match first {
-            Some(first) if !left.is_zero() => drop(first.wait(Some(left))),
+            Some(first) if !left.is_zero() && !is_over() => drop(first.wait(Some(left.min(STEP)))),
             _ => return holders.iter().map(|holder| holder.pid).collect(),
         }
     }

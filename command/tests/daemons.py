@@ -230,6 +230,14 @@ def reap() -> None:
             pass
 
 
+def forget(folder: pathlib.Path) -> None:
+    """Removes what is recorded of daemons that ended by themselves, or whose monitor was killed."""
+    user = os.environ.get("XDG_RUNTIME_DIR", f"/tmp/daemonctx-{os.getuid()}")
+    for directory in [user, "/run", f"/tmp/daemonctx-{NOBODY}"]:
+        for record in pathlib.Path(directory, "daemonctx").glob(f"-tmp-{folder.name}-*".replace("daemonctx-test-", r"daemonctx\x2dtest\x2d")):
+            record.unlink()
+
+
 @pytest.fixture
 def house() -> Iterator[House]:
     """Orphans become this process's children, so that none is missed."""
@@ -250,6 +258,7 @@ def house() -> Iterator[House]:
     os.close(house.mouth)
     pid_files = [path.name for path in folder.rglob("*.pid")]
     shutil.rmtree(folder)
+    forget(folder)
     assert not left, f"processes left behind: {left}"
     assert not pid_files, f"pid files left behind: {pid_files}"
     assert not [name for name in os.listdir("/run") if name == f"daemonctx-test-{os.getpid()}.pid"]

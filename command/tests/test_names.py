@@ -77,6 +77,33 @@ def test_by_name_with_another_pid_file_and_with_none(house: House, user: User) -
         assert is_gone(pid)
 
 
+def test_a_pid_file_beside_the_usual_ones_finds_the_monitor(user: User) -> None:
+    """The daemon is called sleep, and its pid file is where that of a daemon called web would be."""
+    pid = user("start", "--json", "-p", user.run / "web.pid", "sleep", "1000").is_(0).json["pid"]
+    for which in (["-p", user.run / "web.pid"], ["web"], ["sleep"]):
+        found = user("status", *which, "--json").is_(0).json
+        assert (found["pid"], found["monitor"]) == (pid, int(stat(pid)[1]))
+    user("stop", "-p", user.run / "web.pid").is_(0, f"stopped, PID {pid}")
+    assert user("list", "--json").is_(0).json["daemons"] == []
+
+
+def test_two_daemons_of_one_name(house: House, user: User) -> None:
+    one, other = (user.run / f"{name}.pid" for name in ("one", "other"))
+    for pid_file in (one, other):
+        user("start", "-p", pid_file, "sleep", "1000").is_(0)
+    line = f"sleep: 2 daemons have this name; choose one by --pidfile: {one}, {other}"
+    user("stop", "sleep").is_(6, "", line)
+    user("status", "sleep").is_(4, "", line)
+    user("stop", "-p", one).is_(0, "one: stopped")
+    user("stop", "sleep").is_(0, "sleep: stopped")
+
+
+def test_a_daemon_that_has_ended_hides_none_of_its_name(house: House, user: User) -> None:
+    kill(user("start", "--json", "sleep", "1000").is_(0).json["pid"])
+    pid = user("start", "--json", "-p", user.run / "other.pid", "sleep", "1000").is_(0).json["pid"]
+    user("stop", "sleep").is_(0, f"sleep: stopped, PID {pid}")
+
+
 def test_did_you_mean(user: User) -> None:
     user("start", "-n", "webserver", "sleep", "1000").is_(0)
     user("stop", "webservr").is_(0, "webservr: does not run, did you mean webserver?")

@@ -87,7 +87,7 @@ def test_stopped_during_the_delay(house: House, words: list[str]) -> None:
     kill(pid)
     house.start(*house.shell("say here $$; exec sleep 1000")).is_(1, "", f"it has failed and is about to be started again, by PID {monitor}")
     before = time.monotonic()
-    house.stop(*words).is_(0, "test: does not run")
+    house.stop(*words).is_(0, "test: stopped before it was started again")
     assert time.monotonic() - before < 5
     assert is_gone(monitor) and house.is_silent() and not house.pid_path.exists()
 

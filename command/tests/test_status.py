@@ -75,6 +75,32 @@ def start_busy(house: House, *words: object) -> tuple[int, list[int]]:
 # A daemon that runs.
 
 
+def test_a_daemon_whose_main_thread_has_ended(house: House) -> None:
+    """It is no zombie, with its monitor and without; nobody waits for its end."""
+    script = house.script("""
+        import ctypes, threading
+        threading.Thread(target=forever).start()
+        report("here")
+        ctypes.CDLL(None).pthread_exit(None)
+    """)
+    pid = house.started(script)
+    assert house.hear() == "here"
+    while stat(pid)[0] != "Z":
+        os.sched_yield()
+    for kills_monitor in (False, True):
+        if kills_monitor:
+            monitor = int(stat(pid)[1])
+            os.kill(monitor, signal.SIGKILL)
+            wait_gone(monitor)
+        began = time.monotonic()
+        seen = look_json(house, 0)
+        assert time.monotonic() - began < 5
+        assert (seen["result"], seen["pid"], seen["state"], seen["threads"]) == ("running", pid, "main thread ended", 2)
+        assert [it["pid"] for it in seen["processes"]] == [pid]
+    house.stop().is_(0, "stopped")
+    wait_gone(pid)
+
+
 def test_what_there_is_to_see(house: House) -> None:
     pid, (tcp, tcp6, udp, child) = start_busy(house)
     seen = look_json(house, 0, "--lines", 2)

@@ -142,21 +142,24 @@ def test_other_sessions_are_left_alone(house: House) -> None:
     leader.wait()
 
 
-def test_restart_from_inside_is_refused(house: House) -> None:
-    """It would be stopped with the daemon before it starts the next one."""
-    script = house.script("""
-        report("here")
+@pytest.mark.parametrize("retry", [[], ["--retry", "KILL"]])
+def test_restart_from_inside(house: House, retry: list[str]) -> None:
+    """A deploy hook of the daemon: all of the daemon ends but the command, which starts the next one."""
+    script = house.script(f"""
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+        other = subprocess.Popen(["sleep", "1000"])
+        report(other.pid)
         signal.sigwait([signal.SIGUSR1])
-        said = subprocess.run([COMMAND, "restart", "-p", PID_FILE, *sys.argv], stderr=subprocess.PIPE, text=True)
-        report(said.returncode, said.stderr.strip())
-        forever()
-    """.replace("report(\"here\")", "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1]); report(\"here\")", 1))
-    pid = house.started(script)
-    assert house.hear() == "here"
-    os.kill(pid, signal.SIGUSR1)
-    status, _, line = house.hear().partition(" ")
-    assert status == "1" and "this command is a descendant of the daemon" in line and not is_gone(pid)
-    house.stop().is_(0)
+        restart = [COMMAND, "restart", *{retry!r}, "-p", PID_FILE, "--keep-fd", "{house.mouth}", *sys.argv]
+        subprocess.run(["sh", "-c", '"$@" >"$0" 2>&1; exit 1', FOLDER + "/said", *restart], pass_fds=[{house.mouth}])
+    """)
+    os.mkfifo(said := house.folder / "said")
+    first, other = house.started(script), int(house.hear())
+    os.kill(first, signal.SIGUSR1)
+    assert said.read_text() == f"script.py: restarted, PID {house.pid()}\n"
+    assert is_gone(first) and is_gone(other) and int(house.hear()) != other
+    second = house.pid()
+    house.stop().is_(0, f"PID {second} and 1 descendant")
 
 
 def test_signals_reach_nobody_else(house: House, by: dict[str, bool]) -> None:

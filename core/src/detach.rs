@@ -98,7 +98,7 @@ fn has_supervisor() -> bool {
     }
     let below_init = parent == 1;
     let may_be = if below_init {
-        process::share_session(0, 1)
+        process::session(0) == process::session(1)
     } else {
         environment::with(c_text!("SUPERVISOR_ENABLED"), |_| ()).is_some()
     };

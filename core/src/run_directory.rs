@@ -9,13 +9,37 @@ pub(crate) const STATE: &[u8] = b".state";
 /// Below the directory of pid files.
 const DIRECTORY: &[u8] = b"/daemonctx";
 
+/// A file of the daemon that has this pid file, or, without one, this name. Whoever asks for a pid file need not know the name.
 pub(crate) fn file_of(name: &[u8], pid_file: Option<&Text>, run: &Text, ending: &[u8]) -> Sys<Text> {
-    let usual = join(&[run.as_bytes(), b"/", name, b".pid"])?;
     let key = match pid_file {
-        Some(path) if *path != usual => escape(path.as_bytes(), true)?,
-        _ => escape(name, false)?,
+        Some(path) => {
+            let path = usual_spelling(path)?;
+            name_of(&path, run).map_or_else(|| escape(path.as_bytes(), true), |name| escape(name, false))?
+        }
+        None => escape(name, false)?,
     };
     join(&[run.as_bytes(), DIRECTORY, b"/", &key, ending])
+}
+
+/// `/run/…` for `/var/run/…`, where that is the same directory (FHS 3.0, 3.15). Other links are not resolved: whoever can change one
+/// would choose the daemon.
+fn usual_spelling(path: &Text) -> Sys<Text> {
+    let directory = |path| file::status_behind(path).map(|status| status.identity);
+    match path.as_bytes().strip_prefix(b"/var/run/") {
+        Some(rest) if directory(c_text!("/var/run")) == directory(c_text!("/run")) => join(&[b"/run/", rest]),
+        _ => Text::path(path.as_bytes()),
+    }
+}
+
+/// Whether two absolute paths of pid files are the same, but for that spelling.
+pub(crate) fn is_same_path(one: &Text, other: &Text) -> bool {
+    one == other || matches!((usual_spelling(one), usual_spelling(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+/// The name of which a pid file in `run` is the usual one.
+fn name_of<'a>(pid_file: &'a Text, run: &Text) -> Option<&'a [u8]> {
+    let below = pid_file.as_bytes().strip_prefix(run.as_bytes())?.strip_prefix(b"/")?;
+    below.strip_suffix(b".pid").filter(|name| !name.is_empty() && !name.contains(&b'/'))
 }
 
 /// Where the state file of a name is.
@@ -25,11 +49,7 @@ pub(crate) fn state_file(name: &[u8], pid_file: Option<&Text>, run: Option<&Text
 
 /// Where the state files of a pid file are that this user may believe: root's, and the user's own.
 pub(crate) fn state_files_of(pid_file: &Text) -> Sys<[Text; 2]> {
-    let of = |run: &Text| {
-        let below = pid_file.as_bytes().strip_prefix(run.as_bytes()).and_then(|rest| rest.strip_prefix(b"/"));
-        let name = below.and_then(|rest| rest.strip_suffix(b".pid")).filter(|name| !name.contains(&b'/'));
-        file_of(name.unwrap_or_default(), Some(pid_file), run, STATE)
-    };
+    let of = |run: &Text| file_of(b"", Some(pid_file), run, STATE);
     Ok([of(&Text::path(b"/run")?)?, of(&run_directory(None)?)?])
 }
 
@@ -148,7 +168,27 @@ fn escape(text: &[u8], is_path: bool) -> Sys<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::escape;
+    use super::{escape, file_of};
+    use crate::text::Text;
+
+    #[test]
+    fn a_pid_file_is_enough_to_find_the_state_file() {
+        let text = |text: &str| Text::new(text.as_bytes()).unwrap_or_default();
+        let is_link = std::fs::canonicalize("/var/run").is_ok_and(|path| path == std::path::Path::new("/run"));
+        let varied =
+            if is_link { "/run/daemonctx/-run-d-x.pid.state" } else { "/run/daemonctx/-var-run-d-x.pid.state" };
+        for (pid_file, expected) in [
+            (Some("/run/x.pid"), "/run/daemonctx/x.state"),
+            (Some("/run/x.lock"), "/run/daemonctx/-run-x.lock.state"),
+            (Some("/run/.pid"), "/run/daemonctx/-run-.pid.state"),
+            (Some("/run/d/x.pid"), "/run/daemonctx/-run-d-x.pid.state"),
+            (Some("/var/run/d/x.pid"), varied),
+            (None, "/run/daemonctx/name.state"),
+        ] {
+            let pid_file = pid_file.map(text);
+            assert_eq!(file_of(b"name", pid_file.as_ref(), &text("/run"), b".state"), Ok(text(expected)));
+        }
+    }
 
     #[test]
     fn names_and_paths_differ() {

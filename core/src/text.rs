@@ -27,8 +27,14 @@ pub(crate) const fn up_to_nul(bytes: &'static [u8]) -> &'static CStr {
 }
 
 /// An owned string that ends in NUL and has none inside.
-#[derive(Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Default, PartialEq, Eq, Hash)]
 pub(crate) struct Text(Vec<u8>);
+
+impl std::fmt::Debug for Text {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "\"{}\"", self.as_bytes().escape_ascii())
+    }
+}
 
 /// Without memory the copy is empty: a message loses its subject, a path names nothing.
 impl Clone for Text {

@@ -9,13 +9,16 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -668,6 +671,31 @@ TEST("a file that was acquired goes along into the daemon")
     terminate(daemon);
     CHECK(!exists("own"));
     CHECK(!exists("pid"));
+}
+
+TEST_WITHIN(60, "a stop of a process that SIGKILL does not end fails after ten seconds")
+{
+    struct timespec began, now;
+    int status;
+    pid_t daemon = started();
+    daemonctx_pidfile *file = file_at("pid");
+    /* It stops in _exit(2), where no other SIGKILL reaches it. */
+    if (ptrace(PTRACE_SEIZE, daemon, NULL, (void *)(uintptr_t)PTRACE_O_TRACEEXIT) != 0) {
+        int why = errno;
+        terminate(daemon);
+        skip("needs ptrace(2): %s", strerror(why));
+    }
+    clock_gettime(CLOCK_MONOTONIC, &began);
+    const char *line = text("wait failed: %s (not ended 10 s after SIGKILL): Connection timed out (110 ETIMEDOUT)", path("pid"));
+    is_error(file, daemonctx_pidfile_stop(file, 0, NULL), DAEMONCTX_ERROR_PID_FILE, ETIMEDOUT, "wait", line);
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    CHECK((now.tv_sec - began.tv_sec) * 1000 + (now.tv_nsec - began.tv_nsec) / 1000000 >= 10000);
+    status_is(file, DAEMONCTX_RUNNING, daemon);
+    NEED(waitpid(daemon, &status, __WALL) == daemon && status >> 16 == PTRACE_EVENT_EXIT);
+    NEED(ptrace(PTRACE_DETACH, daemon, NULL, NULL) == 0);
+    ended(daemon);
+    stop_is(file, 0, DAEMONCTX_STOP_NOT_RUNNING);
+    daemonctx_pidfile_free(file);
 }
 
 TEST("a file that has another name as well is refused: it may have been linked there")

@@ -301,16 +301,17 @@ class Unit:
                 pass  # gone meanwhile
         return sorted(found, key=lambda process: process.pid)
 
-    def runs(self, substate: str = "running", restarts: int = 0) -> Process:
-        """The one process that there is of it, which is what systemd takes for it."""
+    def runs(self, substate: str = "running", restarts: int = 0, beside: int = 0) -> Process:
+        """What systemd takes for it: the one process that there is of it, but for so many others."""
         found = self.show("ActiveState", "SubState", "Result", "MainPID", "NRestarts", "ExecMainCode")
         pid = int(found.pop("MainPID"))
         assert found == {"ActiveState": "active", "SubState": substate, "Result": "success", "NRestarts": str(restarts),
                          "ExecMainCode": "0"}, f"{found}\n{self.log()}"
         processes = self.processes()
-        assert [process.pid for process in processes] == [pid], f"main PID {pid}, there are {processes}\n{self.log()}"
+        main = [process for process in processes if process.pid == pid]
+        assert len(main) == 1 and len(processes) == 1 + beside, f"main PID {pid}, there are {processes}\n{self.log()}"
         assert f"Main PID: {pid} (" in self.control("status").stdout
-        return processes[0]
+        return main[0]
 
     def is_dead(self, result: str, state: str | None = None, **more: Any) -> None:
         """It has ended, so; and nothing is left of it."""

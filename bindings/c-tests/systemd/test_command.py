@@ -8,25 +8,42 @@ import time
 import pytest
 
 from conftest import INTERPRETER, Units, quoted
-from machine import INSIDE, Unit
+from machine import INSIDE, Process, Unit
 
 COMMAND = f"{INSIDE}/daemonctx"
 SLEEP = ["sleep", "1000"]
 
 
+def program_of(unit: Unit, monitor: Process) -> Process:
+    assert monitor.parent == unit.machine.init and monitor.status("Name").startswith("daemonctx: ")
+    return next(process for process in unit.processes() if process.parent == monitor.outside)
+
+
 def test_start_is_a_forking_service(units: Units) -> None:
+    """systemd takes the monitor, its only child, for the main process."""
     pid_file = f"/run/{units.name()}.pid"
     unit = units.service(quoted([COMMAND, "start", "--pidfile", pid_file, "--notify", "running:0.1", "--", *SLEEP]),
-                         Type="forking", PIDFile=pid_file, ExecStop=quoted([COMMAND, "stop", "--pidfile", pid_file]))
+                         Type="forking", ExecStop=quoted([COMMAND, "stop", "--pidfile", pid_file]))
     unit.must("start")
-    process = unit.runs()
-    assert process.parent == unit.machine.init and not process.leads_session
+    monitor = unit.runs(beside=1)
+    process = program_of(unit, monitor)
     assert unit.machine.path(pid_file).read_text() == f"{process.pid}\n"
     assert unit.machine.run(COMMAND, "status", "--pidfile", pid_file).returncode == 0
     unit.must("stop")
     assert process.ended(10)
     unit.is_dead("success")
     assert unit.machine.run(COMMAND, "status", "--pidfile", pid_file).returncode == 3
+    assert not unit.machine.path(pid_file).exists()
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGKILL, 137), (signal.SIGTERM, 143)])
+def test_systemd_sees_how_the_program_ended(units: Units, number: int, status: int) -> None:
+    pid_file = f"/run/{units.name()}.pid"
+    unit = units.service(quoted([COMMAND, "start", "--pidfile", pid_file, "--notify", "exec", "--", *SLEEP]), Type="forking")
+    unit.must("start")
+    monitor = unit.runs(beside=1)
+    program_of(unit, monitor).kill(number)
+    unit.fails(monitor, "exit-code", rf"Main process exited, code=exited,? status={status}(/\S+)?", ExecMainStatus=status)
 
 
 def test_start_that_fails(units: Units) -> None:
@@ -74,12 +91,13 @@ def test_syslog_is_the_journal(units: Units) -> None:
     """Its lines have the daemon's PID and name, whoever has passed them on; and a journal that has begun anew goes on with them."""
     pid_file = f"/run/{units.name()}.pid"
     options = ["--pidfile", pid_file, "--notify", "running:0.1", "--syslog", "--syslog-identity", "talker", "--syslog-facility", "local3"]
-    unit = units.service(quoted([COMMAND, "start", *options, "--", INTERPRETER, "-c", TALKS]), Type="forking", PIDFile=pid_file)
+    unit = units.service(quoted([COMMAND, "start", *options, "--", INTERPRETER, "-c", TALKS]), Type="forking")
     unit.must("start")
-    # Beside it is the process that passes its lines on.
-    main = int(unit.get("MainPID"))
-    process, _ = sorted(unit.processes(), key=lambda process: process.pid != main)
-    assert process.pid == main
+    # Monitor and logger are systemd's children both, so it takes neither for the main process.
+    processes = unit.processes()
+    process = next(process for process in processes if process.status("Name").startswith("python"))
+    main = process.pid
+    assert len(processes) == 3 and unit.get("MainPID") == "0"
     is_logged(unit, main, "for information", priority=6)
     is_logged(unit, main, "an error", priority=3)
     unit.machine.must("systemctl", "restart", "systemd-journald")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import pathlib
 import signal
 import subprocess
 import textwrap
+import time
 
 import daemonctx
 import pytest
@@ -430,6 +432,32 @@ def test_pid_file_queries(house: House) -> None:
     assert file.stop(timeout=LIMIT) == "terminated"
     os.waitpid(pid, 0)
     assert (file.status(), file.read_pid(), file.stop()) == ("not running", None, "not running")
+
+
+def test_a_stop_of_a_process_that_sigkill_does_not_end(house: House) -> None:
+    """A tracer holds it in _exit(2), where no other SIGKILL reaches it."""
+    from daemonctx import PidFile, PidFileError
+
+    seize, detach, at_exit = 0x4206, 17, 0x40
+    ptrace = ctypes.CDLL(None, use_errno=True).ptrace
+    ptrace.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p]
+    ptrace.restype = ctypes.c_long
+    house.run(OPEN)
+    house.hear()
+    file, pid = PidFile(house.pid_path), house.pid()
+    if ptrace(seize, pid, None, at_exit) != 0:
+        house.end(pid)
+        pytest.skip(f"may not trace: {os.strerror(ctypes.get_errno())}")
+    began = time.monotonic()
+    with pytest.raises(PidFileError) as caught:
+        file.stop(timeout=0)
+    assert time.monotonic() - began >= 10
+    assert caught.value.errno == errno.ETIMEDOUT and "(not ended 10 s after SIGKILL)" in str(caught.value)
+    assert (file.status(), file.read_pid()) == ("running", pid)
+    assert os.waitpid(pid, 0)[0] == pid  # It has stopped.
+    assert ptrace(detach, pid, None, None) == 0
+    house.reap(pid)
+    assert file.stop() == "not running" and not house.pid_path.exists()
 
 
 def test_an_innocent_process_is_never_signalled(house: House) -> None:

@@ -243,6 +243,7 @@ def test_a_number_from_another_pid_namespace_is_not_signalled(house: House) -> N
             ["unshare", "--pid", "--fork", "--kill-child", "/usr/bin/python3", "-c", body], stdout=subprocess.PIPE
         ) as other:
             assert other.stdout and other.stdout.readline() == b"\n"
+            daemon = int(pathlib.Path(f"/proc/{other.pid}/task/{other.pid}/children").read_text())
             file = PidFile(house.pid_path)
             assert file.status() != "running"
             with pytest.raises(DaemonError):
@@ -251,6 +252,7 @@ def test_a_number_from_another_pid_namespace_is_not_signalled(house: House) -> N
                 file.stop(0.1)
             assert other.poll() is None
             other.kill()
+        house.reap(daemon)
         assert innocent.poll() is None
     finally:
         innocent.kill()

@@ -4,6 +4,7 @@ use super::action::Phase;
 use super::launch::Launch;
 use super::proc;
 use super::settings::KillMode;
+use crate::pidfile::number;
 use crate::streams;
 use crate::sys::file::{self, Identity, Kind, Lock};
 use crate::sys::process::{self, Ended, Pid};
@@ -86,8 +87,8 @@ fn fill(output: RawFd, launch: &Launch, facts: &Facts) -> Sys<()> {
         output.push(b"\nguard=")?.identity(facts.guard)?;
     }
     let mut room = [0; 64];
-    output.push(b"\nboot=")?.push(boot(&mut room))?;
-    output.push(b"\npidns=")?.number(pid_namespace())?;
+    output.push(b"\nboot=")?.push(boot(&mut room)?)?;
+    output.push(b"\npidns=")?.number(pid_namespace()?)?;
     output.push(b"\nsince=")?.number(time::realtime().as_secs())?;
     output.push(b"\nrestarts=")?.number(u64::from(facts.restarts))?;
     if let Some(limit) = launch.settings.respawn.and_then(|respawn| respawn.limit) {
@@ -170,9 +171,9 @@ impl Output {
 
     fn identity(&mut self, pid: Pid) -> Sys<&mut Self> {
         self.number(u64::from(pid.unsigned_abs()))?;
-        match proc::stat(pid) {
-            Ok(stat) => self.push(b" ")?.number(stat.start),
-            Err(_) => Ok(self),
+        match unless_missing(proc::stat(pid))? {
+            Some(stat) => self.push(b" ")?.number(stat.start),
+            None => Ok(self),
         }
     }
 }
@@ -200,13 +201,23 @@ impl Digits {
     }
 }
 
-fn boot(room: &mut [u8]) -> &[u8] {
+fn boot(room: &mut [u8]) -> Sys<&[u8]> {
     let id = file::read_small(c_text!("/proc/sys/kernel/random/boot_id"), room);
-    id.unwrap_or_default().trim_ascii()
+    Ok(unless_missing(id)?.unwrap_or_default().trim_ascii())
 }
 
-fn pid_namespace() -> u64 {
-    file::status_behind(c_text!("/proc/self/ns/pid")).map_or(0, |status| status.identity.inode)
+fn pid_namespace() -> Sys<u64> {
+    let status = unless_missing(file::status_behind(c_text!("/proc/self/ns/pid")))?;
+    Ok(status.map_or(0, |status| status.identity.inode))
+}
+
+/// What `/proc` does not have is left out. Any other error may pass: a file without the identity would name a daemon that nobody finds.
+fn unless_missing<T>(read: Sys<T>) -> Sys<Option<T>> {
+    match read {
+        Ok(found) => Ok(Some(found)),
+        Err(Errno::ENOENT | Errno::ESRCH) => Ok(None),
+        Err(errno) => Err(errno),
+    }
 }
 
 fn write_all(output: RawFd, mut bytes: &[u8]) -> Sys<()> {
@@ -219,28 +230,57 @@ fn write_all(output: RawFd, mut bytes: &[u8]) -> Sys<()> {
     Ok(())
 }
 
+/// The PID in the first line of a file that a program wrote.
+pub(super) fn read_pid(path: &Text) -> Sys<Pid> {
+    let mut room = [0; 64];
+    let text = file::read_small(path.as_c_str(), &mut room)?;
+    let line = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    number(line.trim_ascii()).and_then(|pid| Pid::try_from(pid).ok()).filter(|pid| *pid > 1).ok_or(Errno::EBADMSG)
+}
+
 /// The pid file that the launcher has locked.
 pub(super) struct PidFile<'a> {
     path: &'a Text,
     lock: RawFd,
     identity: Identity,
+    /// The PID in it.
+    written: Option<Pid>,
 }
 
 impl<'a> PidFile<'a> {
     pub(super) fn of(launch: &'a Launch) -> Sys<Option<Self>> {
         let (Some(path), Some(lock)) = (&launch.pid_file, launch.lock) else { return Ok(None) };
-        Ok(Some(Self { path, lock, identity: file::status_of(lock)?.identity }))
+        Ok(Some(Self { path, lock, identity: file::status_of(lock)?.identity, written: None }))
     }
 
-    /// Writes a PID, into a new file where somebody removed the old one.
+    /// Writes a PID that is not in the file yet, into a new file where the old one was removed. A program that writes its PID to the same
+    /// path may replace the file: that one stays as long as it names the program, and goes when it names one that has ended.
     ///
     /// # Errors
     /// ESTALE: another file has its place.
     pub(super) fn write(&mut self, pid: Pid) -> Sys<()> {
-        match self.write_to_file(pid) {
-            Err(Errno::ENOENT) => self.make_again().and_then(|()| self.write_to_file(pid)),
-            written => written,
+        if self.written == Some(pid) {
+            return Ok(());
         }
+        match self.write_to_file(pid) {
+            Err(Errno::ENOENT) => self.write_to_new_file(pid),
+            Err(Errno::ESTALE) => match read_pid(self.path) {
+                Ok(named) if named == pid => Ok(()),
+                Ok(named) if self.written == Some(named) => {
+                    file::unlink(self.path.as_c_str())?;
+                    self.write_to_new_file(pid)
+                }
+                _ => Err(Errno::ESTALE),
+            },
+            written => written,
+        }?;
+        self.written = Some(pid);
+        Ok(())
+    }
+
+    fn write_to_new_file(&mut self, pid: Pid) -> Sys<()> {
+        self.make_again()?;
+        self.write_to_file(pid)
     }
 
     /// The descriptor that can write is open no longer than that.
@@ -272,9 +312,10 @@ impl<'a> PidFile<'a> {
         Ok(())
     }
 
-    /// Removes the file, unless another has taken its place.
+    /// Removes the file, and one in its place that names the same process.
     pub(super) fn remove(&self) {
-        if file::status_at(self.path.as_c_str()).is_ok_and(|status| status.identity == self.identity) {
+        let is_own = file::status_at(self.path.as_c_str()).is_ok_and(|status| status.identity == self.identity);
+        if is_own || self.written.is_some_and(|pid| read_pid(self.path) == Ok(pid)) {
             // Where it cannot be removed it is stale: its lock goes with this process.
             let _: Sys<()> = file::unlink(self.path.as_c_str());
         }

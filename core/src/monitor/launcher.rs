@@ -3,11 +3,13 @@
 use super::launch::Launch;
 use super::outcome::{self, Outcome, Told};
 use crate::line::Line;
+use crate::sys::pidfd::Process;
 use crate::sys::process::{self, Pid, StringList};
 use crate::sys::{Errno, Sys, environment, memory, spawn};
 use crate::text::{Text, c_text};
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, RawFd};
+use std::time::Duration;
 
 /// Names the socket to the launcher.
 const VARIABLE: &CStr = c_text!("DAEMONCTX_MONITOR");
@@ -22,7 +24,7 @@ pub(crate) fn socket() -> Option<RawFd> {
 pub(crate) struct Launched {
     outcome: Outcome,
     pub(crate) guard: Pid,
-    /// The guard was waited for, and its PID may be another process's.
+    /// There is nothing to undo: the guard was waited for, or the start is confirmed.
     is_over: bool,
 }
 
@@ -65,10 +67,21 @@ impl Launched {
     /// Commits the start: the program stays, whatever becomes of this process. A launcher that ends with the start does so at once: what
     /// it does between can fail, and it can be killed.
     ///
+    /// A service manager looks for the daemon among its own children when the launcher ends (systemd.service(5), `GuessMainPID=`). The
+    /// monitor is one when the guard is gone, so that is waited for; not for long, as somebody may have stopped it.
+    ///
     /// # Errors
     /// It has come to nothing meanwhile.
-    pub(crate) fn confirm(&self) -> Result<(), Told> {
-        if self.outcome.confirm() { Ok(()) } else { Err(self.wait()) }
+    pub(crate) fn confirm(&mut self) -> Result<(), Told> {
+        const PATIENCE: Duration = Duration::from_secs(1);
+        if !self.outcome.confirm() {
+            return Err(self.wait());
+        }
+        self.is_over = true;
+        if Process::open(self.guard).and_then(|guard| guard.wait(Some(PATIENCE))) == Ok(true) {
+            process::wait(self.guard, false);
+        }
+        Ok(())
     }
 
     /// Undoes the start; [`wait`](Self::wait) waits until that is done.

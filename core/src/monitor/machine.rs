@@ -1,9 +1,11 @@
 //! What the monitor decides: events in, actions out. No system call, no allocation, no clock.
 //!
-//! The loop keeps PIDs, errors and times; the machine keeps what decides. It needs three promises of the loop:
+//! The loop keeps PIDs, errors and times; the machine keeps what decides. It needs four promises of the loop:
 //! * [`Action::Publish`] and [`Action::Follow`] are the last of their list, and their answer is the next event.
 //! * [`Action::Start`] is answered by [`Event::Executed`] or [`Event::NotExecuted`], or by [`Event::Ended`] if the child was killed
 //!   before either.
+//! * An end of the program that leaves nothing to follow, and [`Event::NoneLeft`], settle whether the launcher has confirmed:
+//!   [`Event::Confirmed`] comes before, or not at all.
 //! * [`Event::NoneLeft`] comes once when the program has ended and its last descendant has too.
 //!
 //! All other actions may fail without an answer: a process that cannot be signalled is signalled again, a pid file that cannot be
@@ -54,6 +56,11 @@ impl Machine {
     pub(crate) fn spares_requester(&self) -> bool {
         let is_stop = matches!(self.state, State::Ending(Then::Stop, _));
         is_stop && self.was_ready && self.launcher == Launcher::Released
+    }
+
+    /// The launcher knows that the program is ready, and may confirm.
+    pub(crate) fn awaits_confirmation(&self) -> bool {
+        self.launcher == Launcher::Told
     }
 
     pub(crate) fn on(&mut self, event: Event) -> Actions {
@@ -169,7 +176,7 @@ impl Machine {
 
     /// A life has failed.
     fn fail(&mut self, why: Why) -> Actions {
-        if !self.was_ready {
+        if self.launcher != Launcher::Released {
             return self.end(Then::Fail(why));
         }
         match self.settings.respawn {
@@ -217,10 +224,7 @@ impl Machine {
     fn launcher_gone(&mut self) -> Actions {
         match self.state {
             _ if self.launcher == Launcher::Released => Actions::default(),
-            State::Ending(then, means) if means != Means::Others => {
-                let then = if matches!(then, Then::Restart | Then::GiveUp) { Then::Cancel } else { then };
-                self.enter(State::Ending(then, means), [])
-            }
+            State::Ending(_, means) if means != Means::Others => Actions::default(),
             _ => self.end(Then::Cancel),
         }
     }

@@ -1,7 +1,8 @@
 //! A launched daemon as its state file records it.
 
-use super::claim::Claim;
+use super::claim::{self, Claim};
 use super::leftovers::{self, Identity, Leftovers};
+use super::proc;
 use super::request::StopRequest;
 use crate::error::{Error, Step, Subject};
 use crate::pidfile::{PidFile, is_recorded_here, number, recorded_field as field, recorded_identity};
@@ -229,7 +230,8 @@ impl Monitored {
 
     /// Whether the program that is written down is alive.
     pub(super) fn has_program(&self) -> bool {
-        self.program.is_some_and(Identity::is_alive)
+        let is_ending = |pid| proc::stat(pid).is_ok_and(|stat| stat.is_ending());
+        self.program.is_some_and(|program| program.is_alive() && !is_ending(program.pid))
     }
 
     /// Whether the launcher has confirmed the launch.
@@ -291,6 +293,7 @@ impl Monitored {
         if let Some(path) = &self.pid_file {
             PidFile::clear_away(Text::path(path)?);
         }
+        claim::clear_away(&self.path);
         file::unlink(self.path.as_c_str()).map(|()| true)
     }
 

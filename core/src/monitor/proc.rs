@@ -18,13 +18,30 @@ pub(super) struct Stat {
     pub(super) group: Pid,
     pub(super) session: Pid,
     flags: u64,
+    threads: u64,
     /// In clock ticks since boot.
     pub(super) start: u64,
+    /// Pending signals of the main thread.
+    pending: u64,
 }
 
 impl Stat {
+    /// A zombie. The main thread of a process may end before the others.
     pub(super) fn is_dead(&self) -> bool {
+        self.is_zombie() && self.threads <= 1
+    }
+
+    fn is_zombie(&self) -> bool {
         matches!(self.state, b'Z' | b'X')
+    }
+
+    /// Whether the process is in exit(2), or about to be: the kernel queues SIGKILL to each thread when a signal is sent whose action is
+    /// to end the process, and which is neither blocked nor traced. A main thread that has ended before the others does not count.
+    pub(super) fn is_ending(&self) -> bool {
+        /// `PF_EXITING`.
+        const EXITING: u64 = 4;
+        const KILLED: u64 = 1 << (libc::SIGKILL - 1);
+        !self.is_zombie() && (self.flags & EXITING != 0 || self.pending & KILLED != 0)
     }
 
     /// Whether the process has executed a program since it was forked; also of a zombie.
@@ -41,7 +58,9 @@ impl Stat {
         const GROUP: usize = 5;
         const SESSION: usize = 6;
         const FLAGS: usize = 9;
+        const THREADS: usize = 20;
         const START: usize = 22;
+        const PENDING: usize = 31;
         let end = text.iter().rposition(|&byte| byte == b')')?;
         let mut words = text.get(end + 1..)?.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
         let state = *words.next()?.first()?;
@@ -49,13 +68,15 @@ impl Stat {
         let group = Pid::try_from(number(words.nth(GROUP - PARENT - 1)?)?).ok()?;
         let session = Pid::try_from(number(words.nth(SESSION - GROUP - 1)?)?).ok()?;
         let flags = number(words.nth(FLAGS - SESSION - 1)?)?;
-        let start = number(words.nth(START - FLAGS - 1)?)?;
-        Some(Self { state, parent, group, session, flags, start })
+        let threads = number(words.nth(THREADS - FLAGS - 1)?)?;
+        let start = number(words.nth(START - THREADS - 1)?)?;
+        let pending = number(words.nth(PENDING - START - 1)?)?;
+        Some(Self { state, parent, group, session, flags, threads, start, pending })
     }
 }
 
 /// A path below `/proc`, put together in place. The monitor keeps the deepest stack that it ever had, so it is no [`Line`](crate::line::Line).
-struct ProcPath {
+pub(super) struct ProcPath {
     bytes: [u8; Self::ROOM],
     length: usize,
 }
@@ -64,14 +85,14 @@ impl ProcPath {
     /// `/proc/`, two PIDs and the names around them.
     const ROOM: usize = 64;
 
-    fn of(pid: Pid) -> Self {
+    pub(super) fn of(pid: Pid) -> Self {
         let mut path = Self { bytes: [0; Self::ROOM], length: 0 };
         path.push(b"/proc/");
         path.push_number(pid);
         path
     }
 
-    fn push(&mut self, text: &[u8]) -> &mut Self {
+    pub(super) fn push(&mut self, text: &[u8]) -> &mut Self {
         let room = self.bytes.get_mut(self.length..Self::ROOM - 1).unwrap_or_default();
         self.length += room.len().min(text.len());
         for (to, from) in room.iter_mut().zip(text) {
@@ -95,7 +116,7 @@ impl ProcPath {
         self.push(digits.get(DIGITS - used..).unwrap_or_default());
     }
 
-    fn as_c_str(&self) -> &CStr {
+    pub(super) fn as_c_str(&self) -> &CStr {
         CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c_text!(""))
     }
 }
@@ -132,27 +153,31 @@ pub(super) fn for_each_child(parent: Pid, each: &mut dyn FnMut(Pid)) -> Sys<()> 
     if has_lists { Ok(()) } else { scan_for_children(parent, each) }
 }
 
-/// Calls `each` on the numbers of the sockets that a process has open.
+/// Calls `each` on the sockets that a process has open: their numbers and their inodes.
 #[cfg(target_os = "linux")]
-pub(super) fn for_each_socket(pid: Pid, each: &mut dyn FnMut(RawFd)) -> Sys<()> {
-    const SOCKET: &[u8] = b"socket:";
+pub(super) fn for_each_socket(pid: Pid, each: &mut dyn FnMut(RawFd, u64)) -> Sys<()> {
+    /// `socket:[INODE]`
+    const SOCKET: &[u8] = b"socket:[";
+    const LONGEST: usize = SOCKET.len() + 21;
     let mut folder = ProcPath::of(pid);
     file::for_each_name(folder.push(b"/fd").as_c_str(), &mut |_, name| {
         let Some(fd) = number(name).and_then(|fd| RawFd::try_from(fd).ok()) else { return };
         let mut path = ProcPath::of(pid);
         path.push(b"/fd/").push(name);
-        let mut target = [0; SOCKET.len()];
-        let is_socket = file::open(path.as_c_str(), libc::O_PATH | libc::O_NOFOLLOW, 0)
-            .and_then(|link| directory::read_link(&link, &mut target));
-        if is_socket.is_ok() && target == SOCKET {
-            each(fd);
+        let mut room = [0; LONGEST];
+        let length = file::open(path.as_c_str(), libc::O_PATH | libc::O_NOFOLLOW, 0)
+            .and_then(|link| directory::read_link(&link, &mut room));
+        let target = length.ok().and_then(|length| room.get(..length));
+        let inode = target.and_then(|target| target.strip_prefix(SOCKET)?.strip_suffix(b"]"));
+        if let Some(inode) = inode.and_then(number) {
+            each(fd, inode);
         }
     })
 }
 
 /// Other systems do not say.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn for_each_socket(_pid: Pid, _each: &mut dyn FnMut(RawFd)) -> Sys<()> {
+pub(super) fn for_each_socket(_pid: Pid, _each: &mut dyn FnMut(RawFd, u64)) -> Sys<()> {
     Err(Errno::ENOSYS)
 }
 
@@ -213,11 +238,30 @@ mod tests {
 
     #[test]
     fn a_command_cannot_forge_fields() {
-        let text = b"7 (a) Z 1) S 3 7 7 0 -1 4194624 1 0 0 0 0 0 0 0 20 0 1 0 250 1 1\n";
+        let text = b"7 (a) Z 1) S 3 7 7 0 -1 4194624 1 0 0 0 0 0 0 0 20 0 1 0 250 1 1 2 3 4 5 6 7 256 0\n";
         let stat = Stat::of(text);
-        assert_eq!(stat, Some(Stat { state: b'S', parent: 3, group: 7, session: 7, flags: 4_194_624, start: 250 }));
-        assert!(stat.is_some_and(|stat| !stat.has_executed()));
+        let expected = Stat {
+            state: b'S',
+            parent: 3,
+            group: 7,
+            session: 7,
+            flags: 4_194_624,
+            threads: 1,
+            start: 250,
+            pending: 256,
+        };
+        assert_eq!(stat, Some(expected));
+        assert!(stat.is_some_and(|stat| !stat.has_executed() && stat.is_ending()));
         assert_eq!(Stat::of(b"7 (a) S 3"), None);
+    }
+
+    #[test]
+    fn a_main_thread_may_end_before_the_others() {
+        let zombie =
+            |threads| format!("7 (a) Z 3 7 7 0 -1 4 1 0 0 0 0 0 0 0 20 0 {threads} 0 250 1 1 2 3 4 5 6 7 256 0\n");
+        let stat = |threads| Stat::of(zombie(threads).as_bytes());
+        assert!(stat(1).is_some_and(|stat| stat.is_dead() && !stat.is_ending()));
+        assert!(stat(2).is_some_and(|stat| !stat.is_dead() && !stat.is_ending()));
     }
 
     #[test]

@@ -51,8 +51,6 @@ pub(super) struct Monitor<'a> {
     /// The machine knows that nothing of this life is left.
     none_told: bool,
     pid_file: Option<PidFile<'a>>,
-    /// The PID in it.
-    written: Option<Pid>,
     state_file: StateFile<'a>,
     facts: Facts,
     lives: u32,
@@ -61,12 +59,18 @@ pub(super) struct Monitor<'a> {
     hindrance: Option<Errno>,
 }
 
+/// The process that ends the start if the monitor is killed. It may be killed itself at any time, so the monitor does not ask for its parent.
+pub(super) struct Guard {
+    pub(super) pid: Pid,
+    pub(super) leash: OwnedFd,
+}
+
 /// How long a disk may be full until it is tried again.
 const REWRITE: Duration = Duration::from_secs(1);
 
 impl<'a> Monitor<'a> {
     /// Signals are blocked. The only place that allocates, but for what [`Action::Start`] needs.
-    pub(super) fn new(launch: &'a Launch, line: Line, leash: OwnedFd, pids: Option<OwnedFd>) -> Sys<Self> {
+    pub(super) fn new(launch: &'a Launch, line: Line, guard: Guard, pids: Option<OwnedFd>) -> Sys<Self> {
         let never = Deadline::after(None);
         Ok(Self {
             launch,
@@ -74,7 +78,7 @@ impl<'a> Monitor<'a> {
             signals: Arrivals::of(request::asked()),
             line: Some(line),
             hears: true,
-            leash: Some(leash),
+            leash: Some(guard.leash),
             logging: Logging::to(pids),
             limit: never,
             latest: never,
@@ -88,9 +92,8 @@ impl<'a> Monitor<'a> {
             watch: Watch::Nothing,
             none_told: true,
             pid_file: PidFile::of(launch)?,
-            written: None,
             state_file: StateFile::of(launch)?,
-            facts: Facts { phase: Phase::Starting, guard: process::parent_id(), program: None, restarts: 0, end: None },
+            facts: Facts { phase: Phase::Starting, guard: guard.pid, program: None, restarts: 0, end: None },
             lives: 0,
             failure: None,
             hindrance: None,
@@ -172,11 +175,14 @@ impl<'a> Monitor<'a> {
 
     /// Takes the status of every child that has ended.
     fn reap(&mut self) {
-        let mut end = None;
-        if self.program.is_some_and(|program| !matches!(process::peek(program, false), Ok(None))) {
-            self.hear_child();
-        }
-        while let Some((pid, ended)) = process::wait_any() {
+        let (mut end, mut last) = (None, 0);
+        while let Some(pid) = process::ended_child().filter(|pid| *pid != last) {
+            last = pid;
+            if self.program == Some(pid) {
+                // Whether it has executed is known as long as it is a zombie.
+                self.hear_child();
+            }
+            let ended = process::wait(pid, false).unwrap_or(Ended::Unknown);
             if self.program == Some(pid) {
                 (self.program, self.ended) = (None, pid);
                 end = Some(ended);
@@ -184,12 +190,25 @@ impl<'a> Monitor<'a> {
         }
         let alone = !process::has_children() || self.spared().is_some_and(descendants::is_only_child);
         if let Some(ended) = end {
-            self.facts.end = Some(ended);
+            let clean = ended == Ended::Exited(0);
             self.none_told = alone;
-            self.tell(Event::Ended { clean: ended == Ended::Exited(0), alone });
+            // Any other end is that of a process which has put the program into the background, if there is one to follow.
+            if !clean || alone {
+                self.facts.end = Some(ended);
+                self.settle_confirmation();
+            }
+            self.tell(Event::Ended { clean, alone });
         } else if self.program.is_none() && !self.none_told && alone {
             self.none_told = true;
+            self.settle_confirmation();
             self.tell(Event::NoneLeft);
+        }
+    }
+
+    /// A launch is either confirmed before the program ends or has failed. The launcher learns which: it cannot confirm any more.
+    fn settle_confirmation(&mut self) {
+        if self.machine.awaits_confirmation() && self.line.as_ref().is_some_and(Line::close_to_confirmation) {
+            self.tell(Event::Confirmed);
         }
     }
 
@@ -221,7 +240,12 @@ impl<'a> Monitor<'a> {
     }
 
     fn look_at_timers(&mut self) {
-        if self.step.passed() {
+        let (step, limit) = (self.step.passed(), self.limit.passed());
+        if step || limit {
+            // A program that ended before the time was up did not run that long, however late this process is.
+            self.reap();
+        }
+        if step && self.step.passed() {
             self.step = Deadline::after(None);
             match self.machine.is_about_to_restart() && self.logging.is_behind(self.launch) {
                 true => self.step = Deadline::after(Some(logging::STEP)),
@@ -231,7 +255,7 @@ impl<'a> Monitor<'a> {
         if self.rewrite.passed() {
             let _: Sys<()> = self.note(self.facts.phase);
         }
-        if self.limit.passed() {
+        if limit && self.limit.passed() {
             self.limit = Deadline::after(None);
             self.hindrance = self.watch.hindrance();
             self.tell(Event::Due(Timer::Limit));
@@ -271,7 +295,7 @@ impl<'a> Monitor<'a> {
             Action::RemoveState => self.state_file.remove(),
             Action::Exit => {
                 release_claim(self.launch);
-                process::exit_now(0)
+                process::exit_now(self.exit_status())
             }
         }
         None
@@ -296,14 +320,12 @@ impl<'a> Monitor<'a> {
         written
     }
 
-    /// Once for each process; what fails is tried again at the next occasion.
+    /// What fails is tried again at the next occasion.
     fn write_pid(&mut self) -> Sys<()> {
-        if let (Some(file), Some(program)) = (&mut self.pid_file, self.program.filter(|_| self.program != self.written))
-        {
-            file.write(program)?;
-            self.written = self.program;
+        match (&mut self.pid_file, self.program) {
+            (Some(file), Some(program)) => file.write(program),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn start(&mut self) -> Option<Event> {
@@ -343,7 +365,11 @@ impl<'a> Monitor<'a> {
 
     fn follow(&mut self) -> Event {
         self.program = proc::oldest_child();
-        if self.program.is_some() { Event::Followed } else { Event::Unfollowed }
+        if self.program.is_some() {
+            return Event::Followed;
+        }
+        self.facts.end = Some(Ended::Exited(0));
+        Event::Unfollowed
     }
 
     /// A child of this process, so its PID is nobody else's until it is waited for.
@@ -374,6 +400,16 @@ impl<'a> Monitor<'a> {
             Outcome::Stopped => Reason::Stopped,
         };
         line.tell(Told::Failed { reason, is_stuck });
+    }
+
+    /// For a service manager, whose child this process is: how the program has ended by itself, as shells say it, and 0 after a stop.
+    fn exit_status(&self) -> i32 {
+        const SIGNALLED: i32 = 128;
+        match (self.facts.phase, self.facts.end) {
+            (Phase::Ended | Phase::GaveUp, Some(Ended::Exited(status))) => status,
+            (Phase::Ended | Phase::GaveUp, Some(Ended::Killed(signal))) => SIGNALLED + signal,
+            _ => 0,
+        }
     }
 
     fn reason(&self, why: Why) -> Reason {

@@ -13,9 +13,18 @@ use std::ffi::CStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// The descriptor of the sign is the program's alone.
-pub(super) fn check_sign(keep: &Keep, readiness: &Readiness) -> Result<(), Error> {
+/// The descriptor of the sign is the program's alone, and so is the file that it writes its PID to.
+pub(super) fn check_sign(keep: &Keep, pid_file: Option<&Text>, readiness: &Readiness) -> Result<(), Error> {
     match readiness {
+        Readiness::Forked(Some(path)) => {
+            let bytes = path.as_os_str().as_bytes();
+            let path = Text::absolute_path(bytes).map_err(|errno| Error::about(Step::Ready, bytes, errno))?;
+            if pid_file.is_some_and(|pid_file| pid_file.as_bytes() == path.as_bytes()) {
+                let error = Error::about(Step::Ready, path.as_bytes(), Errno::EINVAL);
+                return Err(error.note("the daemon's pid file, which the monitor writes"));
+            }
+            Ok(())
+        }
         Readiness::Newline(number) if keep.iter().any(|kept| kept == *number) => {
             let error = Error::os(Step::ReadyDescriptor, Subject::Number(i64::from(*number)), Errno::EINVAL);
             Err(error.note("kept for the program"))

@@ -33,7 +33,8 @@ fn read(state_file: &Text, pid_file: &Text) -> Sys<Option<Vec<u8>>> {
     text.truncate(length);
     let is_believed = owner == 0 || owner == identity::effective_user();
     // A name with escapes is left to the lock.
-    let is_its = field(&text, b"pidfile") == Some(pid_file.as_bytes());
+    let recorded = field(&text, b"pidfile").map(Text::path).transpose()?;
+    let is_its = recorded.is_some_and(|path| run_directory::is_same_path(&path, pid_file));
     Ok((is_believed && is_its).then_some(text))
 }
 

@@ -19,12 +19,23 @@ impl Actions {
         let mut actions = Self(unsafe { std::mem::zeroed() });
         // SAFETY: `actions` is a valid place.
         checked(unsafe { libc::posix_spawn_file_actions_init(&raw mut actions.0) })?;
+        let spare = spare(inherited);
         for &inherited in inherited {
-            // A descriptor that is duplicated onto itself loses close-on-exec (POSIX.1-2024, glibc 2.29, musl 1.1.24).
-            // SAFETY: `actions` is initialised.
-            checked(unsafe { libc::posix_spawn_file_actions_adddup2(&raw mut actions.0, inherited, inherited) })?;
+            actions.inherit(inherited, spare)?;
         }
         Ok(actions)
+    }
+
+    /// A descriptor loses close-on-exec where it is duplicated. Onto itself it does so from glibc 2.29 and musl 1.1.24 on
+    /// (POSIX.1-2024), so it goes to another number and back.
+    fn inherit(&mut self, fd: RawFd, spare: RawFd) -> Sys<()> {
+        let actions = &raw mut self.0;
+        // SAFETY: `new` has initialised them.
+        unsafe {
+            checked(libc::posix_spawn_file_actions_adddup2(actions, fd, spare))?;
+            checked(libc::posix_spawn_file_actions_adddup2(actions, spare, fd))?;
+            checked(libc::posix_spawn_file_actions_addclose(actions, spare))
+        }
     }
 }
 
@@ -33,6 +44,11 @@ impl Drop for Actions {
         // SAFETY: `new` has initialised it, or failed to: then all zeroes is an empty list to glibc and musl.
         unsafe { libc::posix_spawn_file_actions_destroy(&raw mut self.0) };
     }
+}
+
+/// A number that none of them has. What this process has there is its own: the child closes it.
+fn spare(inherited: &[RawFd]) -> RawFd {
+    (fd::FIRST_OTHER..).find(|number| !inherited.contains(number)).unwrap_or(RawFd::MAX)
 }
 
 struct Attributes(libc::posix_spawnattr_t);

@@ -21,11 +21,13 @@ mod pid_file;
 mod programs;
 mod records;
 mod returning;
+mod reused;
 mod start;
 mod streams;
 mod supervisors;
 mod surroundings;
 mod syslog;
+mod tracing;
 mod trust;
 mod truth;
 
@@ -36,17 +38,20 @@ use std::time::Instant;
 pub type Test = (&'static str, fn(&mut house::House));
 
 /// Groups whose programs cannot do without.
-const NEED_PROC: [&str; 2] = ["messages: ", "monitor: "];
+const NEED_PROC: [&str; 4] = ["launch: ", "messages: ", "monitor: ", "reused PID: "];
 
 fn main() {
-    daemonctx::parts::become_monitor_if_asked();
+    // Some programs under test are not their own monitor.
+    if !std::env::args().any(|word| word == "stranger") {
+        daemonctx::become_monitor_if_asked();
+    }
     if let Some(name) = std::env::var_os(house::PROGRAM) {
         programs::run(name.to_str().expect("a program's name"));
     }
     house::adopt_orphans();
     house::inherit_nothing();
     let filter = std::env::args().nth(1).filter(|word| !word.starts_with('-')).unwrap_or_default();
-    let groups: [&[Test]; 21] = [
+    let groups: [&[Test]; 22] = [
         start::TESTS,
         truth::TESTS,
         records::TESTS,
@@ -54,6 +59,7 @@ fn main() {
         pid_file::TESTS,
         handlers::TESTS,
         trust::TESTS,
+        reused::TESTS,
         returning::TESTS,
         bad_input::TESTS,
         parts::TESTS,

@@ -2,12 +2,13 @@
 
 use crate::Test;
 use crate::house::{House, exists, signal, signal_any, until};
-use crate::monitor::{SLEEP, found, launch, state_files, stop, words};
+use crate::monitor::{SLEEP, found, launch, state_files, stop};
 use daemonctx::{Monitored, MonitoredState, StopRequest};
 use std::fs;
 use std::process::Child;
 
 pub const TESTS: &[Test] = &[
+    ("monitor: a launch beside a program that was just killed", just_killed),
     ("monitor: another command has the name", another_command),
     ("monitor: a launch during a launch waits for its outcome", during_a_launch),
     ("monitor: a launch during a launch that fails", during_a_failure),
@@ -16,6 +17,7 @@ pub const TESTS: &[Test] = &[
     ("monitor: killed, then stopped", killed_then_stopped),
     ("monitor: killed, then taken over", killed_then_taken_over),
     ("monitor: killed, and the program too", both_killed),
+    ("monitor: killed with its socket for messages", killed_with_socket),
     ("monitor: what outlives the program", descendants_stay),
     ("monitor: an end that is recorded", recorded),
     ("monitor: all daemons", all),
@@ -33,7 +35,7 @@ pub fn borrowed(words: &[String]) -> Vec<&str> {
 }
 
 fn begin(house: &House, all: &[&str]) -> Child {
-    house.program("launching", &words(all)).spawn().unwrap()
+    house.program("launching", all).spawn().unwrap()
 }
 
 fn touch(house: &House, name: &str) {
@@ -51,7 +53,7 @@ fn is_gone(pid: i32) -> bool {
 }
 
 fn refused(house: &mut House, all: &[&str]) -> String {
-    house.start("launching", &words(all)).is(0, "");
+    house.start("launching", all).is(0, "");
     house.hear_from("failed ")
 }
 
@@ -60,6 +62,33 @@ fn another_command(house: &mut House) {
     let said = refused(house, &["path=/bin/sleep", "arg=sleep", "arg=2000"]);
     assert_eq!(said, format!("1 None another command runs under this name as PID {daemon}: sleep 1000"));
     stop(house, monitor);
+}
+
+/// A program whose memory takes the kernel a while to free.
+pub fn large() -> ! {
+    const SIZE: usize = 1 << 29;
+    let room = std::hint::black_box(vec![1_u8; SIZE]);
+    fs::write(std::env::args().nth(1).expect("a file"), format!("{}\n", room.len())).expect("a folder");
+    loop {
+        std::thread::park();
+    }
+}
+
+/// It is alive until its memory is freed, and no daemon any more.
+fn just_killed(house: &mut House) {
+    let script = r#"DAEMONCTX_PROGRAM=large exec "$DAEMONCTX_BINARY" "$D/large""#;
+    let all = shell(house, script, &[]);
+    for number in [libc::SIGTERM, libc::SIGKILL] {
+        let (daemon, monitor) = launch(house, &borrowed(&all));
+        read_pid(house, "large");
+        fs::remove_file(house.path("large")).unwrap();
+        signal_any(daemon, number);
+        house.start("launching", &borrowed(&all)).is(0, "");
+        let next: i32 = house.hear_from("pid ").parse().unwrap();
+        assert!(next != daemon && is_gone(daemon) && is_gone(monitor));
+        let monitor = found(house).monitor_pid();
+        stop(house, monitor);
+    }
 }
 
 const WHEN_TOLD: &str =
@@ -190,6 +219,18 @@ fn both_killed(house: &mut House) {
     assert!(is_gone(worker) && state_files(house).is_empty());
     // That one has left the session and lost its parent: nobody can tell whose it is.
     signal_any(all[2], libc::SIGKILL);
+    house.wait_for_all();
+}
+
+fn killed_with_socket(house: &mut House) {
+    let script = "import os, socket, time; name = os.environ['NOTIFY_SOCKET']
+socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b'READY=1', name); time.sleep(1000)";
+    let program = ["path=/usr/bin/env", "arg=env", "arg=python3", "arg=-c", &format!("arg={script}"), "ready=notify:"];
+    let (_, monitor) = launch(house, &program);
+    signal_any(monitor, libc::SIGKILL);
+    until(|| found(house).state() == MonitoredState::Unmonitored);
+    assert!(found(house).stop(StopRequest::Terminate, None).expect("it can be stopped"));
+    assert!(state_files(house).is_empty(), "{:?}", state_files(house));
     house.wait_for_all();
 }
 

@@ -1,11 +1,11 @@
 //! Stops of a launched daemon that are asked for from inside, and stops that cannot end everything.
 
 use crate::Test;
-use crate::house::{House, exists, signal_any, until, wait};
+use crate::house::{House, exists, signal_any, stat, until, wait};
 use crate::monitor::{SLEEP, found, launch, state_files, stop};
 use crate::monitor_names::{borrowed, read_pid, shell};
 use crate::programs::report;
-use daemonctx::{Monitored, MonitoredState, StopRequest};
+use daemonctx::{Monitored, MonitoredState, PidFile, Status, StopRequest};
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ pub const TESTS: &[Test] = &[
     ("monitor: a restart from inside a daemon whose monitor was killed", restart_without_monitor),
     ("monitor: a stop from outside ends who asked inside", stop_from_outside),
     ("monitor: the program itself is not spared", own_stop),
+    ("monitor: a program whose main thread has ended", without_main_thread),
     ("monitor: a stop of a program that cannot be killed", unkillable),
 ];
 
@@ -43,7 +44,7 @@ pub fn restarting() -> ! {
 fn hooked(house: &House, request: &str, more: &[&str]) -> Vec<String> {
     let script = r#"setsid sleep 1000 & echo $! > $D/worker
         sh -c 'while ! [ -e $D/go ]; do sleep 0.01; done; rm $D/go
-            DAEMONCTX_PROGRAM=restarting "$DAEMONCTX_BINARY" "$D/pid" monitored "$@" & echo $! > $D/hook; wait' sh "$@" & wait"#;
+            DAEMONCTX_PROGRAM=restarting "$DAEMONCTX_BINARY" "$D/pid" "$@" & echo $! > $D/hook; wait' sh "$@" & wait"#;
     let mut all = shell(house, script, more);
     let hook = ["sh", request, SLEEP[0], SLEEP[1], SLEEP[2]].map(|word| format!("arg={word}"));
     all.extend(hook);
@@ -105,6 +106,24 @@ fn own_stop(house: &mut House) {
     house.wait_for_all();
 }
 
+/// It is alive, with its monitor and without.
+fn without_main_thread(house: &mut House) {
+    for state in [MonitoredState::Running, MonitoredState::Unmonitored] {
+        let (daemon, monitor) = launch(house, &["arg=x", "arg=leave"]);
+        until(|| stat(daemon)[0] == "Z");
+        if state == MonitoredState::Unmonitored {
+            signal_any(monitor, libc::SIGKILL);
+            wait(monitor);
+        }
+        let state_file = found(house);
+        assert_eq!((state_file.state(), state_file.processes()), (state, vec![daemon]));
+        assert_eq!(PidFile::new(house.pid_file()).unwrap().status(), Ok(Status::Running(daemon)));
+        assert!(state_file.stop(StopRequest::Terminate, Some(LONG)).unwrap());
+        assert!(has_ended(daemon) && state_files(house).is_empty() && !exists(&house.pid_file()));
+        house.wait_for_all();
+    }
+}
+
 /// A tracer holds it: after SIGKILL it stays until the tracer has waited for it, as a process that waits for a device does.
 fn unkillable(house: &mut House) {
     let (daemon, monitor) = launch(house, &[&SLEEP[..], &["ready=running:10", "stop_timeout=50"]].concat());
@@ -131,6 +150,12 @@ fn unkillable(house: &mut House) {
     assert!(held.stop(StopRequest::Terminate, Some(LONG)).unwrap());
     assert!(state_files(house).is_empty() && !exists(&house.pid_file()));
     house.wait_for_all();
+}
+
+/// All of its threads.
+fn has_ended(pid: i32) -> bool {
+    const THREADS: usize = 17;
+    !exists(Path::new(&format!("/proc/{pid}"))) || (&*stat(pid)[0], &*stat(pid)[THREADS]) == ("Z", "1")
 }
 
 fn is_gone(pid: i32) -> bool {

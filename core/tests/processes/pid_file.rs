@@ -1,12 +1,14 @@
 //! Pid files: who gets one, who is meant by one.
 
 use crate::Test;
-use crate::house::{House, exists, signal, wait};
+use crate::house::{House, exists, signal, stat, until, wait};
+use crate::tracing::{self, Traced};
 use daemonctx::{PidFile, Status, Stopped};
 use std::fs;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, symlink};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub const TESTS: &[Test] = &[
     ("pid file: a second start is refused", a_second_start_is_refused),
@@ -20,6 +22,8 @@ pub const TESTS: &[Test] = &[
     ("pid file: asking does not disturb a start", asking_does_not_disturb),
     ("pid file: queries", queries),
     ("pid file: of a program that does not lock", foreign),
+    ("pid file: a stop of a process that SIGKILL does not end", unkillable),
+    ("pid file: a daemon whose main thread has ended", without_main_thread),
     ("pid file: not ours any more, not removed", not_ours_any_more),
     ("pid file: a daemon without privileges removes it from a directory of its own", runtime_directory),
     ("pid file: a runtime directory goes when the start fails", runtime_directory_of_a_failed_start),
@@ -287,4 +291,48 @@ fn runtime_directory_of_a_failed_start(house: &mut House) {
     assert!(!exists(&house.path("run")), "the daemon ended before it was ready");
     fs::write(house.path("run"), "").unwrap();
     house.start("daemon", &[&directory, &pid_file]).is(1, "Not a directory (20 ENOTDIR)");
+}
+
+fn unkillable(house: &mut House) {
+    const BOUND: Duration = Duration::from_secs(10);
+    if !tracing::is_possible() {
+        return;
+    }
+    house.start("daemon", &[]).is(0, "");
+    let daemon = house.hear_number();
+    let file = PidFile::new(house.pid_file()).unwrap();
+    let traced = Traced::hold_at_end(daemon);
+    let begun = Instant::now();
+    let refused = file.stop(Duration::ZERO).unwrap_err();
+    assert!(begun.elapsed() >= BOUND, "{:?}", begun.elapsed());
+    assert_eq!(refused.errno(), Some(libc::ETIMEDOUT));
+    assert!(refused.to_string().contains("(not ended 10 s after SIGKILL)"), "{refused}");
+    assert_eq!(file.status(), Ok(Status::Running(daemon)), "the file says what is true");
+    traced.let_end();
+    wait(daemon);
+    assert_eq!(file.stop(LONG), Ok(Stopped::NotRunning));
+    assert!(!house.pid_file().exists());
+}
+
+fn without_main_thread(house: &mut House) {
+    house.start("leaving", &[]).is(0, "");
+    let daemon = house.hear_number();
+    until(|| stat(daemon)[0] == "Z");
+    let file = PidFile::new(house.pid_file()).unwrap();
+    assert_eq!(file.status(), Ok(Status::Running(daemon)));
+    house.start("daemon", &[]).is(1, "already running");
+    // By its age, and where another process has the lock.
+    let other = house.path("other");
+    fs::write(&other, format!("{daemon}\n")).unwrap();
+    assert_eq!(PidFile::foreign(&other).unwrap().status(), Ok(Status::Running(daemon)));
+    let locked = fs::File::options().write(true).open(&other).unwrap();
+    // SAFETY: flock takes two numbers.
+    assert_eq!(unsafe { libc::flock(locked.as_raw_fd(), libc::LOCK_EX) }, 0);
+    let begun = Instant::now();
+    assert!(!matches!(PidFile::new(&other).unwrap().status(), Ok(Status::Running(_))));
+    assert!(begun.elapsed() < Duration::from_secs(5), "it is not taken for a process that is about to end");
+    drop(locked);
+    assert_eq!(file.stop(LONG), Ok(Stopped::Terminated));
+    wait(daemon);
+    assert!(!house.pid_file().exists());
 }

@@ -54,7 +54,8 @@ pub fn described() -> Result<Daemon, Error> {
             "take_over" => drop(daemon.take_over(true)),
             "name" => drop(daemon.program_name(value)?),
             "detach" => drop(daemon.detach(if value == "no" { Detach::No } else { Detach::Yes })),
-            "monitored" | "usual_run" | "path" | "arg" | "env" | "clean" | "ready" | "respawn" | "for_ever" => {}
+            "usual_run" | "exec" | "stranger" | "remove_self" | "path" | "arg" | "env" | "clean" | "ready"
+            | "respawn" | "for_ever" => {}
             "forge" | "bytes" | "flood" | "fail" | "pause" | "exit" | "nothing" => {}
             "request" | "anonymous" | "pid_file" | "then" | "log_mode" | "log_user" | "log_group" | "log_truncate"
             | "log_to" => {}
@@ -152,7 +153,14 @@ pub fn run(name: &str) -> ! {
             std::process::exit(0);
         }
         "launching" | "launched" => crate::launch::run(name),
+        "leaving" => {
+            let _context = open();
+            report(pid());
+            crate::launch::leave_to_another_thread()
+        }
+        "stopping" => crate::reused::stopping(),
         "restarting" => crate::monitor_stop::restarting(),
+        "large" => crate::monitor_names::large(),
         "rewriting" | "executing" => crate::trust::run(name),
         "forking" => forking(),
         "signal_hook" | "tokio" | "chaining" | "restoring" => crate::handlers::run(name),

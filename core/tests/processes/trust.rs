@@ -122,7 +122,7 @@ fn another_link(house: &mut House) {
     is_refused(house, "a hard link", "link");
 }
 
-fn is_root() -> bool {
+pub fn is_root() -> bool {
     // SAFETY: geteuid takes nothing.
     let root = unsafe { libc::geteuid() } == 0;
     if !root {
@@ -222,7 +222,7 @@ fn locked_by_nobody(path: &Path, how: &str) -> Child {
 }
 
 /// It is alive, and is ended now.
-fn is_unharmed(mut process: Child) {
+pub fn is_unharmed(mut process: Child) {
     assert!(process.try_wait().unwrap().is_none(), "it was signalled");
     process.kill().unwrap();
     process.wait().unwrap();

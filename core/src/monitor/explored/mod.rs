@@ -58,7 +58,7 @@ fn explore(settings: Settings, seen: &mut HashSet<Action>) -> usize {
 fn comes_to_an_end(mut world: World) -> bool {
     const STEPS: u32 = 16;
     for _ in 0..STEPS {
-        if world.exited || world.told_ready && !world.cancelled && !world.bounded {
+        if world.exited || !world.must_end() {
             return true;
         }
         match world.inevitable().map(|(event, before)| before.tell(event)) {

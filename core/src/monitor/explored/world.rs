@@ -13,6 +13,8 @@ pub(super) const STOP_TIME: Duration = Duration::from_secs(2);
 pub(super) enum Launcher {
     Connected,
     Confirmed,
+    /// Told that the program is ready, and too late to confirm.
+    Refused,
     /// Told that processes cannot be killed.
     GivenUp,
     Gone,
@@ -157,7 +159,10 @@ impl World {
             }
         }
         if !self.program && !self.none_told {
-            add(Event::NoneLeft, &|world| (world.descendants, world.none_told) = (false, true));
+            add(Event::NoneLeft, &|world| {
+                (world.descendants, world.none_told) = (false, true);
+                world.settle_confirmation();
+            });
         }
         if self.machine.awaits_sign() && self.machine.settings.ready == Ready::Sign {
             add(Event::Sign, &|_| {});
@@ -183,7 +188,7 @@ impl World {
                 let confirmed = if self.told_ready { Launcher::Confirmed } else { Launcher::Connected };
                 add(Event::Confirmed, &|world| world.launcher = confirmed);
             }
-            Launcher::Confirmed | Launcher::GivenUp => add(Event::LauncherGone, &|_| {}),
+            Launcher::Confirmed | Launcher::Refused | Launcher::GivenUp => add(Event::LauncherGone, &|_| {}),
             Launcher::Gone => {}
         }
         all
@@ -204,9 +209,19 @@ impl World {
     fn lose_program(&mut self, clean: bool, alone: bool) {
         (self.launching, self.program, self.descendants, self.none_told) = (false, false, !alone, alone);
         self.failed |= !clean || alone && !self.ready;
+        if !clean || alone {
+            self.settle_confirmation();
+        }
         // Its successor has to run as long.
         if self.step == Some(Cause::Readiness) {
             self.step = Some(Cause::Other);
+        }
+    }
+
+    /// What the launcher has confirmed was an event before this one.
+    fn settle_confirmation(&mut self) {
+        if self.told_ready && self.launcher == Launcher::Connected {
+            self.launcher = Launcher::Refused;
         }
     }
 
@@ -328,7 +343,8 @@ impl World {
         check(self.is_empty() && self.none_told, "no life beside another")?;
         check(!self.stopped && !self.cancelled, "nothing is started after a stop or a cancellation")?;
         check(self.state_file, "a start is in the state file")?;
-        let may_restart = self.told_ready && self.failed && self.machine.settings.respawn.is_some();
+        let may_restart =
+            self.launcher == Launcher::Confirmed && self.failed && self.machine.settings.respawn.is_some();
         check(self.lives == 0 || may_restart, "what is started again has failed, and is to be")?;
         self.restarts += u8::from(self.lives > 0);
         let limit = self.machine.settings.respawn.and_then(|respawn| respawn.limit);
@@ -393,6 +409,6 @@ impl World {
     /// Whether the end must come, whatever program and descendants do.
     pub(super) fn must_end(&self) -> bool {
         let answer = self.machine.settings.start_timeout.is_some() && !self.told_ready;
-        self.bounded || self.cancelled || self.begun && answer
+        self.bounded || self.cancelled || self.launcher == Launcher::Refused || self.begun && answer
     }
 }

@@ -1,6 +1,7 @@
 //! After the start: respawn, stop, and processes that are killed.
 
 use super::*;
+use std::io::Write;
 
 #[test]
 fn a_program_outlives_its_monitor() -> io::Result<()> {
@@ -20,10 +21,16 @@ fn respawn(limit: u32) -> Option<Respawn> {
 
 #[test]
 fn a_program_that_fails_is_started_again_until_the_limit() -> io::Result<()> {
-    let script = "echo $$ >> $D/lives; setsid sleep 1000 & echo $! >> $D/orphans; rm -f $D/pid; sleep 0.05; exit 3";
+    let script =
+        "echo $$ >> $D/lives; setsid sleep 1000 & echo $! >> $D/orphans; rm -f $D/pid; read line < $D/go; exit 3";
     let mut sandbox = Sandbox::new(Ready::Executed, script)?;
     sandbox.launch.settings.respawn = respawn(3);
+    let go = sandbox.folder.join("go");
+    assert!(std::process::Command::new("mkfifo").arg(&go).status()?.success());
+    let mut go = fs::OpenOptions::new().read(true).write(true).open(go)?;
     let (_, monitor) = sandbox.started();
+    // A line for each life, once the start is confirmed.
+    go.write_all(b"\n\n\n\n")?;
     ends(monitor);
     let count = |name: &str| sandbox.read(name).lines().count();
     assert_eq!((count("lives"), count("orphans")), (4, 4));
@@ -47,6 +54,31 @@ fn a_pid_file_that_was_removed_is_made_again() -> io::Result<()> {
     let again = sandbox.pid("pid");
     assert!(!is_gone(again) && !sandbox.is_unlocked(), "and locked");
     stop(&sandbox, monitor, &[again]);
+    Ok(())
+}
+
+/// An administrator may give the program's own pid file as the daemon's.
+#[test]
+fn a_program_may_replace_the_pid_file_by_its_own() -> io::Result<()> {
+    let write = "echo $$ > $D/new; mv $D/new $D/pid; echo $$ >> $D/lives; echo >&3 2>/dev/null; exec sleep 1000 3>&-";
+    let background = format!("setsid sh -c '{write}' & until test -e $D/lives; do sleep 0.01; done");
+    for (ready, sign, script) in
+        [(Ready::Sign, Sign::Newline(3), write), (Ready::Followed, Sign::None, background.as_str())]
+    {
+        let mut sandbox = Sandbox::new(ready, script)?;
+        sandbox.launch.sign = sign;
+        sandbox.launch.settings.respawn = respawn(3);
+        let (program, monitor) = sandbox.started();
+        assert_eq!((sandbox.pid("pid"), sandbox.pid("lives")), (program, program));
+        assert!(!sandbox.state().contains_key("end"), "it runs");
+        fs::rename(sandbox.folder.join("lives"), sandbox.folder.join("first"))?;
+        signal(program, libc::SIGKILL);
+        let again = sandbox.pid("lives");
+        until("running", || sandbox.has_state("state", "running"));
+        assert_eq!(sandbox.pid("pid"), again);
+        assert!(program != again && !is_gone(again));
+        stop(&sandbox, monitor, &[again]);
+    }
     Ok(())
 }
 

@@ -108,7 +108,7 @@ impl Sandbox {
 
     /// The program's PID and the monitor's, of a start that is confirmed.
     fn started(&self) -> (Pid, Pid) {
-        let launched = self.begin();
+        let mut launched = self.begin();
         let told = launched.wait();
         let Told::Ready(program) = told else { unreachable!("{told:?}") };
         assert_eq!(launched.confirm(), Ok(()));

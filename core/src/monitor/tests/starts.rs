@@ -223,10 +223,44 @@ fn a_monitor_that_is_killed_during_a_start_leaves_nothing() -> io::Result<()> {
     Ok(())
 }
 
+/// Both are pending when the monitor goes on: the confirmation, and the end of the program.
+#[test]
+fn a_confirmation_before_the_end_of_the_program_counts() -> io::Result<()> {
+    let sandbox = Sandbox::new(Ready::Executed, "exec sleep 1000")?;
+    let mut launched = sandbox.begin();
+    let Told::Ready(program) = launched.wait() else { unreachable!() };
+    let monitor = monitor_of(program);
+    signal(monitor, libc::SIGSTOP);
+    assert_eq!(launched.confirm(), Ok(()));
+    signal(program, libc::SIGKILL);
+    signal(monitor, libc::SIGCONT);
+    ends(monitor);
+    assert!(sandbox.has_state("state", "ended") && sandbox.has_state("end", "killed 9"));
+    Ok(())
+}
+
+#[test]
+fn a_program_that_ends_before_the_confirmation_fails_the_start() -> io::Result<()> {
+    for limit in [None, Some(3)] {
+        let mut sandbox = Sandbox::new(Ready::Executed, "exec sleep 1000")?;
+        let respawn = |limit| Respawn { delay: Duration::from_millis(10), limit: Some(limit), settled: LONG };
+        sandbox.launch.settings.respawn = limit.map(respawn);
+        let mut launched = sandbox.begin();
+        let Told::Ready(program) = launched.wait() else { unreachable!() };
+        let monitor = monitor_of(program);
+        signal(program, libc::SIGKILL);
+        ends(monitor);
+        let reason = Reason::Ended(program, Ended::Killed(libc::SIGKILL));
+        assert_eq!(launched.confirm(), Err(Told::Failed { reason, is_stuck: false }));
+        assert_eq!(sandbox.left(), [false; 2]);
+    }
+    Ok(())
+}
+
 #[test]
 fn a_guard_that_is_killed_changes_nothing() -> io::Result<()> {
     let sandbox = Sandbox::new(Ready::Running(Duration::from_millis(300)), "echo $$ > $D/program; exec sleep 1000")?;
-    let launched = sandbox.begin();
+    let mut launched = sandbox.begin();
     let program = sandbox.pid("program");
     signal(launched.guard, libc::SIGKILL);
     assert_eq!(launched.wait(), Told::Ready(program));
