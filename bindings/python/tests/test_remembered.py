@@ -212,6 +212,7 @@ def test_a_random_number_generator_goes_on(house: House, door: str) -> None:
 OTHERS = {
     "a file": ("it = open(FOLDER + '/x.csv', 'w'); it.write('text')", "{0}/x.csv (descriptor "),
     "a temporary file": ("import tempfile; it = tempfile.TemporaryFile()", " (deleted) (descriptor "),
+    "the null device": ("it = open(os.devnull, 'w')", "/dev/null (descriptor "),
     "a socket": ("import socket; it = socket.create_server(('127.0.0.1', 0))", "socket 127.0.0.1:"),
     "a database": ("import sqlite3; it = sqlite3.connect(FOLDER + '/x.db'); it.execute('create table t(a)')", "{0}/x.db (descriptor "),
     "a lock": (

@@ -58,7 +58,7 @@ def _keep_or_name(descriptors, keep):
     :param keep: is called with each descriptor to keep.
     """
     targets = {fd: _target(fd) for fd in descriptors}
-    kept = {fd for fd, target in targets.items() if target in _STATELESS}
+    kept = {fd for fd, target in targets.items() if target in _RANDOM}
     kept |= set(_of_resource_tracker()) | set(_of_faulthandler()) | set(_of_shared_memory(targets)) | set(_of_loops(targets))
     for fd in kept.intersection(targets):
         keep(fd)
@@ -71,7 +71,7 @@ def _keep_or_name(descriptors, keep):
 _MOST_NAMES = 8
 
 # What is read from a random number generator's descriptor must not come from another file.
-_STATELESS = {"/dev/full", "/dev/null", "/dev/random", "/dev/urandom", "/dev/zero"}
+_RANDOM = {"/dev/random", "/dev/urandom"}
 
 
 # --- what is kept -----------------------------------------------------------------------------------------------------
