@@ -176,6 +176,9 @@ LOOPS = {
     "asyncio with a signal": "import asyncio\nloop = asyncio.new_event_loop()\ngot = loop.create_future()\n"
     "loop.add_signal_handler(signal.SIGUSR1, lambda: got.set_result('served'))\n"
     "def serve(): os.kill(os.getpid(), signal.SIGUSR1); return loop.run_until_complete(got)\n",
+    "the thread's loop": "import asyncio\nasyncio.set_event_loop(asyncio.new_event_loop())\n"
+    "async def main(): return 'served'\n"
+    "def serve(): return asyncio.get_event_loop().run_until_complete(main())\n",
     "a selector": "import selectors, socket\nselector = selectors.DefaultSelector()\n"
     "server = socket.create_server(('127.0.0.1', 0))\nselector.register(server, selectors.EVENT_READ, 'served')\n"
     "def serve():\n    with socket.create_connection(server.getsockname()): return selector.select()[0][0].data\n",

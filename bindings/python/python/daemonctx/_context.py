@@ -563,7 +563,7 @@ def _warn(start, detach):
 
 
 # What else is remembered, and forgotten in the daemon.
-_SPECIAL = {"faulthandler", "gevent.hub", "multiprocessing.process"}
+_SPECIAL = {"asyncio", "faulthandler", "gevent.hub", "multiprocessing.process"}
 
 
 def _is_own(fd):

@@ -3,6 +3,7 @@
 Imported by a start only where there are any. What is kept here is what a program cannot list, and could not open later.
 """
 
+import _signal
 import _thread
 import os
 import stat
@@ -21,6 +22,7 @@ def warn(descriptors, keep, detaches):
     :param keep: is called with each that is kept all the same.
     :param detaches: whether the start may fork.
     """
+    _note_asyncio()
     if "faulthandler" in sys.modules and _cancel_dump():
         _warn_of("faulthandler.dump_traceback_later() is cancelled; call it in the daemon")
     lost = _keep_or_name(sorted(descriptors), keep)
@@ -177,8 +179,38 @@ def _watched_by(fd):
 # --- what is forgotten ------------------------------------------------------------------------------------------------
 
 
+# What asyncio forgets in each child of a fork, from Python 3.12 on: the descriptor of signals and the loop of this thread.
+_of_asyncio = None, -1
+
+
+def _note_asyncio():
+    global _of_asyncio
+    local = getattr(getattr(sys.modules.get("asyncio.events"), "_event_loop_policy", None), "_local", None)
+    fd = -1
+    try:
+        fd = _signal.set_wakeup_fd(-1)
+        if fd >= 0:
+            _signal.set_wakeup_fd(fd)
+    except (OSError, ValueError):  # It is closed, or this is not the main thread.
+        pass
+    _of_asyncio = getattr(local, "_loop", None), fd
+
+
+def _restore_asyncio():
+    loop, fd = _of_asyncio
+    if loop is not None and not loop.is_closed():
+        sys.modules["asyncio"].set_event_loop(loop)
+    if fd >= 0:
+        try:
+            _signal.set_wakeup_fd(fd)
+        except (OSError, ValueError):  # It is closed, or this is not the main thread.
+            pass
+
+
 def forget(is_forked):
-    """In the daemon: what is the starter's."""
+    """In the daemon: what is the starter's. What is the daemon's now is restored."""
+    if "asyncio" in sys.modules:
+        _restore_asyncio()
     server = getattr(sys.modules.get("multiprocessing.forkserver"), "_forkserver", None)
     if getattr(server, "_forkserver_pid", None) is not None:
         # The next use starts another one.
