@@ -294,6 +294,6 @@ def test_a_daemon_of_a_daemon(house: House) -> None:
     assert house.hear() == "started"
     pid = int(inner.read_text())
     house.command("stop", "-p", inner).is_(0, f"stopped, PID {pid}\n")
-    assert is_gone(pid) and not is_gone(outer) and stat(outer)[0] == "S"
+    assert is_gone(pid) and not is_gone(outer)
     assert len(descriptors(outer)) >= 4
     house.stop().is_(0)

@@ -24,7 +24,6 @@ mod request;
 mod run;
 mod settings;
 mod sign;
-mod socket_table;
 mod state;
 mod translate;
 mod warning;
