@@ -137,7 +137,11 @@ pub(super) fn stat(pid: Pid) -> Sys<Stat> {
     let mut room = [0; 512];
     let mut path = ProcPath::<64>::of(pid);
     let text = file::read_small(path.push(b"/stat").as_c_str(), &mut room)?;
-    Stat::of(text).ok_or(Errno::EBADMSG)
+    match text {
+        // It went between open and read.
+        [] => Err(Errno::ESRCH),
+        text => Stat::of(text).ok_or(Errno::EBADMSG),
+    }
 }
 
 /// Whether there is a `/proc` at all.

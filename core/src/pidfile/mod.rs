@@ -8,7 +8,7 @@ mod age;
 mod assess;
 mod content;
 mod held;
-mod procfs;
+pub(crate) mod procfs;
 mod recorded;
 mod replace;
 mod running;
