@@ -35,7 +35,8 @@ class DaemonContext:
         takes.
     :param initgroups: whether the daemon gets the supplementary groups of the user it changes to; else it gets none.
     :param manual_ready: whether the program itself says when the daemon is ready, by `ready`. Until then its standard
-        error is the starter's.
+        error is the starter's. A program that is not trusted can keep it, a terminal, beyond the start, also with another
+        ``uid``: start such a program with standard error redirected.
     :param ready_timeout: how many seconds the daemon may take until it is ready; None for any time.
     :param runtime_directory: a directory of the daemon's own for its pid file and sockets, or None. The starter makes it,
         mode 0755, for the user and group that the daemon runs as, who can remove the pid file there. It is removed when
