@@ -2,12 +2,13 @@
 
 use super::Errno;
 use super::fd::own;
+#[cfg(target_os = "linux")]
+use super::file;
 use super::identity::Uid;
 use super::pidfd::Process;
 use super::process::Pid;
-use super::{Sys, check, check_size, file};
+use super::{Sys, check, check_size};
 use crate::text::Text;
-use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 fn empty_address() -> libc::sockaddr_storage {
@@ -51,52 +52,6 @@ pub(crate) fn local_address(fd: RawFd) -> Sys<Address> {
 /// Whether `fd` is a socket that waits for connections.
 pub(crate) fn is_listening(fd: RawFd) -> bool {
     option(fd, libc::SO_ACCEPTCONN).is_ok_and(|value| value != 0)
-}
-
-/// Where a socket waits for connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Listening {
-    Internet(IpAddr, u16),
-    /// A path, in so many bytes; or an abstract name.
-    Unix([u8; Listening::PATH], usize),
-}
-
-impl Listening {
-    const PATH: usize = 108;
-
-    /// None if `fd` is no socket that waits for connections.
-    pub(crate) fn of(fd: RawFd) -> Option<Self> {
-        if !is_listening(fd) {
-            return None;
-        }
-        let mut address = empty_address();
-        let mut length = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
-        // SAFETY: `address` is a valid place of `length` bytes.
-        check(unsafe { libc::getsockname(fd, (&raw mut address).cast(), &raw mut length) }).ok()?;
-        match libc::c_int::from(address.ss_family) {
-            libc::AF_INET => {
-                // SAFETY: the family says what the address is; the storage is larger and aligned for all of them.
-                let it = unsafe { (&raw const address).cast::<libc::sockaddr_in>().read() };
-                Some(Self::Internet(IpAddr::V4(u32::from_be(it.sin_addr.s_addr).into()), u16::from_be(it.sin_port)))
-            }
-            libc::AF_INET6 => {
-                // SAFETY: as above.
-                let it = unsafe { (&raw const address).cast::<libc::sockaddr_in6>().read() };
-                Some(Self::Internet(IpAddr::V6(it.sin6_addr.s6_addr.into()), u16::from_be(it.sin6_port)))
-            }
-            libc::AF_UNIX => {
-                // SAFETY: as above.
-                let it = unsafe { (&raw const address).cast::<libc::sockaddr_un>().read() };
-                let mut path = [0; Self::PATH];
-                for (to, from) in path.iter_mut().zip(it.sun_path) {
-                    *to = from as u8;
-                }
-                let used = path.iter().position(|byte| *byte == 0).unwrap_or(Self::PATH);
-                Some(Self::Unix(path, used))
-            }
-            _ => None,
-        }
-    }
 }
 
 /// How many descriptors go along with one datagram: `SCM_MAX_FD` of Linux.
@@ -216,8 +171,6 @@ pub(crate) struct Letterbox {
     #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "there are no messages"))]
     names_process: bool,
     name: Text,
-    /// Removed with the socket.
-    path: Option<Text>,
 }
 
 #[cfg(target_os = "linux")]
@@ -253,14 +206,15 @@ impl Letterbox {
         /// The program may have changed its user, and so may its descendants. Messages of other processes do not count.
         const MODE: libc::mode_t = 0o666;
         let (address, length) = unix_address(path.as_bytes())?;
-        let (name, own) = (Text::path(path.as_bytes())?, Text::path(path.as_bytes())?);
+        let name = Text::path(path.as_bytes())?;
         let _: Sys<()> = file::unlink(path.as_c_str());
         // SAFETY: `address` is valid for reads of `length` bytes.
         check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) })?;
-        // From here on an error removes what is at the path.
-        let letterbox = Self { socket, names_process, name, path: Some(own) };
-        file::set_mode_at(path.as_c_str(), MODE)?;
-        Ok(letterbox)
+        if let Err(errno) = file::set_mode_at(path.as_c_str(), MODE) {
+            let _: Sys<()> = file::unlink(path.as_c_str());
+            return Err(errno);
+        }
+        Ok(Self { socket, names_process, name })
     }
 
     fn abstract_name(socket: OwnedFd, names_process: bool) -> Sys<Self> {
@@ -269,7 +223,7 @@ impl Letterbox {
         // SAFETY: an address that is its family alone asks for a name; every address begins with the family.
         check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const family).cast(), length) })?;
         let name = Text::new(&Self::name_of(&socket)?)?;
-        Ok(Self { socket, names_process, name, path: None })
+        Ok(Self { socket, names_process, name })
     }
 
     fn name_of(socket: &OwnedFd) -> Sys<[u8; Self::NAME]> {
@@ -399,13 +353,5 @@ impl Letterbox {
 
     pub(crate) fn as_raw_fd(&self) -> RawFd {
         self.socket.as_raw_fd()
-    }
-}
-
-impl Drop for Letterbox {
-    fn drop(&mut self) {
-        if let Some(path) = &self.path {
-            let _: Sys<()> = file::unlink(path.as_c_str());
-        }
     }
 }

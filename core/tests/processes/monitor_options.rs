@@ -65,8 +65,10 @@ fn listens(house: &mut House) {
         let reuse = "s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)";
         format!("s = socket.socket(socket.{family}); {reuse}; s.bind(({host:?}, {port})); s.listen()")
     };
+    std::os::unix::fs::symlink(&house.folder, house.path("link")).unwrap();
     for (body, ready) in [
-        (unix, format!("socket:{socket}")),
+        (unix.clone(), format!("socket:{socket}")),
+        (unix, format!("socket:{}/socket", house.path("link").display())),
         (internet("AF_INET", "127.0.0.1"), format!("port:{port}")),
         (internet("AF_INET6", "::ffff:127.0.0.1"), format!("port:{port}")),
     ] {
