@@ -14,6 +14,7 @@
 #![deny(unsafe_code)]
 
 mod answer;
+mod bounded;
 mod completions;
 mod described;
 mod help;
@@ -22,6 +23,7 @@ mod list;
 mod logged;
 mod logs;
 mod look;
+mod mapped;
 mod monitored;
 mod options;
 mod place;

@@ -40,8 +40,11 @@ pub(crate) fn program(daemon: &Monitored) -> Option<Process> {
     is_there.then_some(program)
 }
 
-/// `exited with status 3`, `killed by signal 9`; nothing if the program has not ended.
+/// `exited with status 3`, `killed by signal 9`; nothing if the program has not ended, or its monitor was killed before.
 pub(crate) fn last_end(daemon: &Monitored) -> Option<String> {
+    if daemon.state() == MonitoredState::Lost {
+        return None;
+    }
     let end = daemon.end().to_string_lossy().into_owned();
     match end.split_once(' ') {
         Some(("exited", status)) => Some(["exited with status ", status].concat()),
