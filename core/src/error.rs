@@ -449,6 +449,11 @@ impl Error {
             Cause::Unmonitored(pid) => {
                 line.push(b" (its monitor was killed, PID ").push_number(i64::from(pid)).push(b" is alive)");
             }
+            // What has not happened says more than the errno.
+            Cause::Os(Errno::ETIMEDOUT) if self.step == Step::Ready && !self.words().is_empty() => {
+                line.push(b": ").push(self.words().as_bytes());
+                return;
+            }
             _ if !self.words().is_empty() => {
                 let is_first = line.as_bytes().len() == before;
                 line.push(if is_first { b"(" } else { b" (" }).push(self.words().as_bytes()).push(b")");
