@@ -35,12 +35,15 @@ pub(crate) struct Stopped {
     left: BTreeSet<i32>,
     /// The program had ended, and was about to be started again.
     was_waiting: bool,
+    /// Its first start was under way.
+    was_starting: bool,
     begun: Instant,
 }
 
 impl Stopped {
     fn nothing(begun: Instant) -> Self {
-        Self { pid: None, by: None, others: BTreeSet::new(), left: BTreeSet::new(), was_waiting: false, begun }
+        let (others, left) = (BTreeSet::new(), BTreeSet::new());
+        Self { pid: None, by: None, others, left, was_waiting: false, was_starting: false, begun }
     }
 }
 
@@ -133,6 +136,7 @@ impl<'a> Stop<'a> {
         begun: Instant,
     ) -> Result<Option<Stopped>, Failure> {
         let was_waiting = daemon.state() == MonitoredState::Waiting;
+        let was_starting = daemon.state() == MonitoredState::Starting;
         let pid = daemon.pid().filter(|_| monitored::runs(daemon) && !was_waiting);
         let kills_first = self.schedule.0.first().is_some_and(|step| step.signal == libc::SIGKILL);
         let request = if kills_first { StopRequest::Kill } else { StopRequest::Terminate };
@@ -141,7 +145,7 @@ impl<'a> Stop<'a> {
             return Err(self.left_alive(daemon));
         }
         let by = pid.map(|_| if kills_first { libc::SIGKILL } else { libc::SIGTERM });
-        Ok(Some(Stopped { pid, by, others, was_waiting, ..Stopped::nothing(begun) }))
+        Ok(Some(Stopped { pid, by, others, was_waiting, was_starting, ..Stopped::nothing(begun) }))
     }
 
     /// The daemon's processes, but for the program and this one.
@@ -237,7 +241,7 @@ impl<'a> Stop<'a> {
 
 impl Stopped {
     pub(crate) fn was_running(&self) -> bool {
-        self.pid.is_some() || self.was_waiting
+        self.pid.is_some() || self.was_waiting || self.was_starting
     }
 
     pub(crate) fn answer(&self, place: &Place) -> Answer {
@@ -255,6 +259,7 @@ impl Stopped {
             (Some(pid), Some(libc::SIGKILL)) => format!("{name}: killed, PID {pid}{others}{left}"),
             (Some(pid), _) => format!("{name}: stopped, PID {pid}{others}{left}"),
             (None, _) if self.was_waiting => format!("{name}: stopped before it was started again"),
+            (None, _) if self.was_starting => format!("{name}: stopped while it was starting"),
             (None, _) if !self.others.is_empty() => format!("{name}: did not run; stopped what it left"),
             (None, _) => [name, ": does not run", &did_you_mean(place)].concat(),
         };
