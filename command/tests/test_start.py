@@ -509,3 +509,26 @@ def test_many_descriptors_are_not_kept(house: House) -> None:
     for fd in fds:
         os.close(fd)
     house.stop().is_(0)
+
+
+def test_a_failed_start_says_where_standard_error_is(house: House) -> None:
+    program = ["--", "sh", "-c", "exit 3"]
+    ended = "exited with status 3 before it was ready"
+    house.start(*program).is_(3, "", f"{ended}; add --stderr FILE to see why\n")
+    house.start("--stderr", "own.log", *program, cwd=house.folder).is_(3, "", f"{ended}; see {house.folder}/own.log\n")
+
+
+@pytest.mark.parametrize(
+    "text, code, note",
+    [
+        ("#!/nonexistent\n", 5, "its interpreter is missing"),
+        ("#!/bin/sh\r\n", 5, "its interpreter is missing"),
+        ("echo\n", 1, "neither a binary for this machine nor a script with #!"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["start", "run"])
+def test_what_execve_means(house: House, verb: str, text: str, code: int, note: str) -> None:
+    path = house.folder / "script"
+    path.write_text(text, newline="")
+    path.chmod(0o755)
+    house.start(path, verb=verb).is_(code, "", f"execve failed: {path} ({note}): ")
