@@ -679,6 +679,9 @@ mod tests {
         let error = Error::os(Step::Ready, Subject::Time(Duration::from_millis(1500)), Errno::ETIMEDOUT);
         assert_eq!(error.to_string(), "ready failed: 1.500 s: Connection timed out (110 ETIMEDOUT)");
         assert_eq!(error.exit_status(), 124);
+        let error = error.note("nothing listens there");
+        assert_eq!(error.to_string(), "ready failed: 1.500 s: nothing listens there");
+        assert_eq!(error.exit_status(), 124);
     }
 
     #[test]
