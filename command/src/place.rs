@@ -195,15 +195,13 @@ fn ambiguous(name: &OsStr, daemons: &[Monitored]) -> Failure {
 
 /// The names of daemons, this user's and root's: those of pid files and of state files.
 pub(crate) fn names() -> Vec<OsString> {
-    let mut names = Vec::new();
-    for (directory, run) in directories() {
-        let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
-        let files = entries.map(|entry| PathBuf::from(entry.file_name()));
-        let files = files.filter(|file| file.extension() == Some(OsStr::new("pid")));
-        names.extend(files.filter_map(|file| file.file_stem().map(OsStr::to_owned)));
-        let monitored = Monitored::list(run.as_deref()).unwrap_or_default();
-        names.extend(monitored.into_iter().map(|daemon| daemon.name().to_owned()));
-    }
+    let (folders, runs): (Vec<_>, Vec<_>) = directories().into_iter().unzip();
+    let entries = folders.into_iter().chain(runtime_directory()).filter_map(|folder| std::fs::read_dir(folder).ok());
+    let files = entries.flatten().flatten().map(|entry| PathBuf::from(entry.file_name()));
+    let files = files.filter(|file| file.extension() == Some(OsStr::new("pid")));
+    let mut names: Vec<_> = files.filter_map(|file| file.file_stem().map(OsStr::to_owned)).collect();
+    let monitored = runs.iter().flat_map(|run| Monitored::list(run.as_deref()).unwrap_or_default());
+    names.extend(monitored.map(|daemon| daemon.name().to_owned()));
     names
 }
 
