@@ -162,7 +162,7 @@ def test_exit_codes(house: House) -> None:
     house.start("--user", "nonesuch", *SLEEP).is_(6, "", "user failed: nonesuch")
     house.start("--group", "nonesuch", *SLEEP).is_(6, "", "group failed: nonesuch")
     house.start("--chdir", "/nonexistent", *SLEEP).is_(6, "", "working directory failed: /nonexistent: No such file")
-    house.start("--chroot", "/nonexistent", "/bin/sleep").is_(5)
+    house.start("--chroot", "/nonexistent", "/bin/sleep").is_(6, "", "--chroot: expected a directory")
     house.start("--stdout", "/nonexistent/log", *SLEEP).is_(6, "", "stdout failed: /nonexistent/log: No such file")
     house.start("--stdin", "/nonexistent", *SLEEP).is_(6, "", "stdin failed: /nonexistent: No such file")
     house.start("--keep-fd", "99", *SLEEP).is_(6, "", "keep descriptor failed: 99: Bad file descriptor")
@@ -170,7 +170,7 @@ def test_exit_codes(house: House) -> None:
     script = house.script("")
     path = pathlib.Path(script)
     path.write_text(path.read_text().replace(PYTHON, "/nonexistent/interpreter"))
-    house.start(script).is_(5, "", f"script.py: execve failed: {script}: No such file or directory (2 ENOENT)")
+    house.start(script).is_(5, "", f"script.py: execve failed: {script} (its interpreter is missing): No such file or directory (2 ENOENT)")
     assert not house.pid_path.exists()
 
 
