@@ -16,6 +16,9 @@ use std::time::Duration;
 /// How often it is looked for files. Only starts look, so nothing wakes a monitor later.
 const STEP: Duration = Duration::from_millis(20);
 
+/// How long it is looked for listeners at once.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// Files are stamped with the time of the kernel's last tick.
 const TICK: Duration = Duration::from_millis(20);
 
@@ -148,8 +151,14 @@ impl<'a> Watch<'a> {
             Self::Listen { place, next, hindrance } if next.passed() => {
                 *next = Deadline::after(Some(STEP));
                 *hindrance = None;
-                let mut listens = |pid| listening::listens(pid, place, hindrance);
-                descendants::any(&mut listens).then_some(Event::Sign)
+                // Whatever the program has open, signals and timers do not wait for long.
+                let end = Deadline::after(Some(LOOK));
+                let mut found = false;
+                descendants::any(|pid| {
+                    found = listening::listens(pid, place, hindrance);
+                    found || end.passed()
+                });
+                found.then_some(Event::Sign)
             }
             Self::File { path, since, next } if next.passed() => {
                 *next = Deadline::after(Some(STEP));

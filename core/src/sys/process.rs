@@ -115,8 +115,13 @@ pub(crate) fn parent_id() -> Pid {
 }
 
 pub(crate) fn leads_session() -> bool {
-    // SAFETY: getsid takes a number; 0 is this process.
-    unsafe { libc::getsid(0) == id() }
+    session(0) == id()
+}
+
+/// The session of a process, 0 for this one; -1 where there is no such process.
+pub(crate) fn session(pid: Pid) -> Pid {
+    // SAFETY: getsid takes a number.
+    unsafe { libc::getsid(pid) }
 }
 
 /// How many threads this process has; each has a directory, and a directory counts as a link to the one above it.
