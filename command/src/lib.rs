@@ -104,6 +104,18 @@ pub(crate) struct Given {
     pub(crate) value: String,
 }
 
+impl Given {
+    /// As it was typed, or could have been.
+    fn as_typed(&self) -> String {
+        let option = ["--", &self.long].concat();
+        match self.value.as_str() {
+            // A flag.
+            "true" => option,
+            value => [&option, " ", &monitored::quoted(value)].concat(),
+        }
+    }
+}
+
 fn given(matches: &ArgMatches) -> Vec<Given> {
     let Some((_, matches)) = matches.subcommand() else { return Vec::new() };
     let is_given = |id: &&clap::Id| matches.value_source(id.as_str()) == Some(ValueSource::CommandLine);
