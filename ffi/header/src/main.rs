@@ -1,4 +1,4 @@
-//! Writes `include/daemonctx.h` from `ffi/src/daemonctx`. Run by `make header`; CI fails when the committed header differs.
+//! Writes `include/daemonctx.h` from `ffi/daemonctx`. Run by `make header`; CI fails when the committed header differs.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -15,8 +15,8 @@ fn main() -> ExitCode {
 }
 
 fn write(root: &Path) -> Result<(), Box<dyn std::error::Error>> {
-    let config = cbindgen::Config::from_file(root.join("ffi/cbindgen.toml"))?;
-    let sources = root.join("ffi/src/daemonctx/mod.rs");
+    let config = cbindgen::Config::from_file(root.join("ffi/header/cbindgen.toml"))?;
+    let sources = root.join("ffi/daemonctx/src/lib.rs");
     let bindings = cbindgen::Builder::new().with_config(config).with_src(sources).generate()?;
     let mut header = Vec::new();
     bindings.write(&mut header);

@@ -1,6 +1,8 @@
 //! libdaemon's interface.
 
 use super::{HARMLESS, PATHS, Where, errno, set_errno};
+// Defines the functions below.
+use libdaemon_linked as _;
 use crate::choice::Choices;
 use crate::house::wrong;
 use std::cell::RefCell;

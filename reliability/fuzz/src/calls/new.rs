@@ -3,8 +3,8 @@
 use super::{HARMLESS, PATHS, Where, errno, set_errno};
 use crate::choice::Choices;
 use crate::house::{text_of, wrong};
-use daemonctx_linked::daemonctx as api;
-use daemonctx_linked::daemonctx::{error, notify, options, pidfile, start};
+use daemonctx_linked as api;
+use daemonctx_linked::{error, notify, options, pidfile, start};
 use std::ffi::{CString, c_char, c_int, c_long};
 use std::ptr::{null, null_mut};
 
