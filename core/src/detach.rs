@@ -2,7 +2,6 @@
 
 use crate::sys::process;
 use crate::sys::socket::{self, Address};
-use crate::text::c_text;
 use crate::{activation, notify};
 
 /// Whether a start detaches: forks twice and leaves its starter, session and terminal behind.
@@ -66,6 +65,6 @@ fn stdin_is_service() -> bool {
 /// `LISTEN_PID` (`sd_listen_fds(3)`) names the process it is for. `NOTIFY_SOCKET` does not and is inherited by every child
 /// of a service, but systemd 248 and newer say beside it which process they started (`SYSTEMD_EXEC_PID`).
 fn has_service_manager() -> bool {
-    activation::is_meant(c_text!("LISTEN_PID")) == Some(true)
-        || notify::is_wanted() && activation::is_meant(c_text!("SYSTEMD_EXEC_PID")) != Some(false)
+    activation::is_meant(c"LISTEN_PID") == Some(true)
+        || notify::is_wanted() && activation::is_meant(c"SYSTEMD_EXEC_PID") != Some(false)
 }

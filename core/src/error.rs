@@ -24,8 +24,6 @@ macro_rules! steps {
             const ALL: &'static [Self] = &[$(Self::$name),*];
 
             /// The step's name as it stands in messages, for example `pid file`.
-            // Once, with its table, and not in each place that names a step.
-            #[inline(never)]
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $label),* }
@@ -248,19 +246,16 @@ impl Detail {
 }
 
 impl Error {
-    #[inline(never)]
     pub(crate) fn new(step: Step, subject: Subject, cause: Cause) -> Self {
         let detail = if matches!(subject, Subject::Nothing) { None } else { Detail::new(subject, "") };
         Self { step, cause, detail }
     }
 
-    #[inline(never)]
     pub(crate) fn os(step: Step, subject: Subject, errno: Errno) -> Self {
         Self::new(step, subject, Cause::Os(errno))
     }
 
     /// About a text that came from outside, which may hold a NUL: what is before it is shown.
-    #[inline(never)]
     pub(crate) fn about(step: Step, bytes: &[u8], errno: Errno) -> Self {
         Self::os(step, Subject::Text(Text::up_to_nul(bytes)), errno)
     }
@@ -288,7 +283,6 @@ impl Error {
     }
 
     /// Adds a few words in parentheses behind the subject.
-    #[inline(never)]
     pub(crate) fn note(mut self, note: &'static str) -> Self {
         match &mut self.detail {
             Some(Detail(detail)) => detail.1 = note,
@@ -304,7 +298,6 @@ impl Error {
     }
 
     /// What sort of error it is.
-    #[inline(never)]
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match (self.cause, self.step) {

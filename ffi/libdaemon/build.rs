@@ -16,10 +16,9 @@ fn main() {
         .files(C_FILES.map(|file| sources.join(file)))
         .include(headers)
         .flag("-ffunction-sections")
-        .flag_if_supported("-fno-asynchronous-unwind-tables")
-        .flag("-fno-omit-frame-pointer")
+        // A function of the program's may throw: dpid.c.
+        .flag("-fexceptions")
         .define("_GNU_SOURCE", None)
-        .opt_level_str("s")
         .extra_warnings(true)
         .warnings_into_errors(true)
         // Rust calls few of them.

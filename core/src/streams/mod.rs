@@ -243,7 +243,6 @@ impl Plan {
     }
 }
 
-#[inline(never)]
 fn resolve(
     slot: &mut Resolved,
     stream: &Stream,

@@ -2,7 +2,7 @@
 
 use super::Errno;
 use super::{Sys, check, memory, uninterrupted};
-use crate::text::{Text, c_text};
+use crate::text::Text;
 use std::ffi::CStr;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -47,7 +47,7 @@ impl SecondFork {
         let mut address = FOUND.load(Ordering::Relaxed);
         if address == 0 {
             // SAFETY: the name is NUL-terminated and RTLD_DEFAULT a valid handle.
-            address = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c_text!("_Fork").as_ptr()) } as usize;
+            address = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"_Fork".as_ptr()) } as usize;
             if address == 0 {
                 address = libc::fork as *const () as usize;
             }
@@ -105,7 +105,7 @@ pub(crate) fn share_session(one: Pid, other: Pid) -> bool {
 #[cfg(target_os = "linux")]
 pub(crate) fn thread_count() -> Option<u64> {
     const OWN_LINKS: u64 = 2;
-    super::file::status_at(c_text!("/proc/self/task")).ok()?.links.checked_sub(OWN_LINKS)
+    super::file::status_at(c"/proc/self/task").ok()?.links.checked_sub(OWN_LINKS)
 }
 
 /// Other systems are not asked.

@@ -1,8 +1,8 @@
 //! Statuses, and the error that a handle remembers.
 
 use crate::daemonctx;
-use daemonctx_ffi_common::errno::set_errno;
 use ::daemonctx::{Error, ErrorKind};
+use daemonctx_ffi_common::errno::set_errno;
 use libc::{c_char, c_int};
 
 /// What a function gives back: DAEMONCTX_OK or one of the errors below. With an error, errno is set too (0 where no system

@@ -2,8 +2,8 @@
 
 use super::error::{DAEMONCTX_ERROR_SYSTEM, DAEMONCTX_ERROR_USAGE, DAEMONCTX_OK, daemonctx_status};
 use super::options::duration;
-use daemonctx_ffi_common::errno::set_errno;
 use ::daemonctx::{Error, ListenDescriptor};
+use daemonctx_ffi_common::errno::set_errno;
 use libc::{c_char, c_int, c_long, c_ulong, size_t};
 use std::ffi::CStr;
 

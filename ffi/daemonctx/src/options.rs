@@ -2,9 +2,9 @@
 
 use super::error::{Record, daemonctx_status};
 use crate::{daemonctx, optional, string, with};
+use ::daemonctx::{Daemon, Detach, Error, Facility, Groups, LogFile, Severity, SignalAction, Stream, Syslog};
 use daemonctx_ffi_common::errno::set_errno;
 use daemonctx_ffi_common::heap::{from_c, to_c};
-use ::daemonctx::{Daemon, Detach, Error, Facility, Groups, LogFile, Severity, SignalAction, Stream, Syslog};
 use libc::{c_char, c_int, c_long, c_uint, gid_t, mode_t, uid_t};
 use std::time::Duration;
 

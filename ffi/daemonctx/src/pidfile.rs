@@ -3,9 +3,9 @@
 use super::error::{self, Record, daemonctx_status};
 use super::options::duration;
 use crate::string;
+use ::daemonctx::{Error, PidFile, PidFileLock, Status, Stopped};
 use daemonctx_ffi_common::errno::set_errno;
 use daemonctx_ffi_common::heap::{from_c, to_c};
-use ::daemonctx::{Error, PidFile, PidFileLock, Status, Stopped};
 use libc::{c_char, c_int, c_long, pid_t};
 
 /// daemonctx_pidfile_status(): the daemon runs.

@@ -2,7 +2,7 @@
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
-#include "visible.h"
+#include "internal.h"
 
 /* How many numbers belong to a list that begins with first, without the one that ends it. The same test ends it that the
  * functions for arrays go by. */

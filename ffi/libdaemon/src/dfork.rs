@@ -1,10 +1,10 @@
 //! Becoming a daemon.
 
 use super::{dlog, fail, list, result};
-use daemonctx_ffi_common::errno::keeping_errno;
-use daemonctx_ffi_common::heap::{from_c, to_c};
 use ::daemonctx::Error;
 use ::daemonctx::parts::{self, Forked, Handshake};
+use daemonctx_ffi_common::errno::keeping_errno;
+use daemonctx_ffi_common::heap::{from_c, to_c};
 use libc::{c_int, pid_t};
 use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
 use std::time::Duration;

@@ -2,7 +2,7 @@
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
-#include "visible.h"
+#include "internal.h"
 
 #include <errno.h>
 #include <stdio.h>

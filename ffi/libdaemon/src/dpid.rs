@@ -1,34 +1,21 @@
-//! The pid file.
+//! The pid file. The public functions are in dpid.c, which asks the program for the path.
 
 use super::{dlog, fail, result};
 use ::daemonctx::{Error, PidFile, PidFileLock, Status, parts};
 use libc::{c_char, c_int, pid_t};
 use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
-use std::sync::atomic::{AtomicPtr, Ordering};
 use std::time::Duration;
 
-type Proc = unsafe extern "C" fn() -> *const c_char;
-
-unsafe extern "C" {
-    /// A [`Proc`], or NULL; shared with the program.
-    static daemon_pid_file_proc: AtomicPtr<()>;
-}
-
-/// The file that the program means.
-fn file() -> Result<PidFile, c_int> {
-    // SAFETY: the object is the program's or the library's, a pointer, and there as long as both.
-    let function = unsafe { &daemon_pid_file_proc }.load(Ordering::Relaxed);
-    // SAFETY: a function pointer and NULL are what the header allows there, and what an optional `extern "C" fn` is.
-    let Some(function) = (unsafe { std::mem::transmute::<*mut (), Option<Proc>>(function) }) else {
-        return Err(libc::EINVAL);
-    };
-    // SAFETY: the header gives this type to the function.
-    let path = unsafe { function() };
+/// The file at `path`, which the program named.
+///
+/// # Safety
+/// `path` is NULL or a string.
+unsafe fn file(path: *const c_char) -> Result<PidFile, c_int> {
     if path.is_null() {
         return Err(libc::EINVAL);
     }
-    // SAFETY: not NULL, so a string that stays until the function is called again.
+    // SAFETY: not NULL; the caller keeps the rest.
     let path = OsStr::from_bytes(unsafe { CStr::from_ptr(path) }.to_bytes());
     parts::libdaemon_pid_file(path).map_err(|error| logged(libc::LOG_ERR, &error))
 }
@@ -39,8 +26,12 @@ fn logged(priority: c_int, error: &Error) -> c_int {
 }
 
 /// The file and the daemon that it means. A stale file is removed.
-fn find() -> Result<(PidFile, pid_t), c_int> {
-    let file = file()?;
+///
+/// # Safety
+/// `path` is NULL or a string.
+unsafe fn find(path: *const c_char) -> Result<(PidFile, pid_t), c_int> {
+    // SAFETY: the caller keeps the contract.
+    let file = unsafe { file(path) }?;
     match parts::known_status(&file).map_err(|error| logged(libc::LOG_WARNING, &error))? {
         Status::Running(pid) => Ok((file, pid)),
         Status::NotRunning => Err(libc::ENOENT),
@@ -58,8 +49,9 @@ fn find() -> Result<(PidFile, pid_t), c_int> {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn daemon_pid_file_create() -> c_int {
-    let file = match file() {
+unsafe extern "C" fn libdaemon_pid_file_create(path: *const c_char) -> c_int {
+    // SAFETY: dpid.c passes on what the header asks the program for: NULL or a string.
+    let file = match unsafe { file(path) } {
         Ok(file) => file,
         Err(errno) => return fail(errno),
     };
@@ -71,28 +63,33 @@ extern "C" fn daemon_pid_file_create() -> c_int {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn daemon_pid_file_remove() -> c_int {
-    match file().and_then(|file| file.remove().map_err(|error| error.errno().unwrap_or(libc::EIO))) {
+unsafe extern "C" fn libdaemon_pid_file_remove(path: *const c_char) -> c_int {
+    // SAFETY: as above.
+    match unsafe { file(path) }.and_then(|file| file.remove().map_err(|error| error.errno().unwrap_or(libc::EIO))) {
         Ok(()) => 0,
         Err(errno) => fail(errno),
     }
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn daemon_pid_file_is_running() -> pid_t {
-    find().map_or_else(fail, |(_, pid)| pid)
+unsafe extern "C" fn libdaemon_pid_file_is_running(path: *const c_char) -> pid_t {
+    // SAFETY: as above.
+    unsafe { find(path) }.map_or_else(fail, |(_, pid)| pid)
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn daemon_pid_file_kill(s: c_int) -> c_int {
-    let killed = find().and_then(|(file, _)| file.signal(s).map_err(|error| logged(libc::LOG_WARNING, &error)));
+unsafe extern "C" fn libdaemon_pid_file_kill(path: *const c_char, s: c_int) -> c_int {
+    // SAFETY: as above.
+    let killed =
+        unsafe { find(path) }.and_then(|(file, _)| file.signal(s).map_err(|error| logged(libc::LOG_WARNING, &error)));
     killed.map_or_else(fail, |()| 0)
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn daemon_pid_file_kill_wait(s: c_int, m: c_int) -> c_int {
+unsafe extern "C" fn libdaemon_pid_file_kill_wait(path: *const c_char, s: c_int, m: c_int) -> c_int {
     let timeout = Some(Duration::from_secs(u64::try_from(m).unwrap_or(0)));
-    let killed = find()
+    // SAFETY: as above.
+    let killed = unsafe { find(path) }
         .and_then(|(file, _)| file.signal_and_wait(s, timeout).map_err(|error| logged(libc::LOG_WARNING, &error)));
     match killed {
         Ok(true) => 0,

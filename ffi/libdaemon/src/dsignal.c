@@ -2,7 +2,7 @@
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
-#include "visible.h"
+#include "internal.h"
 
 int daemon_signal_init(int s, ...)
 {

@@ -1,8 +1,8 @@
 //! The queue of signals.
 
 use super::{fail, result};
-use daemonctx_ffi_common::errno::keeping_errno;
 use ::daemonctx::parts::signal_queue;
+use daemonctx_ffi_common::errno::keeping_errno;
 use libc::c_int;
 
 /// What `daemon_signal_init()` does before it looks at its list.

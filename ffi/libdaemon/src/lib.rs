@@ -12,8 +12,8 @@ mod dnonblock;
 mod dpid;
 mod dsignal;
 
-use daemonctx_ffi_common::errno::set_errno;
 use ::daemonctx::Error;
+use daemonctx_ffi_common::errno::set_errno;
 use libc::c_int;
 
 /// What a function gives back that failed: -1 and errno.
