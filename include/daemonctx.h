@@ -3,15 +3,12 @@
  * Link with -ldaemonctx. The guide is daemonctx(7); the smallest daemon is this:
  *
  *     daemonctx *ctx = daemonctx_new();
- *     const char *why;
- *     if (ctx == NULL)
- *         return 1;
- *     if (daemonctx_set_pid_file(ctx, "/run/hello.pid") || daemonctx_open(ctx)) {
- *         daemonctx_error(ctx, NULL, NULL, &why);
- *         fprintf(stderr, "hello: %s\n", why);
+ *
+ *     if (!ctx || daemonctx_set_pid_file(ctx, "/run/hello.pid") || daemonctx_open(ctx)) {
+ *         fprintf(stderr, "hello: %s\n", daemonctx_error_text(ctx));
  *         return daemonctx_exit_status(ctx);
  *     }
- *     ... only the daemon gets here; the starter leaves with 0 ...
+ *     ... only the daemon gets here; the starter exits with 0 ...
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -23,90 +20,165 @@
 
 #include <sys/types.h>
 
-/*
- daemonctx_set_detach(): detach, unless a supervisor (init, inetd, systemd) has done it already. The default.
- */
-#define DAEMONCTX_DETACH_AUTO 0
+/* The version of this header; daemonctx_version() is that of the library. */
+#define DAEMONCTX_VERSION "0.1.0"
+#define DAEMONCTX_VERSION_MAJOR 0
+#define DAEMONCTX_VERSION_MINOR 1
+#define DAEMONCTX_VERSION_PATCH 0
+
+/* For functions that can fail where the program would go on wrongly. */
+#if defined(__GNUC__)
+#define DAEMONCTX_MUST_USE __attribute__((warn_unused_result))
+#else
+#define DAEMONCTX_MUST_USE
+#endif
 
 /*
- daemonctx_set_detach(): detach.
+ For every time limit: no limit.
  */
-#define DAEMONCTX_DETACH_YES 1
+#define DAEMONCTX_FOREVER -1
 
 /*
- daemonctx_set_detach(): stay the process that was started.
- */
-#define DAEMONCTX_DETACH_NO 2
-
-/*
- daemonctx_set_stream_log_file(): a file that exists is emptied.
+ daemonctx_set_stream_log_file(): an existing file is emptied.
  */
 #define DAEMONCTX_LOG_TRUNCATE 1
 
 /*
- daemonctx_set_supplementary_groups(): the new user's own, as initgroups(3) sets them. The default.
+ What a function returns. With an error, errno is set too (0 where no system call failed), and the handle keeps the rest for
+ daemonctx_error_text() and daemonctx_error().
  */
-#define DAEMONCTX_GROUPS_OWN 0
+typedef enum {
+  /*
+   Success.
+   */
+  DAEMONCTX_OK = 0,
+  /*
+   The interface was used wrongly: a NULL handle or argument, a value that an argument cannot have, opened twice, not opened yet.
+   */
+  DAEMONCTX_ERROR_USAGE = 1,
+  /*
+   An option has an invalid value.
+   */
+  DAEMONCTX_ERROR_OPTION = 2,
+  /*
+   A system call failed.
+   */
+  DAEMONCTX_ERROR_SYSTEM = 3,
+  /*
+   The pid file cannot be used or read, or the process it names cannot be reached.
+   */
+  DAEMONCTX_ERROR_PID_FILE = 4,
+  /*
+   Another process holds the pid file.
+   */
+  DAEMONCTX_ERROR_ALREADY_RUNNING = 5,
+  /*
+   Privileges could not be dropped, or were still there afterwards.
+   */
+  DAEMONCTX_ERROR_PRIVILEGES = 6,
+  /*
+   The start failed after the fork (daemonctx_wait_ready() only; otherwise the starter exits).
+   */
+  DAEMONCTX_ERROR_START = 7,
+  /*
+   The daemon was not ready in time (daemonctx_wait_ready() only).
+   */
+  DAEMONCTX_ERROR_TIMEOUT = 8
+} daemonctx_status;
 
 /*
- daemonctx_set_supplementary_groups(): none.
+ What a pid file says about its daemon: daemonctx_pidfile_status().
  */
-#define DAEMONCTX_GROUPS_NONE 1
+typedef enum {
+  /*
+   The daemon runs.
+   */
+  DAEMONCTX_RUNNING = 0,
+  /*
+   There is a file and no process holds it, so the daemon died without removing it.
+   */
+  DAEMONCTX_STALE = 1,
+  /*
+   A start holds the file and has not written a PID yet.
+   */
+  DAEMONCTX_STARTING = 2,
+  /*
+   There is no file.
+   */
+  DAEMONCTX_NOT_RUNNING = 3,
+  /*
+   The file cannot be read by this user, or nothing proves that its process is the daemon.
+   */
+  DAEMONCTX_UNKNOWN = 4
+} daemonctx_pidfile_state;
 
 /*
- daemonctx_set_signal(): the kernel's default.
+ How a daemon ended: daemonctx_pidfile_stop().
  */
-#define DAEMONCTX_SIGNAL_DEFAULT 0
+typedef enum {
+  /*
+   It was not running.
+   */
+  DAEMONCTX_STOP_NOT_RUNNING = 0,
+  /*
+   It ended on SIGTERM.
+   */
+  DAEMONCTX_STOP_TERMINATED = 1,
+  /*
+   It did not, and was killed.
+   */
+  DAEMONCTX_STOP_KILLED = 2
+} daemonctx_stop;
 
 /*
- daemonctx_set_signal(): nothing happens.
+ Whether to detach: daemonctx_set_detach().
  */
-#define DAEMONCTX_SIGNAL_IGNORE 1
+typedef enum {
+  /*
+   Detach, unless a supervisor (init, inetd, systemd) has done it already. The default.
+   */
+  DAEMONCTX_DETACH_AUTO = 0,
+  /*
+   Detach.
+   */
+  DAEMONCTX_DETACH_YES = 1,
+  /*
+   Stay the process that was started.
+   */
+  DAEMONCTX_DETACH_NO = 2
+} daemonctx_detach;
 
 /*
- daemonctx_set_signal(): what it does when the daemon is opened, whoever set it so.
+ The supplementary groups to run with: daemonctx_set_supplementary_groups().
  */
-#define DAEMONCTX_SIGNAL_KEEP 2
+typedef enum {
+  /*
+   The new user's own, as initgroups(3) sets them. The default.
+   */
+  DAEMONCTX_GROUPS_OWN = 0,
+  /*
+   None.
+   */
+  DAEMONCTX_GROUPS_NONE = 1
+} daemonctx_groups;
 
 /*
- daemonctx_pidfile_status(): the daemon runs.
+ What a signal does in the daemon: daemonctx_set_signal().
  */
-#define DAEMONCTX_RUNNING 0
-
-/*
- daemonctx_pidfile_status(): there is a file and nobody holds it, so the daemon died without removing it.
- */
-#define DAEMONCTX_STALE 1
-
-/*
- daemonctx_pidfile_status(): a start holds the file and has not written a PID yet.
- */
-#define DAEMONCTX_STARTING 2
-
-/*
- daemonctx_pidfile_status(): there is no file.
- */
-#define DAEMONCTX_NOT_RUNNING 3
-
-/*
- daemonctx_pidfile_status(): the file cannot be read by this user.
- */
-#define DAEMONCTX_UNKNOWN 4
-
-/*
- daemonctx_pidfile_stop(): the daemon was not running.
- */
-#define DAEMONCTX_STOP_NOT_RUNNING 0
-
-/*
- daemonctx_pidfile_stop(): it ended on SIGTERM.
- */
-#define DAEMONCTX_STOP_TERMINATED 1
-
-/*
- daemonctx_pidfile_stop(): it did not and was killed.
- */
-#define DAEMONCTX_STOP_KILLED 2
+typedef enum {
+  /*
+   The kernel's default.
+   */
+  DAEMONCTX_SIGNAL_DEFAULT = 0,
+  /*
+   Nothing.
+   */
+  DAEMONCTX_SIGNAL_IGNORE = 1,
+  /*
+   What it does when the daemon is opened.
+   */
+  DAEMONCTX_SIGNAL_KEEP = 2
+} daemonctx_signal_action;
 
 /*
  A daemon: what it is to be, and after daemonctx_open() what it is.
@@ -121,86 +193,48 @@ typedef struct daemonctx daemonctx;
  */
 typedef struct daemonctx_pidfile daemonctx_pidfile;
 
-/*
- What a function gives back: DAEMONCTX_OK or one of the errors below. With an error, errno is set too (0 where no system
- call is to blame), and the handle remembers the rest for daemonctx_error().
- */
-typedef int daemonctx_status;
-
-/*
- It worked.
- */
-#define DAEMONCTX_OK 0
-
-/*
- The interface was used wrongly: a NULL handle or argument, opened twice, not opened yet.
- */
-#define DAEMONCTX_ERROR_USAGE 1
-
-/*
- An option cannot be what it was set to.
- */
-#define DAEMONCTX_ERROR_OPTION 2
-
-/*
- A system call on the way failed.
- */
-#define DAEMONCTX_ERROR_SYSTEM 3
-
-/*
- The pid file cannot be used or read, or the process it names cannot be reached.
- */
-#define DAEMONCTX_ERROR_PID_FILE 4
-
-/*
- Another process holds the pid file.
- */
-#define DAEMONCTX_ERROR_ALREADY_RUNNING 5
-
-/*
- Privileges could not be dropped, or were still there afterwards.
- */
-#define DAEMONCTX_ERROR_PRIVILEGES 6
-
-/*
- The start failed after the fork (daemonctx_wait_ready() only; otherwise the starter leaves).
- */
-#define DAEMONCTX_ERROR_START 7
-
-/*
- The daemon was not ready in time (daemonctx_wait_ready() only).
- */
-#define DAEMONCTX_ERROR_TIMEOUT 8
-
 #ifdef __cplusplus
 extern "C" {
 #endif /* __cplusplus */
 
 /*
- The handle's last error: its status, and through the pointers that are not NULL the step that failed ("pid file"), errno
- (0 where no system call is to blame) and one line for people, without the program's name and without a newline:
+ The version of the library that the program runs with, as DAEMONCTX_VERSION is that of the header it was compiled with: "0.1.0".
+ */
+const char *daemonctx_version(void);
+
+/*
+ The handle's last error as one line for people, without the program's name and without a newline:
 
      pid file failed: /run/hello.pid (already running as PID 4711): Resource temporarily unavailable (11 EAGAIN)
 
- Both strings belong to the handle and stay until its next error. Success of a function leaves them as they are; before
+ The string belongs to the handle and stays until its next error; it is empty before any. For a NULL handle, which
+ daemonctx_new() returns when there is no memory, it is "out of memory".
+ */
+const char *daemonctx_error_text(const daemonctx *ctx);
+
+/*
+ The handle's last error: its status, and through the pointers that are not NULL the step that failed ("pid file"), errno
+ (0 where no system call failed) and the line of daemonctx_error_text().
+
+ The strings belong to the handle and stay until its next error. Success of a function leaves them as they are; before
  any error the status is DAEMONCTX_OK and the strings are empty. ctx NULL gives DAEMONCTX_ERROR_USAGE and nothing else.
  */
 daemonctx_status daemonctx_error(const daemonctx *ctx, const char **step, int *errnum, const char **text);
 
 /*
  The status that a program should exit with on the handle's last error: what the daemon exited with before it was ready,
- 128 + N where signal N killed it, 124 after the timeout, else 1; 0 before any error and for NULL.
+ 128 + N where signal N killed it, 124 after the timeout, else 1; 0 before any error; 1 for NULL.
  */
 int daemonctx_exit_status(const daemonctx *ctx);
 
 /*
- A new handle with the defaults of PEP 3143: working directory "/", umask 0, no core files, standard streams on
+ A new handle with these defaults: working directory "/", umask 022, no core files, standard streams on
  /dev/null, all other descriptors closed, detached unless a supervisor has done that; ready when daemonctx_open() is done,
  within 30 seconds; no pid file, the same user. The caller owns it and gives it to daemonctx_free().
 
  NULL with errno ENOMEM when there is no memory.
  */
-daemonctx *daemonctx_new(void);
+DAEMONCTX_MUST_USE daemonctx *daemonctx_new(void);
 
 /*
  Frees a handle; NULL is nothing. The daemon goes on, and its pid file stays until it ends or daemonctx_close() removes it.
@@ -212,7 +246,7 @@ void daemonctx_free(daemonctx *ctx);
 
  Errors: EINVAL: empty.
  */
-daemonctx_status daemonctx_set_program_name(daemonctx *ctx, const char *name);
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_program_name(daemonctx *ctx, const char *name);
 
 /*
  The working directory. Inside a chroot where there is one, absolute then; otherwise a relative path is taken from the
@@ -220,21 +254,21 @@ daemonctx_status daemonctx_set_program_name(daemonctx *ctx, const char *name);
 
  Errors: ENOENT: empty. ENAMETOOLONG. Whether it can be entered is checked by daemonctx_open().
  */
-daemonctx_status daemonctx_set_working_directory(daemonctx *ctx, const char *directory);
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_working_directory(daemonctx *ctx, const char *directory);
 
 /*
  A new root directory (chroot(2)); needs CAP_SYS_CHROOT. Pid file and log files are named by their paths outside.
 
  Errors: as for daemonctx_set_working_directory().
  */
-daemonctx_status daemonctx_set_chroot(daemonctx *ctx, const char *directory);
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_chroot(daemonctx *ctx, const char *directory);
 
 /*
- The file mode creation mask, 0 unless set.
+ The file mode creation mask, 022 unless set.
 
  Errors: EINVAL: more than 0777.
  */
-daemonctx_status daemonctx_set_umask(daemonctx *ctx, unsigned int mask);
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_umask(daemonctx *ctx, unsigned int mask);
 
 /*
  The user to run as, by name, or by number where nobody has that name. Unless a group is set, its group in the user
@@ -242,28 +276,28 @@ daemonctx_status daemonctx_set_umask(daemonctx *ctx, unsigned int mask);
 
  Errors: EINVAL: empty. An unknown user is found by daemonctx_open().
  */
-daemonctx_status daemonctx_set_user(daemonctx *ctx, const char *user);
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_user(daemonctx *ctx, const char *user);
 
 /*
  The user to run as, by number. It need not be in the user database, but needs a group then.
 
  Errors: EINVAL: -1.
  */
-daemonctx_status daemonctx_set_user_id(daemonctx *ctx, uid_t uid);
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_user_id(daemonctx *ctx, uid_t uid);
 
 /*
  The group to run as, by name, or by number where no group has that name.
 
  Errors: EINVAL: empty. An unknown group is found by daemonctx_open().
  */
-daemonctx_status daemonctx_set_group(daemonctx *ctx, const char *group);
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_group(daemonctx *ctx, const char *group);
 
 /*
  The group to run as, by number.
 
  Errors: EINVAL: -1.
  */
-daemonctx_status daemonctx_set_group_id(daemonctx *ctx, gid_t gid);
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_group_id(daemonctx *ctx, gid_t gid);
 
 /*
  The supplementary groups to run with when the user changes: DAEMONCTX_GROUPS_OWN or DAEMONCTX_GROUPS_NONE. A daemon that
@@ -271,25 +305,25 @@ daemonctx_status daemonctx_set_group_id(daemonctx *ctx, gid_t gid);
 
  Errors: EINVAL: neither.
  */
-daemonctx_status daemonctx_set_supplementary_groups(daemonctx *ctx, int groups);
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_supplementary_groups(daemonctx *ctx, daemonctx_groups groups);
 
 /*
  Whether (not 0) programs that the daemon runs are kept from gaining privileges (PR_SET_NO_NEW_PRIVS, Linux); they are not
  unless set.
  */
-daemonctx_status daemonctx_set_no_new_privileges(daemonctx *ctx, int forbid);
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_no_new_privileges(daemonctx *ctx, int forbid);
 
 /*
  Whether (not 0) core files are forbidden (RLIMIT_CORE 0), as they may hold secrets; they are unless set.
  */
-daemonctx_status daemonctx_set_prevent_core(daemonctx *ctx, int prevent);
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_prevent_core(daemonctx *ctx, int prevent);
 
 /*
  Whether to detach: DAEMONCTX_DETACH_AUTO, DAEMONCTX_DETACH_YES or DAEMONCTX_DETACH_NO.
 
  Errors: EINVAL: none of them.
  */
-daemonctx_status daemonctx_set_detach(daemonctx *ctx, int detach);
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_detach(daemonctx *ctx, daemonctx_detach detach);
 
 /*
  Keeps a descriptor open in the daemon. It stays the caller's; its close-on-exec flag stays as it is. Whether it is open is
@@ -297,7 +331,7 @@ daemonctx_status daemonctx_set_detach(daemonctx *ctx, int detach);
 
  Errors: EBADF: negative.
  */
-daemonctx_status daemonctx_keep_descriptor(daemonctx *ctx, int fd);
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_keep_descriptor(daemonctx *ctx, int fd);
 
 /*
  Has a standard stream (0, 1 or 2) come from or go to a file: read for 0; appended to for 1 and 2, and created with mode
@@ -305,7 +339,7 @@ daemonctx_status daemonctx_keep_descriptor(daemonctx *ctx, int fd);
 
  Errors: EINVAL: no standard stream. ENOENT: empty path. ENAMETOOLONG.
  */
-daemonctx_status daemonctx_set_stream_file(daemonctx *ctx, int stream, const char *path);
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_stream_file(daemonctx *ctx, int stream, const char *path);
 
 /*
  Has standard output (1) or standard error (2) go to a log file, as daemonctx_set_stream_file() does, with more said of it.
@@ -320,7 +354,7 @@ daemonctx_status daemonctx_set_stream_file(daemonctx *ctx, int stream, const cha
  ENAMETOOLONG. DAEMONCTX_ERROR_USAGE (EINVAL): no standard stream, or other flags. Unknown users and groups, and files that
  cannot be opened, are found by daemonctx_open().
  */
-daemonctx_status daemonctx_set_stream_log_file(daemonctx *ctx, int stream, const char *path, unsigned int flags, mode_t mode, const char *user, const char *group);
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_stream_log_file(daemonctx *ctx, int stream, const char *path, unsigned int flags, mode_t mode, const char *user, const char *group);
 
 /*
  Has standard output (1) or standard error (2) go to syslog, a message for each line. A process of its own passes them on, with
@@ -335,7 +369,7 @@ daemonctx_status daemonctx_set_stream_log_file(daemonctx *ctx, int stream, const
  Errors: DAEMONCTX_ERROR_OPTION: EINVAL: standard input, an empty identity. ENAMETOOLONG. DAEMONCTX_ERROR_USAGE (EINVAL): no
  standard stream, no priority. daemonctx_open() says so when there is no /dev/log.
  */
-daemonctx_status daemonctx_set_stream_syslog(daemonctx *ctx, int stream, const char *identity, int priority);
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_stream_syslog(daemonctx *ctx, int stream, const char *identity, int priority);
 
 /*
  Connects a standard stream (0, 1 or 2) to an open descriptor. That is duplicated; it stays the caller's, and is closed in
@@ -343,21 +377,21 @@ daemonctx_status daemonctx_set_stream_syslog(daemonctx *ctx, int stream, const c
 
  Errors: EINVAL: no standard stream. EBADF: negative.
  */
-daemonctx_status daemonctx_set_stream_descriptor(daemonctx *ctx, int stream, int fd);
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_stream_descriptor(daemonctx *ctx, int stream, int fd);
 
 /*
  Connects a standard stream (0, 1 or 2) to /dev/null: the default, except below inetd.
 
  Errors: EINVAL: no standard stream.
  */
-daemonctx_status daemonctx_set_stream_null(daemonctx *ctx, int stream);
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_stream_null(daemonctx *ctx, int stream);
 
 /*
  Leaves a standard stream (0, 1 or 2) as it is: the default below inetd.
 
  Errors: EINVAL: no standard stream.
  */
-daemonctx_status daemonctx_set_stream_inherit(daemonctx *ctx, int stream);
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_stream_inherit(daemonctx *ctx, int stream);
 
 /*
  What a signal is to do in the daemon: DAEMONCTX_SIGNAL_DEFAULT, DAEMONCTX_SIGNAL_IGNORE or DAEMONCTX_SIGNAL_KEEP. Signals
@@ -367,7 +401,7 @@ daemonctx_status daemonctx_set_stream_inherit(daemonctx *ctx, int stream);
 
  Errors: EINVAL: no signal, one that cannot be caught, or none of the three.
  */
-daemonctx_status daemonctx_set_signal(daemonctx *ctx, int signum, int action);
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_signal(daemonctx *ctx, int signum, daemonctx_signal_action action);
 
 /*
  A pid file: locked by the daemon for its life, removed at its end. Another daemon that holds it ends this start. A
@@ -375,7 +409,7 @@ daemonctx_status daemonctx_set_signal(daemonctx *ctx, int signum, int action);
 
  Errors: ENOENT: empty. ENAMETOOLONG.
  */
-daemonctx_status daemonctx_set_pid_file(daemonctx *ctx, const char *path);
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_pid_file(daemonctx *ctx, const char *path);
 
 /*
  A directory of the daemon's own for its pid file and sockets, as systemd's RuntimeDirectory= (systemd.exec(5)). The starter
@@ -386,7 +420,7 @@ daemonctx_status daemonctx_set_pid_file(daemonctx *ctx, const char *path);
  Errors: ENOENT: empty. ENAMETOOLONG. By daemonctx_open(): it cannot be made; EPERM: it is there and belongs to another user, or
  other users can write the directory above it.
  */
-daemonctx_status daemonctx_set_runtime_directory(daemonctx *ctx, const char *path);
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_runtime_directory(daemonctx *ctx, const char *path);
 
 /*
  A descriptor on which the daemon says that it is ready, beside all other ways: a newline is written to it, and it is closed.
@@ -394,21 +428,21 @@ daemonctx_status daemonctx_set_runtime_directory(daemonctx *ctx, const char *pat
 
  Errors: DAEMONCTX_ERROR_OPTION (EBADF): fd is negative; daemonctx_open() says so of one that is not open.
  */
-daemonctx_status daemonctx_set_ready_descriptor(daemonctx *ctx, int fd);
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_ready_descriptor(daemonctx *ctx, int fd);
 
 /*
  Whether (not 0) the daemon itself says when it is ready, by daemonctx_ready(), instead of being ready when
  daemonctx_open() is done. Until then standard error is the starter's.
  */
-daemonctx_status daemonctx_set_manual_ready(daemonctx *ctx, int manual);
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_manual_ready(daemonctx *ctx, int manual);
 
 /*
- How many milliseconds the daemon may take until it is ready; negative for as long as it wants; 30000 unless set. One that
- takes longer is ended (SIGTERM, five seconds later SIGKILL), and the starter leaves with 124.
+ How many milliseconds the daemon may take until it is ready, or DAEMONCTX_FOREVER; 30000 unless set. One that
+ takes longer is ended (SIGTERM, five seconds later SIGKILL), and the starter exits with 124.
 
- Errors: EINVAL: 0.
+ Errors: DAEMONCTX_ERROR_OPTION (EINVAL): 0. DAEMONCTX_ERROR_USAGE (EINVAL): another negative number.
  */
-daemonctx_status daemonctx_set_ready_timeout(daemonctx *ctx, long milliseconds);
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_ready_timeout(daemonctx *ctx, long milliseconds);
 
 /*
  Starts the daemon. Only the daemon comes back from it with DAEMONCTX_OK. The starter waits until the daemon is ready and
@@ -428,7 +462,7 @@ daemonctx_status daemonctx_set_ready_timeout(daemonctx *ctx, long milliseconds);
 
  Errors: DAEMONCTX_ERROR_USAGE (EALREADY): opened already. Else that of the step.
  */
-daemonctx_status daemonctx_open(daemonctx *ctx);
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_open(daemonctx *ctx);
 
 /*
  Starts the daemon from a program that goes on, like fork(2): it comes back in both. *daemon becomes the daemon's PID in
@@ -437,16 +471,17 @@ daemonctx_status daemonctx_open(daemonctx *ctx);
 
  Errors: as for daemonctx_open(), and what fails before the daemon has a PID.
  */
-daemonctx_status daemonctx_fork(daemonctx *ctx, pid_t *daemon);
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_fork(daemonctx *ctx, pid_t *daemon);
 
 /*
- In a program that used daemonctx_fork(): waits until the daemon is ready, for so many milliseconds at the most, any time
- when negative. *ready becomes 1, or 0 when the time passed first.
+ In a program that used daemonctx_fork(): waits until the daemon is ready, at most for so many milliseconds, which may be
+ DAEMONCTX_FOREVER. *ready becomes 1, or 0 when the time passed first.
 
  Errors: DAEMONCTX_ERROR_START, DAEMONCTX_ERROR_TIMEOUT or that of the daemon's step: the start failed, and nothing is left
- of it; daemonctx_exit_status() says how. DAEMONCTX_ERROR_USAGE (EBADF): nothing was forked.
+ of it; daemonctx_exit_status() says how. DAEMONCTX_ERROR_USAGE: EBADF: nothing was forked; EINVAL: another
+ negative number, ready is NULL.
  */
-daemonctx_status daemonctx_wait_ready(daemonctx *ctx, long milliseconds, int *ready);
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_wait_ready(daemonctx *ctx, long milliseconds, int *ready);
 
 /*
  In the daemon: says that it is ready. Standard error is switched to where it was meant to go, the starter leaves with 0,
@@ -456,7 +491,7 @@ daemonctx_status daemonctx_wait_ready(daemonctx *ctx, long milliseconds, int *re
  Errors: DAEMONCTX_ERROR_SYSTEM (EPIPE): the starter was killed; whoever ran it was told that the start failed, so the
  daemon should end. DAEMONCTX_ERROR_USAGE (EBADF): not opened.
  */
-daemonctx_status daemonctx_ready(daemonctx *ctx);
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_ready(daemonctx *ctx);
 
 /*
  In the daemon: says that it cannot become ready, and why. The starter prints the message behind the program's name and
@@ -480,7 +515,7 @@ daemonctx_status daemonctx_fail(daemonctx *ctx, int status, const char *message)
  Errors: DAEMONCTX_ERROR_OPTION with the error number of open(2): its stream goes on with the old file, and the other is done
  all the same; where both fail it is standard output's. DAEMONCTX_ERROR_USAGE (EBADF): not opened.
  */
-daemonctx_status daemonctx_reopen_streams(daemonctx *ctx);
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_reopen_streams(daemonctx *ctx);
 
 /*
  In the daemon: removes the pid file and gives up its lock. The end of the process does it too, by exit(3) or by SIGTERM,
@@ -517,16 +552,17 @@ daemonctx_status daemonctx_notify_descriptors(const char *state, const int *fds,
 daemonctx_status daemonctx_notify_reloading(int *sent);
 
 /*
- Waits until the service manager has dealt with all that was sent before (sd_notify_barrier(3)), for so many milliseconds at
- the most, any time when negative: afterwards the process may end and nothing of it is lost. *sent as for daemonctx_notify().
+ Waits until the service manager has dealt with all that was sent before (sd_notify_barrier(3)), at most for so many milliseconds,
+ which may be DAEMONCTX_FOREVER: afterwards the process may end and nothing of it is lost. *sent as for daemonctx_notify().
 
- Errors: DAEMONCTX_ERROR_SYSTEM with errno; ETIMEDOUT when the time passed first.
+ Errors: DAEMONCTX_ERROR_SYSTEM with errno; ETIMEDOUT when the time passed first. DAEMONCTX_ERROR_USAGE (EINVAL): another negative
+ number.
  */
 daemonctx_status daemonctx_notify_barrier(long milliseconds, int *sent);
 
 /*
  How often, in microseconds, the service manager wants to hear "WATCHDOG=1" at the least (sd_watchdog_enabled(3)); 0 where it
- does not. Twice as often is well.
+ does not. Notify at twice this rate.
  */
 unsigned long daemonctx_watchdog_interval(void);
 
@@ -540,7 +576,7 @@ unsigned long daemonctx_watchdog_interval(void);
 
  Errors: DAEMONCTX_ERROR_SYSTEM with errno: EBADF when one is not open, ENOMEM.
  */
-daemonctx_status daemonctx_listen_descriptors(int *count, char ***names);
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_listen_descriptors(int *count, char ***names);
 
 /*
  A pid file that its daemon locks, as this library's do. Nothing happens to the file system. A relative path is made
@@ -548,7 +584,7 @@ daemonctx_status daemonctx_listen_descriptors(int *count, char ***names);
 
  NULL with errno: EINVAL: path is NULL. ENOENT: it is empty. ENAMETOOLONG. ENOMEM.
  */
-daemonctx_pidfile *daemonctx_pidfile_new(const char *path);
+DAEMONCTX_MUST_USE daemonctx_pidfile *daemonctx_pidfile_new(const char *path);
 
 /*
  A pid file of a program that does not lock it: instead of the lock, the process must have begun before the file was
@@ -556,7 +592,7 @@ daemonctx_pidfile *daemonctx_pidfile_new(const char *path);
  its directory, where the file is dated in the future, where another process has the file locked, or where a process of another
  PID namespace may be meant. Otherwise as daemonctx_pidfile_new().
  */
-daemonctx_pidfile *daemonctx_pidfile_foreign(const char *path);
+DAEMONCTX_MUST_USE daemonctx_pidfile *daemonctx_pidfile_foreign(const char *path);
 
 /*
  Frees a handle; NULL is nothing. If it has acquired the file, that is released.
@@ -570,7 +606,7 @@ void daemonctx_pidfile_free(daemonctx_pidfile *file);
  Errors: DAEMONCTX_ERROR_ALREADY_RUNNING (EAGAIN): another process holds it. DAEMONCTX_ERROR_USAGE (EALREADY): acquired
  already. DAEMONCTX_ERROR_PID_FILE.
  */
-daemonctx_status daemonctx_pidfile_acquire(daemonctx_pidfile *file);
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_pidfile_acquire(daemonctx_pidfile *file);
 
 /*
  Removes a file that was acquired and gives up its lock.
@@ -585,7 +621,7 @@ daemonctx_status daemonctx_pidfile_release(daemonctx_pidfile *file);
  Errors: DAEMONCTX_ERROR_PID_FILE: it is not a pid file, or cannot be read. EINVAL: it holds something other than one number. ELOOP,
  EMLINK: it is a symbolic link, or has other names.
  */
-daemonctx_status daemonctx_pidfile_read(daemonctx_pidfile *file, pid_t *pid);
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_pidfile_read(daemonctx_pidfile *file, pid_t *pid);
 
 /*
  What the file says about its daemon: *status becomes DAEMONCTX_RUNNING (and *pid the daemon's PID, else 0),
@@ -593,7 +629,7 @@ daemonctx_status daemonctx_pidfile_read(daemonctx_pidfile *file, pid_t *pid);
 
  Errors: DAEMONCTX_ERROR_PID_FILE: it is not a pid file, or cannot be read for another reason than missing permission.
  */
-daemonctx_status daemonctx_pidfile_status(daemonctx_pidfile *file, int *status, pid_t *pid);
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_pidfile_status(daemonctx_pidfile *file, daemonctx_pidfile_state *status, pid_t *pid);
 
 /*
  Sends a signal to the daemon, and never to another process. Signal 0 only checks.
@@ -601,25 +637,33 @@ daemonctx_status daemonctx_pidfile_status(daemonctx_pidfile *file, int *status, 
  Errors: DAEMONCTX_ERROR_PID_FILE: ESRCH when the daemon does not run; EPERM when it may not be signalled, or nothing proves that
  the process is the daemon; EINVAL for a number that is no signal, and a file that is not a pid file.
  */
-daemonctx_status daemonctx_pidfile_signal(daemonctx_pidfile *file, int signum);
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_pidfile_signal(daemonctx_pidfile *file, int signum);
 
 /*
- Ends the daemon: SIGTERM, so many milliseconds to follow it (none when negative), then SIGKILL. Comes back when the process
+ Ends the daemon: SIGTERM, so many milliseconds to follow it, then SIGKILL. Returns when the process
  is gone and its file with it. *how, if how is not NULL, becomes DAEMONCTX_STOP_NOT_RUNNING, DAEMONCTX_STOP_TERMINATED or
  DAEMONCTX_STOP_KILLED.
 
- Errors: as for daemonctx_pidfile_signal(); a daemon that does not run is none. ETIMEDOUT: the process has not ended within 10 seconds
+ Errors: as for daemonctx_pidfile_signal(); a daemon that does not run is none. DAEMONCTX_ERROR_USAGE (EINVAL): a negative number.
+ ETIMEDOUT: the process has not ended within 10 seconds
  after SIGKILL, as one does not that waits for a dead file system.
  */
-daemonctx_status daemonctx_pidfile_stop(daemonctx_pidfile *file, long milliseconds, int *how);
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_pidfile_stop(daemonctx_pidfile *file, long milliseconds, daemonctx_stop *how);
 
 /*
- Waits until the daemon has ended, for so many milliseconds at the most, any time when negative. *ended becomes 1, or 0 when
+ Waits until the daemon has ended, at most for so many milliseconds, which may be DAEMONCTX_FOREVER. *ended becomes 1, or 0 when
  the time passed first. Nothing is sent.
 
- Errors: DAEMONCTX_ERROR_PID_FILE: the file is no regular file, or cannot be read.
+ Errors: DAEMONCTX_ERROR_PID_FILE: the file is no regular file, or cannot be read. DAEMONCTX_ERROR_USAGE (EINVAL): another negative
+ number.
  */
-daemonctx_status daemonctx_pidfile_wait(daemonctx_pidfile *file, long milliseconds, int *ended);
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_pidfile_wait(daemonctx_pidfile *file, long milliseconds, int *ended);
+
+/*
+ The same as daemonctx_error_text(), for a pid file's handle. For NULL, which daemonctx_pidfile_new() returns, it is "bad path for a
+ pid file, or out of memory"; errno says which.
+ */
+const char *daemonctx_pidfile_error_text(const daemonctx_pidfile *file);
 
 /*
  The same as daemonctx_error(), for a pid file's handle.

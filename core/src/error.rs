@@ -212,6 +212,10 @@ pub(crate) enum Cause {
     Lost,
     /// The program said so, with this exit status; its words are the subject.
     Said(i32),
+    /// `EINVAL`: this function was called with NULL for the argument that is the subject.
+    Null(&'static str),
+    /// `EINVAL`: this function was called with the number that is the subject.
+    Invalid(&'static str),
 }
 
 /// A failed step: which, what it was about, and why.
@@ -260,18 +264,18 @@ impl Error {
         Self::os(step, Subject::Text(Text::up_to_nul(bytes)), errno)
     }
 
-    /// For language bindings: NULL where an argument is wanted.
+    /// For language bindings: the function was called with NULL for an argument that is needed.
     #[doc(hidden)]
     #[must_use]
-    pub fn null_argument() -> Self {
-        Self::os(Step::Argument, Subject::Word("NULL"), Errno::EINVAL)
+    pub fn null_argument(function: &'static str, argument: &'static str) -> Self {
+        Self::new(Step::Argument, Subject::Word(argument), Cause::Null(function))
     }
 
-    /// For language bindings: an argument that is none of the values there are.
+    /// For language bindings: the function was called with a number that is none of the values of its argument.
     #[doc(hidden)]
     #[must_use]
-    pub fn bad_argument(value: i64) -> Self {
-        Self::os(Step::Argument, Subject::Number(value), Errno::EINVAL)
+    pub fn bad_argument(function: &'static str, value: i64) -> Self {
+        Self::new(Step::Argument, Subject::Number(value), Cause::Invalid(function))
     }
 
     /// For language bindings: a handle that is not open, EBADF, or open already, EALREADY.
@@ -315,7 +319,7 @@ impl Error {
         match self.cause {
             Cause::Os(errno) => Some(errno.value()),
             cause if cause.is_held() => Some(Errno::EAGAIN.value()),
-            Cause::NotPidFile => Some(Errno::EINVAL.value()),
+            Cause::NotPidFile | Cause::Null(_) | Cause::Invalid(_) => Some(Errno::EINVAL.value()),
             Cause::Unproven(..) => Some(Errno::EPERM.value()),
             _ => None,
         }
@@ -417,6 +421,8 @@ impl Error {
             Cause::OtherCommand(pid) => {
                 line.push(b"another command runs under this name as PID ").push_number(i64::from(pid)).push(b": ")
             }
+            Cause::Null(function) => line.push(function.as_bytes()).push(b": "),
+            Cause::Invalid(function) => line.push(function.as_bytes()).push(b": invalid value "),
             _ => line.push(self.step.as_str().as_bytes()).push(b" failed: "),
         };
         let before = line.as_bytes().len();
@@ -448,7 +454,9 @@ impl Error {
             _ => {}
         }
         // A program's own words are all there is to say.
-        if line.as_bytes().len() > before && !matches!(self.cause, Cause::Said(_) | Cause::OtherCommand(_)) {
+        let all_said =
+            matches!(self.cause, Cause::Said(_) | Cause::OtherCommand(_) | Cause::Null(_) | Cause::Invalid(_));
+        if line.as_bytes().len() > before && !all_said {
             line.push(b": ");
         }
         self.cause.write(line);
@@ -513,7 +521,10 @@ impl Cause {
     fn write(&self, line: &mut Line) {
         match self {
             Self::Os(errno) => errno.describe(line),
-            Self::OtherCommand(_) | Self::Said(_) => {}
+            Self::OtherCommand(_) | Self::Said(_) | Self::Invalid(_) => {}
+            Self::Null(_) => {
+                line.push(b" is NULL");
+            }
             cause if cause.is_held() => Errno::EAGAIN.describe(line),
             Self::NotPidFile => {
                 line.push(b"it holds something other than a PID, and was left unchanged");

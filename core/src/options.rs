@@ -72,7 +72,7 @@ impl Options {
             program: text(Step::ProgramName, program)?,
             working: text(Step::WorkingDirectory, b"/")?,
             root: None,
-            umask: 0,
+            umask: 0o022,
             prevent_core: true,
             detach: Detach::Auto,
             keep: Keep::default(),

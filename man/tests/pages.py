@@ -160,7 +160,7 @@ def header_text(header: str) -> str:
     """A header without comments, macros and what only the compiler wants to know."""
     text = re.sub(r"/\*.*?\*/", " ", (INCLUDE / header).read_text(), flags=re.DOTALL)
     text = re.sub(r"^#.*$", " ", text, flags=re.MULTILINE)
-    return re.sub(r"DAEMON_GCC_\w+(\([^)]*\))?|extern \"C\" \{", " ", text)
+    return re.sub(r"DAEMON_GCC_\w+(\([^)]*\))?|DAEMONCTX_MUST_USE|extern \"C\" \{", " ", text)
 
 
 def declarations(header: str) -> set[str]:

@@ -22,12 +22,12 @@ static const char *pid_file_of_libdaemon(void)
 }
 
 /* Ours locks its pid files. The original's says that the process is the daemon's by its age alone. */
-static int status_of_pid_file(void)
+static daemonctx_pidfile_state status_of_pid_file(void)
 {
     daemonctx_pidfile *file = getenv("HARNESS_ORIGINAL") != NULL && *getenv("HARNESS_ORIGINAL") != '\0'
                                   ? daemonctx_pidfile_foreign(pid_file)
                                   : daemonctx_pidfile_new(pid_file);
-    int status = -1;
+    daemonctx_pidfile_state status = DAEMONCTX_UNKNOWN;
     NEED(file != NULL && daemonctx_pidfile_status(file, &status, NULL) == DAEMONCTX_OK);
     daemonctx_pidfile_free(file);
     return status;
@@ -80,12 +80,12 @@ PROGRAM(started_by_libdaemon)
     NEED(daemon_close_all(-1) == 0);
     NEED(daemon_pid_file_create() == 0);
     say("%d", (int)getpid());
-    say("status %d", status_of_pid_file());
+    say("status %d", (int)status_of_pid_file());
     NEED(daemonctx_notify("STATUS=both", NULL) == DAEMONCTX_OK);
     take_a_signal();
     NEED(daemon_retval_send(0) == 0);
     daemon_pid_file_remove();
-    say("then %d", status_of_pid_file());
+    say("then %d", (int)status_of_pid_file());
     exit(0);
 }
 

@@ -41,6 +41,13 @@ TEST("the header compiles alone as C++98 and C++17")
     compiles("HARNESS_CXX", "c++", "c++17");
 }
 
+TEST("a result that must not be ignored is a warning")
+{
+    write_file("ignored.c", "#include <daemonctx.h>\nint main(void) { daemonctx_open(daemonctx_new()); return 0; }\n");
+    shell(text("! %s -I%s -Werror -c -o ignored.o ignored.c 2> said && grep -q 'warn_unused_result' said", setting("HARNESS_CC"),
+               setting("HARNESS_INCLUDE")));
+}
+
 TEST("C++ finds the functions under their C names")
 {
     write_file("link", "#include <daemonctx.h>\nint main() { daemonctx_free(daemonctx_new()); return 0; }\n");

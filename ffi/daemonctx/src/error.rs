@@ -1,32 +1,37 @@
 //! Statuses, and the error that a handle remembers.
 
-use crate::daemonctx;
+use crate::{daemonctx, store};
 use ::daemonctx::{Error, ErrorKind};
 use daemonctx_ffi_common::errno::set_errno;
 use libc::{c_char, c_int};
+use std::ffi::CStr;
 
-/// What a function gives back: DAEMONCTX_OK or one of the errors below. With an error, errno is set too (0 where no system
-/// call is to blame), and the handle remembers the rest for daemonctx_error().
-pub type daemonctx_status = c_int;
+/// What a function returns. With an error, errno is set too (0 where no system call failed), and the handle keeps the rest for
+/// daemonctx_error_text() and daemonctx_error().
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub enum daemonctx_status {
+    /// Success.
+    DAEMONCTX_OK = 0,
+    /// The interface was used wrongly: a NULL handle or argument, a value that an argument cannot have, opened twice, not opened yet.
+    DAEMONCTX_ERROR_USAGE = 1,
+    /// An option has an invalid value.
+    DAEMONCTX_ERROR_OPTION = 2,
+    /// A system call failed.
+    DAEMONCTX_ERROR_SYSTEM = 3,
+    /// The pid file cannot be used or read, or the process it names cannot be reached.
+    DAEMONCTX_ERROR_PID_FILE = 4,
+    /// Another process holds the pid file.
+    DAEMONCTX_ERROR_ALREADY_RUNNING = 5,
+    /// Privileges could not be dropped, or were still there afterwards.
+    DAEMONCTX_ERROR_PRIVILEGES = 6,
+    /// The start failed after the fork (daemonctx_wait_ready() only; otherwise the starter exits).
+    DAEMONCTX_ERROR_START = 7,
+    /// The daemon was not ready in time (daemonctx_wait_ready() only).
+    DAEMONCTX_ERROR_TIMEOUT = 8,
+}
 
-/// It worked.
-pub const DAEMONCTX_OK: daemonctx_status = 0;
-/// The interface was used wrongly: a NULL handle or argument, opened twice, not opened yet.
-pub const DAEMONCTX_ERROR_USAGE: daemonctx_status = 1;
-/// An option cannot be what it was set to.
-pub const DAEMONCTX_ERROR_OPTION: daemonctx_status = 2;
-/// A system call on the way failed.
-pub const DAEMONCTX_ERROR_SYSTEM: daemonctx_status = 3;
-/// The pid file cannot be used or read, or the process it names cannot be reached.
-pub const DAEMONCTX_ERROR_PID_FILE: daemonctx_status = 4;
-/// Another process holds the pid file.
-pub const DAEMONCTX_ERROR_ALREADY_RUNNING: daemonctx_status = 5;
-/// Privileges could not be dropped, or were still there afterwards.
-pub const DAEMONCTX_ERROR_PRIVILEGES: daemonctx_status = 6;
-/// The start failed after the fork (daemonctx_wait_ready() only; otherwise the starter leaves).
-pub const DAEMONCTX_ERROR_START: daemonctx_status = 7;
-/// The daemon was not ready in time (daemonctx_wait_ready() only).
-pub const DAEMONCTX_ERROR_TIMEOUT: daemonctx_status = 8;
+use daemonctx_status::*;
 
 fn status(kind: ErrorKind) -> daemonctx_status {
     match kind {
@@ -91,32 +96,41 @@ impl Record {
     ) -> daemonctx_status {
         // SAFETY: each is NULL or a place that the caller owns.
         unsafe {
-            if let Some(step) = step.as_mut() {
-                *step = self.step.as_ptr().cast();
-            }
-            if let Some(errnum) = errnum.as_mut() {
-                *errnum = self.errno;
-            }
-            if let Some(text) = text.as_mut() {
-                *text = self.text.as_ptr().cast();
-            }
+            store(step, self.step.as_ptr().cast());
+            store(errnum, self.errno);
+            store(text, self.text.as_ptr().cast());
         }
         self.status
     }
 }
 
-/// What a function does that is given NULL for a handle, and so has nowhere to remember the error.
+/// What a function does that is given NULL for a handle, and so has nowhere to keep the error.
 pub(super) fn null_handle() -> daemonctx_status {
     set_errno(libc::EINVAL);
     DAEMONCTX_ERROR_USAGE
 }
 
-/// The handle's last error: its status, and through the pointers that are not NULL the step that failed ("pid file"), errno
-/// (0 where no system call is to blame) and one line for people, without the program's name and without a newline:
+/// The handle's last error as one line for people, without the program's name and without a newline:
 ///
 ///     pid file failed: /run/hello.pid (already running as PID 4711): Resource temporarily unavailable (11 EAGAIN)
 ///
-/// Both strings belong to the handle and stay until its next error. Success of a function leaves them as they are; before
+/// The string belongs to the handle and stays until its next error; it is empty before any. For a NULL handle, which
+/// daemonctx_new() returns when there is no memory, it is "out of memory".
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn daemonctx_error_text(ctx: *const daemonctx) -> *const c_char {
+    // SAFETY: the header asks for a handle or NULL.
+    text(unsafe { ctx.as_ref() }.map(|ctx| &ctx.error), c"out of memory")
+}
+
+/// The text of a handle's last error, or why there is no handle.
+pub(super) fn text(error: Option<&Record>, without: &'static CStr) -> *const c_char {
+    error.map_or(without.as_ptr(), |error| error.text.as_ptr().cast())
+}
+
+/// The handle's last error: its status, and through the pointers that are not NULL the step that failed ("pid file"), errno
+/// (0 where no system call failed) and the line of daemonctx_error_text().
+///
+/// The strings belong to the handle and stay until its next error. Success of a function leaves them as they are; before
 /// any error the status is DAEMONCTX_OK and the strings are empty. ctx NULL gives DAEMONCTX_ERROR_USAGE and nothing else.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn daemonctx_error(
@@ -134,9 +148,9 @@ pub unsafe extern "C" fn daemonctx_error(
 }
 
 /// The status that a program should exit with on the handle's last error: what the daemon exited with before it was ready,
-/// 128 + N where signal N killed it, 124 after the timeout, else 1; 0 before any error and for NULL.
+/// 128 + N where signal N killed it, 124 after the timeout, else 1; 0 before any error; 1 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn daemonctx_exit_status(ctx: *const daemonctx) -> c_int {
     // SAFETY: the header asks for a handle or NULL.
-    unsafe { ctx.as_ref() }.map_or(0, |ctx| ctx.error.exit_status)
+    unsafe { ctx.as_ref() }.map_or(libc::EXIT_FAILURE, |ctx| ctx.error.exit_status)
 }

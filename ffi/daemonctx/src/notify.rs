@@ -1,8 +1,8 @@
 //! Messages to a service manager.
 
-use super::error::{DAEMONCTX_ERROR_SYSTEM, DAEMONCTX_ERROR_USAGE, DAEMONCTX_OK, daemonctx_status};
-use super::options::duration;
-use ::daemonctx::{Error, ListenDescriptor};
+use super::error::daemonctx_status::{self, *};
+use crate::{Failure, limit};
+use ::daemonctx::{Error, ErrorKind, ListenDescriptor};
 use daemonctx_ffi_common::errno::set_errno;
 use libc::{c_char, c_int, c_long, c_ulong, size_t};
 use std::ffi::CStr;
@@ -60,18 +60,21 @@ pub unsafe extern "C" fn daemonctx_notify_reloading(sent: *mut c_int) -> daemonc
     unsafe { told(::daemonctx::notify_reloading(), sent) }
 }
 
-/// Waits until the service manager has dealt with all that was sent before (sd_notify_barrier(3)), for so many milliseconds at
-/// the most, any time when negative: afterwards the process may end and nothing of it is lost. *sent as for daemonctx_notify().
+/// Waits until the service manager has dealt with all that was sent before (sd_notify_barrier(3)), at most for so many milliseconds,
+/// which may be DAEMONCTX_FOREVER: afterwards the process may end and nothing of it is lost. *sent as for daemonctx_notify().
 ///
-/// Errors: DAEMONCTX_ERROR_SYSTEM with errno; ETIMEDOUT when the time passed first.
+/// Errors: DAEMONCTX_ERROR_SYSTEM with errno; ETIMEDOUT when the time passed first. DAEMONCTX_ERROR_USAGE (EINVAL): another negative
+/// number.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn daemonctx_notify_barrier(milliseconds: c_long, sent: *mut c_int) -> daemonctx_status {
+    let barrier = limit(milliseconds).and_then(|limit| Ok(::daemonctx::notify_barrier(limit)?));
+    let barrier = barrier.map_err(|failure: Failure| failure.of("daemonctx_notify_barrier"));
     // SAFETY: the header asks for a place or NULL.
-    unsafe { told(::daemonctx::notify_barrier(duration(milliseconds)), sent) }
+    unsafe { told(barrier, sent) }
 }
 
 /// How often, in microseconds, the service manager wants to hear "WATCHDOG=1" at the least (sd_watchdog_enabled(3)); 0 where it
-/// does not. Twice as often is well.
+/// does not. Notify at twice this rate.
 #[unsafe(no_mangle)]
 pub extern "C" fn daemonctx_watchdog_interval() -> c_ulong {
     let interval = ::daemonctx::watchdog_interval();
@@ -87,6 +90,7 @@ pub extern "C" fn daemonctx_watchdog_interval() -> c_ulong {
 ///
 /// Errors: DAEMONCTX_ERROR_SYSTEM with errno: EBADF when one is not open, ENOMEM.
 #[unsafe(no_mangle)]
+#[must_use]
 pub unsafe extern "C" fn daemonctx_listen_descriptors(
     count: *mut c_int,
     names: *mut *mut *mut c_char,
@@ -134,7 +138,7 @@ fn one_piece(taken: &[ListenDescriptor]) -> *mut *mut c_char {
 
 fn failed(error: &Error) -> daemonctx_status {
     set_errno(error.errno().unwrap_or(libc::EIO));
-    DAEMONCTX_ERROR_SYSTEM
+    if error.kind() == ErrorKind::Usage { DAEMONCTX_ERROR_USAGE } else { DAEMONCTX_ERROR_SYSTEM }
 }
 
 /// # Safety

@@ -1,8 +1,7 @@
 //! The start, and the daemon's life after it.
 
 use super::error::daemonctx_status;
-use super::options::duration;
-use crate::{daemonctx, string, with};
+use crate::{Failure, daemonctx, limit, store, string, with};
 use ::daemonctx::{Error, Fork};
 use libc::{c_char, c_int, c_long, pid_t};
 use std::os::unix::ffi::OsStrExt;
@@ -24,10 +23,11 @@ use std::os::unix::ffi::OsStrExt;
 ///
 /// Errors: DAEMONCTX_ERROR_USAGE (EALREADY): opened already. Else that of the step.
 #[unsafe(no_mangle)]
+#[must_use]
 pub unsafe extern "C" fn daemonctx_open(ctx: *mut daemonctx) -> daemonctx_status {
     // SAFETY: the header asks for a handle or NULL, and says what happens to threads and descriptors.
     unsafe {
-        with(ctx, |ctx| {
+        with(ctx, "daemonctx_open", |ctx| {
             ctx.context = Some(ctx.daemon.open_unflushed()?);
             Ok(())
         })
@@ -40,16 +40,19 @@ pub unsafe extern "C" fn daemonctx_open(ctx: *mut daemonctx) -> daemonctx_status
 ///
 /// Errors: as for daemonctx_open(), and what fails before the daemon has a PID.
 #[unsafe(no_mangle)]
+#[must_use]
 pub unsafe extern "C" fn daemonctx_fork(ctx: *mut daemonctx, daemon: *mut pid_t) -> daemonctx_status {
     // SAFETY: the header asks for a handle and a place, or NULL, and says what happens to threads and descriptors.
     unsafe {
-        with(ctx, |ctx| {
-            let daemon = daemon.as_mut().ok_or_else(Error::null_argument)?;
-            *daemon = 0;
+        with(ctx, "daemonctx_fork", |ctx| {
+            if daemon.is_null() {
+                return Err(Failure::Null("daemon"));
+            }
+            store(daemon, 0);
             match ctx.daemon.fork_unflushed()? {
                 Fork::Daemon(context) => ctx.context = Some(context),
                 Fork::Starter(starting) => {
-                    *daemon = starting.pid();
+                    store(daemon, starting.pid());
                     ctx.starting = Some(starting);
                 }
             }
@@ -58,12 +61,14 @@ pub unsafe extern "C" fn daemonctx_fork(ctx: *mut daemonctx, daemon: *mut pid_t)
     }
 }
 
-/// In a program that used daemonctx_fork(): waits until the daemon is ready, for so many milliseconds at the most, any time
-/// when negative. *ready becomes 1, or 0 when the time passed first.
+/// In a program that used daemonctx_fork(): waits until the daemon is ready, at most for so many milliseconds, which may be
+/// DAEMONCTX_FOREVER. *ready becomes 1, or 0 when the time passed first.
 ///
 /// Errors: DAEMONCTX_ERROR_START, DAEMONCTX_ERROR_TIMEOUT or that of the daemon's step: the start failed, and nothing is left
-/// of it; daemonctx_exit_status() says how. DAEMONCTX_ERROR_USAGE (EBADF): nothing was forked.
+/// of it; daemonctx_exit_status() says how. DAEMONCTX_ERROR_USAGE: EBADF: nothing was forked; EINVAL: another
+/// negative number, ready is NULL.
 #[unsafe(no_mangle)]
+#[must_use]
 pub unsafe extern "C" fn daemonctx_wait_ready(
     ctx: *mut daemonctx,
     milliseconds: c_long,
@@ -71,10 +76,13 @@ pub unsafe extern "C" fn daemonctx_wait_ready(
 ) -> daemonctx_status {
     // SAFETY: the header asks for a handle and a place, or NULL.
     unsafe {
-        with(ctx, |ctx| {
-            let ready = ready.as_mut().ok_or_else(Error::null_argument)?;
+        with(ctx, "daemonctx_wait_ready", |ctx| {
+            if ready.is_null() {
+                return Err(Failure::Null("ready"));
+            }
             let starting = ctx.starting.as_mut().ok_or_else(|| Error::bad_handle(false))?;
-            *ready = c_int::from(starting.wait(duration(milliseconds))?);
+            let limit = limit(milliseconds)?;
+            store(ready, c_int::from(starting.wait(limit)?));
             Ok(())
         })
     }
@@ -87,9 +95,12 @@ pub unsafe extern "C" fn daemonctx_wait_ready(
 /// Errors: DAEMONCTX_ERROR_SYSTEM (EPIPE): the starter was killed; whoever ran it was told that the start failed, so the
 /// daemon should end. DAEMONCTX_ERROR_USAGE (EBADF): not opened.
 #[unsafe(no_mangle)]
+#[must_use]
 pub unsafe extern "C" fn daemonctx_ready(ctx: *mut daemonctx) -> daemonctx_status {
     // SAFETY: the header asks for a handle or NULL.
-    unsafe { with(ctx, |ctx| ctx.context.as_mut().ok_or_else(|| Error::bad_handle(false))?.ready()) }
+    unsafe {
+        with(ctx, "daemonctx_ready", |ctx| Ok(ctx.context.as_mut().ok_or_else(|| Error::bad_handle(false))?.ready()?))
+    }
 }
 
 /// In the daemon: says that it cannot become ready, and why. The starter prints the message behind the program's name and
@@ -106,10 +117,10 @@ pub unsafe extern "C" fn daemonctx_fail(
 ) -> daemonctx_status {
     // SAFETY: the header asks for a handle and a string, or NULL.
     unsafe {
-        with(ctx, |ctx| {
-            let message = string(message)?;
+        with(ctx, "daemonctx_fail", |ctx| {
+            let message = string(message, "message")?;
             let context = ctx.context.as_mut().ok_or_else(|| Error::bad_handle(false))?;
-            context.fail(status, message.as_bytes())
+            Ok(context.fail(status, message.as_bytes())?)
         })
     }
 }
@@ -125,9 +136,14 @@ pub unsafe extern "C" fn daemonctx_fail(
 /// Errors: DAEMONCTX_ERROR_OPTION with the error number of open(2): its stream goes on with the old file, and the other is done
 /// all the same; where both fail it is standard output's. DAEMONCTX_ERROR_USAGE (EBADF): not opened.
 #[unsafe(no_mangle)]
+#[must_use]
 pub unsafe extern "C" fn daemonctx_reopen_streams(ctx: *mut daemonctx) -> daemonctx_status {
     // SAFETY: the header asks for a handle or NULL.
-    unsafe { with(ctx, |ctx| ctx.context.as_mut().ok_or_else(|| Error::bad_handle(false))?.reopen_streams()) }
+    unsafe {
+        with(ctx, "daemonctx_reopen_streams", |ctx| {
+            Ok(ctx.context.as_mut().ok_or_else(|| Error::bad_handle(false))?.reopen_streams()?)
+        })
+    }
 }
 
 /// In the daemon: removes the pid file and gives up its lock. The end of the process does it too, by exit(3) or by SIGTERM,
@@ -138,7 +154,7 @@ pub unsafe extern "C" fn daemonctx_reopen_streams(ctx: *mut daemonctx) -> daemon
 pub unsafe extern "C" fn daemonctx_close(ctx: *mut daemonctx) -> daemonctx_status {
     // SAFETY: the header asks for a handle or NULL.
     unsafe {
-        with(ctx, |ctx| {
+        with(ctx, "daemonctx_close", |ctx| {
             ctx.context.as_mut().ok_or_else(|| Error::bad_handle(false))?.close();
             Ok(())
         })

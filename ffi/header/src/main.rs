@@ -20,8 +20,16 @@ fn write(root: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let bindings = cbindgen::Builder::new().with_config(config).with_src(sources).generate()?;
     let mut header = Vec::new();
     bindings.write(&mut header);
-    // The one comment of cbindgen's own that C89 does not know.
-    let header = String::from_utf8(header)?.replace("// __cplusplus", "/* __cplusplus */");
+    // C89 knows neither this comment of cbindgen's own nor a comma at the end of an enum.
+    let mut header = String::from_utf8(header)?.replace("// __cplusplus", "/* __cplusplus */").replace(",\n}", "\n}");
+    for (mark, value) in [
+        ("@VERSION@", env!("CARGO_PKG_VERSION")),
+        ("@MAJOR@", env!("CARGO_PKG_VERSION_MAJOR")),
+        ("@MINOR@", env!("CARGO_PKG_VERSION_MINOR")),
+        ("@PATCH@", env!("CARGO_PKG_VERSION_PATCH")),
+    ] {
+        header = header.replace(mark, value);
+    }
     std::fs::write(root.join("include/daemonctx.h"), header)?;
     Ok(())
 }

@@ -56,7 +56,7 @@ unsafe fn string<'a>(string: *const c_char) -> Option<&'a OsStr> {
 /// `path` is NULL or a string, `arguments` an array of strings that ends in NULL.
 unsafe fn program(path: *const c_char, mut arguments: *const *const c_char) -> Result<Program, Error> {
     // SAFETY: the caller keeps the contract.
-    let path = unsafe { string(path) }.ok_or_else(Error::null_argument)?;
+    let path = unsafe { string(path) }.ok_or_else(|| Error::null_argument("daemon_exec", "prog"))?;
     let mut program = Program::new(path)?;
     // SAFETY: the end has not been reached yet.
     while let Some(argument) = unsafe { string(*arguments) } {

@@ -2,9 +2,9 @@
 
 use super::{HARMLESS, PATHS, Where, errno, set_errno};
 // Defines the functions below.
-use libdaemon_linked as _;
 use crate::choice::Choices;
 use crate::house::wrong;
+use libdaemon_linked as _;
 use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::ptr::null;
