@@ -49,6 +49,11 @@ COMPLETIONS := $(BASHCOMPDIR)/daemonctx $(ZSHCOMPDIR)/_daemonctx $(FISHCOMPDIR)/
 DOCUMENTS := README.md CHANGELOG.md SECURITY.md LICENSE-MIT LICENSE-APACHE $(filter-out docs/index.md,$(sort $(wildcard docs/*.md)))
 EXAMPLES := examples/hello.c
 
+# The usual places are compiled in, and so is this one, if make is given it when it builds.
+ifeq ($(filter /usr/libexec /usr/local/libexec,$(LIBEXECDIR)),)
+export DAEMONCTX_LIBEXECDIR := $(LIBEXECDIR)
+endif
+
 # Each file by its place; uninstall removes what is listed here, and then the folders that are nobody else's.
 INSTALLED = $(BINDIR)/daemonctx $(LIBEXECDIR)/daemonctx/daemonctx-monitor \
 	$(foreach package,$(PACKAGES_OF_LIBRARIES),$(addprefix $(LIBDIR)/, \

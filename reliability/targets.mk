@@ -6,13 +6,13 @@ TRUST := $(abspath $(VENV))/bin/python -B
 SEEDED = $(if $(SEED),--seed $(SEED))
 SWEEP := $(TRUST) reliability/sweep/sweep.py --venv $(abspath $(VENV))
 
-.PHONY: trust check-trust reliability sweep check-sweep sweep-monitor races hostile attacks privileges load endurance memory check-memory asan \
-        valgrind miri fuzz
+.PHONY: trust check-trust reliability sweep check-sweep sweep-monitor sweep-command check-sweep-command races hostile attacks \
+        privileges load endurance memory check-memory asan valgrind miri fuzz
 
-trust: sweep races hostile attacks privileges load endurance memory
+trust: sweep sweep-monitor sweep-command races hostile attacks privileges load endurance memory
 
 # Each in short: part of `make ci`.
-check-trust: check-sweep reliability check-memory
+check-trust: check-sweep check-sweep-command reliability check-memory
 	@echo "== races, a hostile directory, attacks, privileges, load, endurance, in short"
 	@$(TRUST) reliability/races/races.py --herd 100 --rounds 5 --seconds 15 $(SEEDED)
 	@$(TRUST) reliability/hostile/hostile.py --seconds 3 $(SEEDED)
@@ -42,6 +42,16 @@ sweep-monitor:
 	@echo "== the fault sweep over launches: starter, guard, monitor and the program's child"
 	@binary=$$($(CARGO) test -q -p daemonctx --lib --no-run --message-format=json | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'); \
 		RUST_BACKTRACE=0 $(PYTHON) reliability/sweep/monitor.py $$binary
+
+# VARIANTS are those of reliability/sweep/variants.py, all of them unless given; SWEEP_OPTIONS as command.py --help says.
+sweep-command: command
+	@echo "== \`daemonctx start\` in all its variants: errors, kills, stops, delays and signals at each call of each process"
+	@$(PYTHON) -B reliability/sweep/command.py $(addprefix --variant ,$(VARIANTS)) $(SWEEP_OPTIONS) $(BIN)/daemonctx
+
+# As many of these as take a minute, the same ones each time.
+check-sweep-command: command
+	@echo "== the sweep over \`daemonctx start\`, in short"
+	@$(PYTHON) -B reliability/sweep/command.py --runs 600 $(SEEDED) $(BIN)/daemonctx
 
 races: reliability
 	@echo "== races: 200 starts at once, 200 times; starts against stops against kills for ten minutes"

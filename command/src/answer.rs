@@ -1,9 +1,12 @@
 //! What a command says at its end: a text for people or JSON for programs, and the exit code.
 
 use crate::screen::{escaped, escaped_json};
+use crate::sys;
 use daemonctx::{Error, ErrorKind, Launching, Step};
 use serde_json::{Map, Value, json};
 use std::io::Write;
+use std::os::fd::AsFd;
+use std::time::Duration;
 
 /// Exit codes of an init script (LSB 5.0, "Init Script Actions"). `status` has its own, see `status`; a start that fails leaves with
 /// the daemon's status.
@@ -56,31 +59,34 @@ impl Answer {
         Self { launching: Some((Box::new(launching), name.to_owned())), ..self }
     }
 
-    /// Prints it on standard output, and gives the exit code: another one if that fails. A start depends on the daemon alone, so it is
-    /// confirmed whether or not anybody could be told; nothing that can fail comes after that.
+    /// Prints it on standard output, and gives the exit code: another one if that fails.
     pub(crate) fn print(mut self, json: bool, quiet: bool) -> u8 {
-        let launching = self.launching.take();
-        let code = if quiet && !json { self.code } else { self.print_text(json, launching.is_some()) };
-        let Some((mut launching, name)) = launching else { return code };
-        match launching.confirm() {
-            Ok(_) => {
-                // What would be undone stays, and what would be waited for is no child of a process that ends.
-                std::mem::forget(launching);
-                code
-            }
-            Err(error) => {
-                drop(launching);
-                Failure::from(error).of(&name).print(json)
-            }
+        let is_printed = json || !quiet;
+        if let Some((launching, name)) = self.launching.take() {
+            return match launching.confirm() {
+                Ok(_) => self.print_started(json, is_printed),
+                Err(error) => Failure::from(error).of(&name).print(json),
+            };
+        }
+        match if is_printed { self.say(json) } else { Ok(()) } {
+            Ok(()) => self.code,
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => self.code,
+            Err(error) => Failure::new(code::FAILED, format!("standard output: {error}")).print(false),
         }
     }
 
-    fn print_text(&self, json: bool, is_start: bool) -> u8 {
-        match say(if json { escaped_json(&self.json.to_string()) } else { self.text.clone() }) {
-            Ok(()) => self.code,
-            Err(error) if is_start || error.kind() == std::io::ErrorKind::BrokenPipe => self.code,
-            Err(error) => Failure::new(code::FAILED, format!("standard output: {error}")).print(false),
+    /// The start is confirmed, so nothing fails it any more: neither that nobody can be told, nor a pipe that nobody reads, which is not
+    /// waited for long.
+    fn print_started(&self, json: bool, is_printed: bool) -> u8 {
+        const PATIENCE: Duration = Duration::from_secs(1);
+        if is_printed && sys::may_write(std::io::stdout().as_fd(), PATIENCE) {
+            let _ = self.say(json);
         }
+        self.code
+    }
+
+    fn say(&self, json: bool) -> std::io::Result<()> {
+        say(if json { escaped_json(&self.json.to_string()) } else { self.text.clone() })
     }
 }
 

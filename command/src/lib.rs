@@ -55,7 +55,7 @@ use std::path::Path;
 /// Does what the arguments say, the first of which is the program's own name, and returns the exit status.
 ///
 /// `run` does not return: it becomes another program. `monitor` is an executable that calls
-/// [`become_monitor_if_asked`](daemonctx::parts::become_monitor_if_asked) first of all; it stays with each program that is started.
+/// [`become_monitor_if_asked`](daemonctx::become_monitor_if_asked) first of all; it stays with each program that is started.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, monitor: &Path) -> u8 {
     let words: Vec<_> = arguments.into_iter().collect();
     // An error may stand before the option.

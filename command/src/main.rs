@@ -9,6 +9,6 @@ fn monitor() -> PathBuf {
 }
 
 fn main() -> std::process::ExitCode {
-    daemonctx::parts::become_monitor_if_asked();
+    daemonctx::become_monitor_if_asked();
     daemonctx_command::run(std::env::args_os(), &monitor()).into()
 }

@@ -55,15 +55,12 @@ pub(crate) fn try_restart(options: &Restart, given: &[Given], monitor: &Path) ->
 /// Becomes the program, so it only comes back with a failure.
 pub(crate) fn run(options: &Run, given: &[Given]) -> Result<Answer, Failure> {
     let place = Place::of_program(&options.program)?;
-    let mut described = Described::in_foreground(&options.program, &place)?;
+    let described = Described::in_foreground(&options.program, &place)?;
     if options.say.dry_run {
         return preview(&options.program, given, &place, &described, "would_run", "would run");
     }
     described.nice.map_or(Ok(()), priority::add)?;
-    match described.daemon.launch(&described.executable) {
-        Ok(_) => Ok(Answer::text("")),
-        Err(error) => Err(Failure::from(error).of(&place.name)),
-    }
+    Err(Failure::from(described.daemon.exec(&described.executable)).of(&place.name))
 }
 
 /// A container ends with its first process, and so would the daemon.
@@ -124,7 +121,7 @@ fn launch(options: &Launch, place: &Place, described: &mut Described, monitor: &
     let limit = Some(options.ready.ready_timeout).filter(|limit| !limit.is_zero());
     let report = &options.say.report;
     let progress = Progress::begin(&place.name, limit, !report.quiet && !report.json);
-    let launched = described.daemon.launch_monitored(&described.executable, monitor, None);
+    let launched = described.daemon.monitor(monitor)?.launch(&described.executable);
     let ready = launched.and_then(|mut launching| launching.wait_unless_called_off().map(|()| launching));
     drop(progress);
     if ready.is_err() {
@@ -133,9 +130,10 @@ fn launch(options: &Launch, place: &Place, described: &mut Described, monitor: &
     ready
 }
 
-/// The answer confirms the start when it has been printed.
+/// The answer confirms the start before it is printed.
 fn started(place: &Place, launching: Launching, result: &str, begun: Instant) -> Answer {
-    let pid = launching.pid();
+    // It is ready, so it has one.
+    let pid = launching.pid().unwrap_or_default();
     let text = format!("{}: {result}, PID {pid}", place.name);
     let json = json!({
         "result": result,

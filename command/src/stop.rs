@@ -162,7 +162,7 @@ impl<'a> Stop<'a> {
         for step in &self.schedule.0 {
             send(|signal| daemon.signal(signal), step.signal)?;
             if daemon.wait(step.wait)? {
-                let left = wait_for_holders(file);
+                let left = wait_for_holders(file, || false);
                 remove(file);
                 let (pid, by) = (Some(daemon.pid()), Some(step.signal));
                 return Ok(Stopped { pid, by, left, ..Stopped::nothing(begun) });
@@ -175,7 +175,12 @@ impl<'a> Stop<'a> {
     fn clear_up(&self, file: &PidFile) -> Result<bool, Failure> {
         let status = file.status()?;
         if matches!(status, Status::Starting | Status::Stale) {
-            let left = wait_for_holders(file);
+            let is_monitored = || self.place.monitored().is_ok_and(|daemon| daemon.is_some());
+            let left = wait_for_holders(file, is_monitored);
+            if is_monitored() {
+                // It was a start, before its state file.
+                return Ok(false);
+            }
             if !left.is_empty() {
                 let (path, left) = (file.path().to_string_lossy(), numbers(&left));
                 return Err(self.failure(format!("stop failed: {path}: PID {left} still has its lock")));
@@ -286,15 +291,16 @@ fn send(to: impl Fn(i32) -> Result<(), Error>, signal: i32) -> Result<(), Failur
 }
 
 /// Waits for those that the daemon has left and that still have the lock of its pid file: most are about to end themselves.
-/// Those that do not are returned.
-fn wait_for_holders(file: &PidFile) -> BTreeSet<i32> {
+/// Those that do not are returned. The wait ends early when `is_over`.
+fn wait_for_holders(file: &PidFile, is_over: impl Fn() -> bool) -> BTreeSet<i32> {
+    const STEP: Duration = Duration::from_millis(50);
     let deadline = Instant::now() + GRACE;
     loop {
         let holders = holders::of(file);
         let left = deadline.saturating_duration_since(Instant::now());
         let first = holders.first().and_then(|holder| Process::open(holder.pid).ok().flatten());
         match first {
-            Some(first) if !left.is_zero() => drop(first.wait(Some(left))),
+            Some(first) if !left.is_zero() && !is_over() => drop(first.wait(Some(left.min(STEP)))),
             _ => return holders.iter().map(|holder| holder.pid).collect(),
         }
     }

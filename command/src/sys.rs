@@ -16,6 +16,14 @@ pub(crate) fn is_root() -> bool {
     effective_user() == 0
 }
 
+/// Whether a write of a few lines does not wait, now or within a time.
+pub(crate) fn may_write(fd: BorrowedFd<'_>, within: Duration) -> bool {
+    let mut fd = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+    let milliseconds = within.as_millis().try_into().unwrap_or(libc::c_int::MAX);
+    // SAFETY: one structure, which is ours.
+    unsafe { libc::poll(&raw mut fd, 1, milliseconds) == 1 }
+}
+
 /// The first and the last real-time signal that programs may use.
 #[cfg(target_os = "linux")]
 pub(crate) fn real_time_signals() -> (i32, i32) {

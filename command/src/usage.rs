@@ -38,7 +38,10 @@ fn explain(error: &Error, command: &Command) -> String {
             [&option, ": ", &expected, ", got \"", value, "\""].concat()
         }
         ErrorKind::InvalidUtf8 => "expected UTF-8".to_owned(),
-        ErrorKind::UnknownArgument if option.starts_with('-') => [&option, ": no such option", &hint(error)].concat(),
+        ErrorKind::UnknownArgument if option.starts_with('-') => {
+            let hint = longer(command, &option).map_or_else(|| hint(error), |longer| did_you_mean(&longer));
+            [&option, ": no such option", &hint].concat()
+        }
         ErrorKind::UnknownArgument => unexpected(command, &option),
         ErrorKind::TooManyValues => [&option, ": takes no value, got \"", value, "\""].concat(),
         ErrorKind::InvalidSubcommand => {
@@ -51,6 +54,17 @@ fn explain(error: &Error, command: &Command) -> String {
             _ => [option.as_str(), ": given twice"].concat(),
         },
         _ => error.to_string().lines().next().unwrap_or_default().to_owned(),
+    }
+}
+
+/// `--ready-timeout` for `--timeout`: the only option that has this word.
+fn longer(command: &Command, option: &str) -> Option<String> {
+    let word = option.strip_prefix("--")?;
+    let options = command.get_arguments().filter(|option| !option.is_hide_set()).filter_map(clap::Arg::get_long);
+    let mut found = options.filter(|long| long.split('-').any(|part| part == word));
+    match (found.next(), found.next()) {
+        (Some(one), None) => Some(["--", one].concat()),
+        _ => None,
     }
 }
 

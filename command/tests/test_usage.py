@@ -21,6 +21,7 @@ def say(line: str) -> subprocess.CompletedProcess[str]:
         ("start --notify foo sleep", 'got "foo"; see `daemonctx help start`'),
         ("start --groups all sleep", '--groups: expected own or none, got "all"'),
         ("start -p /tmp/x.pid --notify forking:/tmp/x.pid sleep", "--notify forking:/tmp/x.pid: not the file of --pidfile, which daemonctx writes"),
+        ("start --timeout 3 sleep", "--timeout: no such option, did you mean --ready-timeout?"),
         ("start --keep-fd 2 sleep", '--keep-fd: expected the number of an open descriptor, 3 or above, got "2"'),
         ("start --name a/b sleep", '--name: expected a name without a slash or a leading dot, got "a/b"'),
         ("start --umask 999 sleep", '--umask: expected an octal number from 0 to 777, got "999"'),

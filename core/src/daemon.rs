@@ -5,7 +5,9 @@ use crate::context::Context;
 use crate::detach::Detach;
 use crate::directories;
 use crate::error::{Error, Failure, Step, Subject};
-use crate::launch::{self, Executable, Target};
+use crate::launch::Executable;
+#[cfg(doc)]
+use crate::monitor::Monitored;
 use crate::monitor::{KillMode, Launching};
 use crate::notify;
 use crate::options::{Hooks, Options};
@@ -18,6 +20,7 @@ use crate::starting::Starting;
 use crate::streams::{self, Stream};
 use crate::sys::{Errno, signal};
 use crate::text::Text;
+use std::convert::Infallible;
 use std::ffi::OsStr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
@@ -84,6 +87,11 @@ fn checked<T>(step: Step, bytes: &[u8], value: Result<T, Errno>) -> Result<T, Er
 fn path(step: Step, path: &Path) -> Result<Text, Error> {
     let bytes = path.as_os_str().as_bytes();
     checked(step, bytes, Text::path(bytes))
+}
+
+fn absolute(step: Step, path: &Path) -> Result<Text, Error> {
+    let bytes = path.as_os_str().as_bytes();
+    checked(step, bytes, Text::absolute_path(bytes))
 }
 
 impl Daemon {
@@ -304,9 +312,7 @@ impl Daemon {
     /// A path that is empty, too long or holds a NUL. By [`open`](Self::open): it cannot be made; EPERM: it is there and belongs
     /// to another user, or other users can write the directory above it.
     pub fn runtime_directory(&mut self, path: impl AsRef<Path>) -> Result<&mut Self, Error> {
-        let bytes = path.as_ref().as_os_str().as_bytes();
-        let path = Text::absolute_path(bytes).map_err(|errno| Error::about(Step::RuntimeDirectory, bytes, errno))?;
-        self.options.runtime_directory = Some(path);
+        self.options.runtime_directory = Some(absolute(Step::RuntimeDirectory, path.as_ref())?);
         Ok(self)
     }
 
@@ -342,11 +348,40 @@ impl Daemon {
         Ok(self)
     }
 
-    /// The signal that asks a launched program to end, SIGTERM unless set. Only [`launch_monitored`](Self::launch_monitored) uses it.
+    /// The executable that becomes the monitor of a launched program: one that calls
+    /// [`become_monitor_if_asked`](crate::become_monitor_if_asked) first of all. A relative path is made absolute.
+    ///
+    /// Unless set it is, in this order:
+    /// 1. this very program, if it has called that function;
+    /// 2. `daemonctx-monitor` in the directory of the shared library that this code is in, or in `../libexec/daemonctx` seen from
+    ///    there;
+    /// 3. the same for the directory of this program;
+    /// 4. `daemonctx-monitor` in `LIBEXECDIR/daemonctx`, where `make` was given that, `/usr/local/libexec/daemonctx` or
+    ///    `/usr/libexec/daemonctx`.
+    ///
+    /// `PATH` is not searched. For root, only a file counts that nobody else can write or replace.
+    ///
+    /// # Errors
+    /// A path that is empty, too long or holds a NUL.
+    pub fn monitor(&mut self, executable: impl AsRef<Path>) -> Result<&mut Self, Error> {
+        self.options.monitor = Some(absolute(Step::Execute, executable.as_ref())?);
+        Ok(self)
+    }
+
+    /// Where the state files of launched daemons are: in `daemonctx` below this directory, which is made. Unless set, that is `/run`
+    /// for root, else `XDG_RUNTIME_DIR`, else a directory of the user's own below `/tmp`. [`Monitored::find`] has to be given the same.
+    ///
+    /// # Errors
+    /// A path that is empty, too long or holds a NUL.
+    pub fn state_directory(&mut self, directory: impl AsRef<Path>) -> Result<&mut Self, Error> {
+        self.options.state_directory = Some(absolute(Step::PidFile, directory.as_ref())?);
+        Ok(self)
+    }
+
+    /// The signal that asks a launched program to end, SIGTERM unless set.
     ///
     /// # Errors
     /// EINVAL: a number that is no signal.
-    #[doc(hidden)]
     pub fn stop_signal(&mut self, signal: i32) -> Result<&mut Self, Error> {
         if !(1..=signal::LAST).contains(&signal) {
             return Err(Error::os(Step::Signal, Subject::Signal(signal), Errno::EINVAL));
@@ -356,14 +391,12 @@ impl Daemon {
     }
 
     /// How long a launched program and its descendants may take to end before SIGKILL, 5 seconds unless set.
-    #[doc(hidden)]
     pub fn stop_timeout(&mut self, timeout: Duration) -> &mut Self {
         self.options.stop.timeout = timeout;
         self
     }
 
     /// Which processes a stop of a launched program ends, [`KillMode::Tree`] unless set.
-    #[doc(hidden)]
     pub fn kill_mode(&mut self, mode: KillMode) -> &mut Self {
         self.options.stop.kill_mode = mode;
         self
@@ -371,7 +404,6 @@ impl Daemon {
 
     /// Whether a launch first ends what is left under its name: by a monitor that was killed, or by a program that ended without its
     /// descendants. Unless set, the launch fails with [`ErrorKind::AlreadyRunning`](crate::ErrorKind::AlreadyRunning).
-    #[doc(hidden)]
     pub fn take_over(&mut self, take_over: bool) -> &mut Self {
         self.options.stop.takes_over = take_over;
         self
@@ -481,54 +513,82 @@ impl Daemon {
         unsafe { self.fork_unflushed() }
     }
 
-    /// Starts another program as a daemon, from a program that goes on: what comes back tells when it is ready, and why not.
-    /// Dropping that before it has told, or this program's end, calls the start off.
+    /// Launches another program as a daemon, from a program that goes on. A monitor stays with it: a small process that knows all of its
+    /// descendants, keeps its pid file and state file, restarts it ([`Executable::respawn`]) and stops it ([`Monitored::stop`]).
     ///
-    /// Where nothing is to be detached, this process itself becomes the program, and this only comes back with an error.
+    /// The launch is undone unless it is confirmed, so a program that is launched is either known to be ready or gone:
     ///
-    /// The pid file's lock goes along with the program and the children it makes. A program that closes what it does not know
-    /// gives it up: ask such a file by [`PidFile::of_either_kind`]. Nobody removes the file when the program ends; the next start
-    /// does, and [`PidFile::stop`]. Sockets that a service manager has passed on are passed on.
+    /// ```standalone_crate
+    /// use daemonctx::{Daemon, Error, Executable, Monitored, StopRequest};
+    ///
+    /// fn main() -> Result<(), Error> {
+    ///     // First of all: this program is its own monitor.
+    ///     daemonctx::become_monitor_if_asked();
+    ///     let folder = std::env::temp_dir().join(format!("daemonctx-{}", std::process::id()));
+    /// #   std::fs::create_dir(&folder).expect("a folder");
+    ///     let mut program = Executable::new("/bin/sleep")?;
+    ///     program.argument("sleep")?.argument("60")?;
+    ///     let mut daemon = Daemon::new()?;
+    ///     daemon.program_name("nap")?.pid_file(folder.join("nap.pid"))?.state_directory(&folder)?;
+    ///
+    ///     let pid = daemon.launch(&program)?.confirm()?;
+    ///
+    ///     let nap = Monitored::find("nap", Some(&folder.join("nap.pid")), Some(&folder))?.expect("it was launched");
+    ///     assert_eq!(nap.pid(), Some(pid));
+    ///     nap.stop(StopRequest::Terminate, None)?;
+    /// #   std::fs::remove_dir_all(&folder).expect("a folder");
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// A launched program is always detached, whatever supervises this process. [`signal`](Self::signal),
+    /// [`manual_ready`](Self::manual_ready) and [`ready_descriptor`](Self::ready_descriptor) are for programs that use this library, and
+    /// mean nothing here: the program begins with the signals of a fresh process, and [`Executable::readiness`] says when it is ready.
+    /// Sockets that a service manager has passed on are passed on.
+    ///
+    /// There is one daemon for a name. While another launch is under way, this one waits for its outcome, and while a daemon is
+    /// stopped, until it is gone; no longer than the [`ready_timeout`](Self::ready_timeout). SIGINT, SIGQUIT, SIGTERM and SIGHUP end the
+    /// wait.
     ///
     /// # Errors
-    /// What was checked before the fork, or failed before the daemon had a PID: nothing has happened then.
-    pub fn launch(&mut self, executable: &Executable) -> Result<Starting, Error> {
-        flush_rust()?;
-        if self.plan.is_some() {
-            return Err(Error::bad_handle(true));
-        }
-        let target = |detach| executable.prepare(detach).map(|target| Some(target as Box<dyn Target>));
-        let plan = Plan::with_target(&self.options, target)?;
-        self.plan = Some(Plan { helper: launch::help, ..plan });
-        // SAFETY: what the daemon does before it is another program is system calls, and it does not come back here.
-        match unsafe { self.begin(Caller::Waits) }? {
-            Fork::Starter(starting) => starting.met(),
-            Fork::Daemon(_) => Err(Error::bad_handle(true)),
-        }
+    /// What can be checked before anything happens. [`ErrorKind::AlreadyRunning`](crate::ErrorKind::AlreadyRunning): the daemon runs
+    /// with the same command line. [`ErrorKind::NameTaken`](crate::ErrorKind::NameTaken): another command line runs under the name.
+    /// EPERM for PID 1: a container ends with it, and so would the daemon. EINVAL with [`Detach::No`]: [`exec`](Self::exec) does that.
+    /// ENOENT: no [`monitor`](Self::monitor) is found.
+    pub fn launch(&self, executable: &Executable) -> Result<Launching, Error> {
+        crate::monitor::launch(&self.options, executable)
     }
 
-    /// The successor of [`launch`](Self::launch): a monitor stays with the program. `monitor` is an executable that calls
-    /// [`become_monitor_if_asked`](crate::parts::become_monitor_if_asked) first of all; state files are below `run`, by default where
-    /// pid files are.
+    /// Makes this process the daemon, without forking, and executes the program in it. Returns only the error; this process may be
+    /// changed then, and is to exit.
     ///
-    /// Where another launch under the name is under way, this one waits for its outcome, and where a daemon is being stopped, until it
-    /// is gone; no longer than the [`ready_timeout`](Self::ready_timeout). SIGINT, SIGQUIT, SIGTERM and SIGHUP end the wait.
+    /// For programs that run below a supervisor. Readiness is between the program and that: `NOTIFY_SOCKET` and the sockets that a
+    /// service manager has passed on are passed on. The program inherits the lock of the pid file, and begins with the signals of a
+    /// fresh process. Nobody removes the pid file when the program ends: it is stale then, which the next start finds out.
     ///
-    /// # Errors
-    /// What was checked before. [`ErrorKind::AlreadyRunning`](crate::ErrorKind::AlreadyRunning): the daemon runs with the same command
-    /// line. [`ErrorKind::NameTaken`](crate::ErrorKind::NameTaken): another command line runs under the name. EPERM for PID 1: a
-    /// container ends with it, and so would the daemon.
-    #[doc(hidden)]
-    pub fn launch_monitored(
-        &mut self,
-        executable: &Executable,
-        monitor: impl AsRef<Path>,
-        run: Option<&Path>,
-    ) -> Result<Launching, Error> {
+    /// ```no_run
+    /// use daemonctx::{Daemon, Executable};
+    ///
+    /// let program = Executable::new("/usr/sbin/hello")?;
+    /// let error = Daemon::new()?.pid_file("/run/hello.pid")?.exec(&program);
+    /// eprintln!("hello: {error}");
+    /// std::process::exit(error.exit_status());
+    /// # #[allow(unreachable_code)]
+    /// # Ok::<(), daemonctx::Error>(())
+    /// ```
+    #[must_use = "exec returns only if it fails"]
+    pub fn exec(&self, executable: &Executable) -> Error {
+        self.try_exec(executable).map_or_else(|error| error, |never| match never {})
+    }
+
+    fn try_exec(&self, executable: &Executable) -> Result<Infallible, Error> {
         flush_rust()?;
-        let monitor = path(Step::Execute, monitor.as_ref())?;
-        let run = run.map(|run| path(Step::PidFile, run)).transpose()?;
-        crate::monitor::launch(&self.options, executable, monitor.as_c_str(), run.as_ref())
+        if executable.respawns().is_some() {
+            return Err(Error::os(Step::Execute, Subject::Word("respawn"), Errno::EOPNOTSUPP).note("needs a monitor"));
+        }
+        let mut plan = Plan::in_place(&self.options)?;
+        let program = executable.program()?;
+        Err(start::execute(&mut plan, &program))
     }
 
     /// The same without writing out Rust's own buffer of standard output, for programs in other languages.

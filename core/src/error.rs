@@ -449,7 +449,8 @@ impl Error {
                 line.push(b" (its monitor was killed, PID ").push_number(i64::from(pid)).push(b" is alive)");
             }
             _ if !self.words().is_empty() => {
-                line.push(b" (").push(self.words().as_bytes()).push(b")");
+                let is_first = line.as_bytes().len() == before;
+                line.push(if is_first { b"(" } else { b" (" }).push(self.words().as_bytes()).push(b")");
             }
             _ => {}
         }

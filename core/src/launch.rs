@@ -1,35 +1,29 @@
 //! A program that is made a daemon without knowing of it: the last step of its start is execve(2).
 
 use crate::error::{Error, Failure, Step, Subject};
-use crate::pidfile;
-use crate::readiness::{self, Readiness};
-use crate::report::Reporter;
+use crate::readiness::Readiness;
 use crate::signals;
-use crate::starter::Watch;
 use crate::sys::process::{self, StringList};
 use crate::sys::{Errno, Sys, environment, memory};
 use crate::text::Text;
 use std::ffi::OsStr;
-use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
-use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::path::Path;
 use std::time::Duration;
 
-/// A program to be started as a daemon by [`Daemon::launch`](crate::Daemon::launch): what to execute, with which arguments and
-/// environment, and when it is ready.
+/// A program for [`Daemon::launch`](crate::Daemon::launch) or [`Daemon::exec`](crate::Daemon::exec): what to execute, with which
+/// arguments and environment, and when it is ready.
 ///
 /// It begins with the signals of a fresh process: nothing is ignored or blocked.
 ///
-/// ```
-/// use daemonctx::{Daemon, Detach, Executable, Readiness};
+/// ```no_run
+/// use daemonctx::{Daemon, Executable, Readiness};
 ///
+/// daemonctx::become_monitor_if_asked();
 /// let mut program = Executable::new("/bin/sh")?;
-/// program.argument("sh")?.argument("-c")?.argument("echo >&3; exec sleep 0.1 3>&-")?;
+/// program.argument("sh")?.argument("-c")?.argument("echo >&3; exec sleep 60 3>&-")?;
 /// program.readiness(Readiness::Newline(3)).without_variable("LANG")?;
-/// let mut daemon = Daemon::new()?;
-/// let mut starting = daemon.detach(Detach::Yes).launch(&program)?;
-/// assert!(starting.wait(None)?);
+/// Daemon::new()?.launch(&program)?.confirm()?;
 /// # Ok::<(), daemonctx::Error>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -39,8 +33,7 @@ pub struct Executable {
     /// The starter's environment goes along, but for these.
     inherits: bool,
     variables: Vec<Variable>,
-    /// The door has a default of its own.
-    readiness: Option<Readiness>,
+    readiness: Readiness,
     respawn: Option<Respawn>,
 }
 
@@ -97,9 +90,8 @@ impl Executable {
     pub fn new(path: impl AsRef<Path>) -> Result<Self, Error> {
         let bytes = path.as_ref().as_os_str().as_bytes();
         let path = Text::path(bytes).map_err(|errno| Error::about(Step::Execute, bytes, errno))?;
-        let readiness = None;
         let (arguments, variables) = (Vec::new(), Vec::new());
-        Ok(Self { path, arguments, inherits: true, variables, readiness, respawn: None })
+        Ok(Self { path, arguments, inherits: true, variables, readiness: Readiness::default(), respawn: None })
     }
 
     /// Adds an argument; the first is what the program is called.
@@ -143,72 +135,55 @@ impl Executable {
         self
     }
 
-    /// When the program is ready; [`Readiness::Executed`] unless set, and with a monitor [`Readiness::StillRunning`] for 0.5 s.
+    /// When the program is ready; when it has run for 0.5 s unless set ([`Readiness::StillRunning`]).
     pub fn readiness(&mut self, readiness: Readiness) -> &mut Self {
-        self.readiness = Some(readiness);
+        self.readiness = readiness;
         self
     }
 
-    /// Restarts the program when it fails. Needs a monitor: [`Daemon::launch`](crate::Daemon::launch) fails with EOPNOTSUPP.
+    /// Restarts the program when it fails; [`Daemon::exec`](crate::Daemon::exec) cannot, and fails with EOPNOTSUPP.
     pub fn respawn(&mut self, respawn: Option<Respawn>) -> &mut Self {
         self.respawn = respawn;
         self
     }
 
-    /// Everything that is needed after the fork. Where there is none, nobody waits for readiness; a service manager that does
-    /// is told by the program itself.
-    pub(crate) fn prepare(&self, fork: bool) -> Result<Box<Plan>, Error> {
-        if self.respawn.is_some() {
-            return Err(Error::os(Step::Start, Subject::Word("respawn"), Errno::EOPNOTSUPP).note("needs a monitor"));
-        }
-        let readiness = self.readiness.as_ref().filter(|_| fork).unwrap_or(&Readiness::Executed);
-        let failed = |errno| Error::os(Step::ReadyDescriptor, readiness.subject(), errno);
-        let readiness = readiness::Plan::new(readiness).map_err(failed)?;
-        let plan = self.lists(&readiness).and_then(|(arguments, environment)| {
-            memory::boxed(Plan { path: self.path.clone(), arguments, environment, readiness })
-        });
-        plan.map_err(|errno| Error::about(Step::Execute, self.path.as_bytes(), errno))
+    /// What is executed.
+    pub(crate) fn program(&self) -> Result<Program, Error> {
+        let lists = self.arguments().and_then(|arguments| Ok((arguments, self.environment()?)));
+        let (arguments, environment) =
+            lists.map_err(|errno| Error::about(Step::Execute, self.path.as_bytes(), errno))?;
+        Ok(Program { path: self.path.clone(), arguments, environment })
     }
 
-    /// What is executed, for the launch message.
-    pub(crate) fn program(&self) -> Sys<(Text, StringList, StringList)> {
-        let (arguments, environment) = self.lists(&readiness::Plan::new(&Readiness::Executed)?)?;
-        Ok((self.path.clone(), arguments, environment))
-    }
-
-    pub(crate) fn when_ready(&self) -> Readiness {
-        /// A port that is taken, or a file that is missing, shows within that time.
-        const DEFAULT: Duration = Duration::from_millis(500);
-        self.readiness.clone().unwrap_or(Readiness::StillRunning(DEFAULT))
+    pub(crate) fn when_ready(&self) -> &Readiness {
+        &self.readiness
     }
 
     pub(crate) fn respawns(&self) -> Option<Respawn> {
         self.respawn
     }
 
-    fn lists(&self, readiness: &readiness::Plan) -> Sys<(StringList, StringList)> {
-        let mut arguments = StringList::default();
+    fn arguments(&self) -> Sys<StringList> {
+        let mut list = StringList::default();
         for argument in &self.arguments {
-            arguments.push(Text::new(argument.as_bytes())?)?;
+            list.push(Text::new(argument.as_bytes())?)?;
         }
         if self.arguments.is_empty() {
-            arguments.push(Text::new(self.path.as_bytes())?)?;
+            list.push(Text::new(self.path.as_bytes())?)?;
         }
-        arguments.finish()?;
-        Ok((arguments, self.environment(readiness.socket_name())?))
+        list.finish()?;
+        Ok(list)
     }
 
-    fn environment(&self, notify_socket: Option<&[u8]>) -> Sys<StringList> {
-        let own = notify_socket.map(|name| Variable::new(b"NOTIFY_SOCKET", Some(name))).transpose()?;
+    fn environment(&self) -> Sys<StringList> {
         let mut list = StringList::default();
         if self.inherits {
             environment::for_each(|assignment, place| {
-                let changed = self.variables.iter().chain(&own).any(|variable| variable.covers(assignment));
-                if changed { Ok(()) } else { list.push_borrowed(place) }
+                let is_changed = self.variables.iter().any(|variable| variable.covers(assignment));
+                if is_changed { Ok(()) } else { list.push_borrowed(place) }
             })?;
         }
-        let said = self.variables.iter().filter(|variable| variable.is_set);
-        for variable in said.filter(|it| !own.as_ref().is_some_and(|own| own.covers(it.text.as_bytes()))).chain(&own) {
+        for variable in self.variables.iter().filter(|variable| variable.is_set) {
             list.push(Text::new(variable.text.as_bytes())?)?;
         }
         list.finish()?;
@@ -216,74 +191,22 @@ impl Executable {
     }
 }
 
-/// A helper for programs that are launched: it looks for the program's own signs.
-pub(crate) fn help(plan: &mut crate::plan::Plan, mut watch: Watch, teller: Reporter, must_know: bool) -> ! {
-    if let Some(target) = &mut plan.target {
-        target.let_go();
-    }
-    let outcome = watch.follow(&teller, plan.target.as_mut().map(|target| target.signs()), must_know);
-    watch.conclude(outcome, &teller);
-    process::exit_now(0)
-}
-
-/// What a start ends in when the daemon is another program. Behind a trait, so that a library which launches nothing does not
-/// contain what it takes.
-pub(crate) trait Target: std::fmt::Debug + Send + Sync + UnwindSafe + RefUnwindSafe {
-    /// The daemon's last step: comes back with the failure when it cannot.
-    fn execute(&self) -> Failure;
-
-    /// A descriptor that the daemon keeps until then.
-    fn kept(&self) -> Option<RawFd>;
-
-    /// How whoever watches finds out whether the program is ready.
-    fn signs(&mut self) -> &mut readiness::Plan;
-
-    /// Nothing of the program's is held here any more, so that its end can be seen.
-    fn let_go(&mut self);
-
-    /// Closes the socket on which the program says that it is ready.
-    fn close_socket(&mut self);
-
-    fn subject(&self) -> Subject;
-}
-
+/// A program as execve(2) wants it. The environment must not change before it is executed.
 #[derive(Debug)]
-pub(crate) struct Plan {
-    path: Text,
-    arguments: StringList,
-    environment: StringList,
-    readiness: readiness::Plan,
+pub(crate) struct Program {
+    pub(crate) path: Text,
+    pub(crate) arguments: StringList,
+    pub(crate) environment: StringList,
 }
 
-impl Target for Plan {
-    fn execute(&self) -> Failure {
-        if let Err(failure) = self.readiness.apply() {
-            return failure;
-        }
-        if let Err(errno) = pidfile::keep_on_exec() {
-            return Failure::new(Step::PidFile, errno);
-        }
+impl Program {
+    /// Has this process become the program, with the signals of a fresh process. Returns only with the failure.
+    pub(crate) fn execute(&self) -> Failure {
         signals::reset_all();
         Failure::new(Step::Execute, process::execute_with(self.path.as_c_str(), &self.arguments, &self.environment))
     }
 
-    fn kept(&self) -> Option<RawFd> {
-        self.readiness.kept()
-    }
-
-    fn signs(&mut self) -> &mut readiness::Plan {
-        &mut self.readiness
-    }
-
-    fn let_go(&mut self) {
-        self.readiness.listen();
-    }
-
-    fn close_socket(&mut self) {
-        self.readiness.close_socket();
-    }
-
-    fn subject(&self) -> Subject {
-        Subject::Text(self.path.clone())
+    pub(crate) fn explain(&self, failure: Failure) -> Error {
+        Error::os(failure.step, Subject::Text(self.path.clone()), failure.errno)
     }
 }

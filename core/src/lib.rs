@@ -18,14 +18,13 @@
 //!
 //! Each rule has its room: `start` is the sequence itself, `starter` the wait for the truth, `plan` the checks before;
 //! `signals`, `streams`, `descriptors`, `directories`, `privileges` and `pidfile` are the steps; `detach` decides whether to
-//! fork at all; `guarded_file` opens files in directories of others, `null_device` the null device; `report` is the line between daemon and starter; `error` what is said when something fails. Everything
+//! fork at all; `launch`, `readiness` and `monitor` are for programs that do not use this library; `guarded_file` opens files in directories of others, `null_device` the null device; `report` is the line between daemon and starter; `error` what is said when something fails. Everything
 //! unsafe is in `sys`, but for the calls of fork themselves.
 
 #![deny(unsafe_code)]
 #![warn(missing_debug_implementations)]
 
 mod activation;
-mod ancestry;
 mod context;
 mod daemon;
 mod descriptors;
@@ -67,8 +66,9 @@ pub use error::{Error, ErrorKind, Step};
 pub use launch::{Executable, Respawn};
 #[doc(hidden)]
 pub use line::is_printable;
-#[doc(hidden)]
-pub use monitor::{KillMode, Launching, Monitored, MonitoredOutput, MonitoredState, StopRequest};
+pub use monitor::{
+    KillMode, Launching, Monitored, MonitoredOutput, MonitoredState, StopRequest, become_monitor_if_asked,
+};
 pub use notify::{notify, notify_barrier, notify_bytes, notify_reloading, notify_with_descriptors, watchdog_interval};
 pub use pidfile::{PidFile, PidFileLock, Running, Status, Stopped};
 pub use privileges::Groups;

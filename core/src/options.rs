@@ -33,6 +33,10 @@ pub(crate) struct Options {
     pub(crate) ready_timeout: Option<Duration>,
     pub(crate) hooks: Hooks,
     pub(crate) stop: StopOptions,
+    /// The executable that becomes the monitor of a launched program.
+    pub(crate) monitor: Option<Text>,
+    /// Where the state files of launched programs are.
+    pub(crate) state_directory: Option<Text>,
 }
 
 /// How a launched program is stopped.
@@ -86,6 +90,8 @@ impl Options {
             ready_timeout: Some(READY_TIMEOUT),
             hooks: Hooks::default(),
             stop: StopOptions::default(),
+            monitor: None,
+            state_directory: None,
         })
     }
 }

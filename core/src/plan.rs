@@ -5,14 +5,12 @@
 
 use crate::detach::Surroundings;
 use crate::error::{Error, Failure, Step, Subject};
-use crate::launch::Target;
 use crate::options::{Hooks, Options};
 use crate::parts::{signal_queue, signal_stream};
 use crate::pidfile::{self, PidFileLock};
 use crate::runtime_directory::{self, Prepared};
 use crate::session::Forks;
 use crate::signals::Quiet;
-use crate::start::{self, Helper};
 use crate::streams::Stream;
 use crate::sys::Errno;
 use crate::sys::fd;
@@ -37,10 +35,6 @@ pub(crate) struct Plan {
     pub(crate) ready_descriptor: Option<RawFd>,
     pub(crate) ready_timeout: Option<Duration>,
     pub(crate) hooks: Hooks,
-    /// The program that the daemon becomes, where it becomes one.
-    pub(crate) target: Option<Box<dyn Target>>,
-    /// What the helper does, where there is one.
-    pub(crate) helper: Helper,
     /// Until the start is under way.
     pub(crate) runtime_directory: Option<Prepared>,
     /// From before the pid file is taken until the start is over: a signal that ended this process in between would leave the
@@ -51,25 +45,25 @@ pub(crate) struct Plan {
 impl Plan {
     /// Checks everything. The pid file comes last: a start that cannot succeed does not lock others out.
     pub(crate) fn new(options: &Options) -> Result<Self, Error> {
-        Self::with_target(options, |_| Ok(None))
+        let surroundings = Surroundings::look();
+        let plan = Self::prepare(options, surroundings, surroundings.detaches(options.detach), options.manual_ready)?;
+        activation::close_on_exec();
+        Ok(plan)
     }
 
-    /// The same for a daemon that becomes another program. What that takes is prepared when the environment is, and before
-    /// anything is opened.
-    pub(crate) fn with_target(
-        options: &Options,
-        target: impl FnOnce(bool) -> Result<Option<Box<dyn Target>>, Error>,
-    ) -> Result<Self, Error> {
-        let surroundings = Surroundings::look();
+    /// The same for a process that becomes another program: it does not detach, and passes on what a service manager gave it.
+    pub(crate) fn in_place(options: &Options) -> Result<Self, Error> {
+        Self::prepare(options, Surroundings::look(), false, false)
+    }
+
+    fn prepare(options: &Options, surroundings: Surroundings, detach: bool, manual_ready: bool) -> Result<Self, Error> {
         activation::prepare().map_err(|errno| Error::os(Step::KeepDescriptor, Subject::Word("LISTEN_PID"), errno))?;
-        let detach = surroundings.detaches(options.detach);
-        let target = target(detach)?;
         let privileges = privileges::Plan::new(&options.privileges)?;
         let directories = directories::Plan::new(options.umask, options.root.as_ref(), &options.working)?;
         let mut keep = options.keep.checked()?;
         let default = if surroundings.below_inetd { Stream::inherit() } else { Stream::null() };
         let seen = streams::Surroundings { program: options.program.as_bytes(), root: directories.root() };
-        let streams = streams::Plan::new(&options.streams, &default, options.manual_ready, &seen)?;
+        let streams = streams::Plan::new(&options.streams, &default, manual_ready, &seen)?;
         stdio::flush_output().map_err(|errno| Error::os(Step::Flush, Subject::Nothing, errno))?;
 
         let has_pid_file = pidfile::any() || options.pid_file.is_some();
@@ -85,19 +79,10 @@ impl Plan {
             let open = fd::flags(fd).and_then(|_| keep.add(fd));
             open.map_err(|errno| Error::os(Step::ReadyDescriptor, Subject::Number(i64::from(fd)), errno))?;
         }
-        let for_target = target.as_ref().and_then(|target| target.kept());
-        for fd in streams.descriptors().chain(for_target).chain(pidfile::descriptors()) {
+        // The handlers of queue and streams stay as well, and would write to whatever had got the numbers.
+        let own = pidfile::descriptors().chain(signal_queue::descriptors()).chain(signal_stream::ends());
+        for fd in streams.descriptors().chain(own) {
             keep_too(&mut keep, fd)?;
-        }
-        // Its handlers stay as well, and would write to whatever had got the number.
-        for end in signal_queue::descriptors().filter(|_| target.is_none()) {
-            keep_too(&mut keep, end)?;
-        }
-        for end in signal_stream::ends() {
-            keep_too(&mut keep, end)?;
-        }
-        if target.is_none() {
-            activation::close_on_exec();
         }
         Ok(Self {
             detach,
@@ -110,12 +95,10 @@ impl Plan {
             pid_file,
             pid_file_path: options.pid_file.as_ref().map(|file| file.text().clone()),
             privileges,
-            manual_ready: options.manual_ready,
+            manual_ready,
             ready_descriptor: options.ready_descriptor,
             ready_timeout: options.ready_timeout,
             hooks: options.hooks,
-            helper: start::help,
-            target,
             runtime_directory: directory,
             quiet: Some(quiet),
         })
@@ -141,10 +124,6 @@ impl Plan {
     /// After the fork, in the caller: what only daemon and helper use is closed.
     pub(crate) fn leave_to_helper(&mut self) {
         self.streams.leave_to_daemon();
-        if let Some(target) = &mut self.target {
-            target.let_go();
-            target.close_socket();
-        }
     }
 
     /// The error that a failure in the daemon is, with what the step was about.
@@ -155,16 +134,11 @@ impl Plan {
             Step::SetUser | Step::SetGroup | Step::VerifyPrivileges => self.privileges.subject(step, value),
             Step::Signals => i32::try_from(value).map_or(Subject::Nothing, Subject::Signal),
             Step::PidFile => self.pid_file_path.clone().map_or(Subject::Nothing, Subject::Text),
-            Step::Execute => self.target.as_ref().map_or(Subject::Nothing, |target| target.subject()),
-            Step::Ready | Step::ReadyDescriptor => Subject::Number(value),
             Step::Start => Subject::Word("supervisor process"),
             Step::Report if errno == Errno::EBADMSG => Subject::Word("invalid record from the daemon"),
             _ => Subject::Nothing,
         };
-        match (step, errno) {
-            (Step::Ready, Errno::EPIPE) => Error::os(step, subject, errno).note("closed without a newline"),
-            _ => Error::os(step, subject, errno),
-        }
+        Error::os(step, subject, errno)
     }
 }
 

@@ -7,10 +7,10 @@
 
 use crate::activation;
 use crate::error::{Error, Failure, Step};
+use crate::launch::Program;
 use crate::parts::{signal_queue, signal_stream};
 use crate::pidfile;
 use crate::plan::Plan;
-use crate::readiness::Nobody;
 use crate::report::{self, Listener, Record, Reporter};
 use crate::session::{self, NoDaemon, Side};
 use crate::starter::Watch;
@@ -59,8 +59,7 @@ pub(crate) enum Aside {
 /// What a caller reads, with one sender each.
 pub(crate) struct Lines {
     pub(crate) helper: Listener,
-    /// Where the daemon has one; see [`Caller`].
-    pub(crate) daemon: Option<Listener>,
+    pub(crate) daemon: Listener,
 }
 
 /// What becomes of the process that a helper starts for.
@@ -68,26 +67,14 @@ pub(crate) struct Lines {
 pub(crate) enum Caller {
     /// It goes on, and so does the start when it does not.
     Returns,
-    /// It goes on, and the start is off when it has gone before it knows.
-    Waits,
-    /// It leaves when all is told.
+    /// It leaves when all is told, and the start is cancelled if it exits before.
     Leaves,
 }
 
-impl Caller {
-    /// Whether the daemon can reach it when the helper was killed. A program that is launched says nothing.
-    fn hears_daemon(self) -> bool {
-        self != Self::Waits
-    }
-}
-
-/// What a helper does: it waits for the outcome, reports it to the caller (which must exist, or the start is cancelled) and exits.
-pub(crate) type Helper = fn(&mut Plan, Watch, Reporter, bool) -> !;
-
-/// A helper for programs that become daemons themselves.
-pub(crate) fn help(_plan: &mut Plan, mut watch: Watch, teller: Reporter, must_know: bool) -> ! {
-    let outcome = watch.follow::<Nobody>(&teller, None, must_know);
-    watch.conclude(outcome, &teller);
+/// What a helper does: it waits for the outcome, reports it to the caller and exits.
+fn help(mut watch: Watch, teller: &Reporter, caller: Caller) -> ! {
+    let outcome = watch.follow(teller, caller == Caller::Leaves);
+    watch.conclude(outcome, teller);
     process::exit_now(0)
 }
 
@@ -106,7 +93,7 @@ pub(crate) unsafe fn start_aside(plan: &mut Plan, caller: Caller) -> Result<Asid
     let channel = open_line(plan)?;
     // The daemon never holds the end that the helper reports on: it is closed with all that is not kept.
     let (listener, teller) = report::channel().map_err(|errno| plan.explain(Failure::new(Step::Pipe, errno)))?;
-    let (heard, own) = caller.hears_daemon().then(|| open_line(plan)).transpose()?.unzip();
+    let (heard, own) = open_line(plan)?;
     if let Some(lock) = &plan.pid_file {
         lock.goes_along();
     }
@@ -126,7 +113,7 @@ pub(crate) unsafe fn start_aside(plan: &mut Plan, caller: Caller) -> Result<Asid
                 Ok(Role::Daemon(tie)) => {
                     std::mem::forget(teller);
                     pidfile::none_goes_along();
-                    if caller != Caller::Leaves {
+                    if caller == Caller::Returns {
                         // Its line is the program's, which goes on.
                         signal_queue::close();
                     }
@@ -134,7 +121,7 @@ pub(crate) unsafe fn start_aside(plan: &mut Plan, caller: Caller) -> Result<Asid
                 }
                 Ok(Role::Starter(watch)) => {
                     drop(own);
-                    (plan.helper)(plan, watch, teller, caller != Caller::Returns)
+                    help(watch, &teller, caller)
                 }
                 Err(none) => exit_with(&teller, &none.as_record()),
             }
@@ -142,7 +129,7 @@ pub(crate) unsafe fn start_aside(plan: &mut Plan, caller: Caller) -> Result<Asid
         forked => {
             pidfile::none_goes_along();
             match caller {
-                Caller::Returns | Caller::Waits => drop(quiet),
+                Caller::Returns => drop(quiet),
                 Caller::Leaves => quiet.leave_as_it_is(),
             }
             plan.leave_to_helper();
@@ -241,8 +228,14 @@ fn become_daemon(plan: &mut Plan, reporter: Option<&Reporter>) -> Result<(), Fai
     }
     pidfile::write_all().map_err(|errno| Failure::new(Step::PidFile, errno))?;
     plan.privileges.apply(plan.detach)?;
-    plan.streams.begin_logging(plan.forks.second(), reporter)?;
-    plan.target.as_ref().map_or(Ok(()), |target| Err(target.execute()))
+    plan.streams.begin_logging(plan.forks.second(), reporter)
+}
+
+/// Makes this process the daemon, and has it execute `program`. Returns only with the failure.
+pub(crate) fn execute(plan: &mut Plan, program: &Program) -> Error {
+    drop(plan.quiet.take());
+    let failure = become_daemon(plan, None).map_or_else(|failure| failure, |()| program.execute());
+    if failure.step == Step::Execute { program.explain(failure) } else { plan.explain(failure) }
 }
 
 /// Tells the starter which step failed, and is gone.

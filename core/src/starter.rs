@@ -3,7 +3,6 @@
 use crate::error::{Cause, Error, Failure, Step, Subject};
 use crate::pidfile;
 use crate::plan::Plan;
-use crate::readiness::{self, Nobody, Signs, Verdict};
 use crate::report::{Listener, Record, Reporter, Said};
 use crate::signals;
 use crate::sys::Errno;
@@ -81,7 +80,7 @@ impl Watch {
     /// Waits for the outcome and exits: with 0 if the daemon is ready, else with one line on stderr and a status that says
     /// what happened.
     pub(crate) fn leave(mut self, plan: &Plan, program: &[u8]) -> ! {
-        let outcome = self.watch::<Nobody>(None);
+        let outcome = self.watch();
         self.finish(outcome);
         let Some(error) = outcome.explain(Some(self.daemon), plan) else { process::exit_now(0) };
         error.print(program);
@@ -92,9 +91,9 @@ impl Watch {
     }
 
     /// Waits for the outcome as a helper, whose caller has the daemon's PID. Where the caller `must_know`, its end cancels the start.
-    pub(crate) fn follow<S: Signs>(&mut self, teller: &Reporter, signs: Option<&mut S>, must_know: bool) -> Outcome {
+    pub(crate) fn follow(&mut self, teller: &Reporter, must_know: bool) -> Outcome {
         self.caller = if must_know { teller.as_raw_fd() } else { -1 };
-        self.watch(signs)
+        self.watch()
     }
 
     /// Reports the outcome to the caller, as a helper, when nothing is left of a start that failed. The daemon's PID, if it is ready.
@@ -105,57 +104,28 @@ impl Watch {
         matches!(outcome, Outcome::Ready).then_some(self.daemon)
     }
 
-    /// With `signs` it is not the daemon that reports but the program it becomes; of the daemon there comes nothing then but the
-    /// end of the line, when it has become it.
-    fn watch<S: Signs>(&mut self, mut signs: Option<&mut S>) -> Outcome {
-        let mut until = Until::of(self.timeout);
+    fn watch(&mut self) -> Outcome {
+        let deadline = Deadline::after(self.timeout);
         let called_off = Arrivals::of(signals::calls_off());
         loop {
-            let sign = signs.as_ref().map_or(-1, |signs| signs.descriptor());
-            let found = match self.wait_for_news(until, &called_off, sign) {
-                News::Report => match (self.hear(), &mut signs) {
-                    (Some(outcome), _) => Some(outcome),
-                    (None, Some(signs)) if self.has_become_program() => until.judge(signs.executed()),
-                    _ => None,
-                },
-                News::Sign => signs
-                    .as_mut()
-                    .and_then(|signs| until.judge(signs.look(self.daemon)).map(|outcome| self.rather_its_end(outcome))),
+            let found = match self.wait_for_news(deadline, &called_off) {
+                News::Report => self.hear(),
                 News::DaemonEnded => Some(self.last_words()),
                 News::CalledOff(signal) => Some(Outcome::CalledOff(signal)),
-                News::Nothing => until.look(),
+                News::Nothing => None,
             };
-            // In every round: strangers can send signs without a pause.
-            if let Some(outcome) = found.or_else(|| until.look_for_timeout()) {
+            if let Some(outcome) = found.or_else(|| deadline.passed().then_some(Outcome::TimedOut)) {
                 return outcome;
             }
         }
     }
 
-    /// A program that ends lets go of its descriptors first: how it has ended says more than that.
-    fn rather_its_end(&mut self, outcome: Outcome) -> Outcome {
-        const MOMENT: Duration = Duration::from_millis(100);
-        match outcome {
-            Outcome::Failed(Failure { step: Step::Ready, errno: Errno::EPIPE, .. })
-                if self.daemon_ends_within(MOMENT) =>
-            {
-                self.last_words()
-            }
-            _ => outcome,
-        }
-    }
-
-    /// The line is at its end, and the daemon is not.
-    fn has_become_program(&self) -> bool {
-        self.listener.is_none() && !self.daemon_ends_within(Duration::ZERO)
-    }
-
-    fn wait_for_news(&self, until: Until, called_off: &Arrivals, sign: RawFd) -> News {
+    fn wait_for_news(&self, deadline: Deadline, called_off: &Arrivals) -> News {
         let report = self.listener.as_ref().map_or(-1, Listener::as_raw_fd);
         let process = self.process.as_ref().map_or(-1, Process::as_poll_descriptor);
         let blind = process < 0;
-        let mut fds = [report, called_off.as_poll_descriptor(), process, sign, self.caller].map(fd::readable);
-        let patience = if blind { STEP } else { called_off.patience(until.poll_timeout()) };
+        let mut fds = [report, called_off.as_poll_descriptor(), process, self.caller].map(fd::readable);
+        let patience = if blind { STEP } else { called_off.patience(deadline.poll_timeout()) };
         if fd::poll(&mut fds, patience) != Ok(true) {
             return match called_off.take() {
                 Some(signal) => News::CalledOff(signal),
@@ -163,13 +133,12 @@ impl Watch {
                 None => News::Nothing,
             };
         }
-        let [report, off, process, sign, caller] = fds.map(|fd| fd.revents != 0);
-        match (report, off, process, sign) {
+        let [report, off, process, caller] = fds.map(|fd| fd.revents != 0);
+        match (report, off, process) {
             _ if caller => News::CalledOff(libc::SIGPIPE),
             (true, ..) => News::Report,
             (_, true, ..) => called_off.take().map_or(News::Nothing, News::CalledOff),
-            (_, _, true, _) => News::DaemonEnded,
-            (.., true) => News::Sign,
+            (.., true) => News::DaemonEnded,
             _ => News::Nothing,
         }
     }
@@ -285,52 +254,8 @@ fn ends_within(child: Pid, process: Option<&Process>, time: Duration) -> bool {
     process.unwrap_or(&by_number).wait(Some(time)) == Ok(true)
 }
 
-/// How long to wait, and what it means that the time has come.
-#[derive(Clone, Copy)]
-struct Until {
-    ready: Deadline,
-    failed: Deadline,
-    /// Whatever more time the daemon asks for.
-    latest: Deadline,
-}
-
-impl Until {
-    fn of(timeout: Option<Duration>) -> Self {
-        Self {
-            ready: Deadline::after(None),
-            failed: Deadline::after(timeout),
-            latest: Deadline::after(readiness::longest_start(timeout)),
-        }
-    }
-
-    fn poll_timeout(self) -> libc::c_int {
-        self.ready.or(self.failed).poll_timeout()
-    }
-
-    fn look(self) -> Option<Outcome> {
-        if self.ready.passed() { Some(Outcome::Ready) } else { self.look_for_timeout() }
-    }
-
-    fn look_for_timeout(self) -> Option<Outcome> {
-        self.failed.passed().then_some(Outcome::TimedOut)
-    }
-
-    fn judge(&mut self, verdict: Verdict) -> Option<Outcome> {
-        match verdict {
-            Verdict::NotYet => return None,
-            Verdict::ReadyAt(time) => self.ready = time,
-            Verdict::Extended(time) => self.failed = self.failed.put_off(Deadline::after(Some(time)), self.latest),
-            Verdict::Ready => return Some(Outcome::Ready),
-            Verdict::Failed(failure) => return Some(Outcome::Failed(failure)),
-        }
-        None
-    }
-}
-
 enum News {
     Report,
-    /// Something that may say whether the program is ready.
-    Sign,
     DaemonEnded,
     CalledOff(Signal),
     Nothing,

@@ -19,18 +19,23 @@ use std::time::Duration;
 
 /// A daemon that is being started: what [`Daemon::fork`](crate::Daemon::fork) gives back in the program that goes on.
 ///
-/// Dropping it does not end the start, unless that is a program's ([`Daemon::launch`](crate::Daemon::launch)). The helper process that watches it stays a child of this program until it is waited
-/// for, here or by wait(2).
+/// Dropping it does not end the start. The helper process that watches it stays a child of this program until it is waited for, here or
+/// by wait(2).
 ///
 /// ```no_run
-/// use daemonctx::{Daemon, Executable, Readiness};
+/// use daemonctx::{Daemon, Fork};
 /// use std::time::Duration;
 ///
-/// let mut program = Executable::new("/usr/bin/sleep")?;
-/// program.argument("sleep")?.argument("60")?.readiness(Readiness::StillRunning(Duration::from_secs(1)));
-/// let mut starting = Daemon::new()?.pid_file("/run/sleep.pid")?.launch(&program)?;
-/// while !starting.wait(Some(Duration::from_millis(100)))? {
-///     println!("{} is not ready yet", starting.pid());
+/// let mut daemon = Daemon::new()?;
+/// daemon.manual_ready(true);
+/// // SAFETY: there are no other threads, and no descriptor that is used again.
+/// match unsafe { daemon.fork()? } {
+///     Fork::Starter(mut starting) => {
+///         while !starting.wait(Some(Duration::from_millis(100)))? {
+///             println!("{} is not ready yet", starting.pid());
+///         }
+///     }
+///     Fork::Daemon(mut context) => context.ready()?,
 /// }
 /// # Ok::<(), daemonctx::Error>(())
 /// ```
@@ -61,8 +66,9 @@ impl std::fmt::Debug for Starting {
 
 impl Starting {
     pub(crate) fn new(lines: Lines, helper: Pid, plan: Plan) -> Self {
-        let Lines { helper: listener, daemon: spare } = lines;
+        let Lines { helper: listener, daemon } = lines;
         let deadline = Deadline::after(None);
+        let spare = Some(daemon);
         Self { listener, spare, helper_reports: true, deadline, helper, daemon: 0, process: None, outcome: None, plan }
     }
 

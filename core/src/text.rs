@@ -9,8 +9,14 @@ use std::path::{Path, PathBuf};
 pub(crate) const PATH_MAX: usize = 4096;
 
 /// An owned string that ends in NUL and has none inside.
-#[derive(Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Default, PartialEq, Eq, Hash)]
 pub(crate) struct Text(Vec<u8>);
+
+impl std::fmt::Debug for Text {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "\"{}\"", self.as_bytes().escape_ascii())
+    }
+}
 
 /// Without memory the copy is empty: a message loses its subject, a path names nothing.
 impl Clone for Text {

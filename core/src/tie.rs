@@ -36,8 +36,8 @@ impl Tie {
     }
 
     /// To a helper that watches for the `caller`.
-    pub(crate) fn with_helper(self, helper: Pid, caller: Option<Reporter>) -> Self {
-        Self { helper: Some(helper), caller, ..self }
+    pub(crate) fn with_helper(self, helper: Pid, caller: Reporter) -> Self {
+        Self { helper: Some(helper), caller: Some(caller), ..self }
     }
 
     pub(crate) fn send(&self, record: &Record) -> Sys<()> {

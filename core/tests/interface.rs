@@ -2,8 +2,9 @@
 
 use daemonctx::parts::{Forked, Handshake, OutputLine, Process, Program, SignalStream};
 use daemonctx::{
-    Context, Daemon, Detach, Error, ErrorKind, Executable, Facility, Fork, Groups, ListenDescriptor, LogFile, PidFile,
-    PidFileLock, Readiness, Respawn, Running, Severity, SignalAction, Starting, Status, Step, Stopped, Stream, Syslog,
+    Context, Daemon, Detach, Error, ErrorKind, Executable, Facility, Fork, Groups, KillMode, Launching, ListenAddress,
+    ListenDescriptor, LogFile, Monitored, MonitoredOutput, MonitoredState, PidFile, PidFileLock, Readiness, Respawn,
+    Running, Severity, SignalAction, Starting, Status, Step, StopRequest, Stopped, Stream, Syslog,
 };
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -21,7 +22,9 @@ fn threads_may_have_them() {
     any_thread_may_have::<Executable>();
     any_thread_may_have::<Fork>();
     any_thread_may_have::<Handshake>();
+    any_thread_may_have::<Launching>();
     any_thread_may_have::<LogFile>();
+    any_thread_may_have::<Monitored>();
     any_thread_may_have::<PidFileLock>();
     any_thread_may_have::<Process>();
     any_thread_may_have::<Program>();
@@ -40,13 +43,18 @@ fn values_have_the_common_traits() {
     is_small::<Facility>();
     is_small::<Forked>();
     is_small::<Groups>();
+    is_small::<KillMode>();
+    is_small::<MonitoredOutput<'_>>();
+    is_small::<MonitoredState>();
     is_small::<OutputLine<'_>>();
     is_small::<Respawn>();
     is_small::<Severity>();
     is_small::<SignalAction>();
     is_small::<Status>();
+    is_small::<StopRequest>();
     is_small::<Step>();
     is_small::<Stopped>();
+    is_a_value::<ListenAddress>();
     is_a_value::<ListenDescriptor>();
     is_a_value::<Readiness>();
     is_a_value::<PidFile>();

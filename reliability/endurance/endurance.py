@@ -25,7 +25,7 @@ def main() -> int:
     house = run.folder / "house"
     house.mkdir()
     for name, door in trust.doors(options.doors).items():
-        done = run.call([*door, "restart", str(house / "it.pid"), str(options.times)], 60 + options.times * 0.5, bury=True)
+        done = run.call([*door, "restart", str(house / "it.pid"), str(options.times)], 60 + options.times * 2, bury=True)
         print(done.stdout, end="", flush=True)
         if done.returncode != 0:
             run.violation(f"{name}: has ended with {done.returncode}: {done.stderr[-300:]}")

@@ -27,7 +27,9 @@ class Entry:
     sometimes: bool = False  # whether the call is made at all depends on who runs when
 
     def matches(self, result: Result) -> bool:
-        return bool(re.fullmatch(self.subjects, result.subject) and re.fullmatch(self.where, result.where))
+        # Rust's interface is what the C interface calls.
+        subject = re.sub("^rust-", "c-", result.subject)
+        return bool(re.fullmatch(self.subjects, subject) and re.fullmatch(self.where, result.where))
 
 
 ENTRIES: list[Entry] = []
@@ -48,6 +50,7 @@ def entry(subjects: str, where: str, outcomes: tuple[str, ...], why: str, says: 
 
 # Every call that anybody makes.
 harmless(ALL, r"\w+ close\(.*\)=E\w+", "Linux has closed the descriptor, whatever it says")
+harmless(ALL, r"\w+ sigaltstack\(\)=E\w+", "Rust's runtime takes down its stack for signals")
 harmless(ALL, r"\w+ set_robust_list\(\)=E\w+", "the C library's, for mutexes that are shared; it does not look either")
 harmless(ALL, r"\w+ (openat|read|pread64|write|pwrite64|ftruncate|flock|dup2|wait4|waitid)\(.*\)=EINTR", "it is called again")
 harmless(OURS, r"\w+ poll\(\)=E\w+", "it is called again; what it was to wait for is found by the calls after it")
@@ -82,6 +85,11 @@ harmless(OURS, r"starter fcntl\(stderr, F_GETFD\)=E\w+", "standard error is not 
 entry(ALL, r"\w+ openat\(daemon\.(log|pid)\)=EEXIST", (STARTED, TOLD), "the file came in between: it is opened as it is, or tried again")
 harmless(OURS, r"starter (openat|pread64)\(/proc/sys/fs/protected_hardlinks\)=E\w+", "hard links are taken for unprotected: it is looked twice")
 harmless(OURS, r"starter fstatfs\(\)=E\w+", "the same")
+entry(ALL, r"starter (openat|flock)\(daemon\.pid\)=(EBADF|ELOOP|ENOENT|EPERM)", (STARTED, TOLD),
+      "a file that was removed or exchanged meanwhile is tried again; a lock that only writers can have is refused",
+      says=r"pid file failed: .*its file system cannot keep the daemon's user from writing to it.* \(95 EOPNOTSUPP\)")
+entry(OURS, r"starter openat\((\.|\d+|tmp|sweep-\w+)\)=ELOOP", (TOLD,), "what is on the way to the log file and is a link is no directory",
+      says=r"(stdout|stderr) failed: .*daemon\.log: Not a directory \(20 ENOTDIR\)")
 entry(OURS, r"starter newfstatat\(daemon\.log\)=E\w+", (STARTED, TOLD), "whether a log file is still at its path is looked at again")
 entry(OURS, r"starter openat\(daemon\.log\)=ELOOP", (STARTED, TOLD), "a link to a log file is followed, unless it is to be emptied")
 harmless(ALL, r"\w+ flock\(daemon\.pid\)=EAGAIN", "somebody asks about the file at this moment: it is tried again")

@@ -1,6 +1,7 @@
-/* Runs a start, writes down its system calls, and has one of them fail or its process killed there.
+/* Runs a start, writes down its system calls, and disturbs it at one of them.
  *
- *     injector [-r ROLE -n NUMBER -k NTH (-e ERRNO | -K)] [-p ROLE] [-t MS] [-q MS] LOG PROGRAM [ARGUMENT ...]
+ *     injector [-r ROLE -n NUMBER -k NTH (-e ERRNO | -K | -s SIGNAL | -z MS | -d MS)] [-b] [-p ROLE] [-t MS] [-q MS]
+ *              LOG PROGRAM [ARGUMENT ...]
  *
  * What strace's inject does, but for one process of several: strace counts calls in every process it follows, so "the third
  * close" is hit in all that get so far, and in the dynamic linker first. Here calls are counted from where the program says
@@ -11,6 +12,10 @@
  *
  * -e  the call is not made and fails with this number. close(2) is made: on Linux the descriptor is gone whatever it says.
  * -K  SIGKILL at the call's entry: it is not made. Right after a call is right before the next.
+ * -s  this signal to the starter at the call's entry, whichever process makes the call.
+ * -z  SIGSTOP at the call's entry, and SIGCONT so many milliseconds later.
+ * -d  the call is made so many milliseconds later.
+ * -b  the start begins when the program is executed: for one that does not say so itself.
  * -p  this process is let go at its first poll(2): it has nothing more to do.
  * -t  how long all of it may take. What is left then is let go and lives on.
  * -q  the same, from the end of the starter on.
@@ -60,14 +65,17 @@ static FILE *logfile;
 static const char *role = "";
 static const char *poller = "";
 static long number = -1;
-static int nth, error, killing, quiet;
+static int nth, error, killing, signalling, stopping, delaying, from_execution, quiet;
 static struct timespec begun;
-static volatile sig_atomic_t late;
+static volatile sig_atomic_t timer;
+/* Milliseconds since `begun`: when to stop watching, and when the process that is stopped or delayed goes on. */
+static double limit, resumption;
+static struct tracee *paused;
 
-static void too_late(int signum)
+static void timer_fired(int signum)
 {
     (void)signum;
-    late = 1;
+    timer = 1;
 }
 
 static double elapsed(void)
@@ -81,6 +89,14 @@ static struct tracee *find(pid_t pid)
 {
     for (int i = 0; i < MOST; i++)
         if (tracees[i].pid == pid)
+            return &tracees[i];
+    return NULL;
+}
+
+static struct tracee *find_role(const char *wanted)
+{
+    for (int i = 0; i < MOST; i++)
+        if (tracees[i].pid != 0 && strcmp(tracees[i].role, wanted) == 0)
             return &tracees[i];
     return NULL;
 }
@@ -147,6 +163,32 @@ static void write_call(const struct tracee *it, const char *result)
             it->arguments[1], it->arguments[2], *it->text ? it->text : "-", result);
 }
 
+static void arm(void)
+{
+    double next = paused && resumption < limit ? resumption : limit;
+    long microseconds = (long)((next - elapsed()) * 1e3);
+    if (microseconds < 1)
+        microseconds = 1;
+    /* Again and again: one that fires right before waitpid(2) interrupts nothing. */
+    struct itimerval value = { .it_value = { microseconds / 1000000, microseconds % 1000000 }, .it_interval = { 0, 5000 } };
+    setitimer(ITIMER_REAL, &value, NULL);
+}
+
+static void disturb(struct tracee *it)
+{
+    struct tracee *starter = find_role("0");
+    if (signalling) {
+        if (starter != NULL)
+            kill(starter->pid, signalling);
+        return;
+    }
+    if (stopping)
+        kill(it->pid, SIGSTOP);
+    paused = it;
+    resumption = elapsed() + (stopping ? stopping : delaying);
+    arm();
+}
+
 /* Whether the process goes on being watched. */
 static int at_entry(struct tracee *it, const struct ptrace_syscall_info *info)
 {
@@ -160,11 +202,18 @@ static int at_entry(struct tracee *it, const struct ptrace_syscall_info *info)
         return 0;
     it->seen[it->number]++;
     read_text(it);
+    int is_exit = it->number == SYS_exit_group || it->number == SYS_exit;
     if (strcmp(it->role, role) == 0 && it->number == number && it->seen[number] == nth) {
         fprintf(logfile, "hit %.3f\n", elapsed());
         if (killing) {
             write_call(it, "killed");
             kill(it->pid, SIGKILL);
+            return 1;
+        }
+        if (signalling || stopping || delaying) {
+            disturb(it);
+            if (is_exit)
+                write_call(it, "?");
             return 1;
         }
         it->failing = error;
@@ -176,7 +225,7 @@ static int at_entry(struct tracee *it, const struct ptrace_syscall_info *info)
         } else if (number != SYS_close)
             ptrace(PTRACE_POKEUSER, it->pid, offsetof(struct user_regs_struct, orig_rax), -1L);
     }
-    if (it->number == SYS_exit_group || it->number == SYS_exit)
+    if (is_exit)
         write_call(it, "?");
     return !(it->number == SYS_poll && !it->failing && strcmp(it->role, poller) == 0);
 }
@@ -214,6 +263,8 @@ static void let_go(struct tracee *it)
 
 static void go_on(const struct tracee *it, int signum)
 {
+    if (it == paused && delaying)
+        return;
     ptrace(it->tracing ? PTRACE_SYSCALL : PTRACE_CONT, it->pid, 0, (long)signum);
 }
 
@@ -255,6 +306,17 @@ static void park(pid_t pid)
     exit(98);
 }
 
+/* What was stopped or delayed goes on. */
+static void resume(void)
+{
+    struct tracee *it = paused;
+    paused = NULL;
+    if (stopping)
+        kill(it->pid, SIGCONT);
+    else
+        go_on(it, 0);
+}
+
 static void at_stop(pid_t pid, int status)
 {
     struct tracee *it = find(pid);
@@ -265,21 +327,25 @@ static void at_stop(pid_t pid, int status)
         at_call(it);
     else if (event == PTRACE_EVENT_FORK || event == PTRACE_EVENT_VFORK || event == PTRACE_EVENT_CLONE)
         at_fork(it);
+    else if (event == PTRACE_EVENT_STOP && (signum == SIGSTOP || signum == SIGTSTP || signum == SIGTTIN || signum == SIGTTOU))
+        ptrace(PTRACE_LISTEN, pid, 0, 0L);
     else if (event != 0)
         go_on(it, 0);
     else if (signum == SIGURG && !it->tracing) {
         it->tracing = 1;
+        double before = elapsed();
         clock_gettime(CLOCK_MONOTONIC, &begun);
+        limit -= before;
         fprintf(logfile, "begin\n");
         go_on(it, 0);
     } else
         go_on(it, signum);
 }
 
-static void set_timer(int milliseconds)
+static void set_limit(int milliseconds)
 {
-    struct itimerval timer = { .it_value = { milliseconds / 1000, milliseconds % 1000 * 1000 } };
-    setitimer(ITIMER_REAL, &timer, NULL);
+    limit = elapsed() + milliseconds;
+    arm();
 }
 
 static void at_end(pid_t pid, int status)
@@ -289,7 +355,9 @@ static void at_end(pid_t pid, int status)
         return;
     fprintf(logfile, "end %s %d %.3f\n", it->role, WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status), elapsed());
     if (quiet && strcmp(it->role, "0") == 0)
-        set_timer(quiet);
+        set_limit(quiet);
+    if (it == paused)
+        paused = NULL;
     it->pid = 0;
 }
 
@@ -314,6 +382,8 @@ static pid_t launch(char **command)
         close(ready[1]);
         if (read(ready[0], &byte, 1) == 1) {
             defaults();
+            if (from_execution)
+                raise(SIGURG);
             execv(command[0], command);
             perror(command[0]);
         }
@@ -334,13 +404,17 @@ static pid_t launch(char **command)
 int main(int argc, char **argv)
 {
     int option, milliseconds = 8000, status;
-    while ((option = getopt(argc, argv, "+r:n:k:e:Kp:t:q:")) >= 0)
+    while ((option = getopt(argc, argv, "+r:n:k:e:Ks:z:d:bp:t:q:")) >= 0)
         switch (option) {
         case 'r': role = optarg; break;
         case 'n': number = atol(optarg); break;
         case 'k': nth = atoi(optarg); break;
         case 'e': error = atoi(optarg); break;
         case 'K': killing = 1; break;
+        case 's': signalling = atoi(optarg); break;
+        case 'z': stopping = atoi(optarg); break;
+        case 'd': delaying = atoi(optarg); break;
+        case 'b': from_execution = 1; break;
         case 'p': poller = optarg; break;
         case 't': milliseconds = atoi(optarg); break;
         case 'q': quiet = atoi(optarg); break;
@@ -350,21 +424,31 @@ int main(int argc, char **argv)
         return 93;
     clock_gettime(CLOCK_MONOTONIC, &begun);
     enter(launch(argv + optind + 1), NULL);
-    struct sigaction action = { .sa_handler = too_late };
+    struct sigaction action = { .sa_handler = timer_fired };
     sigaction(SIGALRM, &action, NULL);
-    set_timer(milliseconds);
-    while (!late) {
+    set_limit(milliseconds);
+    for (;;) {
+        if (timer) {
+            timer = 0;
+            if (elapsed() >= limit)
+                break;
+            if (paused && elapsed() >= resumption)
+                resume();
+            arm();
+        }
         pid_t pid = waitpid(-1, &status, __WALL);
         if (pid < 0 && errno == EINTR)
             continue;
         if (pid < 0)
-            break;
+            return fclose(logfile) == 0 ? 0 : 92;
         if (WIFSTOPPED(status))
             at_stop(pid, status);
         else
             at_end(pid, status);
     }
-    if (late)
-        fprintf(logfile, "late %.3f\n", elapsed());
+    fprintf(logfile, "late %.3f\n", elapsed());
+    /* A stop outlives its tracer. */
+    if (paused)
+        resume();
     return fclose(logfile) == 0 ? 0 : 92;
 }

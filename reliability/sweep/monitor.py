@@ -1,6 +1,7 @@
-"""The sweep over the monitor: each call of starter, guard, monitor and the program's child fails, or its process is killed there.
+"""The sweep over the monitor: each call of starter, guard, monitor and the program's child fails, is late, or its process is killed or
+stopped there.
 
-    python reliability/sweep/monitor.py BINARY [--errnos all] [--only RUN]
+    python reliability/sweep/monitor.py BINARY [--every] [--only RUN]
 
 BINARY is the core's unit tests (`cargo test -p daemonctx --lib --no-run`), which are a starter and a monitor as well. Needs no root.
 """
@@ -10,7 +11,6 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import ctypes
-import errno
 import fcntl
 import os
 import pathlib
@@ -22,9 +22,9 @@ import sys
 import tempfile
 import time
 
-import errnos
 import house
 import trace
+from disturbances import Disturbance, disturbances
 
 HERE = pathlib.Path(__file__).parent
 ROLES = {"0": "starter", "0.0": "guard", "0.0.0": "monitor", "0.0.0.0": "program", "0.0.0.1": "second program"}
@@ -38,15 +38,18 @@ RUNS = {
     "background": ("running", BACKGROUND, True),
     "followed": ("followed", BACKGROUND, True),
     "newline": ("newline", "echo >&3; exec sleep 1000", True),
-    "ends": ("running", "setsid sleep 1000 & exit 3", False),
-    # Fails once, and is started again.
-    "again": ("executed", "[ -e $D/second ] && exec sleep 1000; : > $D/second; exit 3", True),
+    # Longer than any pause.
+    "ends": ("running:400", "setsid sleep 1000 & exit 3", False),
+    # Fails once, later than the start is confirmed, and is started again.
+    "again": ("executed", "[ -e $D/second ] && exec sleep 1000; : > $D/second; sleep 0.3; exit 3", True),
     # Standard output to syslog, standard error to a file that is opened again; fails once.
-    "logged": ("executed", "trap '' PIPE; echo life; echo error >&2; [ -e $D/second ] && exec sleep 1000; : > $D/second; exit 3", True),
+    "logged": ("executed", "trap '' PIPE; echo life; echo error >&2; [ -e $D/second ] && exec sleep 1000; : > $D/second; sleep 0.3; exit 3", True),
     # A message to a socket in the file system, from this binary; with a directory of the daemon's own.
     "message": ("notify", "", True),
     "silent": ("newline", "trap '' TERM; (setsid sleep 1000 &) ; sleep 1000 & wait", False),
 }
+# The starter is none that anybody uses: it leaves signals alone.
+KINDS = ("error", "kill", "stop", "delay")
 # What a killed or failing step may take to be noticed; `silent` waits for its timeout.
 GRACE = 2.0
 # A logger waits for a syslogd that is away.
@@ -69,15 +72,18 @@ class Trial:
         self.folder.mkdir()
         calls = self.folder.with_suffix(".calls")
         surroundings = {"PATH": os.environ["PATH"], "SWEEP_FOLDER": str(self.folder), "SWEEP_READY": self.ready, "SWEEP_SCRIPT": self.script}
+        # Beside it, a pause and a busy machine are short.
+        surroundings["SWEEP_TIMEOUT"] = "1000" if self.run_name == "silent" else "4000"
         if self.run_name in ("again", "logged"):
             surroundings["SWEEP_RESPAWN"] = "4"
+        quiet = "450" if "SWEEP_RESPAWN" in surroundings else "60"
         if self.run_name == "logged":
             self.syslog = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             self.syslog.bind(str(self.folder.with_suffix(".syslog")))
             surroundings["SWEEP_SYSLOG"] = str(self.folder.with_suffix(".syslog"))
         err = self.folder.with_suffix(".err")
         with open(err, "wb") as output:
-            subprocess.run([self.injector, "-t", "6000", "-q", "60", *options, str(calls), self.binary], env=surroundings, stdin=subprocess.DEVNULL,
+            subprocess.run([self.injector, "-t", "6000", "-q", quiet, *options, str(calls), self.binary], env=surroundings, stdin=subprocess.DEVNULL,
                            stdout=output, stderr=output, check=False)
         return trace.read(calls, str(self.folder)), err.read_text(errors="replace").strip()
 
@@ -104,6 +110,17 @@ class Trial:
         problems = [f"{status}: left the file {name}" for name in os.listdir(self.folder) if not self._may_stay(name, role, what)]
         return problems + ([f"{status}: left a lock"] if self._is_locked() else [])
 
+    def judge_disturbed(self, found: trace.Trace, at: Disturbance, said: str) -> list[str]:
+        call, is_killed = at.call, at.kind == "kill"
+        if is_killed:
+            # The injector may have ended before what it has killed.
+            house.wait_until(lambda: house.state(found.pids[call.role]) in ("Z", "X", ""), GRACE)
+        problems = self.judge(found, is_killed, self.roles[call.role], call.what, said)
+        status = found.ends.get("0", (None, 0))[0]
+        if at.kind in ("stop", "delay") and status is not None and (status == 0) != self.succeeds:
+            problems.append(f"{status}, and nothing but time was lost")
+        return problems
+
     def _whereabouts(self, found: trace.Trace) -> str:
         """What tells a hang from a machine that was busy: where each process is, and whether the starter ends when nobody traces it."""
         last = {call.role: call.what for call in found.calls}
@@ -122,6 +139,9 @@ class Trial:
     def _judge_daemon(self, found: trace.Trace, is_killed: bool, role: str, what: str) -> list[str]:
         if self.run_name in ("again", "logged"):
             house.wait_until(lambda: self._runs_again() or self._is_over(), GRACE)
+        elif not is_killed:
+            # One that puts itself into the background is followed.
+            house.wait_until(self._runs, GRACE)
         state = self._state()
         program = int(state.get("program", "0 0").split()[0])
         monitor = int(state.get("monitor", "0 0").split()[0])
@@ -169,10 +189,13 @@ class Trial:
             return []
         return [f"0: logged {lines}"]
 
-    def _runs_again(self) -> bool:
+    def _runs(self) -> bool:
         state = self._state()
         program = int(state.get("program", "0").split()[0])
-        return state.get("state") == "running" and state["restarts"] != "0" and house.state(program) not in ("Z", "X", "")
+        return state.get("state") == "running" and house.state(program) not in ("Z", "X", "")
+
+    def _runs_again(self) -> bool:
+        return self._runs() and self._state().get("restarts") != "0"
 
     def _is_over(self) -> bool:
         """The monitor was killed."""
@@ -204,30 +227,6 @@ def describe(pid: int) -> str:
         return str(pid)
 
 
-def faults(found: trace.Trace, every: bool, roles: dict[str, str]) -> list[tuple[trace.Call, str]]:
-    chosen = []
-    executed: set[str] = set()
-    for call in found.calls:
-        if call.role not in roles:
-            continue
-        chosen.append((call, "KILL"))
-        # What the program itself makes of an error is its own affair.
-        if call.role in executed:
-            continue
-        if "program" in roles[call.role] and call.name == "execve":
-            executed.add(call.role)
-        known = errnos.ERRNOS.get(call.name)
-        if known is None:
-            raise SystemExit(f"errnos.py does not know {call.name}")
-        chosen += [(call, name) for name in (known if every else errnos.likeliest(call.name))]
-    return chosen
-
-
-def options_of(call: trace.Call, what: str) -> list[str]:
-    where = ["-r", call.role, "-n", str(call.number), "-k", str(call.nth)]
-    return where + (["-K"] if what == "KILL" else ["-e", str(getattr(errno, what))])
-
-
 def own_children() -> None:
     ctypes.CDLL(None).prctl(house.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
@@ -243,17 +242,13 @@ def work(binary: str, injector: str, run: str, every: bool, worker: int, workers
     problems = trial.judge(found, False, "", "", said)
     trial.finish()
     done, wrong = 0, [f"{run}: {problem}" for problem in problems]
-    for number, (call, what) in enumerate(faults(found, every, trial.roles)):
+    for number, at in enumerate(disturbances(found, trial.roles, every, KINDS)):
         if number % workers != worker:
             continue
         trial = Trial(binary, injector, run, home / str(number + 1))
-        found, said = trial.start(options_of(call, what))
-        role = trial.roles[call.role]
-        if found.hit and what == "KILL":
-            # The injector may have ended before what it has killed.
-            house.wait_until(lambda: house.state(found.pids[call.role]) in ("Z", "X", ""), GRACE)
-        for problem in trial.judge(found, what == "KILL", role, call.what, said) if found.hit else []:
-            wrong.append(f"{run}: {role} {call.what}#{call.nth}={what}: {problem} | {said}")
+        found, said = trial.start(at.options())
+        for problem in trial.judge_disturbed(found, at, said) if found.hit else []:
+            wrong.append(f"{run}: {trial.roles[at.call.role]} {at.call.what}#{at.call.nth}={at.what}: {problem} | {said}")
         done += 1
         trial.finish()
     shutil.rmtree(home)
@@ -263,9 +258,9 @@ def work(binary: str, injector: str, run: str, every: bool, worker: int, workers
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("binary")
-    parser.add_argument("--errnos", choices=("likeliest", "all"), default="likeliest")
+    parser.add_argument("--every", action="store_true", help="every errno, and both pauses, at every call")
     parser.add_argument("--only", choices=sorted(RUNS))
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=2 * len(os.sched_getaffinity(0)))
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         injector = os.path.join(folder, "injector")
@@ -274,7 +269,7 @@ def main() -> int:
         with concurrent.futures.ProcessPoolExecutor(arguments.workers) as pool:
             runs = [arguments.only] if arguments.only else list(RUNS)
             jobs = [
-                pool.submit(work, arguments.binary, injector, run, arguments.errnos == "all", worker, arguments.workers)
+                pool.submit(work, arguments.binary, injector, run, arguments.every, worker, arguments.workers)
                 for run in runs for worker in range(arguments.workers)
             ]
             for job in jobs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import pathlib
 import subprocess
@@ -70,6 +71,10 @@ def subjects(venv: pathlib.Path, peer: pathlib.Path | None) -> list[Subject]:
         Subject("c-syslog", "C, streams to syslog", _c("daemonctx"), how="syslog", roles=logger),
         Subject("c-notify", "C, below a service manager", _c("daemonctx"), roles=helper, environment=manager),
         Subject("c-fork", "C, daemonctx_fork()", _c("daemonctx"), how="fork", roles=helper),
+        Subject("rust-open", "Rust, Daemon::open()", _c("rust")),
+        Subject("rust-manual", "Rust, with Context::ready()", _c("rust"), how="manual"),
+        Subject("rust-syslog", "Rust, streams to syslog", _c("rust"), how="syslog", roles=logger),
+        Subject("rust-fork", "Rust, Daemon::fork()", _c("rust"), how="fork", roles=helper),
         Subject("python", "Python, DaemonContext.open()", package),
         Subject("python-manual", "Python, with ready()", package, how="manual"),
         Subject("libdaemon", "C, libdaemon's interface on ours", _c("libdaemon"), line="libdaemon", words=2),
@@ -96,6 +101,19 @@ def build() -> None:
         made = BUILD / f"{name}.{os.getpid()}"
         subprocess.run([*compiler, f"-I{ROOT}/include", "-o", str(made), str(source), *link], check=True)
         made.rename(BUILD / name)
+    build_rust()
+
+
+def build_rust() -> None:
+    """The core's profile is that of the release: a panic aborts."""
+    cargo = os.environ.get("CARGO", "cargo")
+    built = subprocess.run([cargo, "build", "-q", "--release", "-p", "daemonctx", "--lib", "--message-format=json"], check=True, cwd=ROOT,
+                           stdout=subprocess.PIPE).stdout.splitlines()
+    libraries = [file for line in built for file in json.loads(line).get("filenames", []) if file.endswith("libdaemonctx.rlib")]
+    made = BUILD / f"rust.{os.getpid()}"
+    subprocess.run(["rustc", "--edition", "2024", "-O", "-C", "panic=abort", "-L", str(TARGET / "release" / "deps"), "--extern",
+                    f"daemonctx={libraries[0]}", "-o", str(made), str(HERE / "subjects" / "daemonctx.rs")], check=True)
+    made.rename(BUILD / "rust")
 
 
 def peer_python() -> pathlib.Path | None:

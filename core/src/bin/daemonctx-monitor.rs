@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    daemonctx::parts::become_monitor_if_asked();
+    daemonctx::become_monitor_if_asked();
     eprintln!("daemonctx-monitor: started without a launcher; use `daemonctx start`");
     ExitCode::FAILURE
 }

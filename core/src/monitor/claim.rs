@@ -35,8 +35,7 @@ impl Claim {
     /// # Errors
     /// EAGAIN: another launcher or monitor has it.
     pub(super) fn of_state_file(state_file: &Text) -> Sys<Self> {
-        let stem = state_file.as_bytes().strip_suffix(run_directory::STATE).ok_or(Errno::EINVAL)?;
-        let (path, notify) = (run_directory::join(&[stem, b".lock"])?, run_directory::join(&[stem, b".notify"])?);
+        let (path, notify) = (beside(state_file, b".lock")?, beside(state_file, b".notify")?);
         let lock = lock(&path)?.ok_or(Errno::EAGAIN)?;
         Ok(Self { state_file: Text::path(state_file.as_bytes())?, path, notify, lock })
     }
@@ -49,6 +48,18 @@ impl Claim {
     pub(crate) fn release(&self) {
         remove(&self.path, self.as_raw_fd());
     }
+}
+
+/// Removes what a monitor had beside its state file. The caller has the name.
+pub(super) fn clear_away(state_file: &Text) {
+    for suffix in [&b".notify"[..], b".state.new"] {
+        let _: Sys<()> = beside(state_file, suffix).and_then(|path| file::unlink(path.as_c_str()));
+    }
+}
+
+fn beside(state_file: &Text, suffix: &[u8]) -> Sys<Text> {
+    let stem = state_file.as_bytes().strip_suffix(run_directory::STATE).ok_or(Errno::EINVAL)?;
+    run_directory::join(&[stem, suffix])
 }
 
 /// Removes the file of a lock that this process has: if it is the one at the path, no other process's is.

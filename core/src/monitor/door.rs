@@ -2,35 +2,53 @@
 
 use super::claim::Claim;
 use super::contention::Contender;
+use super::executable;
 use super::launch::{Launch, Sign};
 use super::launcher::Launched;
 use super::outcome::{Reason, Told};
 use super::settings::Settings;
 use super::translate;
+use crate::detach::Detach;
 use crate::error::{Cause, Error, Failure, Step, Subject};
-use crate::launch::Executable;
+use crate::launch::{Executable, Program};
 use crate::options::Options;
 use crate::pidfile::PidFileLock;
 use crate::runtime_directory::{self, Prepared};
 use crate::signals::Quiet;
 use crate::streams::{self, Sources, Stream, Surroundings};
-use crate::sys::process;
 use crate::sys::signal::{self, Set, Signal};
 use crate::sys::signalfd::Arrivals;
 use crate::sys::time::Deadline;
 use crate::sys::{Errno, Sys, fd};
+use crate::sys::{identity, process};
 use crate::text::Text;
 use crate::{directories, privileges};
-use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 /// The longest path of a Unix socket (unix(7)).
 const LONGEST_SOCKET: usize = 107;
 
-/// A program that is being launched. Dropping it before [`confirm`](Self::confirm) undoes the launch, and so does the end of this
-/// process.
-#[derive(Debug)]
+/// A program that is being launched: what [`Daemon::launch`](crate::Daemon::launch) returns.
+///
+/// [`confirm`](Self::confirm) commits the launch. Until then it is undone when this is dropped or this process ends: nothing is left of
+/// it, no process, no pid file and no state file. The monitor makes sure of that, also where this process is killed.
+///
+/// ```no_run
+/// use daemonctx::{Daemon, Executable, Readiness};
+/// use std::time::Duration;
+///
+/// daemonctx::become_monitor_if_asked();
+/// let mut server = Executable::new("/usr/sbin/hello")?;
+/// server.readiness(Readiness::Notify);
+/// let mut launching = Daemon::new()?.pid_file("/run/hello.pid")?.launch(&server)?;
+/// while !launching.wait(Some(Duration::from_secs(1)))? {
+///     println!("not ready yet");
+/// }
+/// println!("ready, PID {}", launching.confirm()?);
+/// # Ok::<(), daemonctx::Error>(())
+/// ```
+#[must_use = "a launch that is not confirmed is undone"]
 pub struct Launching {
     launched: Launched,
     about: About,
@@ -63,22 +81,30 @@ struct Ingredients {
     runtime_directory: Option<Prepared>,
 }
 
-/// Launches a program with `monitor`, an executable that becomes one. State files are below `run`, or in the usual place.
+/// Launches a program.
 ///
 /// # Errors
 /// What can be checked before anything happens; another daemon has the name or the pid file.
-pub(crate) fn launch(
-    options: &Options,
-    executable: &Executable,
-    monitor: &CStr,
-    run: Option<&Text>,
-) -> Result<Launching, Error> {
+pub(crate) fn launch(options: &Options, executable: &Executable) -> Result<Launching, Error> {
     if process::id() == 1 {
         let error = Error::os(Step::Start, Subject::Word("PID 1"), Errno::EPERM);
         return Err(error.note("a container ends with it, and so would the daemon: use run"));
     }
-    let Ingredients { launch, about, pid_file, claim, sources, runtime_directory } = prepare(options, executable, run)?;
-    let begun = Launched::begin(monitor, &launch);
+    if options.detach == Detach::No {
+        let error = Error::os(Step::Detach, Subject::Nothing, Errno::EINVAL);
+        return Err(error.note("a launched program is always detached: use exec"));
+    }
+    refuse_set_id()?;
+    let found;
+    let monitor = match &options.monitor {
+        Some(monitor) => monitor,
+        None => {
+            found = executable::find()?;
+            &found
+        }
+    };
+    let Ingredients { launch, about, pid_file, claim, sources, runtime_directory } = prepare(options, executable)?;
+    let begun = Launched::begin(monitor.as_c_str(), &launch);
     drop(sources);
     match begun {
         Ok(launched) => {
@@ -86,22 +112,32 @@ pub(crate) fn launch(
         }
         Err(errno) => {
             claim.release();
-            Err(Error::about(Step::Start, monitor.to_bytes(), errno))
+            Err(Error::about(Step::Execute, monitor.as_bytes(), errno).note("the monitor"))
         }
     }
 }
 
-fn prepare(options: &Options, executable: &Executable, run: Option<&Text>) -> Result<Ingredients, Error> {
+/// A monitor would refuse to be one: the caller of such a program is another user, who chooses what it does.
+fn refuse_set_id() -> Result<(), Error> {
+    let differ = |ids: Sys<identity::Ids>| ids.is_ok_and(|ids| ids.real != ids.effective);
+    if !differ(identity::user_ids()) && !differ(identity::group_ids()) {
+        return Ok(());
+    }
+    let error = Error::os(Step::Start, Subject::Word("set-user-ID program"), Errno::EPERM);
+    Err(error.note("real and effective ids differ"))
+}
+
+fn prepare(options: &Options, executable: &Executable) -> Result<Ingredients, Error> {
     let failed = |step, subject: Subject| move |errno| Error::os(step, subject, errno);
     let privileges = privileges::Plan::new(&options.privileges)?;
     let (owner, ids) = (privileges.owner(), privileges.into_ids());
     let directories = directories::Plan::new(options.umask, options.root.as_ref(), &options.working)?;
     let keep = options.keep.checked()?;
     let pid_path = options.pid_file.as_ref().map(|file| file.text().clone());
-    translate::check_sign(&keep, pid_path.as_ref(), &executable.when_ready())?;
-    let (path, arguments, environment) = executable.program().map_err(failed(Step::Execute, Subject::Nothing))?;
+    translate::check_sign(&keep, pid_path.as_ref(), executable.when_ready())?;
+    let Program { path, arguments, environment } = executable.program()?;
     let wanted = executable.when_ready();
-    let (ready, sign) = translate::readiness(&wanted).map_err(failed(Step::Ready, wanted.subject()))?;
+    let (ready, sign) = translate::readiness(wanted).map_err(failed(Step::Ready, wanted.subject()))?;
     let (pid_variables, environment) =
         translate::variables(&environment, &sign).map_err(failed(Step::Execute, Subject::Nothing))?;
     let surroundings = Surroundings { program: options.program.as_bytes(), root: directories.root() };
@@ -113,6 +149,7 @@ fn prepare(options: &Options, executable: &Executable, run: Option<&Text>) -> Re
         working: directories.working().clone(),
         timeout: options.ready_timeout,
     };
+    let run = options.state_directory.as_ref();
     let contender = Contender { options, arguments: &arguments, pid_file: pid_path.as_ref(), run };
     let claim = contender.take()?;
     let taken = take(options, directories.root(), owner).and_then(|(runtime_directory, pid_file)| {
@@ -189,11 +226,17 @@ pub(super) fn cancelling() -> Set {
     set
 }
 
+impl std::fmt::Debug for Launching {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Launching").field("pid", &self.pid()).finish_non_exhaustive()
+    }
+}
+
 impl Launching {
-    /// The daemon's PID, once it is ready; 0 before.
+    /// The daemon's PID, once [`wait`](Self::wait) has found it ready.
     #[must_use]
-    pub fn pid(&self) -> i32 {
-        self.daemon
+    pub fn pid(&self) -> Option<i32> {
+        (self.daemon != 0).then_some(self.daemon)
     }
 
     /// Waits until the program is ready: true then, false when `timeout` (`None`: any time) has passed first. The outcome stays:
@@ -248,12 +291,18 @@ impl Launching {
         }
     }
 
-    /// Commits the launch: the daemon stays, whatever becomes of this process. Gives its PID. A process that ends with the launch does
-    /// so at once.
+    /// Waits until the program is ready, and commits the launch: the daemon stays, whatever becomes of this process. Returns its PID.
     ///
     /// # Errors
-    /// The launch has failed, or was not waited for.
-    pub fn confirm(&mut self) -> Result<i32, Error> {
+    /// The launch failed; nothing is left of it.
+    pub fn confirm(mut self) -> Result<i32, Error> {
+        self.commit()
+    }
+
+    /// Undoes the launch, as dropping it does, and returns when nothing is left.
+    pub fn cancel(self) {}
+
+    fn commit(&mut self) -> Result<i32, Error> {
         self.wait(None)?;
         if let Err(told) = self.launched.confirm() {
             self.take(told);

@@ -87,8 +87,8 @@ fn fill(output: RawFd, launch: &Launch, facts: &Facts) -> Sys<()> {
         output.push(b"\nguard=")?.identity(facts.guard)?;
     }
     let mut room = [0; 64];
-    output.push(b"\nboot=")?.push(boot(&mut room))?;
-    output.push(b"\npidns=")?.number(pid_namespace())?;
+    output.push(b"\nboot=")?.push(boot(&mut room)?)?;
+    output.push(b"\npidns=")?.number(pid_namespace()?)?;
     output.push(b"\nsince=")?.number(time::realtime().as_secs())?;
     output.push(b"\nrestarts=")?.number(u64::from(facts.restarts))?;
     if let Some(limit) = launch.settings.respawn.and_then(|respawn| respawn.limit) {
@@ -171,9 +171,9 @@ impl Output {
 
     fn identity(&mut self, pid: Pid) -> Sys<&mut Self> {
         self.number(u64::from(pid.unsigned_abs()))?;
-        match proc::stat(pid) {
-            Ok(stat) => self.push(b" ")?.number(stat.start),
-            Err(_) => Ok(self),
+        match unless_missing(proc::stat(pid))? {
+            Some(stat) => self.push(b" ")?.number(stat.start),
+            None => Ok(self),
         }
     }
 }
@@ -201,13 +201,23 @@ impl Digits {
     }
 }
 
-fn boot(room: &mut [u8]) -> &[u8] {
+fn boot(room: &mut [u8]) -> Sys<&[u8]> {
     let id = file::read_small(c"/proc/sys/kernel/random/boot_id", room);
-    id.unwrap_or_default().trim_ascii()
+    Ok(unless_missing(id)?.unwrap_or_default().trim_ascii())
 }
 
-fn pid_namespace() -> u64 {
-    file::status_behind(c"/proc/self/ns/pid").map_or(0, |status| status.identity.inode)
+fn pid_namespace() -> Sys<u64> {
+    let status = unless_missing(file::status_behind(c"/proc/self/ns/pid"))?;
+    Ok(status.map_or(0, |status| status.identity.inode))
+}
+
+/// What `/proc` does not have is left out. Any other error may pass: a file without the identity would name a daemon that nobody finds.
+fn unless_missing<T>(read: Sys<T>) -> Sys<Option<T>> {
+    match read {
+        Ok(found) => Ok(Some(found)),
+        Err(Errno::ENOENT | Errno::ESRCH) => Ok(None),
+        Err(errno) => Err(errno),
+    }
 }
 
 fn write_all(output: RawFd, mut bytes: &[u8]) -> Sys<()> {

@@ -5,7 +5,7 @@ use super::descendants;
 use super::files::{PidFile, StateFile};
 use super::launch::Launch;
 use super::outcome::{Heard, Line, Reason, Told};
-use super::run::{Monitor, release_claim};
+use super::run::{Guard, Monitor, release_claim};
 use crate::descriptors::Keep;
 use crate::error::{Failure, Step};
 use crate::sys::pidfd::Process;
@@ -105,6 +105,7 @@ fn split(launch: &mut Launch, line: &Line) -> Result<std::convert::Infallible, F
     let (leash, end) = fd::pipe().map_err(failed(Step::Pipe))?;
     let line_of_monitor = fd::duplicate(line.as_raw_fd()).map_err(failed(Step::Pipe))?;
     let (logger, pids) = begin_logger(launch).map_err(failed(Step::Logger))?.unzip();
+    let guard = process::id();
     // SAFETY: this process has one thread.
     match unsafe { process::fork() }.map_err(failed(Step::Fork))? {
         Forked::Child => {
@@ -112,7 +113,8 @@ fn split(launch: &mut Launch, line: &Line) -> Result<std::convert::Infallible, F
             fd::close(line.as_raw_fd());
             process::new_session().map_err(failed(Step::Session))?;
             process::adopt_orphans(true).map(drop).map_err(failed(Step::Start))?;
-            let monitor = Monitor::new(launch, Line::of(line_of_monitor), end, pids);
+            let guard = Guard { pid: guard, leash: end };
+            let monitor = Monitor::new(launch, Line::of(line_of_monitor), guard, pids);
             monitor.map_err(failed(Step::PidFile))?.run()
         }
         Forked::Parent(monitor) => {
@@ -188,7 +190,7 @@ fn clear_away() -> bool {
             return false;
         }
         let _: Sys<()> = descendants::kill(None);
-        while process::wait_any().is_some() {}
+        while process::reap_any() {}
         if process::has_children() {
             time::pause(STEP);
         }

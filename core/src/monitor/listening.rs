@@ -1,58 +1,153 @@
-//! Whether a process listens at a place.
+//! Whether a process listens at a place, by `/proc/PID/net` (proc_pid_net(5)).
+//!
+//! No copy of the process's descriptors is made (pidfd_getfd(2)): the last one to close a descriptor may have to wait as long as the
+//! process likes, for a socket that lingers or a file of a FUSE server that does not answer.
 
 use super::launch::Place;
-use super::{proc, socket_table};
-use crate::sys::Errno;
-use crate::sys::pidfd::Process;
+use super::proc;
+use crate::lines::Lines;
+use crate::pidfile::number;
+use crate::sys::file::{self, Identity, Kind};
 use crate::sys::process::Pid;
-use crate::sys::socket::Listening;
+use crate::sys::{Errno, Sys};
 use crate::text::Text;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsRawFd;
 
-/// Looks at the process's own descriptors: neither its network namespace nor the number of connections on the machine counts. Where that
-/// is refused, by Linux before 5.6 or a filter of system calls, it looks at the tables of its network namespace. What keeps this process
-/// from both goes to `hindrance`.
+/// Whether the process has a socket open that listens at the place, in its own network namespace. What keeps this process from looking
+/// goes to `hindrance`.
 pub(super) fn listens(pid: Pid, place: &Place, hindrance: &mut Option<Errno>) -> bool {
-    let Ok(process) = Process::open(pid) else { return false };
-    let (mut found, mut refused) = (false, false);
-    let listed = proc::for_each_socket(pid, &mut |fd, _| match process.duplicate(fd) {
-        Ok(socket) => found |= is_at(Listening::of(socket.as_raw_fd()), place),
-        // The process, or its descriptor, is gone.
-        Err(Errno::ESRCH | Errno::EBADF) => {}
-        Err(_) => refused = true,
-    });
-    let looked = listed.and_then(|()| if refused && !found { socket_table::listens(pid, place) } else { Ok(found) });
-    match looked {
+    match looks(pid, place) {
+        Ok(found) => found,
         // The process is gone.
-        Err(Errno::ENOENT | Errno::ESRCH) => {}
-        Err(errno) => *hindrance = Some(errno),
-        Ok(_) => {}
+        Err(Errno::ENOENT | Errno::ESRCH) => false,
+        Err(errno) => {
+            *hindrance = Some(errno);
+            false
+        }
     }
-    looked == Ok(true)
 }
 
-fn is_at(listening: Option<Listening>, place: &Place) -> bool {
-    match (listening, place) {
-        (Some(Listening::Internet(address, port)), Place::Port(wanted, wanted_port)) => {
-            port == *wanted_port && wanted.is_none_or(|wanted| covers(address, wanted))
+fn looks(pid: Pid, place: &Place) -> Sys<bool> {
+    let mut has_sockets = false;
+    proc::for_each_socket(pid, &mut |_, _| has_sockets = true)?;
+    match place {
+        _ if !has_sockets => Ok(false),
+        Place::Port(address, port) => {
+            let row = |line: &[u8]| internet(line, *address, *port);
+            Ok(has_row(pid, b"/net/tcp", &row)? || has_row(pid, b"/net/tcp6", &row)?)
         }
-        (Some(Listening::Unix(path, length)), Place::Path(wanted)) => {
-            path.get(..length).is_some_and(|path| is_path(path, wanted))
-        }
-        _ => false,
+        // A name with a newline in it makes lines that look like any other's. So there has to be a socket at the path.
+        Place::Path(wanted) => match socket_at(pid, wanted.as_bytes()) {
+            None => Ok(false),
+            socket => has_row(pid, b"/net/unix", &|line| {
+                unix(line, |path| {
+                    is_path(path, wanted) || path.first() == Some(&b'/') && socket_at(pid, path) == socket
+                })
+            }),
+        },
     }
+}
+
+/// Whether a row of a table is that of a socket which the process has. `row` gives the inode of one that listens at the place.
+fn has_row(pid: Pid, table: &[u8], row: &dyn Fn(&[u8]) -> Option<u64>) -> Sys<bool> {
+    let (mut found, mut listed) = (false, Ok(()));
+    let table = file::open(proc::ProcPath::<64>::of(pid).push(table).as_c_str(), libc::O_RDONLY, 0)?;
+    // The longest path of a Unix socket and what stands before it.
+    let mut room = [0; 512];
+    let mut lines = Lines::new(&mut room);
+    let mut each = |line: &[u8], _| {
+        if let Some(inode) = row(line) {
+            listed = listed.and(proc::for_each_socket(pid, &mut |_, socket| found |= socket == inode));
+        }
+    };
+    while lines.read(table.as_raw_fd(), &mut each)? {}
+    listed.map(|()| found)
+}
+
+/// The socket at a path, below the root of the process.
+fn socket_at(pid: Pid, path: &[u8]) -> Option<Identity> {
+    let mut below = proc::ProcPath::<512>::of(pid);
+    let status = file::status_behind(below.push(b"/root").push(path).as_c_str()).ok()?;
+    (status.kind == Kind::Socket).then_some(status.identity)
+}
+
+/// The word at the start of `rest`, which begins behind it and one space afterwards.
+fn next_word<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
+    let line = rest.trim_ascii_start();
+    let end = line.iter().position(u8::is_ascii_whitespace).unwrap_or(line.len());
+    *rest = line.get(end + 1..).unwrap_or_default();
+    line.get(..end).unwrap_or_default()
+}
+
+fn skip_words(rest: &mut &[u8], count: usize) {
+    for _ in 0..count {
+        next_word(rest);
+    }
+}
+
+fn hexadecimal(text: &[u8]) -> Option<u32> {
+    u32::from_str_radix(std::str::from_utf8(text).ok()?, 16).ok()
+}
+
+/// `sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode …`
+fn internet(line: &[u8], wanted: Option<IpAddr>, wanted_port: u16) -> Option<u64> {
+    /// `TCP_LISTEN`.
+    const LISTENS: &[u8] = b"0A";
+    let mut rest = line;
+    skip_words(&mut rest, 1);
+    let (address, port) = socket_address(next_word(&mut rest))?;
+    skip_words(&mut rest, 1);
+    let state = next_word(&mut rest);
+    skip_words(&mut rest, 5);
+    let inode = number(next_word(&mut rest))?;
+    let is_there = state == LISTENS && port == wanted_port && wanted.is_none_or(|wanted| covers(address, wanted));
+    is_there.then_some(inode)
+}
+
+/// `0100007F:1F90`: 32 bits in the order of this machine, four times that for IPv6, and the port.
+fn socket_address(text: &[u8]) -> Option<(IpAddr, u16)> {
+    const WORD: usize = 8;
+    let colon = text.iter().position(|&byte| byte == b':')?;
+    let port = u16::try_from(hexadecimal(text.get(colon + 1..)?)?).ok()?;
+    let mut bytes = [0; 16];
+    let words = text.get(..colon)?.chunks(WORD);
+    let count = words.len();
+    for (to, word) in bytes.chunks_mut(4).zip(words) {
+        to.copy_from_slice(&hexadecimal(word)?.to_ne_bytes());
+    }
+    let address = match (count, bytes) {
+        (1, [a, b, c, d, ..]) => Ipv4Addr::new(a, b, c, d).into(),
+        (4, _) => Ipv6Addr::from(bytes).into(),
+        _ => return None,
+    };
+    Some((address, port))
+}
+
+/// `Num: RefCount Protocol Flags Type St Inode Path`
+fn unix(line: &[u8], is_wanted: impl Fn(&[u8]) -> bool) -> Option<u64> {
+    /// `__SO_ACCEPTCON`.
+    const LISTENS: u32 = 1 << 16;
+    /// An abstract name begins so.
+    const ABSTRACT: u8 = b'@';
+    let mut rest = line;
+    skip_words(&mut rest, 3);
+    let flags = hexadecimal(next_word(&mut rest))?;
+    skip_words(&mut rest, 2);
+    let (inode, path) = (number(next_word(&mut rest))?, rest);
+    let is_there = flags & LISTENS != 0 && path.first() != Some(&ABSTRACT) && is_wanted(path);
+    is_there.then_some(inode)
 }
 
 /// The unspecified address is every address; that of IPv6 mostly every one of IPv4 as well (ipv6(7), `IPV6_V6ONLY`). An IPv6 socket
 /// shows an IPv4 address as `::ffff:ADDRESS`.
-pub(super) fn covers(address: IpAddr, wanted: IpAddr) -> bool {
+fn covers(address: IpAddr, wanted: IpAddr) -> bool {
     let (address, wanted) = (address.to_canonical(), wanted.to_canonical());
     address == wanted || address.is_unspecified() && (address.is_ipv6() || wanted.is_ipv4())
 }
 
 /// A socket is known by the path that it was bound to, which may be relative.
-pub(super) fn is_path(path: &[u8], wanted: &Text) -> bool {
+fn is_path(path: &[u8], wanted: &Text) -> bool {
     let wanted = wanted.as_bytes();
     match path.first() {
         None => false,
@@ -63,8 +158,53 @@ pub(super) fn is_path(path: &[u8], wanted: &Text) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{covers, is_path};
+    use super::{covers, internet, is_path, unix};
     use crate::text::Text;
+    use std::net::IpAddr;
+
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn rows_of_internet_sockets() {
+        let row = |address: &str, state: &str| {
+            format!(
+                "   0: {address} 00000000:0000 {state} 00000000:00000000 00:00000000 00000000  1000        0 4711 1 0 100 0 0 10 0"
+            )
+        };
+        for (address, state, wanted, expected) in [
+            ("0100007F:1F90", "0A", "127.0.0.1", Some(4711)),
+            ("0100007F:1F90", "0A", "", Some(4711)),
+            ("0100007F:1F90", "01", "127.0.0.1", None),
+            ("0100007F:1F91", "0A", "127.0.0.1", None),
+            ("0200007F:1F90", "0A", "127.0.0.1", None),
+            ("00000000:1F90", "0A", "127.0.0.1", Some(4711)),
+            ("00000000000000000000000001000000:1F90", "0A", "::1", Some(4711)),
+            ("00000000000000000000000000000000:1F90", "0A", "127.0.0.1", Some(4711)),
+            ("0000000000000000FFFF00000100007F:1F90", "0A", "127.0.0.1", Some(4711)),
+            ("local_address", "st", "", None),
+            ("0000000000000000:1F90", "0A", "", None),
+        ] {
+            assert_eq!(
+                internet(row(address, state).as_bytes(), wanted.parse::<IpAddr>().ok(), 8080),
+                expected,
+                "{address} {state} {wanted}"
+            );
+        }
+    }
+
+    #[test]
+    fn rows_of_unix_sockets() {
+        let wanted = Text::new(b"/run/a b").unwrap_or_default();
+        for (row, expected) in [
+            ("0000000000000000: 00000002 00000000 00010000 0001 01    17 /run/a b", Some(17)),
+            ("0000000000000000: 00000002 00000000 00010000 0001 01 4899179 a b", Some(4_899_179)),
+            ("0000000000000000: 00000002 00000000 00000000 0001 01 4899179 /run/a b", None),
+            ("0000000000000000: 00000002 00000000 00010000 0001 01 4899179 @/run/a b", None),
+            ("0000000000000000: 00000003 00000000 00000000 0001 03 6169984", None),
+            ("Num       RefCount Protocol Flags    Type St Inode Path", None),
+        ] {
+            assert_eq!(unix(row.as_bytes(), |path| is_path(path, &wanted)), expected, "{row}");
+        }
+    }
 
     #[test]
     fn addresses() {

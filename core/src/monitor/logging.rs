@@ -31,10 +31,12 @@ impl Logging {
 
     /// Tells the PID of the program whose lines come from now on. A logger that was killed is told nothing.
     pub(super) fn tell(&mut self, program: Option<Pid>) {
+        /// The program writes next, and a write that fails need not fail again.
+        const TRIES: u32 = 10;
         let news = program.filter(|_| program != self.told);
         if let (Some(pids), Some(pid)) = (&self.pids, news) {
-            let told = fd::write(pids.as_raw_fd(), &pid.to_ne_bytes());
-            self.told = told.ok().and(program);
+            let told = (0..TRIES).find_map(|_| fd::write(pids.as_raw_fd(), &pid.to_ne_bytes()).ok());
+            self.told = told.and(program);
         }
     }
 

@@ -6,6 +6,7 @@ mod contention;
 mod descendants;
 mod door;
 mod event;
+mod executable;
 mod fields;
 mod files;
 mod guard;
@@ -23,7 +24,6 @@ mod request;
 mod run;
 mod settings;
 mod sign;
-mod socket_table;
 mod state;
 mod translate;
 mod warning;
@@ -39,12 +39,33 @@ pub use monitored::{Monitored, MonitoredOutput, MonitoredState};
 pub use request::StopRequest;
 pub use settings::KillMode;
 
-/// Makes this process the monitor of a launched program, if it was executed as one. Does not come back then.
+use crate::sys::process;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// This program has asked whether it is a monitor, so it can be executed as one.
+static CAN_BE_MONITOR: AtomicBool = AtomicBool::new(false);
+
+/// Makes this process the monitor of a launched program, if it was executed as one, and does not return then.
 ///
-/// A program that may be executed so calls this before anything else: its memory stays as small as it is now.
-#[doc(hidden)]
+/// A program that calls this is its own monitor ([`Daemon::launch`](crate::Daemon::launch)). It has to do so first of all, before it
+/// reads its arguments, begins a thread or allocates much: what a monitor has in memory when it begins it has for the daemon's life.
+/// In a set-user-ID or set-group-ID program, and in one with file capabilities, it does nothing.
+///
+/// ```no_run
+/// daemonctx::become_monitor_if_asked();
+/// // What the program does otherwise.
+/// ```
 pub fn become_monitor_if_asked() {
+    // Such a program's caller chooses the environment, and a monitor executes what it is told to.
+    if process::is_set_id() {
+        return;
+    }
+    CAN_BE_MONITOR.store(true, Ordering::Relaxed);
     if let Some(socket) = launcher::socket() {
         guard::run(socket);
     }
+}
+
+fn can_be_monitor() -> bool {
+    CAN_BE_MONITOR.load(Ordering::Relaxed)
 }

@@ -1,6 +1,6 @@
 //! A launched daemon as its state file records it.
 
-use super::claim::Claim;
+use super::claim::{self, Claim};
 use super::leftovers::{self, Identity, Leftovers};
 use super::proc;
 use super::request::StopRequest;
@@ -293,6 +293,7 @@ impl Monitored {
         if let Some(path) = &self.pid_file {
             PidFile::clear_away(Text::path(path)?);
         }
+        claim::clear_away(&self.path);
         file::unlink(self.path.as_c_str()).map(|()| true)
     }
 

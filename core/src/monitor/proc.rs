@@ -74,25 +74,22 @@ impl Stat {
     }
 }
 
-/// A path below `/proc`, put together in place. The monitor keeps the deepest stack that it ever had, so it is no [`Line`](crate::line::Line).
-pub(super) struct ProcPath {
-    bytes: [u8; Self::ROOM],
+/// A path below `/proc`, put together in place: usually `/proc/`, two PIDs and the names around them. What has no room is cut off. The monitor keeps the deepest stack that it ever had, so it is no [`Line`](crate::line::Line).
+pub(super) struct ProcPath<const ROOM: usize = 64> {
+    bytes: [u8; ROOM],
     length: usize,
 }
 
-impl ProcPath {
-    /// `/proc/`, two PIDs and the names around them.
-    const ROOM: usize = 64;
-
+impl<const ROOM: usize> ProcPath<ROOM> {
     pub(super) fn of(pid: Pid) -> Self {
-        let mut path = Self { bytes: [0; Self::ROOM], length: 0 };
+        let mut path = Self { bytes: [0; ROOM], length: 0 };
         path.push(b"/proc/");
         path.push_number(pid);
         path
     }
 
     pub(super) fn push(&mut self, text: &[u8]) -> &mut Self {
-        let room = self.bytes.get_mut(self.length..Self::ROOM - 1).unwrap_or_default();
+        let room = self.bytes.get_mut(self.length..ROOM - 1).unwrap_or_default();
         self.length += room.len().min(text.len());
         for (to, from) in room.iter_mut().zip(text) {
             *to = *from;
@@ -123,7 +120,7 @@ impl ProcPath {
 /// ESRCH when there is no such process; ENOENT as well, which is also what a missing `/proc` says.
 pub(super) fn stat(pid: Pid) -> Sys<Stat> {
     let mut room = [0; 512];
-    let mut path = ProcPath::of(pid);
+    let mut path = ProcPath::<64>::of(pid);
     let text = file::read_small(path.push(b"/stat").as_c_str(), &mut room)?;
     Stat::of(text).ok_or(Errno::EBADMSG)
 }
@@ -137,16 +134,16 @@ pub(super) fn is_there() -> bool {
 /// meanwhile may be missed.
 pub(super) fn for_each_child(parent: Pid, each: &mut dyn FnMut(Pid)) -> Sys<()> {
     let mut has_lists = true;
-    file::for_each_name(ProcPath::of(parent).push(b"/task").as_c_str(), &mut |_, thread| {
+    file::for_each_name(ProcPath::<64>::of(parent).push(b"/task").as_c_str(), &mut |_, thread| {
         if number(thread).is_none() {
             return;
         }
-        let mut path = ProcPath::of(parent);
+        let mut path = ProcPath::<64>::of(parent);
         path.push(b"/task/").push(thread);
         let is_alive = file::status_at(path.as_c_str()).is_ok();
         // The thread has ended meanwhile, or the kernel has no such list.
         if read_children(path.push(b"/children").as_c_str(), each) == Err(Errno::ENOENT) && is_alive {
-            has_lists = file::status_at(ProcPath::of(parent).push(b"/task/").push(thread).as_c_str()).is_err();
+            has_lists = file::status_at(ProcPath::<64>::of(parent).push(b"/task/").push(thread).as_c_str()).is_err();
         }
     })?;
     if has_lists { Ok(()) } else { scan_for_children(parent, each) }
@@ -158,10 +155,10 @@ pub(super) fn for_each_socket(pid: Pid, each: &mut dyn FnMut(RawFd, u64)) -> Sys
     /// `socket:[INODE]`
     const SOCKET: &[u8] = b"socket:[";
     const LONGEST: usize = SOCKET.len() + 21;
-    let mut folder = ProcPath::of(pid);
+    let mut folder = ProcPath::<64>::of(pid);
     file::for_each_name(folder.push(b"/fd").as_c_str(), &mut |_, name| {
         let Some(fd) = number(name).and_then(|fd| RawFd::try_from(fd).ok()) else { return };
-        let mut path = ProcPath::of(pid);
+        let mut path = ProcPath::<64>::of(pid);
         path.push(b"/fd/").push(name);
         let mut room = [0; LONGEST];
         let length = file::open(path.as_c_str(), libc::O_PATH | libc::O_NOFOLLOW, 0)

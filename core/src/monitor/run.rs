@@ -59,12 +59,18 @@ pub(super) struct Monitor<'a> {
     hindrance: Option<Errno>,
 }
 
+/// The process that ends the start if the monitor is killed. It may be killed itself at any time, so the monitor does not ask for its parent.
+pub(super) struct Guard {
+    pub(super) pid: Pid,
+    pub(super) leash: OwnedFd,
+}
+
 /// How long a disk may be full until it is tried again.
 const REWRITE: Duration = Duration::from_secs(1);
 
 impl<'a> Monitor<'a> {
     /// Signals are blocked. The only place that allocates, but for what [`Action::Start`] needs.
-    pub(super) fn new(launch: &'a Launch, line: Line, leash: OwnedFd, pids: Option<OwnedFd>) -> Sys<Self> {
+    pub(super) fn new(launch: &'a Launch, line: Line, guard: Guard, pids: Option<OwnedFd>) -> Sys<Self> {
         let never = Deadline::after(None);
         Ok(Self {
             launch,
@@ -72,7 +78,7 @@ impl<'a> Monitor<'a> {
             signals: Arrivals::of(request::asked()),
             line: Some(line),
             hears: true,
-            leash: Some(leash),
+            leash: Some(guard.leash),
             logging: Logging::to(pids),
             limit: never,
             latest: never,
@@ -87,7 +93,7 @@ impl<'a> Monitor<'a> {
             none_told: true,
             pid_file: PidFile::of(launch)?,
             state_file: StateFile::of(launch)?,
-            facts: Facts { phase: Phase::Starting, guard: process::parent_id(), program: None, restarts: 0, end: None },
+            facts: Facts { phase: Phase::Starting, guard: guard.pid, program: None, restarts: 0, end: None },
             lives: 0,
             failure: None,
             hindrance: None,
@@ -169,11 +175,14 @@ impl<'a> Monitor<'a> {
 
     /// Takes the status of every child that has ended.
     fn reap(&mut self) {
-        let mut end = None;
-        if self.program.is_some_and(|program| !matches!(process::peek(program, false), Ok(None))) {
-            self.hear_child();
-        }
-        while let Some((pid, ended)) = process::wait_any() {
+        let (mut end, mut last) = (None, 0);
+        while let Some(pid) = process::ended_child().filter(|pid| *pid != last) {
+            last = pid;
+            if self.program == Some(pid) {
+                // Whether it has executed is known as long as it is a zombie.
+                self.hear_child();
+            }
+            let ended = process::wait(pid, false).unwrap_or(Ended::Unknown);
             if self.program == Some(pid) {
                 (self.program, self.ended) = (None, pid);
                 end = Some(ended);
@@ -231,7 +240,12 @@ impl<'a> Monitor<'a> {
     }
 
     fn look_at_timers(&mut self) {
-        if self.step.passed() {
+        let (step, limit) = (self.step.passed(), self.limit.passed());
+        if step || limit {
+            // A program that ended before the time was up did not run that long, however late this process is.
+            self.reap();
+        }
+        if step && self.step.passed() {
             self.step = Deadline::after(None);
             match self.machine.is_about_to_restart() && self.logging.is_behind(self.launch) {
                 true => self.step = Deadline::after(Some(logging::STEP)),
@@ -241,7 +255,7 @@ impl<'a> Monitor<'a> {
         if self.rewrite.passed() {
             let _: Sys<()> = self.note(self.facts.phase);
         }
-        if self.limit.passed() {
+        if limit && self.limit.passed() {
             self.limit = Deadline::after(None);
             self.hindrance = self.watch.hindrance();
             self.tell(Event::Due(Timer::Limit));

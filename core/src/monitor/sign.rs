@@ -5,10 +5,10 @@ use super::files::read_pid;
 use super::launch::{Launch, Place, Sign};
 use super::program::SignEnd;
 use super::{descendants, listening, proc};
-use crate::pidfile::number;
-use crate::readiness;
+use crate::pidfile::{number, real_user};
+use crate::sys::alarm::Interrupted;
 use crate::sys::process::{self, Pid};
-use crate::sys::socket::Letterbox;
+use crate::sys::socket::{Letterbox, Sender, SenderProcess};
 use crate::sys::time::{self, Deadline};
 use crate::sys::{Errno, Sys, fd, file};
 use crate::text::Text;
@@ -174,8 +174,8 @@ fn read_message(letterbox: &Letterbox) -> Option<Event> {
     /// systemd takes no longer ones.
     const MESSAGE: usize = 4096;
     let mut room = [0; MESSAGE];
-    let message = readiness::receive(letterbox, &mut room);
-    let (_, text) = message.filter(|(sender, _)| descendants::is_one(sender.pid) && readiness::has_number(sender))?;
+    let message = receive(letterbox, &mut room);
+    let (_, text) = message.filter(|(sender, _)| descendants::is_one(sender.pid) && has_number(sender))?;
     let mut found = None;
     for line in text.split(|&byte| byte == b'\n') {
         if line == b"READY=1" {
@@ -185,6 +185,26 @@ fn read_message(letterbox: &Letterbox) -> Option<Event> {
         found = more.map(|time| Event::Extend(Duration::from_micros(time))).or(found);
     }
     found
+}
+
+/// The next message. Anybody on the machine may send one, also with what takes long to drop: a socket that lingers at its close.
+fn receive<'a>(letterbox: &Letterbox, room: &'a mut [u8]) -> Option<(Sender, &'a [u8])> {
+    let interrupted = Interrupted::begin();
+    let message = letterbox.receive(room);
+    drop(interrupted);
+    message.ok()
+}
+
+/// Whether the sender of a message still has its PID, so that what was found out about the PID is about the sender. Asked afterwards.
+/// Before Linux 6.5, and where the message came with descriptors, another process of the same user can have it.
+fn has_number(sender: &Sender) -> bool {
+    match &sender.process {
+        // One that has ended keeps its number until it is reaped.
+        SenderProcess::Known(process) => process.signal(0) != Err(Errno::ESRCH),
+        SenderProcess::Displaced | SenderProcess::Unknown => {
+            real_user(sender.pid).is_none_or(|user| user == sender.user)
+        }
+    }
 }
 
 /// Only of a child the end is seen. A descendant becomes one when the processes between have ended, as those of a program that goes

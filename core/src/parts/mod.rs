@@ -13,7 +13,6 @@ pub mod signal_queue;
 pub(crate) mod signal_stream;
 
 pub use crate::descriptors::{close_all_but, set_nonblocking};
-pub use crate::monitor::become_monitor_if_asked;
 pub use crate::signals::{block_only, die_by, reset_all_but};
 pub use fork::{Forked, fork};
 pub use handshake::Handshake;

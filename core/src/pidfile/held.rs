@@ -344,11 +344,6 @@ pub(crate) fn write_all() -> Sys<()> {
     SLOTS.iter().filter(|slot| slot.descriptor().is_some()).try_for_each(Slot::write)
 }
 
-/// Has the locks go along with the program that this process is about to become.
-pub(crate) fn keep_on_exec() -> Sys<()> {
-    locks().try_for_each(fd::keep_on_exec)
-}
-
 /// Says that the root has changed.
 pub(crate) fn root_has_changed() {
     INSIDE.store(true, Ordering::Relaxed);

@@ -17,8 +17,8 @@ pub(crate) use acquire::is_at;
 pub(crate) use assess::Proof;
 pub(crate) use content::number;
 pub(crate) use held::{
-    all_go_along, any, descriptors, keep_on_exec, none_goes_along, open_writers, own_all, release_all,
-    release_and_terminate, root_has_changed, write_all,
+    all_go_along, any, descriptors, none_goes_along, open_writers, own_all, release_all, release_and_terminate,
+    root_has_changed, write_all,
 };
 pub(crate) use procfs::{real_user, runs_as};
 pub(crate) use recorded::{field as recorded_field, is_here as is_recorded_here, parse_identity as recorded_identity};

@@ -2,7 +2,8 @@
 
 use super::Errno;
 use super::fd::{above_standard, own};
-use super::{Sys, check, check_size, uninterrupted};
+use super::{Sys, check, check_size, memory, uninterrupted};
+use crate::text::{PATH_MAX, Text};
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
@@ -209,6 +210,17 @@ pub(crate) fn link_target<'a>(path: &CStr, buffer: &'a mut [u8]) -> Sys<&'a [u8]
     // SAFETY: `path` is NUL-terminated, `buffer` valid for writes of its length.
     let length = check_size(unsafe { libc::readlink(path.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) })?;
     Ok(buffer.get(..length).unwrap_or_default())
+}
+
+/// The path without symbolic links and `..` of a file that is there. Allocates.
+pub(crate) fn real_path(path: &CStr) -> Sys<Text> {
+    let mut room = memory::filled(0_u8, PATH_MAX)?;
+    // SAFETY: `path` is NUL-terminated, and `room` has as many bytes as the longest path.
+    if unsafe { libc::realpath(path.as_ptr(), room.as_mut_ptr().cast()) }.is_null() {
+        return Err(Errno::last());
+    }
+    let length = room.iter().position(|&byte| byte == 0).unwrap_or(0);
+    Text::path(room.get(..length).unwrap_or_default())
 }
 
 pub(crate) fn make_directory(path: &CStr, mode: libc::mode_t) -> Sys<()> {

@@ -75,24 +75,6 @@ impl Process {
         }
     }
 
-    /// A duplicate of a descriptor that the process has open (Linux 5.6). Needs the right to trace the process, which an ancestor has
-    /// that is root or of the same user.
-    #[cfg(target_os = "linux")]
-    pub(crate) fn duplicate(&self, fd: RawFd) -> Sys<OwnedFd> {
-        if self.descriptor.is_none() {
-            return Err(Errno::ENOSYS);
-        }
-        // SAFETY: pidfd_getfd takes three numbers.
-        let result = unsafe { libc::syscall(libc::SYS_pidfd_getfd, self.as_poll_descriptor(), fd, 0) };
-        super::fd::own(libc::c_int::try_from(result).map_err(|_| Errno::EINVAL)?)
-    }
-
-    /// Other systems have no such call.
-    #[cfg(not(target_os = "linux"))]
-    pub(crate) fn duplicate(&self, _fd: RawFd) -> Sys<OwnedFd> {
-        Err(Errno::ENOSYS)
-    }
-
     /// Waits until the process has ended, a zombie included; false when `timeout` (`None`: any time) passed first.
     pub(crate) fn wait(&self, timeout: Option<Duration>) -> Sys<bool> {
         let deadline = time::Deadline::after(timeout);

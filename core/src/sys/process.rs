@@ -94,13 +94,6 @@ pub(crate) fn leads_session() -> bool {
     unsafe { libc::getsid(0) == id() }
 }
 
-/// Whether two processes are of one session; not where one of them is gone.
-pub(crate) fn share_session(one: Pid, other: Pid) -> bool {
-    // SAFETY: getsid takes a number; a bad one is ESRCH.
-    let session = |pid| check(unsafe { libc::getsid(pid) });
-    session(one).is_ok_and(|it| session(other) == Ok(it))
-}
-
 /// How many threads this process has; each has a directory, and a directory counts as a link to the one above it.
 #[cfg(target_os = "linux")]
 pub(crate) fn thread_count() -> Option<u64> {
@@ -135,7 +128,7 @@ pub(crate) fn wait(child: Pid, block: bool) -> Option<Ended> {
     let options = if block { 0 } else { libc::WNOHANG };
     loop {
         // SAFETY: `status` is a valid place for the result.
-        match uninterrupted(|| check(unsafe { libc::waitpid(child, &raw mut status, options) })) {
+        match insistently(|| check(unsafe { libc::waitpid(child, &raw mut status, options) })) {
             Ok(0) => return None,
             Ok(_) if libc::WIFEXITED(status) => return Some(Ended::Exited(libc::WEXITSTATUS(status))),
             Ok(_) if libc::WIFSIGNALED(status) => return Some(Ended::Killed(libc::WTERMSIG(status))),
@@ -165,26 +158,25 @@ pub(crate) fn peek(child: Pid, block: bool) -> Sys<Option<Ended>> {
 
 /// Whether there is a child that has ended and not been waited for.
 pub(crate) fn has_ended_child() -> bool {
+    ended_child().is_some()
+}
+
+/// A child that has ended; it is left to be waited for.
+pub(crate) fn ended_child() -> Option<Pid> {
     // SAFETY: `siginfo_t` is a C struct of integers and unions of them, for which all zeroes is a value.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
     let options = libc::WEXITED | libc::WNOWAIT | libc::WNOHANG;
     // SAFETY: `info` is a valid place for the result.
-    let asked = check(unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, options) });
+    insistently(|| check(unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, options) })).ok()?;
     // SAFETY: waitid filled the field in, or left it zero.
-    asked.is_ok() && unsafe { info.si_pid() } != 0
+    Some(unsafe { info.si_pid() }).filter(|pid| *pid != 0)
 }
 
-/// Waits for any child that has ended, and takes its status; none where all run, or there is none.
-pub(crate) fn wait_any() -> Option<(Pid, Ended)> {
+/// Waits for any child that has ended; false where all run, or there is none.
+pub(crate) fn reap_any() -> bool {
     let mut status = 0;
     // SAFETY: `status` is a valid place for the result.
-    let child = uninterrupted(|| check(unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) }));
-    let ended = match status {
-        status if libc::WIFEXITED(status) => Ended::Exited(libc::WEXITSTATUS(status)),
-        status if libc::WIFSIGNALED(status) => Ended::Killed(libc::WTERMSIG(status)),
-        _ => Ended::Unknown,
-    };
-    child.ok().filter(|child| *child > 0).map(|child| (child, ended))
+    insistently(|| check(unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) })).is_ok_and(|child| child > 0)
 }
 
 /// Whether there is a child at all; also where that cannot be known.
@@ -193,7 +185,21 @@ pub(crate) fn has_children() -> bool {
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
     let options = libc::WEXITED | libc::WNOWAIT | libc::WNOHANG;
     // SAFETY: `info` is a valid place for the result.
-    uninterrupted(|| check(unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, options) })) != Err(Errno::ECHILD)
+    insistently(|| check(unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, options) })) != Err(Errno::ECHILD)
+}
+
+/// Asks about children again while the answer is an error but ECHILD: that says nothing about them, and no other SIGCHLD comes for the
+/// same end.
+fn insistently<T>(mut ask: impl FnMut() -> Sys<T>) -> Sys<T> {
+    const TRIES: u32 = 10;
+    let mut answer = uninterrupted(&mut ask);
+    for _ in 1..TRIES {
+        if !matches!(&answer, Err(errno) if *errno != Errno::ECHILD) {
+            break;
+        }
+        answer = uninterrupted(&mut ask);
+    }
+    answer
 }
 
 /// The arguments of a program as execve(2) wants them: pointers into texts, and NULL at the end.
@@ -351,6 +357,70 @@ pub(crate) fn at_exit(handler: extern "C" fn()) -> Sys<()> {
 unsafe extern "C" {
     #[cfg(target_os = "linux")]
     static mut program_invocation_short_name: *mut libc::c_char;
+    #[cfg(target_os = "linux")]
+    static mut program_invocation_name: *mut libc::c_char;
+}
+
+/// A name of the file that this process executes, whatever has become of its path.
+#[cfg(target_os = "linux")]
+pub(crate) const RUNNING_EXECUTABLE: Option<&CStr> = Some(c"/proc/self/exe");
+#[cfg(not(target_os = "linux"))]
+pub(crate) const RUNNING_EXECUTABLE: Option<&CStr> = None;
+
+/// The path of the file that this process executes. Allocates.
+#[cfg(target_os = "linux")]
+pub(crate) fn executable() -> Sys<Text> {
+    let mut room = memory::filled(0, crate::text::PATH_MAX)?;
+    super::file::link_target(c"/proc/self/exe", &mut room).and_then(Text::path)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn executable() -> Sys<Text> {
+    use std::os::unix::ffi::OsStrExt;
+    let path = std::env::current_exe().map_err(|_| Errno::ENOENT)?;
+    Text::path(path.as_os_str().as_bytes())
+}
+
+/// The absolute path of the shared object that this code was loaded from; ENOENT where it is part of the executable. Allocates.
+pub(crate) fn shared_object() -> Sys<Text> {
+    // SAFETY: `Dl_info` is a C struct of pointers, for which all zeroes is a value.
+    let mut info: libc::Dl_info = unsafe { std::mem::zeroed() };
+    // SAFETY: the address is one of this object's, and `info` a valid place for the result.
+    let found = unsafe { libc::dladdr((shared_object as *const ()).cast(), &raw mut info) };
+    if found == 0 || info.dli_fname.is_null() {
+        return Err(Errno::ENOENT);
+    }
+    // SAFETY: dladdr gave a NUL-terminated string that stays as long as the object.
+    let path = unsafe { CStr::from_ptr(info.dli_fname) };
+    // Of the executable there is the first argument, which its caller has chosen.
+    if path.to_bytes().first() != Some(&b'/') || is_first_argument(path) {
+        return Err(Errno::ENOENT);
+    }
+    Text::path(path.to_bytes())
+}
+
+#[cfg(target_os = "linux")]
+fn is_first_argument(text: &CStr) -> bool {
+    // SAFETY: glibc and musl keep a NUL-terminated string here for the life of the process.
+    unsafe { !program_invocation_name.is_null() && CStr::from_ptr(program_invocation_name) == text }
+}
+
+/// Other systems know the executable's path.
+#[cfg(not(target_os = "linux"))]
+fn is_first_argument(_text: &CStr) -> bool {
+    false
+}
+
+/// Whether this process has privileges that its caller may not have: it executes a set-user-ID or set-group-ID program, or one with
+/// capabilities.
+pub(crate) fn is_set_id() -> bool {
+    #[cfg(target_os = "linux")]
+    // SAFETY: getauxval takes a number.
+    let is_set = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
+    #[cfg(not(target_os = "linux"))]
+    // SAFETY: issetugid takes nothing.
+    let is_set = unsafe { libc::issetugid() } != 0;
+    is_set
 }
 
 /// The program's name as the C library knows it.

@@ -7,7 +7,6 @@ use super::pidfd::Process;
 use super::process::Pid;
 use super::{Sys, check, check_size, file};
 use crate::text::Text;
-use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 fn empty_address() -> libc::sockaddr_storage {
@@ -51,52 +50,6 @@ pub(crate) fn local_address(fd: RawFd) -> Sys<Address> {
 /// Whether `fd` is a socket that waits for connections.
 pub(crate) fn is_listening(fd: RawFd) -> bool {
     option(fd, libc::SO_ACCEPTCONN).is_ok_and(|value| value != 0)
-}
-
-/// Where a socket waits for connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Listening {
-    Internet(IpAddr, u16),
-    /// A path, in so many bytes; or an abstract name.
-    Unix([u8; Listening::PATH], usize),
-}
-
-impl Listening {
-    const PATH: usize = 108;
-
-    /// None if `fd` is no socket that waits for connections.
-    pub(crate) fn of(fd: RawFd) -> Option<Self> {
-        if !is_listening(fd) {
-            return None;
-        }
-        let mut address = empty_address();
-        let mut length = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
-        // SAFETY: `address` is a valid place of `length` bytes.
-        check(unsafe { libc::getsockname(fd, (&raw mut address).cast(), &raw mut length) }).ok()?;
-        match libc::c_int::from(address.ss_family) {
-            libc::AF_INET => {
-                // SAFETY: the family says what the address is; the storage is larger and aligned for all of them.
-                let it = unsafe { (&raw const address).cast::<libc::sockaddr_in>().read() };
-                Some(Self::Internet(IpAddr::V4(u32::from_be(it.sin_addr.s_addr).into()), u16::from_be(it.sin_port)))
-            }
-            libc::AF_INET6 => {
-                // SAFETY: as above.
-                let it = unsafe { (&raw const address).cast::<libc::sockaddr_in6>().read() };
-                Some(Self::Internet(IpAddr::V6(it.sin6_addr.s6_addr.into()), u16::from_be(it.sin6_port)))
-            }
-            libc::AF_UNIX => {
-                // SAFETY: as above.
-                let it = unsafe { (&raw const address).cast::<libc::sockaddr_un>().read() };
-                let mut path = [0; Self::PATH];
-                for (to, from) in path.iter_mut().zip(it.sun_path) {
-                    *to = from as u8;
-                }
-                let used = path.iter().position(|byte| *byte == 0).unwrap_or(Self::PATH);
-                Some(Self::Unix(path, used))
-            }
-            _ => None,
-        }
-    }
 }
 
 /// How many descriptors go along with one datagram: `SCM_MAX_FD` of Linux.

@@ -1,8 +1,8 @@
 //! Readiness by a message: who is believed, and what others cannot do to the start.
 
 use crate::Test;
-use crate::house::{House, helper_of, slowness, until};
-use crate::launch::launch_ready;
+use crate::house::{House, field, slowness, until};
+use crate::monitor::{found, launch, stop};
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
@@ -25,24 +25,34 @@ pub const NOBODY: u32 = 65534;
 /// Linger for far longer than a test may take.
 const LINGER: i32 = 600;
 
-/// A start that has begun: the caller, the daemon, and the name of the socket.
+/// A launch that has begun: the launcher and the program.
 fn begin(house: &mut House, words: &[&str]) -> (Child, i32) {
-    let first = ["ready=notify", "arg=x", "arg=variable:NOTIFY_SOCKET"];
+    let first = ["ready=notify", "arg=x", "arg=say:here", "arg=pid", "arg=variable:NOTIFY_SOCKET"];
     let words: Vec<_> = first.iter().chain(words).copied().collect();
     let starter = house.program("launching", &words).spawn().unwrap();
-    let daemon = house.hear_from("pid ").parse().unwrap();
+    house.hear_from("waiting");
+    house.hear_from("here");
+    let daemon = house.hear_number();
     let line = house.hear_from("NOTIFY_SOCKET ");
-    let name = line.split('"').nth(1).unwrap_or_else(|| panic!("{line}"));
+    let name = line.split('"').nth(1).unwrap_or_else(|| panic!("{line}")).replace(r"\\", r"\");
     // SAFETY: no other thread of this process looks at its environment now.
     unsafe { std::env::set_var("NOTIFY_SOCKET", name) };
     (starter, daemon)
 }
 
-fn end(house: &House, mut starter: Child, daemon: i32) {
+fn end(house: &mut House, mut starter: Child) {
     // SAFETY: as in `begin`.
     unsafe { std::env::remove_var("NOTIFY_SOCKET") };
     assert!(starter.wait().unwrap().success());
-    house.end(daemon, libc::SIGTERM);
+    let monitor = found(house).monitor_pid();
+    stop(house, monitor);
+}
+
+/// The program becomes ready when it is told to, and not before.
+fn becomes_ready(house: &mut House, daemon: i32) {
+    crate::house::signal_any(daemon, libc::SIGUSR1);
+    assert_eq!(house.hear(), "now");
+    assert_eq!(house.hear(), format!("pid {daemon}"));
 }
 
 /// A start that has timed out leaves nothing, and has taken little longer than its timeout.
@@ -57,7 +67,7 @@ fn times_out(house: &House, mut starter: Child, begun: Instant) {
 /// Waits for SIGUSR1, which the test sends when the others have had their say.
 const THEN: [&str; 3] = ["arg=await", "arg=say:now", "arg=notify:READY=1"];
 
-/// Waits until the helper has read all that was sent.
+/// Waits until the monitor has read all that was sent.
 pub fn is_read() {
     assert_eq!(daemonctx::notify_barrier(Some(Duration::from_secs(20))).ok(), Some(true));
 }
@@ -67,9 +77,8 @@ fn is_not_believed(house: &mut House, send: impl FnOnce()) {
     house.hear_from("waits");
     send();
     is_read();
-    crate::house::signal_any(daemon, libc::SIGUSR1);
-    assert_eq!([house.hear(), house.hear()], ["now", "ready"]);
-    end(house, starter, daemon);
+    becomes_ready(house, daemon);
+    end(house, starter);
 }
 
 fn same_user(house: &mut House) {
@@ -90,32 +99,34 @@ fn other_user(house: &mut House) {
     });
 }
 
-/// Its PID may be another's by now. The helper stands still until the child is gone.
+/// Its PID may be another's by now. The monitor stands still until the child is gone.
 fn sender_that_has_exited(house: &mut House) {
     let words = ["timeout=20000", "arg=say:waits", "arg=await", "arg=brief:notify:READY=1", "arg=say:gone"];
     let (starter, daemon) = begin(house, &[&words[..], &THEN[..]].concat());
-    let helper = helper_of(daemon);
+    let monitor = monitor_of(daemon);
     house.hear_from("waits");
-    crate::house::signal_any(helper, libc::SIGSTOP);
+    crate::house::signal_any(monitor, libc::SIGSTOP);
     crate::house::signal_any(daemon, libc::SIGUSR1);
     house.hear_from("gone");
-    crate::house::signal_any(helper, libc::SIGCONT);
+    crate::house::signal_any(monitor, libc::SIGCONT);
     is_read();
-    crate::house::signal_any(daemon, libc::SIGUSR1);
-    assert_eq!([house.hear(), house.hear()], ["now", "ready"]);
-    end(house, starter, daemon);
+    becomes_ready(house, daemon);
+    end(house, starter);
+}
+
+fn monitor_of(daemon: i32) -> i32 {
+    field(daemon, "PPid").parse().unwrap()
 }
 
 fn descendant(house: &mut House) {
-    let daemon = launch_ready(house, &["ready=notify", "arg=x", "arg=session:notify:READY=1", "arg=say:done"]);
+    let (_, monitor) = launch(house, &["ready=notify", "arg=x", "arg=session:notify:READY=1", "arg=say:done"]);
     house.hear_from("done");
-    house.end(daemon, libc::SIGTERM);
+    stop(house, monitor);
 }
 
 fn orphan(house: &mut House) {
-    let daemon = launch_ready(house, &["ready=notify", "arg=x", "arg=orphan:notify:READY=1"]);
-    house.end(daemon, libc::SIGTERM);
-    house.wait_for_all();
+    let (_, monitor) = launch(house, &["ready=notify", "arg=x", "arg=orphan:notify:READY=1"]);
+    stop(house, monitor);
 }
 
 /// Connections that take `LINGER` seconds to close: nobody reads what was written to them.
@@ -139,18 +150,18 @@ fn lingerers(count: usize) -> (TcpListener, Vec<TcpStream>) {
     (listener, streams)
 }
 
-/// Sends what lingers, in four messages, while the helper stands still: when it goes on, the messages have the last copies.
+/// Sends what lingers, in four messages, while the monitor stands still: when it goes on, the messages have the last copies.
 fn send_lingerers(daemon: i32) -> TcpListener {
-    let helper = helper_of(daemon);
-    crate::house::signal_any(helper, libc::SIGSTOP);
-    until(|| crate::house::stat(helper)[0] == "T");
+    let monitor = monitor_of(daemon);
+    crate::house::signal_any(monitor, libc::SIGSTOP);
+    until(|| crate::house::stat(monitor)[0] == "T");
     let (listener, streams) = lingerers(12);
     for group in streams.chunks(3) {
         let descriptors: Vec<_> = group.iter().map(AsRawFd::as_raw_fd).collect();
         daemonctx::notify_with_descriptors(b"STATUS=lingers", &descriptors).unwrap();
     }
     drop(streams);
-    crate::house::signal_any(helper, libc::SIGCONT);
+    crate::house::signal_any(monitor, libc::SIGCONT);
     listener
 }
 
@@ -158,7 +169,7 @@ fn lingering(house: &mut House) {
     let begun = Instant::now();
     let (starter, daemon) = begin(house, &["timeout=1000"]);
     let _listener = send_lingerers(daemon);
-    assert!(house.hear_from("124 ").contains("ready failed"));
+    assert!(house.hear_from("failed 124 ").contains("ready failed"));
     times_out(house, starter, begun);
 }
 
@@ -167,9 +178,8 @@ fn lingering_while_ready(house: &mut House) {
     house.hear_from("waits");
     let begun = Instant::now();
     let _listener = send_lingerers(daemon);
-    crate::house::signal_any(daemon, libc::SIGUSR1);
-    assert_eq!([house.hear(), house.hear()], ["now", "ready"]);
-    end(house, starter, daemon);
+    becomes_ready(house, daemon);
+    end(house, starter);
     assert!(begun.elapsed() < Duration::from_secs(4) * slowness(), "{:?}", begun.elapsed());
 }
 
@@ -182,7 +192,7 @@ fn flood(house: &mut House) {
             // Until nobody has the socket any more.
             scope.spawn(|| while daemonctx::notify(STATE).is_ok() {});
         }
-        assert!(house.hear_from("124 ").contains("ready failed"));
+        assert!(house.hear_from("failed 124 ").contains("ready failed"));
     });
     times_out(house, starter, begun);
 }

@@ -2,12 +2,10 @@
 
 use crate::Test;
 use crate::house::{House, descriptors, field, signal, until};
-use crate::programs::{described, report};
-use daemonctx::{Error, Executable, Launching, Monitored, MonitoredState, PidFile, Status, StopRequest};
+use daemonctx::{Monitored, MonitoredState, PidFile, Status, StopRequest};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 
 pub const TESTS: &[Test] = &[
     ("monitor: stays with the program", stays),
@@ -19,34 +17,8 @@ pub const TESTS: &[Test] = &[
     ("monitor: memory", memory),
 ];
 
-/// Launches, with state files beside the pid file.
-pub fn launching(executable: &Executable) -> ! {
-    let folder = std::env::args().nth(1).expect("a pid file");
-    let folder = Path::new(&folder).parent().expect("a folder");
-    let run = Some(folder).filter(|_| !std::env::args().any(|word| word == "usual_run"));
-    // What comes between launch and wait waits.
-    daemonctx::parts::block_only(&[libc::SIGINT, libc::SIGTERM, libc::SIGHUP]).expect("signals");
-    let monitor = crate::house::this_binary();
-    let launched = described().and_then(|mut daemon| daemon.launch_monitored(executable, monitor, run));
-    match launched.and_then(ready) {
-        Ok(pid) => report(format!("pid {pid}")),
-        Err(error) => report(format!("failed {} {:?} {error}", error.exit_status(), error.signal())),
-    }
-    std::process::exit(0)
-}
-
-fn ready(mut launching: Launching) -> Result<i32, Error> {
-    report("waiting");
-    launching.wait_unless_called_off()?;
-    launching.confirm()
-}
-
-pub fn words<'a>(more: &[&'a str]) -> Vec<&'a str> {
-    [&["monitored"], more].concat()
-}
-
 pub fn launch(house: &mut House, more: &[&str]) -> (i32, i32) {
-    house.start("launching", &words(more)).is(0, "");
+    house.start("launching", more).is(0, "");
     let daemon = house.hear_from("pid ").parse().unwrap();
     (daemon, field(daemon, "PPid").parse().unwrap())
 }
@@ -121,7 +93,7 @@ fn closes(house: &mut House) {
 
 fn one_for_a_name(house: &mut House) {
     let (daemon, monitor) = launch(house, &SLEEP);
-    house.start("launching", &words(&SLEEP)).is(0, "");
+    house.start("launching", &SLEEP).is(0, "");
     let said = house.hear_from("failed ");
     assert!(said.starts_with(&format!("1 None pid file failed: program (already running as PID {daemon})")), "{said}");
     assert_eq!(house.pid(), daemon);
@@ -138,7 +110,7 @@ fn fails(house: &mut House) {
         (&["path=/bin/sleep", "arg=sleep", "arg=1000", "ready=newline:3", "timeout=100"], "124 None ready failed"),
     ];
     for (case, line) in cases {
-        house.start("launching", &words(case)).is(0, "");
+        house.start("launching", case).is(0, "");
         let said = house.hear_from("failed ");
         assert!(said.starts_with(line), "{said}");
         house.wait_for_all();
@@ -150,7 +122,7 @@ fn cancelled(house: &mut House) {
     let program =
         ["path=/bin/sh", "arg=sh", "arg=-c", "arg=setsid sleep 1000 & wait", "ready=running:50000", "timeout=60000"];
     for by in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGKILL] {
-        let mut launcher = house.program("launching", &words(&program)).spawn().unwrap();
+        let mut launcher = house.program("launching", &program).spawn().unwrap();
         house.hear_from("waiting");
         signal(launcher.id().try_into().unwrap(), by);
         launcher.wait().unwrap();

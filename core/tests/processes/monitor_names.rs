@@ -2,7 +2,7 @@
 
 use crate::Test;
 use crate::house::{House, exists, signal, signal_any, until};
-use crate::monitor::{SLEEP, found, launch, state_files, stop, words};
+use crate::monitor::{SLEEP, found, launch, state_files, stop};
 use daemonctx::{Monitored, MonitoredState, StopRequest};
 use std::fs;
 use std::process::Child;
@@ -17,6 +17,7 @@ pub const TESTS: &[Test] = &[
     ("monitor: killed, then stopped", killed_then_stopped),
     ("monitor: killed, then taken over", killed_then_taken_over),
     ("monitor: killed, and the program too", both_killed),
+    ("monitor: killed with its socket for messages", killed_with_socket),
     ("monitor: what outlives the program", descendants_stay),
     ("monitor: an end that is recorded", recorded),
     ("monitor: all daemons", all),
@@ -34,7 +35,7 @@ pub fn borrowed(words: &[String]) -> Vec<&str> {
 }
 
 fn begin(house: &House, all: &[&str]) -> Child {
-    house.program("launching", &words(all)).spawn().unwrap()
+    house.program("launching", all).spawn().unwrap()
 }
 
 fn touch(house: &House, name: &str) {
@@ -52,7 +53,7 @@ fn is_gone(pid: i32) -> bool {
 }
 
 fn refused(house: &mut House, all: &[&str]) -> String {
-    house.start("launching", &words(all)).is(0, "");
+    house.start("launching", all).is(0, "");
     house.hear_from("failed ")
 }
 
@@ -82,7 +83,7 @@ fn just_killed(house: &mut House) {
         read_pid(house, "large");
         fs::remove_file(house.path("large")).unwrap();
         signal_any(daemon, number);
-        house.start("launching", &words(&borrowed(&all))).is(0, "");
+        house.start("launching", &borrowed(&all)).is(0, "");
         let next: i32 = house.hear_from("pid ").parse().unwrap();
         assert!(next != daemon && is_gone(daemon) && is_gone(monitor));
         let monitor = found(house).monitor_pid();
@@ -218,6 +219,18 @@ fn both_killed(house: &mut House) {
     assert!(is_gone(worker) && state_files(house).is_empty());
     // That one has left the session and lost its parent: nobody can tell whose it is.
     signal_any(all[2], libc::SIGKILL);
+    house.wait_for_all();
+}
+
+fn killed_with_socket(house: &mut House) {
+    let script = "import os, socket, time; name = os.environ['NOTIFY_SOCKET']
+socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b'READY=1', name); time.sleep(1000)";
+    let program = ["path=/usr/bin/env", "arg=env", "arg=python3", "arg=-c", &format!("arg={script}"), "ready=notify:"];
+    let (_, monitor) = launch(house, &program);
+    signal_any(monitor, libc::SIGKILL);
+    until(|| found(house).state() == MonitoredState::Unmonitored);
+    assert!(found(house).stop(StopRequest::Terminate, None).expect("it can be stopped"));
+    assert!(state_files(house).is_empty(), "{:?}", state_files(house));
     house.wait_for_all();
 }
 

@@ -2,7 +2,7 @@
 
 use crate::Test;
 use crate::house::{House, before_exec, exists, field, refuse, signal_any, stat, until};
-use crate::monitor::{SLEEP, found, launch, state_files, stop, words};
+use crate::monitor::{SLEEP, found, launch, state_files, stop};
 use crate::monitor_names::{borrowed, read_pid, shell};
 use crate::syslog::{Dev, around, may_mount};
 use daemonctx::{Monitored, MonitoredOutput, MonitoredState, StopRequest};
@@ -34,7 +34,7 @@ pub const TESTS: &[Test] = &[
 
 fn usual_readiness(house: &mut House) {
     let script = shell(house, "echo $$ > $D/own; sleep 0.1; exit 3", &["ready=usual"]);
-    house.start("launching", &words(&borrowed(&script))).is(0, "");
+    house.start("launching", &borrowed(&script)).is(0, "");
     let said = house.hear_from("failed ");
     let expected = format!("3 None start failed: PID {}: exited with status 3", read_pid(house, "own"));
     assert!(said.starts_with(&expected), "{said}");
@@ -65,8 +65,10 @@ fn listens(house: &mut House) {
         let reuse = "s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)";
         format!("s = socket.socket(socket.{family}); {reuse}; s.bind(({host:?}, {port})); s.listen()")
     };
+    std::os::unix::fs::symlink(&house.folder, house.path("link")).unwrap();
     for (body, ready) in [
-        (unix, format!("socket:{socket}")),
+        (unix.clone(), format!("socket:{socket}")),
+        (unix, format!("socket:{}/socket", house.path("link").display())),
         (internet("AF_INET", "127.0.0.1"), format!("port:{port}")),
         (internet("AF_INET6", "::ffff:127.0.0.1"), format!("port:{port}")),
     ] {
@@ -74,7 +76,7 @@ fn listens(house: &mut House) {
         let ready = format!("ready={ready}");
         let program = ["path=/usr/bin/env", "arg=env", "arg=python3", "arg=-c", &script, &ready];
         for is_refused in [false, true] {
-            let mut command = house.program("launching", &words(&program));
+            let mut command = house.program("launching", &program);
             if is_refused {
                 before_exec(&mut command, || refuse(libc::SYS_pidfd_getfd, 2, 0, libc::EPERM));
             }
@@ -105,7 +107,7 @@ fn bad_readiness(house: &mut House) {
         ("ready=newline:2", "ready failed: 2: Bad file descriptor (9 EBADF)"),
         ("ready=file:", "ready failed: file: No such file or directory (2 ENOENT)"),
     ] {
-        house.start("launching", &words(&[&SLEEP[..], &[ready]].concat())).is(0, "");
+        house.start("launching", &[&SLEEP[..], &[ready]].concat()).is(0, "");
         let said = house.hear_from("failed ");
         assert_eq!(said, format!("1 None {}", crate::house::worded(line)));
     }
@@ -174,7 +176,7 @@ fn runtime_directory_of_a_failure(house: &mut House) {
     let own = [format!("runtime={}", directory.display()), format!("pid_file={}", house.path("own/pid").display())];
     for program in ["exit 3", "kill -9 $PPID; sleep 1000"] {
         let all = shell(house, program, &["ready=running:5000"]);
-        house.start("launching", &words(&[&borrowed(&all)[..], &borrowed(&own)[..]].concat())).is(0, "");
+        house.start("launching", &[&borrowed(&all)[..], &borrowed(&own)[..]].concat()).is(0, "");
         house.hear_from("failed ");
         house.wait_for_all();
         assert!(!exists(&directory) && state_files(house).is_empty(), "{program}");
@@ -188,7 +190,7 @@ fn logs(house: &mut House) {
     // Relative to the launcher's directory, which is not the monitor's.
     let more = ["out_log=out", "err_log=err", "log_truncate", "respawn=10", "for_ever", "ready=running:10"];
     let all = shell(house, script, &more);
-    let mut command = house.program("launching", &words(&borrowed(&all)));
+    let mut command = house.program("launching", &borrowed(&all));
     command.current_dir(&house.folder);
     house.finish(command).is(0, "");
     house.hear_from("pid ");
@@ -218,7 +220,7 @@ fn syslog(house: &mut House) {
     let dev = Dev::new(house);
     let script = "printf '%s\\n' first; printf last; [ -e $D/go ] && exec sleep 1000; : > $D/go; sleep 0.05; exit 3";
     let all = shell(house, script, &["out_syslog=", "respawn=10", "ready=running:10"]);
-    let mut command = house.program("launching", &words(&borrowed(&all)));
+    let mut command = house.program("launching", &borrowed(&all));
     before_exec(&mut command, around(house));
     house.finish(command).is(0, "");
     let first: i32 = house.hear_from("pid ").parse().unwrap();
@@ -243,7 +245,7 @@ fn late_logger(house: &mut House) {
     let script = "[ -e $D/first ] && { echo second; : > $D/second; exec sleep 1000; }
         while ! [ -e $D/go ]; do sleep 0.01; done; echo first; printf rest; : > $D/first; exit 3";
     let all = shell(house, script, &["out_syslog=", "respawn=10", "ready=running:10"]);
-    let mut command = house.program("launching", &words(&borrowed(&all)));
+    let mut command = house.program("launching", &borrowed(&all));
     before_exec(&mut command, around(house));
     house.finish(command).is(0, "");
     let first: i32 = house.hear_from("pid ").parse().unwrap();
@@ -275,7 +277,7 @@ fn last_words(house: &mut House) {
     }
     let dev = Dev::new(house);
     let all = shell(house, "echo out; echo broken >&2; exit 3", &["out_syslog=", "err_syslog=", "ready=running:5000"]);
-    let mut command = house.program("launching", &words(&borrowed(&all)));
+    let mut command = house.program("launching", &borrowed(&all));
     before_exec(&mut command, around(house));
     house.finish(command).is(0, "");
     house.hear_from("failed 3 ");
@@ -291,7 +293,7 @@ fn gives_up(house: &mut House) {
     }
     let dev = Dev::new(house);
     let all = shell(house, "sleep 0.05; exit 3", &["respawn=10", "ready=running:10"]);
-    let mut command = house.program("launching", &words(&borrowed(&all)));
+    let mut command = house.program("launching", &borrowed(&all));
     before_exec(&mut command, around(house));
     house.finish(command).is(0, "");
     house.hear_from("pid ");
@@ -359,7 +361,7 @@ fn no_runtime_directory(house: &mut House) {
         ls /tmp/daemonctx-65534/daemonctx && stat -c %a /tmp/daemonctx-65534 /tmp/daemonctx-65534/daemonctx"#;
     let mut command = std::process::Command::new("unshare");
     let binary = crate::house::this_binary();
-    command.args(["-m", "sh", "-c", script, "sh"]).arg(&binary).args(words(&SLEEP)).arg("usual_run");
+    command.args(["-m", "sh", "-c", script, "sh"]).arg(&binary).args(SLEEP).arg("usual_run");
     let program = house.program("launching", &[]);
     command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let out = house.path("out");
@@ -376,7 +378,7 @@ fn container(house: &mut House) {
     if !may_mount() {
         return;
     }
-    let mut command = house.program("launching", &words(&SLEEP));
+    let mut command = house.program("launching", &SLEEP);
     // SAFETY: unshare takes a number, fork nothing; the child goes on to exec.
     before_exec(&mut command, || unsafe {
         if libc::unshare(libc::CLONE_NEWPID) != 0 {

@@ -44,7 +44,7 @@ pub fn restarting() -> ! {
 fn hooked(house: &House, request: &str, more: &[&str]) -> Vec<String> {
     let script = r#"setsid sleep 1000 & echo $! > $D/worker
         sh -c 'while ! [ -e $D/go ]; do sleep 0.01; done; rm $D/go
-            DAEMONCTX_PROGRAM=restarting "$DAEMONCTX_BINARY" "$D/pid" monitored "$@" & echo $! > $D/hook; wait' sh "$@" & wait"#;
+            DAEMONCTX_PROGRAM=restarting "$DAEMONCTX_BINARY" "$D/pid" "$@" & echo $! > $D/hook; wait' sh "$@" & wait"#;
     let mut all = shell(house, script, more);
     let hook = ["sh", request, SLEEP[0], SLEEP[1], SLEEP[2]].map(|word| format!("arg={word}"));
     all.extend(hook);

@@ -54,7 +54,8 @@ pub fn described() -> Result<Daemon, Error> {
             "take_over" => drop(daemon.take_over(true)),
             "name" => drop(daemon.program_name(value)?),
             "detach" => drop(daemon.detach(if value == "no" { Detach::No } else { Detach::Yes })),
-            "monitored" | "usual_run" | "path" | "arg" | "env" | "clean" | "ready" | "respawn" | "for_ever" => {}
+            "usual_run" | "exec" | "stranger" | "remove_self" | "path" | "arg" | "env" | "clean" | "ready"
+            | "respawn" | "for_ever" => {}
             "forge" | "bytes" | "flood" | "fail" | "pause" | "exit" | "nothing" => {}
             "request" | "anonymous" | "pid_file" | "then" | "log_mode" | "log_user" | "log_group" | "log_truncate"
             | "log_to" => {}

@@ -1,10 +1,10 @@
 //! A PID that another process was given, in a PID namespace of the test's own, where the next one can be chosen.
 
 use crate::Test;
-use crate::house::{House, before_exec, field, helper_of, refuse, signal_any, stat, this_binary, until, wait};
+use crate::house::{House, before_exec, field, refuse, signal_any, stat, this_binary, until, wait};
 use crate::launch::await_signal;
 use crate::messages::{NOBODY, is_read};
-use crate::monitor::{SLEEP, found, launch, state_files, words};
+use crate::monitor::{SLEEP, found, launch, state_files};
 use crate::programs::report;
 use crate::tracing::{self, Traced};
 use crate::trust::{is_root, is_unharmed};
@@ -139,16 +139,14 @@ enum Sender {
 fn message(house: &mut House) {
     in_own_namespace(house, MESSAGE, |house| {
         for sender in [Sender::SameUser, Sender::OtherUser, Sender::OtherUserOnOldKernel] {
-            for is_monitored in [false, true] {
-                message_of_former(house, sender, is_monitored);
-            }
+            message_of_former(house, sender);
         }
     });
 }
 
-/// The receiver stands still from before the message until the sender's PID is that of a child of the daemon. The daemon fails then:
+/// The monitor stands still from before the message until the sender's PID is that of a child of the daemon. The daemon fails then:
 /// what comes of the start shows whether the message was believed.
-fn message_of_former(house: &mut House, sender: Sender, is_monitored: bool) {
+fn message_of_former(house: &mut House, sender: Sender) {
     const WORDS: [&str; 9] = [
         "ready=notify",
         "timeout=60000",
@@ -161,18 +159,17 @@ fn message_of_former(house: &mut House, sender: Sender, is_monitored: bool) {
         "arg=exit:3",
     ];
     const SO_PASSPIDFD: i32 = 76;
-    let all = if is_monitored { words(&WORDS) } else { WORDS.to_vec() };
-    let mut program = house.program("launching", &all);
+    let mut program = house.program("launching", &WORDS);
     if sender == Sender::OtherUserOnOldKernel {
         before_exec(&mut program, || refuse(libc::SYS_setsockopt, 2, SO_PASSPIDFD, libc::ENOPROTOOPT));
     }
     let mut starter = program.spawn().unwrap();
-    house.hear_from(if is_monitored { "waiting" } else { "pid " });
+    house.hear_from("waiting");
     let line = house.hear_from("NOTIFY_SOCKET ");
     let daemon: i32 = house.hear().parse().unwrap();
-    let receiver = if is_monitored { field(daemon, "PPid").parse().unwrap() } else { helper_of(daemon) };
-    signal_any(receiver, libc::SIGSTOP);
-    until(|| stat(receiver)[0] == "T");
+    let monitor = field(daemon, "PPid").parse().unwrap();
+    signal_any(monitor, libc::SIGSTOP);
+    until(|| stat(monitor)[0] == "T");
     // The name is reported with escapes.
     let socket = line.split('"').nth(1).unwrap().replace(r"\\", r"\");
     // SAFETY: no other thread of this process looks at its environment.
@@ -181,14 +178,13 @@ fn message_of_former(house: &mut House, sender: Sender, is_monitored: bool) {
     stranger.give_away();
     signal_any(daemon, libc::SIGUSR1);
     assert_eq!(child_of(house, daemon), stranger.pid, "the PID can be had");
-    signal_any(receiver, libc::SIGCONT);
+    signal_any(monitor, libc::SIGCONT);
     is_read();
     // SAFETY: as above.
     unsafe { std::env::remove_var("NOTIFY_SOCKET") };
     signal_any(daemon, libc::SIGUSR1);
     let outcome = house.hear();
-    let failed = if is_monitored { "failed 3 None start failed" } else { "3 None start failed" };
-    assert!(outcome.starts_with(failed), "{sender:?}, with a monitor: {is_monitored}: {outcome}");
+    assert!(outcome.starts_with("failed 3 None start failed"), "{sender:?}: {outcome}");
     assert!(starter.wait().unwrap().success() && !house.pid_file().exists());
     house.wait_for_all();
 }

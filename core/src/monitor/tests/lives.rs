@@ -60,9 +60,13 @@ fn a_pid_file_that_was_removed_is_made_again() -> io::Result<()> {
 /// An administrator may give the program's own pid file as the daemon's.
 #[test]
 fn a_program_may_replace_the_pid_file_by_its_own() -> io::Result<()> {
-    let write = "echo $$ > $D/new; mv $D/new $D/pid; echo $$ >> $D/lives; exec sleep 1000";
-    for script in [write.to_owned(), format!("setsid sh -c '{write}' & until test -e $D/lives; do sleep 0.01; done")] {
-        let mut sandbox = Sandbox::new(Ready::Running(Duration::from_millis(50)), &script)?;
+    let write = "echo $$ > $D/new; mv $D/new $D/pid; echo $$ >> $D/lives; echo >&3 2>/dev/null; exec sleep 1000 3>&-";
+    let background = format!("setsid sh -c '{write}' & until test -e $D/lives; do sleep 0.01; done");
+    for (ready, sign, script) in
+        [(Ready::Sign, Sign::Newline(3), write), (Ready::Followed, Sign::None, background.as_str())]
+    {
+        let mut sandbox = Sandbox::new(ready, script)?;
+        sandbox.launch.sign = sign;
         sandbox.launch.settings.respawn = respawn(3);
         let (program, monitor) = sandbox.started();
         assert_eq!((sandbox.pid("pid"), sandbox.pid("lives")), (program, program));

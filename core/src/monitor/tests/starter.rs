@@ -31,11 +31,13 @@ pub(super) fn run() {
         }
     }
     let Some(folder) = said("SWEEP_FOLDER") else { return };
-    let ready = match said("SWEEP_READY").as_deref() {
-        Some("executed") => Ready::Executed,
-        Some("followed") => Ready::Followed,
-        Some("newline" | "notify") => Ready::Sign,
-        _ => Ready::Running(Duration::from_millis(50)),
+    let ready = said("SWEEP_READY").unwrap_or_default();
+    let time = ready.strip_prefix("running:").and_then(|time| time.parse().ok()).unwrap_or(50);
+    let ready = match ready.as_str() {
+        "executed" => Ready::Executed,
+        "followed" => Ready::Followed,
+        "newline" | "notify" => Ready::Sign,
+        _ => Ready::Running(Duration::from_millis(time)),
     };
     let script = said("SWEEP_SCRIPT").unwrap_or_default();
     let status = match Sandbox::at(PathBuf::from(folder), ready, &script) {
@@ -54,7 +56,8 @@ pub(super) fn run() {
                 sandbox.launch.settings.respawn =
                     Some(Respawn { delay, limit: limit.parse().ok(), settled: delay * 10_000 });
             }
-            sandbox.launch.settings.start_timeout = Some(Duration::from_secs(1));
+            let timeout = said("SWEEP_TIMEOUT").and_then(|timeout| timeout.parse().ok()).unwrap_or(1000);
+            sandbox.launch.settings.start_timeout = Some(Duration::from_millis(timeout));
             sandbox.launch.settings.stop_timeout = Duration::from_millis(200);
             let status = start(&sandbox);
             std::mem::forget(sandbox);
