@@ -85,6 +85,14 @@ def test_static_library_defines_no_more_than_the_shared_one(tree: Tree, name: st
     assert "_Unwind" not in run("nm", "-u", tree.lib / f"{name}.a")
 
 
+@pytest.mark.parametrize(("name", "package"), [("libdaemonctx", "libdaemonctx0"), ("libdaemon", "libdaemon0-daemonctx")])
+def test_debians_list_of_symbols_is_what_the_library_exports(tree: Tree, name: str, package: str) -> None:
+    exported = {line.split()[-1] for line in run("nm", "-D", "--defined-only", tree.lib / f"{name}.so").splitlines()}
+    listed = re.findall(r"^ (\S+) 0\.1\.0", (REPOSITORY / f"packaging/debian/{package}.symbols").read_text(), re.MULTILINE)
+    # As nm has it: the default version with two signs, the version itself and what has no version with none.
+    assert exported == {symbol.removesuffix("@Base").replace("@", "@@").removeprefix("DAEMONCTX_0.1@@") for symbol in listed}
+
+
 @pytest.fixture(scope="session")
 def native_static_libraries(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """What rustc wants programs to be linked with. cargo asks it again where the file has another name."""
