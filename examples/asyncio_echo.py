@@ -35,5 +35,5 @@ async def main(context):
     server.close()  # connections that are open end with the loop
 
 
-with daemonctx.DaemonContext(pidfile=daemonctx.PidFile(sys.argv[1]), manual_ready=True) as context:
+with daemonctx.DaemonContext(pidfile=sys.argv[1], umask=0o022, manual_ready=True) as context:
     asyncio.run(main(context))

@@ -13,7 +13,7 @@ logging.basicConfig(
     handlers=[daemonctx.ReopeningFileHandler(sys.argv[2], signal=signal.SIGHUP)],
 )
 
-with daemonctx.DaemonContext(pidfile=daemonctx.PidFile(sys.argv[1]), preserve_logging=True):
+with daemonctx.DaemonContext(pidfile=sys.argv[1], umask=0o022):
     number = 0
     while True:
         logging.info("still here, for the %dth time", number)

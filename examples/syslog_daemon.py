@@ -9,7 +9,7 @@ import syslog
 
 from daemonctx import DaemonContext, PidFile
 
-daemon = DaemonContext(pidfile=PidFile(sys.argv[1]))
+daemon = DaemonContext(pidfile=PidFile(sys.argv[1]), umask=0o022)
 print(f"starting with pid file {daemon.pidfile.path}")
 daemon.open()
 

@@ -6,7 +6,7 @@ import sys
 
 from daemonctx import DaemonContext, PidFile
 
-with DaemonContext(pidfile=PidFile(sys.argv[1]), manual_ready=True) as daemon:
+with DaemonContext(pidfile=PidFile(sys.argv[1]), umask=0o022, manual_ready=True) as daemon:
     with socket.create_server(("127.0.0.1", int(sys.argv[2]))) as server:
         daemon.ready()
         server.accept()

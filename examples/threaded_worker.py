@@ -26,7 +26,7 @@ class Worker(threading.Thread):
         return self.is_alive() and time.monotonic() - self.last_round < 5
 
 
-with daemonctx.DaemonContext(pidfile=daemonctx.PidFile(sys.argv[1])):
+with daemonctx.DaemonContext(pidfile=sys.argv[1], umask=0o022):
     worker = Worker(pathlib.Path(sys.argv[2]))
     with daemonctx.signals(signal.SIGTERM, signal.SIGUSR1) as stream:
         worker.start()  # threads are for the daemon to start: they do not survive a fork

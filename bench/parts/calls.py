@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -56,8 +57,8 @@ def _end(pid: int) -> None:
 
 
 def _shown(what: str) -> str:
-    """Signals as one: which they are is said in the reason."""
-    return "rt_sigaction" if what.startswith("rt_sigaction") else what
+    """Signals as one: which they are is said in the reason. Processes without their numbers."""
+    return "rt_sigaction" if what.startswith("rt_sigaction") else re.sub(r"/proc/\d+/", "/proc/PID/", what)
 
 
 def count(command: list[str]) -> Counts:

@@ -138,7 +138,7 @@ impl Context {
                 told.map_err(|errno| Error::os(Step::Report, Subject::Word("starter"), errno))
             }
             None => {
-                let words = Subject::Text(Text::new(message).unwrap_or_default());
+                let words = Subject::Text(Text::new(Said::new(status, message).text()).unwrap_or_default());
                 Error::new(Step::Start, words, Cause::Said(status)).print(self.program.as_bytes());
                 Ok(())
             }

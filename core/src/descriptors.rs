@@ -72,6 +72,14 @@ pub fn close_all_but(keep: impl IntoIterator<Item = RawFd>) -> Result<(), Error>
     all.close_others().map_err(|failure| Error::os(failure.step, Subject::Nothing, failure.errno))
 }
 
+/// For language bindings: the descriptors that a start of this process keeps without being asked to: those of pid files and signals,
+/// and what a service manager has passed on.
+#[doc(hidden)]
+pub fn kept_unasked() -> impl Iterator<Item = RawFd> {
+    let own = crate::pidfile::descriptors().chain(signal_queue::descriptors()).chain(signal_stream::ends());
+    own.chain(activation::range()).chain(activation::taken())
+}
+
 /// Puts `O_NONBLOCK` on the file that `fd` is open on, or takes it off.
 ///
 /// # Errors

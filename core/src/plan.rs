@@ -64,7 +64,7 @@ impl Plan {
         let default = if surroundings.below_inetd { Stream::inherit() } else { Stream::null() };
         let seen = streams::Surroundings { program: options.program.as_bytes(), root: directories.root() };
         let streams = streams::Plan::new(&options.streams, &default, manual_ready, &seen)?;
-        stdio::flush_output().map_err(|errno| Error::os(Step::Flush, Subject::Nothing, errno))?;
+        stdio::flush_output();
 
         let has_pid_file = pidfile::any() || options.pid_file.is_some();
         let signals = signals::Plan::new(&options.signals, has_pid_file);

@@ -50,11 +50,11 @@ pub(crate) struct Said {
 }
 
 impl Said {
-    /// Keeps as much of `message` as fits.
+    /// Keeps as much of `message` as fits; a NUL, which ends no message, as another control character.
     pub(crate) fn new(status: i32, message: &[u8]) -> Self {
         let mut text = [0; MOST_TEXT];
         for (to, from) in text.iter_mut().zip(message) {
-            *to = *from;
+            *to = (*from).max(1);
         }
         Self { status, text, length: message.len().min(MOST_TEXT) as u16 }
     }
@@ -253,6 +253,11 @@ mod tests {
         }
         drop(reporter);
         assert_eq!(listener.receive(), Ok(None));
+    }
+
+    #[test]
+    fn a_nul_does_not_end_a_message() {
+        assert_eq!(Said::new(3, b"a\0b").text(), b"a\x01b");
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! The options of a start, one method each: Python's types in, the core's setters called.
 
 use crate::context::Context;
-use crate::error::raise;
+use crate::error::{misuse, raise};
 use crate::fork::Starting;
 use crate::pidfile::seconds;
-use daemonctx::parts::SignalStream;
+use daemonctx::parts::{SignalStream, kept_unasked};
 use daemonctx::{Daemon, Detach, Facility, Fork, Groups, LogFile, Severity, SignalAction, Stream, Syslog};
 use pyo3::prelude::*;
 use std::ffi::OsString;
@@ -25,9 +25,9 @@ pub(crate) enum Target {
     File(PathBuf),
 }
 
-/// A start in preparation.
+/// A start in preparation, and the descriptors that it has been asked to keep.
 #[pyclass(module = "daemonctx._native", unsendable)]
-pub(crate) struct Builder(Daemon);
+pub(crate) struct Builder(Daemon, Vec<RawFd>);
 
 #[pymethods]
 impl Builder {
@@ -36,7 +36,7 @@ impl Builder {
         let mut daemon = Daemon::new().map_err(raise)?;
         // Python says it is ready when its own part of the start is done, also where the program need not.
         daemon.manual_ready(true).fork_hooks(before_fork, after_fork_in_starter);
-        Ok(Self(daemon))
+        Ok(Self(daemon, Vec::new()))
     }
 
     fn program_name(&mut self, name: OsString) -> PyResult<()> {
@@ -89,7 +89,14 @@ impl Builder {
     }
 
     fn keep(&mut self, fd: RawFd) -> PyResult<()> {
-        self.0.keep_descriptor(fd).map(drop).map_err(raise)
+        self.0.keep_descriptor(fd).map_err(raise)?;
+        self.1.push(fd);
+        Ok(())
+    }
+
+    /// The descriptors above the standard streams that the daemon is going to have from this process.
+    fn kept(&self) -> Vec<RawFd> {
+        self.1.iter().copied().chain(kept_unasked()).collect()
     }
 
     fn stdin(&mut self, target: Target) -> PyResult<()> {
@@ -168,7 +175,9 @@ impl Builder {
     }
 
     fn ready_descriptor(&mut self, fd: RawFd) -> PyResult<()> {
-        self.0.ready_descriptor(fd).map(drop).map_err(raise)
+        self.0.ready_descriptor(fd).map_err(raise)?;
+        self.1.push(fd);
+        Ok(())
     }
 
     fn ready_timeout(&mut self, timeout: Option<f64>) -> PyResult<()> {
@@ -178,6 +187,7 @@ impl Builder {
 
     /// Starts. Comes back in the daemon only; the starter leaves with the truth.
     fn open(&mut self, py: Python<'_>) -> PyResult<Context> {
+        refuse_subinterpreter(py)?;
         // SAFETY: the interpreter is told around the fork, so its locks are right in the daemon; descriptors that Python
         // objects own are the program's to list, as with every daemonizer for Python, and Python checks what it is told
         // to use.
@@ -187,6 +197,7 @@ impl Builder {
 
     /// Starts, and comes back in both: with a `Context` in the daemon, with a `Starting` in the starter.
     fn fork(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        refuse_subinterpreter(py)?;
         // SAFETY: as for `open`.
         match unsafe { self.0.fork_unflushed() }.map_err(raise)? {
             Fork::Daemon(context) => Ok(Py::new(py, in_daemon(py, context)?)?.into_any()),
@@ -220,6 +231,13 @@ impl Name {
             Self::Text(text) => text,
         }
     }
+}
+
+/// The other interpreters of a process do not survive a fork, and none but the main one may fork.
+fn refuse_subinterpreter(py: Python<'_>) -> PyResult<()> {
+    // SAFETY: this thread has an interpreter, as `py` says, and the calls only look at it.
+    let interpreter = unsafe { pyo3::ffi::PyInterpreterState_GetID(pyo3::ffi::PyInterpreterState_Get()) };
+    if interpreter == 0 { Ok(()) } else { Err(misuse(py, "open failed: not the main interpreter of this process")) }
 }
 
 /// What the interpreter has to do in the daemon, before anything else.

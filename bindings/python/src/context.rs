@@ -2,6 +2,7 @@
 
 use crate::error::raise;
 use pyo3::prelude::*;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// An opened daemon. Any thread may say that it is ready, or why not.
@@ -11,15 +12,21 @@ use std::sync::{Mutex, PoisonError};
 pub(crate) struct Context {
     context: Mutex<daemonctx::Context>,
     is_detached: bool,
+    has_failed: AtomicBool,
 }
 
 impl Context {
     pub(crate) fn new(context: daemonctx::Context) -> Self {
-        Self { is_detached: context.is_detached(), context: Mutex::new(context) }
+        let is_detached = context.is_detached();
+        Self { context: Mutex::new(context), is_detached, has_failed: AtomicBool::new(false) }
     }
 
     fn with<T: Send>(&self, py: Python<'_>, call: impl FnOnce(&mut daemonctx::Context) -> T + Send) -> T {
         py.detach(|| call(&mut self.context.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::Relaxed)
     }
 }
 
@@ -31,14 +38,24 @@ impl Context {
         self.is_detached
     }
 
-    /// Says that the daemon is ready.
-    fn ready(&self, py: Python<'_>) -> PyResult<()> {
-        self.with(py, daemonctx::Context::ready).map_err(raise)
+    /// Whether the starter knows that the daemon is ready.
+    #[getter]
+    fn is_ready(&self, py: Python<'_>) -> bool {
+        self.with(py, |context| context.is_ready())
     }
 
-    /// Says why it cannot become ready.
+    /// Reports that the daemon is ready; nothing after `fail`, whichever thread called that.
+    fn ready(&self, py: Python<'_>) -> PyResult<()> {
+        let ready = self.with(py, |context| if self.has_failed() { Ok(()) } else { context.ready() });
+        ready.map_err(raise)
+    }
+
+    /// Reports why it cannot become ready.
     fn fail(&self, py: Python<'_>, status: i32, message: &str) -> PyResult<()> {
-        self.with(py, |context| context.fail(status, message)).map_err(raise)
+        let failed = self.with(py, |context| {
+            context.fail(status, message).inspect(|()| self.has_failed.store(true, Ordering::Relaxed))
+        });
+        failed.map_err(raise)
     }
 
     /// Opens the log files again.
@@ -52,8 +69,8 @@ impl Context {
     }
 }
 
-/// How many threads this process has, those that Python does not know included; None where the system does not say.
+/// Whether a start detaches where nothing is asked for.
 #[pyfunction]
-pub(crate) fn thread_count() -> Option<u64> {
-    daemonctx::thread_count()
+pub(crate) fn detaches_by_default() -> bool {
+    daemonctx::parts::detaches_by_default()
 }

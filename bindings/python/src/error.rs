@@ -37,3 +37,9 @@ pub(crate) fn raise(error: Error) -> PyErr {
         Err(_) => PyOSError::new_err(error.to_string()),
     })
 }
+
+/// An error of use that only Python can make.
+pub(crate) fn misuse(py: Python<'_>, message: &str) -> PyErr {
+    let raise = || py.import("daemonctx._errors")?.getattr("UsageError")?.call1((message, py.None(), "open"));
+    raise().map_or_else(|error| error, PyErr::from_value)
+}

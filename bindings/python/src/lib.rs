@@ -22,7 +22,7 @@ mod _native {
     #[pymodule_export]
     use crate::command::command;
     #[pymodule_export]
-    use crate::context::{Context, thread_count};
+    use crate::context::{Context, detaches_by_default};
     #[pymodule_export]
     use crate::descriptors::close_on_exec;
     #[pymodule_export]

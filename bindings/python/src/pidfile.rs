@@ -75,7 +75,9 @@ impl PidFile {
         self.file.signal(signal).map_err(raise)
     }
 
-    fn stop(&self, py: Python<'_>, timeout: f64) -> PyResult<&'static str> {
+    /// Without a timeout SIGKILL is never sent.
+    fn stop(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<&'static str> {
+        let Some(timeout) = timeout else { return self.ask_to_stop(py) };
         let grace = seconds(timeout)?;
         Ok(match py.detach(|| self.file.stop(grace)).map_err(raise)? {
             Stopped::NotRunning => "not running",
@@ -99,6 +101,22 @@ impl PidFile {
                 return Ok(false);
             }
         }
+    }
+}
+
+impl PidFile {
+    fn ask_to_stop(&self, py: Python<'_>) -> PyResult<&'static str> {
+        let how = match self.file.signal(libc::SIGTERM) {
+            Err(error) if error.errno() == Some(libc::ESRCH) => "not running",
+            sent => {
+                sent.map_err(raise)?;
+                self.wait(py, None)?;
+                "terminated"
+            }
+        };
+        // Another daemon may have taken it by now.
+        let _: Result<(), _> = self.file.remove();
+        Ok(how)
     }
 }
 

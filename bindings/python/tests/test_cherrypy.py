@@ -852,7 +852,7 @@ def test_capabilities_of_one_who_is_it_already_stay() -> None:
 @needs_root
 def test_minus_one_is_not_no_change() -> None:
     main, *_ = drop("pass", "uid=-1, gid=54322")
-    assert main.startswith("OptionError uid failed: -1")
+    assert main.startswith("OptionError uid: expected a user's name or number, or None, got -1")
 
 
 @needs_root

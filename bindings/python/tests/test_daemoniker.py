@@ -15,7 +15,7 @@ import tempfile
 import textwrap
 
 import pytest
-from conftest import LIMIT, House
+from conftest import LIMIT, House, children
 from peers import fetch
 
 USE = """
@@ -407,7 +407,7 @@ def test_a_start_that_failed_can_be_tried_again(house: House) -> None:
 
 OPTIONS = {
     "chdir='/nonexistent'": "working directory failed: /nonexistent: No such file or directory (2 ENOENT)",
-    "umask='x'": "umask failed: 'x'",
+    "umask='x'": "umask: expected a number from 0 to 0o777, got 'x'",
     "umask=0o1000": "umask failed: 01000",
     "stdout_goto='/nonexistent/log'": "stdout failed: /nonexistent/log: No such file or directory (2 ENOENT)",
     "stderr_goto=FOLDER": "stderr failed: {}: Is a directory (21 EISDIR)",
@@ -602,7 +602,7 @@ def test_threads_are_warned_of(house: House, way: str) -> None:
     before = "threading.Thread(target=threading.Event().wait, name='sleeper', daemon=True).start()\n"
     pid = start(house, way, before=before, then="report(threading.active_count())\nsignal.pause()")
     assert house.hear() == "1"
-    assert "DaemonWarning: 1 other threads (sleeper) will not exist in the daemon" in (house.folder / "err").read_text()
+    assert "DaemonWarning: 1 other thread (sleeper) will not exist in the daemon" in (house.folder / "err").read_text()
     house.end(pid)
 
 
@@ -841,3 +841,83 @@ def start_and_check_that_nothing_is_left(house: House, then: str) -> None:
     assert house.hear() == f"{nobody} {nobody} [] True {os.getcwd()} 0o27 {NOBODY} {NOBODY}"
     assert house.reap(pid) == 0
     assert not house.pid_path.exists()
+
+
+# What daemoniker's own tests import from its modules. They are in its repository alone; all 17 of them for Unix pass on this.
+
+
+def test_a_pid_file_taken_by_itself(house: House) -> None:
+    done = run(house, """
+from daemonctx.compat.daemoniker._daemonize_common import _acquire_pidfile
+held = _acquire_pidfile(PID_FILE)
+print(open(PID_FILE).read() == f"{os.getpid()}\\n")
+try:
+    _acquire_pidfile(PID_FILE, silence_logger=True)
+except SystemExit as error:
+    print("already" in str(error))
+held.close()
+print(os.path.exists(PID_FILE))
+""")
+    assert done.stdout.split() == ["True", "True", "False"]
+
+
+def test_steps_by_themselves(house: House) -> None:
+    done = run(house, """
+from daemonctx.compat.daemoniker._daemonize_unix import _SUPPORTED_PLATFORM
+from daemonctx.compat.daemoniker._daemonize_unix import _autoclose_files, _filial_usurpation, _fratricidal_fork
+files = [open(os.devnull) for _ in range(5)]
+def is_open(file):
+    try: return bool(os.fstat(file.fileno()))
+    except OSError: return False
+_autoclose_files(shielded=[files[1].fileno(), files[3].fileno(), REPORT])
+shown = "".join("-+"[is_open(file)] for file in files)
+starter = os.getpid()
+is_parent = _fratricidal_fork(have_mercy=True)
+if is_parent:
+    os._exit(0)
+_fratricidal_fork()
+_filial_usurpation("/", 0o027)
+report(_SUPPORTED_PLATFORM, shown, os.getpid() != starter, os.getsid(0) == os.getpid(), os.getcwd(), os.umask(0) == 0o027, os.getpid())
+""")
+    assert done.returncode == 0
+    *said, pid = house.hear().split()
+    assert said == ["True", "-+-+-", "True", "True", "/", "True"]
+    house.reap(int(pid))
+    for child in children():
+        house.reap(child)
+
+
+def test_streams_and_ranges_by_themselves(house: House) -> None:
+    from daemonctx.compat.daemoniker._daemonize_common import _make_range_tuples
+
+    assert _make_range_tuples(3, 14, [4, 5, 10]) == [(3, 4), (6, 10), (11, 14)]
+    assert _make_range_tuples(1, 3, [1, 2, 3]) == []
+    assert _make_range_tuples(3, 10, [1, 2]) == [(3, 10)]
+    done = run(house, """
+from daemonctx.compat.daemoniker._daemonize_common import _flush_stds, _redirect_stds, _write_pid
+print("before")
+_redirect_stds(FOLDER + "/in", FOLDER + "/log", FOLDER + "/log")
+print("after", sys.stdin.read())
+_flush_stds()
+with open(PID_FILE, "w+") as file:
+    file.write("something longer than a PID")
+    _write_pid(file)
+""")
+    assert done.stdout == "before\n"
+    assert (house.folder / "log").read_text() == "after \n"
+    assert house.pid_path.read_text().strip().isdigit()
+
+
+def test_names_about_signals() -> None:
+    from daemonctx.compat.daemoniker import IGNORE_SIGNAL, _signals_unix, _signals_windows
+    from daemonctx.compat.daemoniker._signals_common import _noop, _normalize_handler
+
+    assert (_signals_unix._SUPPORTED_PLATFORM, _signals_windows._SUPPORTED_PLATFORM) == (True, False)
+    assert _noop(signal.SIGINT) is None
+    assert _normalize_handler(IGNORE_SIGNAL, print) is _noop
+    assert _normalize_handler(None, print) is _normalize_handler(print, None) is print
+    before = signal.signal(signal.SIGUSR1, _noop)
+    _signals_unix._restore_any_previous_handler(signal.SIGUSR1, ZeroDivisionError)
+    assert signal.getsignal(signal.SIGUSR1) is _noop
+    _signals_unix._restore_any_previous_handler(signal.SIGUSR1, before)
+    assert signal.getsignal(signal.SIGUSR1) is before

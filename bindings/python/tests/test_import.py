@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import modulefinder
+import pathlib
 import pickle
 import pydoc
 import subprocess
 import sys
 import textwrap
+import zipfile
 
 import daemonctx
 import pytest
@@ -61,6 +64,31 @@ def test_an_exception_is_pickled_by_its_public_name(name: str) -> None:
     assert b"cdaemonctx\n" + name.encode() in text
     # Where nothing of it has been imported.
     assert run(f"import pickle; error = pickle.loads({text!r}); print(type(error).__name__, error)") == f"{name} {error}\n"
+
+
+def test_the_parts_are_seen_by_what_freezes_programs(tmp_path: pathlib.Path) -> None:
+    """PyInstaller, cx_Freeze and Nuitka look for import statements, as modulefinder does."""
+    script = tmp_path / "app.py"
+    script.write_text("from daemonctx import DaemonContext\nimport daemonctx.compat\n")
+    finder = modulefinder.ModuleFinder()
+    finder.run_script(str(script))
+    package = pathlib.Path(daemonctx.__file__).parent
+    names = {str(path.relative_to(package.parent).with_suffix("")).replace("/", ".") for path in package.rglob("*.py")}
+    names = {name[: -len(".__init__")] if name.endswith(".__init__") else name for name in names}
+    # Run by its name, never imported.
+    assert names - set(finder.modules) == {"daemonctx.__main__"}
+
+
+def test_a_zip_file_is_refused_in_plain_words(tmp_path: pathlib.Path) -> None:
+    package = pathlib.Path(daemonctx.__file__).parent
+    with zipfile.ZipFile(tmp_path / "app.pyz", "w") as archive:
+        archive.write(package / "__init__.py", "daemonctx/__init__.py")
+        archive.writestr("__main__.py", "import daemonctx\n")
+    done = subprocess.run([sys.executable, "-I", tmp_path / "app.pyz"], stderr=subprocess.PIPE, text=True, timeout=LIMIT)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith(
+        "a native module cannot be imported from a zip file; unpack it first, as shiv and pex do"
+    )
 
 
 def test_a_program_ends_while_threads_are_in_the_library() -> None:

@@ -135,7 +135,7 @@ def test_buffered_text_appears_once(house: House) -> None:
 @pytest.mark.parametrize(
     ("ending", "status", "said"),
     [
-        ("raise RuntimeError('no port')", 1, "exited with status 1 before it was ready"),
+        ("raise RuntimeError('no port')", 1, "script.py: start failed: RuntimeError: no port"),
         ("sys.exit(7)", 7, "exited with status 7 before it was ready"),
         ("os._exit(0)", 1, "exited with status 0 before it was ready"),
         ("os.kill(os.getpid(), signal.SIGKILL)", 137, "killed by signal 9 (SIGKILL) before it was ready"),
@@ -190,7 +190,7 @@ def test_stderr_is_the_starters_until_ready(house: House) -> None:
     [
         ("RuntimeError('held')", 1, "script.py: start failed: RuntimeError: held"),
         ("SystemExit(3)", 3, "script.py: start failed: SystemExit: 3"),
-        ("SystemExit('held')", 1, "script.py: start failed: SystemExit: held"),
+        ("SystemExit('held')", 1, "script.py: start failed: held"),
     ],
 )
 def test_an_exception_of_a_foreign_pidfile_reaches_the_starter(
@@ -304,33 +304,53 @@ def test_odd_standard_streams(house: House, stdin: str) -> None:
 
 
 BAD = {
-    "umask='x'": "umask",
-    "umask=-1": "umask",
-    "umask=0o1000": "umask",
-    "uid='nobody-at-all'": "user",
-    "uid=1.5": "uid",
-    "gid='nobody-at-all'": "group",
-    "working_directory='/nonexistent'": "working directory",
-    "working_directory='/a\\0b'": "working directory",
-    "working_directory=7": "working_directory",
-    "chroot_directory='/nonexistent'": "chroot",
-    "files_preserve=[987]": "keep descriptor",
-    "files_preserve=['x']": "files_preserve",
-    "files_preserve=7": "files_preserve",
-    "stdout=object()": "stdout",
-    "stdout=-1": "keep descriptor",
-    "stderr='/nonexistent/log'": "stderr",
-    "signal_map={0: None}": "signal map",
-    "signal_map={65: None}": "signal map",
-    "signal_map={9: None}": "signal map",
-    "signal_map={15: 'no_such_method'}": "signal_map",
-    "signal_map={15: 3.5}": "signal_map",
-    "signal_map={'x': None}": "signal_map",
-    "pidfile=object()": "pidfile",
-    "ready_timeout=0": "ready timeout",
-    "ready_timeout=-1": "ready_timeout",
-    "ready_timeout='x'": "ready_timeout",
-    "ready_timeout=float('nan')": "ready_timeout",
+    "umask='x'": "umask: expected a number from 0 to 0o777, got 'x'",
+    "umask=-1": "umask: expected a number from 0 to 0o777, got -1",
+    "umask=None": "umask: expected a number from 0 to 0o777, got None",
+    "umask=0o1000": "umask failed: ",
+    "uid='nobody-at-all'": "user failed: ",
+    "uid=1.5": "uid: expected a user's name or number, or None, got 1.5",
+    "uid=-1": "uid: expected a user's name or number, or None, got -1",
+    "uid=True": "uid: expected a user's name or number, or None, got True",
+    "uid=2**70": "uid: expected a user's name or number, or None, got ",
+    "gid='nobody-at-all'": "group failed: ",
+    "gid=[]": "gid: expected a group's name or number, or None, got []",
+    "working_directory='/nonexistent'": "working directory failed: ",
+    "working_directory='/a\\0b'": "working directory failed: ",
+    "working_directory=7": "working_directory: expected a path, got 7",
+    "working_directory=None": "working_directory: expected a path, got None",
+    "working_directory=None, chroot_directory='/'": "working_directory: expected a path, got None",
+    "chroot_directory='/nonexistent'": "chroot failed: ",
+    "files_preserve=[987]": "keep descriptor failed: 987: ",
+    "files_preserve=['x']": "files_preserve: expected descriptors and objects with fileno(), got 'x'",
+    "files_preserve=987": "keep descriptor failed: 987: ",
+    "files_preserve='x'": "files_preserve: expected descriptors and objects with fileno(), got 'x'",
+    "files_preserve=1.5": "files_preserve: expected descriptors and objects with fileno(), got 1.5",
+    "stdout=object()": "stdout: expected a path, a descriptor, an object with fileno(), a LogFile, a Syslog, or None, got <object",
+    "stdout=-1": "keep descriptor failed: -1: ",
+    "stdout=-2": "keep descriptor failed: -2: ",
+    "stdin=True": "stdin: expected a path, a descriptor, an object with fileno(), or None, got True",
+    "stderr='/nonexistent/log'": "stderr failed: ",
+    "signal_map={0: None}": "signal map failed: ",
+    "signal_map={65: None}": "signal map failed: ",
+    "signal_map={9: None}": "signal map failed: ",
+    "signal_map={15: 'no_such_method'}": "signal_map: expected None, a method's name, or what signal.signal takes for signal 15, got 'no_such_method'",
+    "signal_map={15: 'umask'}": "signal_map: expected None, a method's name, or what signal.signal takes for signal 15, got 'umask'",
+    "signal_map={15: 3.5}": "signal_map: expected None, a method's name, or what signal.signal takes for signal 15, got 3.5",
+    "signal_map={'x': None}": "signal_map: expected signals, and for each None, a method's name, or what signal.signal takes, got 'x'",
+    "signal_map=[15]": "signal_map: expected signals, and for each None, a method's name, or what signal.signal takes, got [15]",
+    "pidfile=object()": "pidfile: expected a PidFile, a path, or an object with acquire() and release() or a context manager that is no file, got <object",
+    "pidfile=sys.stdout": "pidfile: expected a PidFile, a path, or an object with acquire() and release() or a context manager that is no file, got <_io.",
+    "program_name=7": "program_name: expected a name or None, got 7",
+    "ready_timeout=0": "ready timeout failed: ",
+    "ready_timeout=-1": "ready_timeout: expected seconds above 0, or None, got -1",
+    "ready_timeout='x'": "ready_timeout: expected seconds above 0, or None, got 'x'",
+    "ready_timeout=float('nan')": "ready_timeout: expected seconds above 0, or None, got nan",
+    "ready_after=0": "ready_after: expected seconds above 0, or None, got 0",
+    "ready_after='x'": "ready_after: expected seconds above 0, or None, got 'x'",
+    "ready_after=5, ready_timeout=5": "ready_after: expected less than ready_timeout, 5 seconds, got 5",
+    "ready_fd='x'": "ready_fd: expected a descriptor, an object with fileno(), or None, got 'x'",
+    "ready_fd=987": "ready descriptor failed: 987: ",
 }
 
 
@@ -355,7 +375,8 @@ def test_bad_input_is_an_error_that_names_it_and_changes_nothing(house: House, o
         """
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"{named} failed: "), done.stdout
+    assert done.stdout.startswith(named), done.stdout
+    assert done.stdout.count("\n") == 1, "one line"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="changing the user needs root")

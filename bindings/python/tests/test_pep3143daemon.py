@@ -680,6 +680,6 @@ def test_threads_are_warned_of_and_the_daemon_works(house: House) -> None:
         """,
     )
     assert done.returncode == 0
-    assert "script.py:" in done.stderr and "DaemonWarning: 1 other threads (helper) will not exist in the daemon" in done.stderr
+    assert "script.py:" in done.stderr and "DaemonWarning: 1 other thread (helper) will not exist in the daemon" in done.stderr
     assert house.hear() == "1"
     house.end(house.pid())

@@ -738,7 +738,7 @@ def test_uid_0_is_root(house: House) -> None:
 DIES = {
     "an exception": ("raise RuntimeError('in the daemon')", 1, "RuntimeError: in the daemon"),
     "a status": ("raise SystemExit(3)", 3, "SystemExit: 3"),
-    "a text": ("raise SystemExit('no')", 1, "SystemExit: no"),
+    "a text": ("raise SystemExit('no')", 1, "start failed: no"),
     "_exit": ("os._exit(7)", 7, "7"),
     "_exit with 0": ("os._exit(0)", 1, ""),
     "a signal": ("os.kill(os.getpid(), signal.SIGKILL)", 128 + signal.SIGKILL, "SIGKILL"),
@@ -1019,7 +1019,7 @@ def test_threads_are_warned_of_and_the_daemon_works(house: House) -> None:
         """,
     )
     assert done.returncode == 0
-    assert "DaemonWarning: 1 other threads (helper) will not exist in the daemon" in done.stderr
+    assert "DaemonWarning: 1 other thread (helper) will not exist in the daemon" in done.stderr
     assert "script.py:" in done.stderr, "where the program opens it"
     assert house.hear() == "1"
     house.end(house.pid())

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import pathlib
 import pty
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 
+import daemonctx
 import pytest
 from conftest import LIMIT, OPEN, House
 
@@ -63,6 +64,30 @@ def test_below_inetd_it_stays_and_so_do_the_streams(house: House) -> None:
         with client.makefile() as answer:
             assert answer.readline() == "hello\n"
         assert service.wait(LIMIT) == 0
+
+
+@pytest.mark.parametrize("use", ["daemonctx", "daemonctx.compat.python_daemon", "daemonctx.compat.pep3143daemon"])
+def test_below_supervisord_it_stays(house: House, use: str) -> None:
+    environment = {**os.environ, "SUPERVISOR_ENABLED": "1"}
+    body = "with DaemonContext(files_preserve=[REPORT]): report(os.getpid()); os._exit(7)"
+    done = house.run(body, use=f"from {use} import DaemonContext", env=environment, preexec_fn=lambda: os.setpgid(0, 0))
+    assert (done.returncode, done.stderr) == (7, "")
+    house.hear()
+    # What supervisord's programs start is not supervisord's.
+    assert house.run(body, use=f"from {use} import DaemonContext", env=environment).returncode == 0
+    house.reap(int(house.hear()))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a PID namespace needs root")
+@pytest.mark.parametrize("use", ["daemonctx", "daemonctx.compat.python_daemon", "daemonctx.compat.pep3143daemon"])
+def test_below_a_containers_init_it_stays(house: House, use: str) -> None:
+    (house.folder / "program.py").write_text(f"from {use} import DaemonContext\nimport os\nwith DaemonContext(): os._exit(7)\n")
+    (house.folder / "init.py").write_text(
+        "import os, sys\npid = os.fork()\nif pid == 0:\n    os.setpgid(0, 0)\n    os.execv(sys.argv[1], sys.argv[1:])\n"
+        "sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\n"
+    )
+    namespace = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", sys.executable, str(house.folder / "init.py")]
+    assert house.start([*namespace, sys.executable, str(house.folder / "program.py")]).returncode == 7
 
 
 def test_a_terminal_that_closes_while_the_starter_waits(house: House) -> None:
@@ -210,23 +235,72 @@ def test_a_new_root(house: House, working: str) -> None:
     assert not house.pid_path.exists()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="chroot needs root")
-def test_a_new_root_needs_nothing_of_the_package(house: House) -> None:
-    house.run(
-        """
-        DaemonContext(chroot_directory=FOLDER, files_preserve=[REPORT]).open()
-        report(daemonctx.notify("STATUS=inside"), daemonctx.Watchdog.__name__, daemonctx.watchdog_interval())
-        try:
-            PidFile("/nonexistent/test.pid").acquire()
-        except daemonctx.PidFileError as error:
-            report(error.step, error.errno, os.getpid())
-        """,
-        use="import daemonctx\nfrom daemonctx import DaemonContext, PidFile",
+# Everything that the documentation shows in a daemon. Each is run in one where none of it has been used before.
+IN_DAEMON = {
+    "notify": "report(daemonctx.notify('STATUS=inside'))",
+    "watchdog_interval": "report(daemonctx.watchdog_interval() is not None)",
+    "Watchdog": "with daemonctx.Watchdog(alive=lambda: False): report(False)",
+    "listen_sockets": "report(bool(daemonctx.listen_sockets()))",
+    "signals": "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1]); os.kill(os.getpid(), signal.SIGUSR1)\n"
+    "with daemonctx.signals(signal.SIGUSR1) as stream: report(next(stream) != signal.SIGUSR1)",
+    "waiting for signals": "import threading\nwith daemonctx.signals('USR1') as stream:\n"
+    "    signal.setitimer(signal.ITIMER_REAL, 0.01); signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGUSR1))\n"
+    "    report(next(stream) != signal.SIGUSR1)",
+    "ready_async": "asyncio.run(context.ready_async()); report(False)",
+    "signals in a loop": "async def main():\n"
+    "    with daemonctx.signals(signal.SIGUSR1) as stream:\n"
+    "        asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGUSR1)\n"
+    "        async for number in stream:\n            return number != signal.SIGUSR1\n"
+    "report(asyncio.run(main()))",
+    "PidFile": "try: daemonctx.PidFile('/nonexistent/test.pid').acquire()\n"
+    "except daemonctx.PidFileError as error: report(error.errno != 2)",
+    "an option's error": "try: daemonctx.PidFile('/x').stop(-1)\nexcept daemonctx.OptionError: report(False)",
+    "reopen_streams": "context.reopen_streams(); report(False)",
+    "fail": "try: context.fail('no', 0)\nexcept daemonctx.DaemonError: report(False)",
+}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a new root, or another user, needs root")
+@pytest.mark.parametrize("options", ["chroot_directory=FOLDER + '/empty'", "uid='nobody'"], ids=["root", "user"])
+@pytest.mark.parametrize("feature", IN_DAEMON)
+def test_the_daemon_needs_none_of_the_packages_files(house: House, feature: str, options: str) -> None:
+    package = pathlib.Path(daemonctx.__file__).parent
+    shutil.copytree(package, house.folder / "hidden" / "daemonctx", ignore=shutil.ignore_patterns("__pycache__"))
+    (house.folder / "hidden").chmod(0o700)
+    (house.folder / "empty").mkdir()
+    body = (
+        f"context = DaemonContext({options}, manual_ready=True, files_preserve=[REPORT])\n"
+        f"context.open()\n{IN_DAEMON[feature]}\ncontext.ready()\nreport(os.getpid())\n"
     )
-    assert house.hear() == "False Watchdog None"
-    *failed, pid = house.hear().split()
-    assert failed == ["pid", "file", str(errno.ENOENT)]
-    house.reap(int(pid))
+    head = "sys.path.insert(0, FOLDER + '/hidden')\n" + ("import asyncio\n" if "asyncio" in body else "")
+    done = house.run(body, head=head, use="import daemonctx\nfrom daemonctx import DaemonContext")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert house.hear() == "False"
+    house.reap(int(house.hear()))
+
+
+def test_another_interpreter_of_the_process_is_refused(house: House) -> None:
+    done = house.run(
+        """
+        try:
+            import _interpreters
+            kind = "legacy"
+        except ImportError:  # Before Python 3.13.
+            import _xxsubinterpreters as _interpreters
+            kind = False
+        text = (
+            "from daemonctx import DaemonContext, UsageError\\n"
+            "try: DaemonContext(detach_process=True).open()\\n"
+            "except UsageError as error: open(%r, 'w').write(str(error))\\n" % (FOLDER + "/said")
+        )
+        made = _interpreters.create(kind) if kind else _interpreters.create(isolated=False)
+        _interpreters.run_string(made, text)
+        _interpreters.destroy(made)
+        """,
+        use="",
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (house.folder / "said").read_text() == "open failed: not the main interpreter of this process"
 
 
 def test_a_starter_that_is_killed_leaves_no_daemon(house: House) -> None:

@@ -145,12 +145,12 @@ def test_where_no_watchdog_is_wanted(house: House, monkeypatch: pytest.MonkeyPat
             print(threading.active_count())
         try:
             Watchdog().__enter__()
-        except TypeError as error:
+        except UsageError as error:
             print(error)
         """,
     )
     assert said == [
-        "1", "1", "a thread that says by itself that all is well proves nothing: Watchdog(alive=...), or async with"
+        "1", "1", "watchdog: a thread alone proves nothing; use Watchdog(alive=...), or async with"
     ]  # fmt: skip
 
 
@@ -162,5 +162,5 @@ def test_a_start_warns_of_one_that_is_entered_too_early(house: House, manager: s
             report(os.getpid())
         """
     )
-    assert "DaemonWarning: 1 other threads (daemonctx watchdog) will not exist in the daemon" in done.stderr
+    assert "DaemonWarning: 1 other thread (daemonctx watchdog) will not exist in the daemon" in done.stderr
     house.reap(int(house.hear()))

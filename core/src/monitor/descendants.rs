@@ -113,11 +113,16 @@ pub(super) fn any(mut each: impl FnMut(Pid) -> bool) -> bool {
 }
 
 /// Whether this process is an ancestor of another.
-pub(super) fn is_one(mut pid: Pid) -> bool {
+pub(super) fn is_one(pid: Pid) -> bool {
+    is_below(pid, process::id())
+}
+
+/// Whether a process is an ancestor of another.
+pub(super) fn is_below(mut pid: Pid, ancestor: Pid) -> bool {
     /// PIDs that are reused meanwhile may make a circle.
     const DEPTH: u32 = 4096;
     (0..DEPTH).find_map(|_| match proc::stat(pid) {
-        Ok(stat) if stat.parent == process::id() => Some(true),
+        Ok(stat) if stat.parent == ancestor => Some(true),
         Ok(stat) if stat.parent > 1 => {
             pid = stat.parent;
             None

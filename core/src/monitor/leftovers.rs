@@ -30,6 +30,8 @@ impl Identity {
         match proc::stat(self.pid) {
             Ok(stat) => Ok((stat.start == self.start && !stat.is_dead()).then_some(process)),
             Err(Errno::ESRCH) => Ok(None),
+            // Hidden (proc(5), hidepid=2), if it has not gone meanwhile.
+            Err(Errno::ENOENT) if process::kill(self.pid, 0) == Err(Errno::EPERM) => Err(Errno::EACCES),
             Err(Errno::ENOENT) if proc::is_there() => Ok(None),
             Err(errno) => Err(errno),
         }

@@ -11,6 +11,7 @@ use crate::sys::file::{self, Identity, Kind};
 use crate::sys::process::Pid;
 use crate::sys::{Errno, Sys};
 use crate::text::Text;
+use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsRawFd;
 
@@ -29,10 +30,7 @@ pub(super) fn listens(pid: Pid, place: &Place, hindrance: &mut Option<Errno>) ->
 }
 
 fn looks(pid: Pid, place: &Place) -> Sys<bool> {
-    let mut has_sockets = false;
-    proc::for_each_socket(pid, &mut |_, _| has_sockets = true)?;
     match place {
-        _ if !has_sockets => Ok(false),
         Place::Port(address, port) => {
             let row = |line: &[u8]| internet(line, *address, *port);
             Ok(has_row(pid, b"/net/tcp", &row)? || has_row(pid, b"/net/tcp6", &row)?)
@@ -49,20 +47,34 @@ fn looks(pid: Pid, place: &Place) -> Sys<bool> {
     }
 }
 
-/// Whether a row of a table is that of a socket which the process has. `row` gives the inode of one that listens at the place.
-fn has_row(pid: Pid, table: &[u8], row: &dyn Fn(&[u8]) -> Option<u64>) -> Sys<bool> {
-    let (mut found, mut listed) = (false, Ok(()));
+/// What a row of a table is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Row {
+    /// A socket that listens at the place, with this inode.
+    Listens(u64),
+    Other,
+    /// No socket listens from here on.
+    Last,
+}
+
+/// Whether a row of a table is that of a socket which the process has.
+fn has_row(pid: Pid, table: &[u8], row: &dyn Fn(&[u8]) -> Row) -> Sys<bool> {
+    let (found, is_over) = (Cell::new(false), Cell::new(false));
+    let mut listed = Ok(());
     let table = file::open(proc::ProcPath::<64>::of(pid).push(table).as_c_str(), libc::O_RDONLY, 0)?;
-    // The longest path of a Unix socket and what stands before it.
-    let mut room = [0; 512];
+    let mut room = [0; 2048];
     let mut lines = Lines::new(&mut room);
-    let mut each = |line: &[u8], _| {
-        if let Some(inode) = row(line) {
-            listed = listed.and(proc::for_each_socket(pid, &mut |_, socket| found |= socket == inode));
+    let mut each = |line: &[u8], _| match row(line) {
+        _ if is_over.get() => {}
+        Row::Listens(inode) => {
+            listed = listed.and(proc::has_socket(pid, inode).map(|has| found.set(found.get() || has)));
+            is_over.set(found.get());
         }
+        Row::Other => {}
+        Row::Last => is_over.set(true),
     };
-    while lines.read(table.as_raw_fd(), &mut each)? {}
-    listed.map(|()| found)
+    while !is_over.get() && lines.read(table.as_raw_fd(), &mut each)? {}
+    listed.map(|()| found.get())
 }
 
 /// The socket at a path, below the root of the process.
@@ -91,18 +103,25 @@ fn hexadecimal(text: &[u8]) -> Option<u32> {
 }
 
 /// `sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode …`
-fn internet(line: &[u8], wanted: Option<IpAddr>, wanted_port: u16) -> Option<u64> {
+///
+/// Sockets that listen come first.
+fn internet(line: &[u8], wanted: Option<IpAddr>, wanted_port: u16) -> Row {
     /// `TCP_LISTEN`.
     const LISTENS: &[u8] = b"0A";
     let mut rest = line;
     skip_words(&mut rest, 1);
-    let (address, port) = socket_address(next_word(&mut rest))?;
+    let Some((address, port)) = socket_address(next_word(&mut rest)) else { return Row::Other };
     skip_words(&mut rest, 1);
-    let state = next_word(&mut rest);
+    if next_word(&mut rest) != LISTENS {
+        return Row::Last;
+    }
     skip_words(&mut rest, 5);
-    let inode = number(next_word(&mut rest))?;
-    let is_there = state == LISTENS && port == wanted_port && wanted.is_none_or(|wanted| covers(address, wanted));
-    is_there.then_some(inode)
+    match number(next_word(&mut rest)) {
+        Some(inode) if port == wanted_port && wanted.is_none_or(|wanted| covers(address, wanted)) => {
+            Row::Listens(inode)
+        }
+        _ => Row::Other,
+    }
 }
 
 /// `0100007F:1F90`: 32 bits in the order of this machine, four times that for IPv6, and the port.
@@ -125,18 +144,22 @@ fn socket_address(text: &[u8]) -> Option<(IpAddr, u16)> {
 }
 
 /// `Num: RefCount Protocol Flags Type St Inode Path`
-fn unix(line: &[u8], is_wanted: impl Fn(&[u8]) -> bool) -> Option<u64> {
+fn unix(line: &[u8], is_wanted: impl Fn(&[u8]) -> bool) -> Row {
     /// `__SO_ACCEPTCON`.
     const LISTENS: u32 = 1 << 16;
     /// An abstract name begins so.
     const ABSTRACT: u8 = b'@';
     let mut rest = line;
     skip_words(&mut rest, 3);
-    let flags = hexadecimal(next_word(&mut rest))?;
+    let flags = hexadecimal(next_word(&mut rest)).unwrap_or(0);
     skip_words(&mut rest, 2);
-    let (inode, path) = (number(next_word(&mut rest))?, rest);
-    let is_there = flags & LISTENS != 0 && path.first() != Some(&ABSTRACT) && is_wanted(path);
-    is_there.then_some(inode)
+    let (inode, path) = (number(next_word(&mut rest)), rest);
+    match inode {
+        Some(inode) if flags & LISTENS != 0 && path.first() != Some(&ABSTRACT) && is_wanted(path) => {
+            Row::Listens(inode)
+        }
+        _ => Row::Other,
+    }
 }
 
 /// The unspecified address is every address; that of IPv6 mostly every one of IPv4 as well (ipv6(7), `IPV6_V6ONLY`). An IPv6 socket
@@ -158,7 +181,7 @@ fn is_path(path: &[u8], wanted: &Text) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{covers, internet, is_path, unix};
+    use super::{Row, covers, internet, is_path, unix};
     use crate::text::Text;
     use std::net::IpAddr;
 
@@ -171,17 +194,17 @@ mod tests {
             )
         };
         for (address, state, wanted, expected) in [
-            ("0100007F:1F90", "0A", "127.0.0.1", Some(4711)),
-            ("0100007F:1F90", "0A", "", Some(4711)),
-            ("0100007F:1F90", "01", "127.0.0.1", None),
-            ("0100007F:1F91", "0A", "127.0.0.1", None),
-            ("0200007F:1F90", "0A", "127.0.0.1", None),
-            ("00000000:1F90", "0A", "127.0.0.1", Some(4711)),
-            ("00000000000000000000000001000000:1F90", "0A", "::1", Some(4711)),
-            ("00000000000000000000000000000000:1F90", "0A", "127.0.0.1", Some(4711)),
-            ("0000000000000000FFFF00000100007F:1F90", "0A", "127.0.0.1", Some(4711)),
-            ("local_address", "st", "", None),
-            ("0000000000000000:1F90", "0A", "", None),
+            ("0100007F:1F90", "0A", "127.0.0.1", Row::Listens(4711)),
+            ("0100007F:1F90", "0A", "", Row::Listens(4711)),
+            ("0100007F:1F90", "01", "127.0.0.1", Row::Last),
+            ("0100007F:1F91", "0A", "127.0.0.1", Row::Other),
+            ("0200007F:1F90", "0A", "127.0.0.1", Row::Other),
+            ("00000000:1F90", "0A", "127.0.0.1", Row::Listens(4711)),
+            ("00000000000000000000000001000000:1F90", "0A", "::1", Row::Listens(4711)),
+            ("00000000000000000000000000000000:1F90", "0A", "127.0.0.1", Row::Listens(4711)),
+            ("0000000000000000FFFF00000100007F:1F90", "0A", "127.0.0.1", Row::Listens(4711)),
+            ("local_address", "st", "", Row::Other),
+            ("0000000000000000:1F90", "0A", "", Row::Other),
         ] {
             assert_eq!(
                 internet(row(address, state).as_bytes(), wanted.parse::<IpAddr>().ok(), 8080),
@@ -195,12 +218,12 @@ mod tests {
     fn rows_of_unix_sockets() {
         let wanted = Text::new(b"/run/a b").unwrap_or_default();
         for (row, expected) in [
-            ("0000000000000000: 00000002 00000000 00010000 0001 01    17 /run/a b", Some(17)),
-            ("0000000000000000: 00000002 00000000 00010000 0001 01 4899179 a b", Some(4_899_179)),
-            ("0000000000000000: 00000002 00000000 00000000 0001 01 4899179 /run/a b", None),
-            ("0000000000000000: 00000002 00000000 00010000 0001 01 4899179 @/run/a b", None),
-            ("0000000000000000: 00000003 00000000 00000000 0001 03 6169984", None),
-            ("Num       RefCount Protocol Flags    Type St Inode Path", None),
+            ("0000000000000000: 00000002 00000000 00010000 0001 01    17 /run/a b", Row::Listens(17)),
+            ("0000000000000000: 00000002 00000000 00010000 0001 01 4899179 a b", Row::Listens(4_899_179)),
+            ("0000000000000000: 00000002 00000000 00000000 0001 01 4899179 /run/a b", Row::Other),
+            ("0000000000000000: 00000002 00000000 00010000 0001 01 4899179 @/run/a b", Row::Other),
+            ("0000000000000000: 00000003 00000000 00000000 0001 03 6169984", Row::Other),
+            ("Num       RefCount Protocol Flags    Type St Inode Path", Row::Other),
         ] {
             assert_eq!(unix(row.as_bytes(), |path| is_path(path, &wanted)), expected, "{row}");
         }

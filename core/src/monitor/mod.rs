@@ -20,6 +20,7 @@ mod monitored;
 mod outcome;
 mod proc;
 mod program;
+mod receiver;
 mod request;
 mod run;
 mod settings;

@@ -6,7 +6,8 @@ use crate::sys::directory;
 use crate::sys::process::{self, Pid};
 use crate::sys::{Errno, Sys, fd, file};
 use std::ffi::CStr;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 /// The fields of `/proc/PID/stat` that anybody here asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,22 +118,40 @@ impl<const ROOM: usize> ProcPath<ROOM> {
     }
 }
 
+/// Fails with ENOENT, as a missing `/proc` does, where `/proc` is that of another PID namespace: its numbers are other processes'.
+fn check() -> Sys<()> {
+    static IS_OWN: AtomicU8 = AtomicU8::new(UNKNOWN);
+    const UNKNOWN: u8 = 0;
+    const OWN: u8 = 1;
+    const FOREIGN: u8 = 2;
+    if IS_OWN.load(Ordering::Relaxed) == UNKNOWN {
+        IS_OWN.store(if crate::pidfile::proc_is_own() { OWN } else { FOREIGN }, Ordering::Relaxed);
+    }
+    if IS_OWN.load(Ordering::Relaxed) == OWN { Ok(()) } else { Err(Errno::ENOENT) }
+}
+
 /// ESRCH when there is no such process; ENOENT as well, which is also what a missing `/proc` says.
 pub(super) fn stat(pid: Pid) -> Sys<Stat> {
+    check()?;
     let mut room = [0; 512];
     let mut path = ProcPath::<64>::of(pid);
     let text = file::read_small(path.push(b"/stat").as_c_str(), &mut room)?;
-    Stat::of(text).ok_or(Errno::EBADMSG)
+    match text {
+        // It went between open and read.
+        [] => Err(Errno::ESRCH),
+        text => Stat::of(text).ok_or(Errno::EBADMSG),
+    }
 }
 
 /// Whether there is a `/proc` at all.
 pub(super) fn is_there() -> bool {
-    file::status_at(c"/proc/self/stat").is_ok()
+    check().is_ok() && file::status_at(c"/proc/self/stat").is_ok()
 }
 
 /// Calls `each` on the children of a process, those that have ended and were not waited for included. One that is forked or ends
 /// meanwhile may be missed.
 pub(super) fn for_each_child(parent: Pid, each: &mut dyn FnMut(Pid)) -> Sys<()> {
+    check()?;
     let mut has_lists = true;
     file::for_each_name(ProcPath::<64>::of(parent).push(b"/task").as_c_str(), &mut |_, thread| {
         if number(thread).is_none() {
@@ -149,31 +168,31 @@ pub(super) fn for_each_child(parent: Pid, each: &mut dyn FnMut(Pid)) -> Sys<()> 
     if has_lists { Ok(()) } else { scan_for_children(parent, each) }
 }
 
-/// Calls `each` on the sockets that a process has open: their numbers and their inodes.
+/// Whether a process has the socket of this inode open.
 #[cfg(target_os = "linux")]
-pub(super) fn for_each_socket(pid: Pid, each: &mut dyn FnMut(RawFd, u64)) -> Sys<()> {
+pub(super) fn has_socket(pid: Pid, inode: u64) -> Sys<bool> {
     /// `socket:[INODE]`
     const SOCKET: &[u8] = b"socket:[";
     const LONGEST: usize = SOCKET.len() + 21;
-    let mut folder = ProcPath::<64>::of(pid);
+    let (mut folder, mut found) = (ProcPath::<64>::of(pid), false);
     file::for_each_name(folder.push(b"/fd").as_c_str(), &mut |_, name| {
-        let Some(fd) = number(name).and_then(|fd| RawFd::try_from(fd).ok()) else { return };
+        if found || number(name).is_none() {
+            return;
+        }
         let mut path = ProcPath::<64>::of(pid);
         path.push(b"/fd/").push(name);
         let mut room = [0; LONGEST];
         let length = file::open(path.as_c_str(), libc::O_PATH | libc::O_NOFOLLOW, 0)
             .and_then(|link| directory::read_link(&link, &mut room));
         let target = length.ok().and_then(|length| room.get(..length));
-        let inode = target.and_then(|target| target.strip_prefix(SOCKET)?.strip_suffix(b"]"));
-        if let Some(inode) = inode.and_then(number) {
-            each(fd, inode);
-        }
-    })
+        found = target.and_then(|target| number(target.strip_prefix(SOCKET)?.strip_suffix(b"]")?)) == Some(inode);
+    })?;
+    Ok(found)
 }
 
 /// Other systems do not say.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn for_each_socket(_pid: Pid, _each: &mut dyn FnMut(RawFd, u64)) -> Sys<()> {
+pub(super) fn has_socket(_pid: Pid, _inode: u64) -> Sys<bool> {
     Err(Errno::ENOSYS)
 }
 
@@ -198,6 +217,7 @@ fn read_children(path: &CStr, each: &mut dyn FnMut(Pid)) -> Sys<()> {
 
 /// Calls `each` on all processes that are visible.
 pub(super) fn for_each_process(each: &mut dyn FnMut(Pid, &Stat)) -> Sys<()> {
+    check()?;
     file::for_each_name(c"/proc", &mut |_, name| {
         let pid = number(name).and_then(|pid| Pid::try_from(pid).ok());
         if let Some((pid, stat)) = pid.and_then(|pid| Some((pid, stat(pid).ok()?))) {

@@ -4,11 +4,9 @@ use super::event::Event;
 use super::files::read_pid;
 use super::launch::{Launch, Place, Sign};
 use super::program::SignEnd;
+use super::receiver::Receiver;
 use super::{descendants, listening, proc};
-use crate::pidfile::{number, real_user};
-use crate::sys::alarm::Interrupted;
 use crate::sys::process::{self, Pid};
-use crate::sys::socket::{Letterbox, Sender, SenderProcess};
 use crate::sys::time::{self, Deadline};
 use crate::sys::{Errno, Sys, fd, file};
 use crate::text::Text;
@@ -17,6 +15,9 @@ use std::time::Duration;
 
 /// How often it is looked for files. Only starts look, so nothing wakes a monitor later.
 const STEP: Duration = Duration::from_millis(20);
+
+/// How long it is looked for listeners at once.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Files are stamped with the time of the kernel's last tick.
 const TICK: Duration = Duration::from_millis(20);
@@ -32,10 +33,10 @@ pub(super) enum Watch<'a> {
         speaker: Option<OwnedFd>,
         number: RawFd,
     },
-    Notify(Letterbox),
+    Notify(Receiver),
     /// The sign was given. Its sender may send more: sd_notify_barrier(3) comes behind it, and fails where nobody receives.
     Parting {
-        letterbox: Letterbox,
+        receiver: Receiver,
         until: Deadline,
     },
     Listen {
@@ -65,7 +66,7 @@ impl<'a> Watch<'a> {
                 let speaker = fd::duplicate_from(speaker.as_raw_fd(), *number)?;
                 Self::Newline { listener, speaker: Some(speaker), number: *number }
             }
-            Sign::Notify => Self::Notify(Letterbox::new(launch.notify.as_ref())?),
+            Sign::Notify => Self::Notify(Receiver::begin(launch.notify.as_ref())?),
             Sign::Listen(place) => Self::Listen { place, next, hindrance: None },
             Sign::File(path) => Self::File { path, since: time::realtime().saturating_sub(TICK), next },
             Sign::PidFile(path) => Self::PidFile { path, next },
@@ -83,7 +84,7 @@ impl<'a> Watch<'a> {
 
     /// The name of the socket for messages.
     pub(super) fn socket(&self) -> Option<&[u8]> {
-        if let Self::Notify(letterbox) = self { Some(letterbox.name()) } else { None }
+        if let Self::Notify(receiver) = self { Some(receiver.name()) } else { None }
     }
 
     /// After the fork: only the program can give the sign.
@@ -97,7 +98,7 @@ impl<'a> Watch<'a> {
     pub(super) fn descriptor(&self) -> RawFd {
         match self {
             Self::Newline { listener, .. } => listener.as_raw_fd(),
-            Self::Notify(letterbox) | Self::Parting { letterbox, .. } => letterbox.as_raw_fd(),
+            Self::Notify(receiver) | Self::Parting { receiver, .. } => receiver.as_raw_fd(),
             _ => -1,
         }
     }
@@ -119,8 +120,8 @@ impl<'a> Watch<'a> {
     /// After the sign: nothing is looked for, and a socket for messages is emptied for a while.
     pub(super) fn part(&mut self) {
         *self = match std::mem::replace(self, Self::Nothing) {
-            Self::Notify(letterbox) => Self::Parting { letterbox, until: Deadline::after(Some(PARTING)) },
-            Self::Parting { letterbox, until } if !until.passed() => Self::Parting { letterbox, until },
+            Self::Notify(receiver) => Self::Parting { receiver, until: Deadline::after(Some(PARTING)) },
+            Self::Parting { receiver, until } if !until.passed() => Self::Parting { receiver, until },
             _ => Self::Nothing,
         };
     }
@@ -133,16 +134,31 @@ impl<'a> Watch<'a> {
     pub(super) fn look(&mut self, is_readable: bool, program: &mut Option<Pid>) -> Option<Event> {
         match self {
             Self::Newline { listener, .. } if is_readable => read_newline(listener),
-            Self::Notify(letterbox) if is_readable => read_message(letterbox),
-            Self::Parting { letterbox, .. } if is_readable => {
-                read_message(letterbox);
+            Self::Notify(receiver) if is_readable => {
+                let event = receiver.next();
+                if event.is_err() {
+                    // The start times out.
+                    *self = Self::Nothing;
+                }
+                event.ok().flatten()
+            }
+            Self::Parting { receiver, .. } if is_readable => {
+                if receiver.next().is_err() {
+                    *self = Self::Nothing;
+                }
                 None
             }
             Self::Listen { place, next, hindrance } if next.passed() => {
                 *next = Deadline::after(Some(STEP));
                 *hindrance = None;
-                let mut listens = |pid| listening::listens(pid, place, hindrance);
-                descendants::any(&mut listens).then_some(Event::Sign)
+                // Whatever the program has open, signals and timers do not wait for long.
+                let end = Deadline::after(Some(LOOK));
+                let mut found = false;
+                descendants::any(|pid| {
+                    found = listening::listens(pid, place, hindrance);
+                    found || end.passed()
+                });
+                found.then_some(Event::Sign)
             }
             Self::File { path, since, next } if next.passed() => {
                 *next = Deadline::after(Some(STEP));
@@ -165,45 +181,6 @@ fn read_newline(listener: &OwnedFd) -> Option<Event> {
     match fd::read(listener.as_raw_fd(), &mut bytes) {
         Ok(0) | Err(_) => Some(Event::SignLost),
         Ok(got) => bytes.iter().take(got).any(|byte| *byte == b'\n').then_some(Event::Sign),
-    }
-}
-
-/// Every process of the machine may send to the socket. A message counts if it comes from a descendant that still exists:
-/// systemd-notify(1) waits for the barrier that it sends after the message.
-fn read_message(letterbox: &Letterbox) -> Option<Event> {
-    /// systemd takes no longer ones.
-    const MESSAGE: usize = 4096;
-    let mut room = [0; MESSAGE];
-    let message = receive(letterbox, &mut room);
-    let (_, text) = message.filter(|(sender, _)| descendants::is_one(sender.pid) && has_number(sender))?;
-    let mut found = None;
-    for line in text.split(|&byte| byte == b'\n') {
-        if line == b"READY=1" {
-            return Some(Event::Sign);
-        }
-        let more = line.strip_prefix(b"EXTEND_TIMEOUT_USEC=").and_then(number);
-        found = more.map(|time| Event::Extend(Duration::from_micros(time))).or(found);
-    }
-    found
-}
-
-/// The next message. Anybody on the machine may send one, also with what takes long to drop: a socket that lingers at its close.
-fn receive<'a>(letterbox: &Letterbox, room: &'a mut [u8]) -> Option<(Sender, &'a [u8])> {
-    let interrupted = Interrupted::begin();
-    let message = letterbox.receive(room);
-    drop(interrupted);
-    message.ok()
-}
-
-/// Whether the sender of a message still has its PID, so that what was found out about the PID is about the sender. Asked afterwards.
-/// Before Linux 6.5, and where the message came with descriptors, another process of the same user can have it.
-fn has_number(sender: &Sender) -> bool {
-    match &sender.process {
-        // One that has ended keeps its number until it is reaped.
-        SenderProcess::Known(process) => process.signal(0) != Err(Errno::ESRCH),
-        SenderProcess::Displaced | SenderProcess::Unknown => {
-            real_user(sender.pid).is_none_or(|user| user == sender.user)
-        }
     }
 }
 

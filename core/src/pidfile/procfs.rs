@@ -3,17 +3,17 @@
 #[cfg(target_os = "linux")]
 pub(super) use linux::{
     LockedFile, Search, any_is_exiting, find_holder, has_left_session, hold, holders, is_exiting, is_monitored,
-    is_number_elsewhere, is_own, number_in_own_namespace, related_holder, runs_only_as, stat,
+    is_number_elsewhere, number_in_own_namespace, related_holder, runs_only_as, stat,
 };
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{real_user, runs_as};
+pub(crate) use linux::{blocks, is_own, leads_background_job, name, real_user, runs_as};
 #[cfg(not(target_os = "linux"))]
 pub(super) use portable::{
-    LockedFile, Search, any_is_exiting, find_holder, has_left_session, hold, holders, is_exiting, is_monitored, is_own,
+    LockedFile, Search, any_is_exiting, find_holder, has_left_session, hold, holders, is_exiting, is_monitored,
     related_holder, stat,
 };
 #[cfg(not(target_os = "linux"))]
-pub(crate) use portable::{real_user, runs_as};
+pub(crate) use portable::{blocks, is_own, leads_background_job, name, real_user, runs_as};
 
 /// How a process has an exclusive flock(2) on a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +53,7 @@ mod linux {
     use crate::sys::directory;
     use crate::sys::file::{self, Identity, Status};
     use crate::sys::process::{self, Pid};
+    use crate::sys::signal::Signal;
     use crate::sys::time::{self, Deadline};
     use crate::sys::{Errno, Sys, identity, memory};
     use crate::text::Text;
@@ -94,7 +95,7 @@ mod linux {
     }
 
     /// Whether `/proc` numbers processes as this process does; not where it was mounted in another PID namespace.
-    pub(in crate::pidfile) fn is_own() -> bool {
+    pub(crate) fn is_own() -> bool {
         let mut room = [0; 16];
         let link = file::open(c"/proc/self", libc::O_PATH | libc::O_NOFOLLOW, 0);
         let target = link.and_then(|link| directory::read_link(&link, &mut room));
@@ -116,9 +117,14 @@ mod linux {
     pub(in crate::pidfile) struct Stat {
         state: u8,
         parent: Pid,
+        group: Pid,
         session: Pid,
+        /// The foreground process group of its terminal; 0 without one.
+        foreground: Pid,
         flags: u64,
         threads: u64,
+        /// Of signals 1 to 31.
+        blocked: u64,
         /// When it began, since boot; also in clock ticks.
         pub(in crate::pidfile) began: Duration,
         pub(in crate::pidfile) ticks: u64,
@@ -154,9 +160,12 @@ mod linux {
             Some(Self {
                 state: *field(STATE)?.first()?,
                 parent: pid(4)?,
+                group: pid(5)?,
                 session: pid(6)?,
+                foreground: pid(8).unwrap_or(0),
                 flags: field(9).and_then(number)?,
                 threads: field(20).and_then(number)?,
+                blocked: field(32).and_then(number).unwrap_or(0),
                 ticks,
                 began: Duration::from_secs(ticks / per_second).saturating_add(Duration::from_nanos(nanoseconds)),
             })
@@ -174,6 +183,22 @@ mod linux {
             Err(Errno::ENOENT | Errno::ESRCH) if process::kill(pid, 0) == Err(Errno::ESRCH) => Ok(None),
             Err(errno) => Err(errno),
         }
+    }
+
+    /// The command's name, in 15 bytes at the most, and a newline; empty where there is no such process.
+    pub(crate) fn name(pid: Pid, room: &mut [u8; 32]) -> &[u8] {
+        read(pid, b"comm", room).unwrap_or_default()
+    }
+
+    /// Whether the main thread of `pid` has a signal below 32 blocked.
+    pub(crate) fn blocks(pid: Pid, signal: Signal) -> bool {
+        matches!(stat(pid), Ok(Some(stat)) if stat.blocked >> (signal - 1) & 1 != 0)
+    }
+
+    /// Whether this process leads a process group that is not the foreground job of a terminal.
+    pub(crate) fn leads_background_job() -> bool {
+        let this = process::id();
+        matches!(stat(this), Ok(Some(own)) if own.group == this && own.foreground != this)
     }
 
     pub(in crate::pidfile) fn is_exiting(pid: Pid) -> bool {
@@ -580,7 +605,18 @@ mod linux {
             let began = Duration::from_millis(250_000 / time::ticks_per_second());
             assert_eq!(
                 Stat::parse(stat),
-                Some(Stat { state: b'S', parent: 5, session: 7, flags: 4_194_560, threads: 1, began, ticks: 250 })
+                Some(Stat {
+                    state: b'S',
+                    parent: 5,
+                    group: 6,
+                    session: 7,
+                    foreground: 0,
+                    flags: 4_194_560,
+                    threads: 1,
+                    blocked: 0,
+                    began,
+                    ticks: 250
+                })
             );
         }
 
@@ -628,6 +664,7 @@ mod portable {
     use crate::sys::file::Status;
     use crate::sys::identity::Uid;
     use crate::sys::process::Pid;
+    use crate::sys::signal::Signal;
     use crate::sys::{Errno, Sys};
     use std::os::fd::RawFd;
 
@@ -664,7 +701,7 @@ mod portable {
         Err(Errno::ENOSYS)
     }
 
-    pub(in crate::pidfile) fn is_own() -> bool {
+    pub(crate) fn is_own() -> bool {
         true
     }
 
@@ -698,6 +735,19 @@ mod portable {
 
     pub(in crate::pidfile) fn find_holder(_wanted: &LockedFile, _is_empty: bool) -> Search {
         Search::Incomplete
+    }
+
+    /// Processes cannot be looked at.
+    pub(crate) fn name(_pid: Pid, _room: &mut [u8; 32]) -> &[u8] {
+        &[]
+    }
+
+    pub(crate) fn blocks(_pid: Pid, _signal: Signal) -> bool {
+        false
+    }
+
+    pub(crate) fn leads_background_job() -> bool {
+        false
     }
 
     pub(crate) fn real_user(_pid: Pid) -> Option<Uid> {

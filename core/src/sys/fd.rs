@@ -154,6 +154,11 @@ pub(crate) fn readable(fd: RawFd) -> libc::pollfd {
     libc::pollfd { fd, events: libc::POLLIN, revents: 0 }
 }
 
+/// Waits for errors alone: that the other end of a pipe was closed.
+pub(crate) fn broken(fd: RawFd) -> libc::pollfd {
+    libc::pollfd { fd, events: 0, revents: 0 }
+}
+
 /// The same for writing.
 pub(crate) fn writable(fd: RawFd) -> libc::pollfd {
     libc::pollfd { fd, events: libc::POLLOUT, revents: 0 }

@@ -33,6 +33,31 @@ pub(crate) unsafe fn fork() -> Sys<Forked> {
     forked(unsafe { libc::fork() })
 }
 
+/// Forks a child of this process's parent (`CLONE_PARENT`, clone(2)): this process does not wait for it, and does not count it among its
+/// children.
+///
+/// # Safety
+/// This process must have one thread.
+#[cfg(target_os = "linux")]
+pub(crate) unsafe fn fork_sibling() -> Sys<Forked> {
+    let flags = libc::CLONE_PARENT | libc::SIGCHLD;
+    // SAFETY: without a stack of its own the child goes on like that of fork(2); the caller keeps the contract.
+    let pid = unsafe {
+        if cfg!(target_arch = "s390x") {
+            libc::syscall(libc::SYS_clone, 0_usize, flags, 0_usize, 0_usize, 0_usize)
+        } else {
+            libc::syscall(libc::SYS_clone, flags, 0_usize, 0_usize, 0_usize, 0_usize)
+        }
+    };
+    forked(Pid::try_from(pid).unwrap_or(-1))
+}
+
+/// Other systems have no such call.
+#[cfg(not(target_os = "linux"))]
+pub(crate) unsafe fn fork_sibling() -> Sys<Forked> {
+    Err(Errno::ENOSYS)
+}
+
 type BareFork = unsafe extern "C" fn() -> Pid;
 
 /// A fork without atfork handlers (POSIX.1-2024 `_Fork`), for a process that is itself fresh from [`fork`].
@@ -90,8 +115,13 @@ pub(crate) fn parent_id() -> Pid {
 }
 
 pub(crate) fn leads_session() -> bool {
-    // SAFETY: getsid takes a number; 0 is this process.
-    unsafe { libc::getsid(0) == id() }
+    session(0) == id()
+}
+
+/// The session of a process, 0 for this one; -1 where there is no such process.
+pub(crate) fn session(pid: Pid) -> Pid {
+    // SAFETY: getsid takes a number.
+    unsafe { libc::getsid(pid) }
 }
 
 /// How many threads this process has; each has a directory, and a directory counts as a link to the one above it.

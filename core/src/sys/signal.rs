@@ -243,15 +243,20 @@ pub(crate) fn ignored_at_load(signal: Signal) -> bool {
     at_load::ignored(signal)
 }
 
-/// Writes once, so that a broken pipe is EPIPE only: the SIGPIPE that comes with it is taken back (sigpipe belongs to the
-/// thread that wrote, so blocking it here and waiting for it cannot take another thread's).
+/// Writes once, so that a broken pipe is EPIPE only.
 pub(crate) fn write_without_broken_pipe(fd: std::os::fd::RawFd, bytes: &[u8]) -> Sys<usize> {
+    without_broken_pipe(&mut || super::fd::write(fd, bytes))
+}
+
+/// Calls `write`, whose EPIPE comes without the signal: SIGPIPE is taken back (it belongs to the thread that wrote, so blocking it
+/// here and waiting for it cannot take another thread's).
+pub(super) fn without_broken_pipe(write: &mut dyn FnMut() -> Sys<usize>) -> Sys<usize> {
     let mut pipe = Set::empty();
     pipe.add(libc::SIGPIPE);
     let mut before = Set::empty();
     // SAFETY: both sets are initialised.
     unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const pipe.0, &raw mut before.0) };
-    let result = super::fd::write(fd, bytes);
+    let result = write();
     if matches!(result, Err(Errno::EPIPE)) && !before.contains(libc::SIGPIPE) {
         take_pending(&pipe);
     }

@@ -2,10 +2,12 @@
 
 use super::Errno;
 use super::fd::own;
+#[cfg(target_os = "linux")]
+use super::file;
 use super::identity::Uid;
 use super::pidfd::Process;
 use super::process::Pid;
-use super::{Sys, check, check_size, file};
+use super::{Sys, check, check_size};
 use crate::text::Text;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
@@ -169,8 +171,6 @@ pub(crate) struct Letterbox {
     #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "there are no messages"))]
     names_process: bool,
     name: Text,
-    /// Removed with the socket.
-    path: Option<Text>,
 }
 
 #[cfg(target_os = "linux")]
@@ -206,14 +206,15 @@ impl Letterbox {
         /// The program may have changed its user, and so may its descendants. Messages of other processes do not count.
         const MODE: libc::mode_t = 0o666;
         let (address, length) = unix_address(path.as_bytes())?;
-        let (name, own) = (Text::path(path.as_bytes())?, Text::path(path.as_bytes())?);
+        let name = Text::path(path.as_bytes())?;
         let _: Sys<()> = file::unlink(path.as_c_str());
         // SAFETY: `address` is valid for reads of `length` bytes.
         check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) })?;
-        // From here on an error removes what is at the path.
-        let letterbox = Self { socket, names_process, name, path: Some(own) };
-        file::set_mode_at(path.as_c_str(), MODE)?;
-        Ok(letterbox)
+        if let Err(errno) = file::set_mode_at(path.as_c_str(), MODE) {
+            let _: Sys<()> = file::unlink(path.as_c_str());
+            return Err(errno);
+        }
+        Ok(Self { socket, names_process, name })
     }
 
     fn abstract_name(socket: OwnedFd, names_process: bool) -> Sys<Self> {
@@ -222,7 +223,7 @@ impl Letterbox {
         // SAFETY: an address that is its family alone asks for a name; every address begins with the family.
         check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const family).cast(), length) })?;
         let name = Text::new(&Self::name_of(&socket)?)?;
-        Ok(Self { socket, names_process, name, path: None })
+        Ok(Self { socket, names_process, name })
     }
 
     fn name_of(socket: &OwnedFd) -> Sys<[u8; Self::NAME]> {
@@ -352,13 +353,5 @@ impl Letterbox {
 
     pub(crate) fn as_raw_fd(&self) -> RawFd {
         self.socket.as_raw_fd()
-    }
-}
-
-impl Drop for Letterbox {
-    fn drop(&mut self) {
-        if let Some(path) = &self.path {
-            let _: Sys<()> = file::unlink(path.as_c_str());
-        }
     }
 }

@@ -3,6 +3,7 @@
 use crate::Test;
 use crate::house::{House, field, slowness, until};
 use crate::monitor::{found, launch, stop};
+use std::fs;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
@@ -72,6 +73,21 @@ pub fn is_read() {
     assert_eq!(daemonctx::notify_barrier(Some(Duration::from_secs(20))).ok(), Some(true));
 }
 
+/// The process that receives messages for a monitor.
+pub fn receiver_of(monitor: i32) -> i32 {
+    let is_receiver = |pid: &i32| {
+        let name = fs::read_to_string(format!("/proc/{pid}/comm"));
+        // SAFETY: getsid takes a number.
+        name.is_ok_and(|name| name == "daemonctx-recv\n") && unsafe { libc::getsid(*pid) == monitor }
+    };
+    let find = || {
+        let names = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        names.filter_map(|name| name.parse().ok()).find(is_receiver)
+    };
+    until(|| find().is_some());
+    find().expect("it was there")
+}
+
 fn is_not_believed(house: &mut House, send: impl FnOnce()) {
     let (starter, daemon) = begin(house, &[&["timeout=20000", "arg=say:waits"], &THEN[..]].concat());
     house.hear_from("waits");
@@ -99,16 +115,16 @@ fn other_user(house: &mut House) {
     });
 }
 
-/// Its PID may be another's by now. The monitor stands still until the child is gone.
+/// Its PID may be another's by now. The receiver stands still until the child is gone.
 fn sender_that_has_exited(house: &mut House) {
     let words = ["timeout=20000", "arg=say:waits", "arg=await", "arg=brief:notify:READY=1", "arg=say:gone"];
     let (starter, daemon) = begin(house, &[&words[..], &THEN[..]].concat());
-    let monitor = monitor_of(daemon);
+    let receiver = receiver_of(monitor_of(daemon));
     house.hear_from("waits");
-    crate::house::signal_any(monitor, libc::SIGSTOP);
+    crate::house::signal_any(receiver, libc::SIGSTOP);
     crate::house::signal_any(daemon, libc::SIGUSR1);
     house.hear_from("gone");
-    crate::house::signal_any(monitor, libc::SIGCONT);
+    crate::house::signal_any(receiver, libc::SIGCONT);
     is_read();
     becomes_ready(house, daemon);
     end(house, starter);
@@ -150,18 +166,18 @@ fn lingerers(count: usize) -> (TcpListener, Vec<TcpStream>) {
     (listener, streams)
 }
 
-/// Sends what lingers, in four messages, while the monitor stands still: when it goes on, the messages have the last copies.
+/// Sends what lingers, in four messages, while the receiver stands still: when it goes on, the messages have the last copies.
 fn send_lingerers(daemon: i32) -> TcpListener {
-    let monitor = monitor_of(daemon);
-    crate::house::signal_any(monitor, libc::SIGSTOP);
-    until(|| crate::house::stat(monitor)[0] == "T");
+    let receiver = receiver_of(monitor_of(daemon));
+    crate::house::signal_any(receiver, libc::SIGSTOP);
+    until(|| crate::house::stat(receiver)[0] == "T");
     let (listener, streams) = lingerers(12);
     for group in streams.chunks(3) {
         let descriptors: Vec<_> = group.iter().map(AsRawFd::as_raw_fd).collect();
         daemonctx::notify_with_descriptors(b"STATUS=lingers", &descriptors).unwrap();
     }
     drop(streams);
-    crate::house::signal_any(monitor, libc::SIGCONT);
+    crate::house::signal_any(receiver, libc::SIGCONT);
     listener
 }
 

@@ -3,7 +3,7 @@
 use crate::Test;
 use crate::house::{House, before_exec, field, refuse, signal_any, stat, this_binary, until, wait};
 use crate::launch::await_signal;
-use crate::messages::{NOBODY, is_read};
+use crate::messages::{NOBODY, is_read, receiver_of};
 use crate::monitor::{SLEEP, found, launch, state_files};
 use crate::programs::report;
 use crate::tracing::{self, Traced};
@@ -144,7 +144,7 @@ fn message(house: &mut House) {
     });
 }
 
-/// The monitor stands still from before the message until the sender's PID is that of a child of the daemon. The daemon fails then:
+/// The receiver stands still from before the message until the sender's PID is that of a child of the daemon. The daemon fails then:
 /// what comes of the start shows whether the message was believed.
 fn message_of_former(house: &mut House, sender: Sender) {
     const WORDS: [&str; 9] = [
@@ -167,9 +167,9 @@ fn message_of_former(house: &mut House, sender: Sender) {
     house.hear_from("waiting");
     let line = house.hear_from("NOTIFY_SOCKET ");
     let daemon: i32 = house.hear().parse().unwrap();
-    let monitor = field(daemon, "PPid").parse().unwrap();
-    signal_any(monitor, libc::SIGSTOP);
-    until(|| stat(monitor)[0] == "T");
+    let receiver = receiver_of(field(daemon, "PPid").parse().unwrap());
+    signal_any(receiver, libc::SIGSTOP);
+    until(|| stat(receiver)[0] == "T");
     // The name is reported with escapes.
     let socket = line.split('"').nth(1).unwrap().replace(r"\\", r"\");
     // SAFETY: no other thread of this process looks at its environment.
@@ -178,7 +178,7 @@ fn message_of_former(house: &mut House, sender: Sender) {
     stranger.give_away();
     signal_any(daemon, libc::SIGUSR1);
     assert_eq!(child_of(house, daemon), stranger.pid, "the PID can be had");
-    signal_any(monitor, libc::SIGCONT);
+    signal_any(receiver, libc::SIGCONT);
     is_read();
     // SAFETY: as above.
     unsafe { std::env::remove_var("NOTIFY_SOCKET") };

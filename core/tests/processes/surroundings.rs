@@ -3,6 +3,7 @@
 use crate::Test;
 use crate::house::{House, before_exec, descriptors, field, stat};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 pub const TESTS: &[Test] = &[
@@ -12,6 +13,9 @@ pub const TESTS: &[Test] = &[
     ("surroundings: below inetd", below_inetd),
     ("surroundings: a socket pair as standard input is no inetd", a_socket_pair_is_no_inetd),
     ("surroundings: a child of PID 1 in a PID namespace", child_of_init),
+    ("surroundings: a child of a container's init stays", below_a_containers_init),
+    ("surroundings: a child of a supervisor stays", below_a_supervisor),
+    ("surroundings: a descendant of supervisord detaches", a_descendant_of_supervisord),
     ("surroundings: NOTIFY_SOCKET", notify_socket),
 ];
 
@@ -112,6 +116,68 @@ fn child_of_init(house: &mut House) {
     assert_eq!((status, parent), (0, 1), "it detached, and init adopted it");
     assert_ne!(session, daemon);
     assert_eq!(house.hear_number(), daemon);
+}
+
+/// tini, catatonit and dumb-init block signals, to wait for them, or give their child a process group. A shell does neither here.
+fn below_a_containers_init(house: &mut House) {
+    for (init, blocked) in [("set -m; \"$@\"; echo $?", false), ("\"$@\"; echo $?", true)] {
+        let this = house.program("ending", &["then=exit 5"]);
+        let mut command = Command::new("unshare");
+        command.args(["--pid", "--fork", "--mount-proc", "bash", "-c", init, "bash"]);
+        command.arg(this.get_program()).args(this.get_args());
+        command.envs(this.get_envs().filter_map(|(name, value)| Some((name, value?)))).stdin(Stdio::null());
+        if blocked {
+            before_exec(&mut command, || {
+                // SAFETY: the set is filled before it is used; both calls are safe between fork and exec.
+                unsafe {
+                    let mut all: libc::sigset_t = std::mem::zeroed();
+                    libc::sigfillset(&raw mut all);
+                    libc::sigprocmask(libc::SIG_SETMASK, &raw const all, std::ptr::null_mut());
+                }
+            });
+        }
+        let said = command.output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&said.stdout), "5\n", "{init}: {said:?}");
+        house.hear_number();
+    }
+}
+
+fn below_a_supervisor(house: &mut House) {
+    for name in ["runsv", "s6-supervise", "supervise", "supervise-daemon", "systemd"] {
+        let supervisor = house.path(name);
+        std::fs::copy("/bin/sh", &supervisor).unwrap();
+        let this = house.program("ending", &["then=exit 5"]);
+        let mut command = Command::new(&supervisor);
+        command.args(["-c", "setsid --wait \"$@\"; exit $?", "sh"]);
+        command.envs(this.get_envs().filter_map(|(name, value)| Some((name, value?)))).stdin(Stdio::null());
+        // setsid(1) forks where it leads a process group, as it does not here.
+        command.arg(this.get_program()).args(this.get_args());
+        assert_eq!(command.status().unwrap().code(), Some(5), "{name}");
+        house.hear_number();
+    }
+    let mut command = house.program("ending", &["then=exit 5"]);
+    command.env("SUPERVISOR_ENABLED", "1").process_group(0);
+    assert_eq!(command.status().unwrap().code(), Some(5), "supervisord");
+    house.hear_number();
+    let mut command = house.program("ending", &["then=exit 5"]);
+    assert_eq!(below_its_own_pid(&mut command).code(), Some(5), "SYSTEMD_EXEC_PID");
+    house.hear_number();
+}
+
+/// Runs a program as systemd does, which says in the environment what its PID is.
+fn below_its_own_pid(program: &mut Command) -> std::process::ExitStatus {
+    let mut command = Command::new("sh");
+    command.args(["-c", "SYSTEMD_EXEC_PID=$$ exec \"$@\"", "sh"]).arg(program.get_program()).args(program.get_args());
+    command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?)))).stdin(Stdio::null());
+    command.status().unwrap()
+}
+
+fn a_descendant_of_supervisord(house: &mut House) {
+    let mut command = house.program("daemon", &[]);
+    command.env("SUPERVISOR_ENABLED", "1").env("SYSTEMD_EXEC_PID", "1");
+    house.finish(command).is(0, "");
+    let pid = house.hear_number();
+    house.end(pid, libc::SIGTERM);
 }
 
 fn notify_socket(house: &mut House) {

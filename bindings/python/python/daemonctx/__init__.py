@@ -1,4 +1,4 @@
-"""Turn a process into a well-behaved Unix daemon, and tell the truth about whether it started.
+"""Turn a process into a well-behaved Unix daemon, and report reliably whether it started.
 
     from daemonctx import DaemonContext, PidFile
 
@@ -9,8 +9,13 @@ The starter, the program that was run, exits 0 only when the daemon is ready. Ot
 step, the value and the error, exits with a status that says what happened, and nothing stays behind.
 """
 
-# At once: the library looks, when it is loaded, which signals whoever started this process has had ignored.
-from ._native import VERSION as __version__
+# First of all: the library notes, when it is loaded, which signals this process has inherited as ignored.
+try:
+    from ._native import VERSION as __version__
+except ImportError as error:
+    if type(__spec__.loader).__module__ != "zipimport":
+        raise
+    raise ImportError(f"{error}: a native module cannot be imported from a zip file; unpack it first, as shiv and pex do") from None
 
 __all__ = [
     "AlreadyRunningError",
@@ -62,10 +67,30 @@ _EXCEPTIONS = "_errors"
 
 def __getattr__(name):
     if name in __all__:
-        module = __import__(f"{__name__}.{_PLACES.get(name, _EXCEPTIONS)}", fromlist=(name,))
-        value = globals()[name] = getattr(module, name)
+        value = globals()[name] = getattr(_part(_PLACES.get(name, _EXCEPTIONS)), name)
         return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _part(place):
+    # Statements, which PyInstaller, cx_Freeze and Nuitka find; in a string they would not.
+    if place == "_context":
+        from . import _context as part
+    elif place == "_errors":
+        from . import _errors as part
+    elif place == "_logging":
+        from . import _logging as part
+    elif place == "_pidfile":
+        from . import _pidfile as part
+    elif place == "_signals":
+        from . import _signals as part
+    elif place == "_streams":
+        from . import _streams as part
+    elif place == "_supervisor":
+        from . import _supervisor as part
+    else:
+        from . import _watchdog as part
+    return part
 
 
 def __dir__():

@@ -1,8 +1,5 @@
 """What blocks, for coroutines."""
 
-import asyncio
-import threading
-
 
 async def in_thread(call):
     """Run *call* in a thread that ends with it, and give what it gives.
@@ -14,6 +11,9 @@ async def in_thread(call):
 
     A cancelled await leaves the thread alone, so *call* is never half done.
     """
+    import asyncio
+    import threading
+
     loop = asyncio.get_running_loop()
     done = loop.create_future()
 

@@ -1,7 +1,8 @@
 """PEP 3143's DaemonContext."""
 
 import sys
-from os import environ, getpid
+from _thread import _count as _count_threads
+from os import environ, fsdecode, get_inheritable, geteuid, getpid, listdir, readlink
 
 from . import _native
 from ._pidfile import PidFile
@@ -9,38 +10,42 @@ from ._pidfile import PidFile
 # The `signal` module makes enumerations of everything when it is imported; the interpreter's own part is enough here.
 import _signal
 
-_STREAMS = ("stdin", "stdout", "stderr")
-
 
 class DaemonContext:
-    """What a daemon is to be, and the door to its start.
+    """The options of a daemon, and its start.
 
-    Every parameter is an attribute too and may be changed until `open` is called.
+    Every parameter is an attribute too and may be changed until `open` is called. An attribute whose name is a slip of an option's is
+    an `OptionError`; a program may set others of its own.
 
     :param chroot_directory: a new root directory, or None.
-    :param working_directory: the working directory; taken to be below *chroot_directory* where there is one.
-    :param umask: the file mode creation mask.
-    :param uid: the user to run as, by number or name; None for no change.
+    :param working_directory: the working directory; below *chroot_directory* where there is one.
+    :param umask: the file mode creation mask. 0 is PEP 3143's default: files are made writable for everyone. 0o022 is the usual one.
+    :param uid: the user to run as, by number or name; None for no change. HOME, USER and LOGNAME stay as they are.
     :param gid: the group to run as, by number or name; None for the user's own if *uid* changes it.
     :param prevent_core: whether core files are forbidden.
-    :param detach_process: whether to detach; None for yes, unless a supervisor (init, inetd, systemd) has done it.
-    :param files_preserve: descriptors, or objects with ``fileno()``, to keep open.
-    :param pidfile: a `PidFile`; or anything with ``__enter__``/``__exit__`` or ``acquire()``/``release()``, which is
-        entered in the daemon, as the last step.
-    :param stdin: where standard input comes from: an object with ``fileno()``, a descriptor or a path; None for
-        ``/dev/null``.
-    :param stdout: where standard output goes, likewise; a file is appended to. Or a `LogFile` or `Syslog`.
-    :param stderr: where standard error goes, likewise.
-    :param signal_map: what signals do: None to ignore, a string for the method of that name, or what `signal.signal`
-        takes.
+    :param detach_process: whether to detach; None for yes, unless a supervisor (init, a container's init, inetd, systemd, supervisord,
+        runit, s6) expects the program to stay.
+    :param files_preserve: descriptors and objects with ``fileno()`` to keep open. A start closes all others and warns of those that
+        this program has opened.
+    :param pidfile: a `PidFile`, or a path for one; or anything with ``__enter__``/``__exit__`` or ``acquire()``/``release()``, which
+        is entered in the daemon, as the last step.
+    :param stdin: where standard input comes from: an object with ``fileno()``, a descriptor or a path; None or `subprocess.DEVNULL`
+        for ``/dev/null``. Another object that has ``read()``, such as a ``StringIO``, becomes ``sys.stdin``.
+    :param stdout: where standard output goes, likewise, or a `LogFile` or `Syslog`; a file is appended to. An object that has
+        ``write()`` but no descriptor becomes ``sys.stdout``.
+    :param stderr: where standard error goes, likewise; `subprocess.STDOUT` for the same as *stdout*.
+    :param signal_map: what signals do: None to ignore, a string for the method of that name, or what `signal.signal` takes.
     :param initgroups: whether the daemon gets the supplementary groups of the user it changes to; else it gets none.
-    :param manual_ready: whether the program itself says when the daemon is ready, by `ready`. Until then its standard
-        error is the starter's.
+    :param manual_ready: whether the program itself calls `ready`. Until then its standard error is the starter's.
     :param ready_timeout: how many seconds the daemon may take until it is ready; None for any time.
     :param runtime_directory: a directory of the daemon's own for its pid file and sockets, or None. The starter makes it,
         mode 0755, for the user and group that the daemon runs as, who can remove the pid file there. It is removed when
         the start fails, or the daemon ends and may remove it, if it is empty. One that exists must belong to that user.
-    :param preserve_logging: whether the files and sockets of `logging`'s handlers are kept open.
+    :param preserve_logging: whether the files and sockets of all handlers of `logging` and sinks of loguru are kept open.
+    :param ready_after: the daemon is ready when it still runs after so many seconds: for programs that cannot call `ready`. None for
+        at once.
+    :param ready_fd: a descriptor to write a newline to, and close, when the daemon is ready: the notification of s6.
+    :param program_name: what the starter's line and syslog's messages begin with; None for the name of the script or module.
     """
 
     def __init__(
@@ -63,7 +68,10 @@ class DaemonContext:
         manual_ready=False,
         ready_timeout=30.0,
         runtime_directory=None,
-        preserve_logging=False,
+        preserve_logging=True,
+        ready_after=None,
+        ready_fd=None,
+        program_name=None,
     ):
         self.chroot_directory = chroot_directory
         self.working_directory = working_directory
@@ -83,17 +91,30 @@ class DaemonContext:
         self.ready_timeout = ready_timeout
         self.runtime_directory = runtime_directory
         self.preserve_logging = preserve_logging
-        self.ready_fd = None
-        """A descriptor to write a newline to, and close, when the daemon is ready: what s6 wants. Only as an attribute."""
+        self.ready_after = ready_after
+        self.ready_fd = ready_fd
+        self.program_name = program_name
         self._context = None
         self._leave_pidfile = None
+
+    def __setattr__(self, name, value):
+        if name not in _OPTIONS and not name.startswith("_") and not hasattr(type(self), name):
+            from ._options import refuse_slip
+
+            refuse_slip(name, _OPTIONS)
+        object.__setattr__(self, name, value)
+
+    def __repr__(self):
+        from ._options import shown
+
+        return shown(self, _OPTIONS)
 
     @property
     def working_directory(self):
         """The working directory, as it is called outside of `chroot_directory`."""
         root, working = self.chroot_directory, self._working_directory
-        if root and not _is_below(working, root):
-            return _text(root).rstrip("/") + "/" + _text(working).lstrip("/")
+        if root and _is_path(working) and not _is_below(working, root):
+            return _path(root).rstrip("/") + "/" + _path(working).lstrip("/")
         return working
 
     @working_directory.setter
@@ -110,15 +131,19 @@ class DaemonContext:
         return self
 
     def __exit__(self, exc_type, exc_value, exc_tb):
+        if exc_value is not None and self._context is not None:
+            from ._errors import explain_end
+
+            explain_end(self._context, exc_value)
         self.close()
 
     def open(self):
         """Become a daemon. Does nothing if this is one already.
 
-        Comes back in the daemon only. The starter leaves when it knows: with 0 when the daemon is ready, else with one
-        line on standard error and a status that says what happened. An error that can be known before anything happens
+        Returns in the daemon only. The starter waits until the daemon is ready and exits with 0; otherwise it prints one line on
+        standard error and exits with a status that says what happened. An error that can be known before anything happens
         is raised in the starter, as a `DaemonError`; the process is then as it was. An exception after the fork ends
-        the daemon, and the starter says so.
+        the daemon and is named in the starter's line.
         """
         if self.is_open:
             return
@@ -126,38 +151,61 @@ class DaemonContext:
         start = _native.Builder()
         handlers = self._prepare(start)
         pidfile = self._prepare_pidfile(start)
-        if self.detach_process or self.detach_process is None:
-            _warn_of_threads()
+        _warn(start, self.detach_process)
         _flush(sys.stdout, sys.stderr, self.stdout, self.stderr)
         starter = getpid()
         context = start.open()
         _correct_environment(starter)
         try:
+            _forget(context.is_detached)
             self._begin(handlers, pidfile)
             self._context = context
-            if not self.manual_ready:
+            if self.ready_after is not None:
+                from ._later import report
+
+                report(self, context, self.ready_after)
+            elif not self.manual_ready:
                 self.ready()
         except BaseException as error:
             self._context = None
-            _tell_starter(context, error)
+            from ._errors import tell_starter
+
+            tell_starter(context, error)
             raise
 
     def ready(self):
-        """Say that the daemon is ready: the starter leaves with 0, and standard error goes where it was meant to go.
+        """Report that the daemon is ready: the starter exits with 0, and standard error goes to *stderr*.
 
         Without `manual_ready`, and when called again, it does nothing. Raises `DaemonError` when the starter was
-        killed meanwhile: whoever ran it was told that the start failed, so the daemon should end.
+        killed meanwhile: its caller was told that the start failed, so the daemon should end.
         """
+        context = self._opened()
+        _flush(sys.stderr)
+        context.ready()
+
+    def fail(self, message, status=1):
+        """End a daemon that cannot become ready: the starter prints *message* behind the program's name and exits with *status*.
+
+        Raises `SystemExit` with *status*, so ``finally`` blocks run. `DaemonError` when the daemon is ready already.
+        """
+        context = self._opened()
+        if isinstance(status, bool) or not isinstance(status, int) or not 1 <= status <= 255:
+            raise _unexpected("status", status)
+        from ._errors import one_line
+
+        context.fail(status, one_line(message))
+        raise SystemExit(status)
+
+    def _opened(self):
         if self._context is None:
             raise _error("UsageError", "handle failed: not opened", step="handle")
-        _flush(sys.stderr)
-        self._context.ready()
+        return self._context
 
     async def ready_async(self):
-        """The same as `ready`, for coroutines: the loop goes on while it is said.
+        """The same as `ready`, for coroutines: the loop goes on meanwhile.
 
-        The context is opened before the loop runs (``asyncio.run``), with `manual_ready`. When the await is cancelled, it is
-        said all the same.
+        The context is opened before the loop runs (``asyncio.run``), with `manual_ready`. A cancelled await does not cancel the
+        report.
         """
         from ._asynchronous import in_thread
 
@@ -180,21 +228,17 @@ class DaemonContext:
         there is none; one that cannot be opened is a `DaemonError`, and its stream goes on with the old one. As a signal's
         handler it says that on standard error instead, as the daemon is in the middle of something else.
         """
-        if self._context is None:
-            raise _error("UsageError", "handle failed: not opened", step="handle")
-        for stream in (sys.stdout, sys.stderr):
-            try:
-                _flush(stream)
-            except (OSError, RuntimeError):
-                pass  # The signal came while it was written to; or the old file is full. It goes to the new one.
+        context = self._opened()
+        # The signal may have come while it was written to, or the old file be full: then the text goes to the new one.
+        _flush(sys.stdout, sys.stderr)
         try:
-            self._context.reopen_streams()
+            context.reopen_streams()
         except OSError as error:
             if signal_number is None:
                 raise
-            from os import write
+            from ._errors import complain
 
-            write(2, f"{error}\n".encode(errors="backslashreplace"))
+            complain(error)
 
     def terminate(self, signal_number, stack_frame):
         """Handle a signal by raising SystemExit, so that ``finally`` blocks and `atexit` functions run.
@@ -209,21 +253,29 @@ class DaemonContext:
 
     def _prepare(self, start):
         """Hand every option to the start. Returns the Python signal handlers to install in the daemon."""
-        if sys.argv and sys.argv[0]:
-            _set(start.program_name, "program name", sys.argv[0].rpartition("/")[2] or sys.argv[0])
+        name = _program_name() if self.program_name is None else self.program_name
+        _set(start.program_name, "program_name", name)
         if self.chroot_directory is not None:
-            _set(start.chroot_directory, "chroot_directory", self.chroot_directory)
+            _set(start.chroot_directory, "chroot_directory", _path(self.chroot_directory))
         _set(start.working_directory, "working_directory", self._working_directory_inside())
         _set(start.umask, "umask", self.umask)
         self._prepare_owner(start)
         if self.runtime_directory is not None:
-            _set(start.runtime_directory, "runtime_directory", self.runtime_directory)
-        if self.chroot_directory is not None or self.uid is not None:
-            _import_what_is_late()
+            _set(start.runtime_directory, "runtime_directory", _path(self.runtime_directory))
+        # The last is the folder of a program that PyInstaller has put into one file: it goes with the starter.
+        if self.chroot_directory is not None or self.uid not in (None, geteuid()) or hasattr(sys, "_MEIPASS"):
+            try:
+                from . import _late  # noqa: F401
+            except ImportError:
+                pass  # It is out of reach already.
         start.prevent_core(bool(self.prevent_core))
         if self.detach_process is not None:
             start.detach_process(bool(self.detach_process))
         _set(start.ready_timeout, "ready_timeout", self.ready_timeout)
+        if self.ready_after is not None:
+            from ._later import check
+
+            check(self.ready_after, self.ready_timeout)
         if self.ready_fd is not None:
             _set(start.ready_descriptor, "ready_fd", _fileno("ready_fd", self.ready_fd))
         self._prepare_files(start)
@@ -234,36 +286,65 @@ class DaemonContext:
         for option in ("uid", "gid"):
             value = getattr(self, option)
             if value is not None:
+                if isinstance(value, bool):
+                    raise _unexpected(option, value)
                 _set(getattr(start, option), option, value)
         start.initgroups(bool(self.initgroups))
 
     def _working_directory_inside(self):
         """The working directory as it is called inside the new root."""
-        working, root = self._working_directory, self.chroot_directory
-        if root and _is_below(working, root):
-            return "/" + _text(working)[len(_text(root)) :].lstrip("/")
-        if root:
-            return "/" + _text(working).lstrip("/")
+        working, root = _path(self._working_directory), self.chroot_directory
+        if root and _is_path(working):
+            if _is_below(working, root):
+                working = working[len(_path(root)) :]
+            return "/" + working.lstrip("/")
         return working
 
     def _prepare_files(self, start):
-        for option in _STREAMS:
-            target = getattr(self, option)
+        for option, method in _STREAMS.items():
+            target = self._target(option)
             if target is None:
                 continue
             if hasattr(target, "_connect"):  # LogFile, Syslog
-                _set(lambda to: to._connect(start, _STREAMS.index(option)), option, target)
+                _set(lambda to: to._connect(start, _NUMBERS[option]), option, target)
                 continue
             if not _is_path(target):
-                target = _fileno(option, target)
-                _set(start.keep, option, target)
-            _set(getattr(start, option), option, target)
-        for item in () if self.files_preserve is None else _items("files_preserve", self.files_preserve):
+                fd = _fileno(option, target, method)
+                if fd is None:
+                    continue
+                _set(start.keep, option, fd)
+                target = fd
+            _set(getattr(start, option), option, _path(target))
+        for item in self._kept_items():
             _set(start.keep, "files_preserve", _fileno("files_preserve", item), shown=item)
 
+    def _target(self, option):
+        """What a stream is set to, with the numbers that `subprocess` has for /dev/null and standard output."""
+        target = getattr(self, option)
+        if isinstance(target, bool):
+            raise _unexpected(option, target)
+        if isinstance(target, int):
+            if target == _SUBPROCESS_DEVNULL:
+                return None
+            if target == _SUBPROCESS_STDOUT and option == "stderr":
+                return self._target("stdout")
+        return target
+
+    def _kept_items(self):
+        items = self.files_preserve
+        if items is None:
+            return ()
+        if isinstance(items, int) or hasattr(items, "fileno"):  # A single one. Files can be iterated over, too.
+            return (items,)
+        if isinstance(items, (str, bytes)):
+            raise _unexpected("files_preserve", items)
+        return _items("files_preserve", items)
+
     def _prepare_logging(self, start):
-        if self.preserve_logging:
-            for fd in _logging_descriptors():
+        if self.preserve_logging and "logging" in sys.modules:
+            from ._remembered import logging_descriptors
+
+            for fd in logging_descriptors():
                 start.keep(fd)
 
     def _signal_handlers(self):
@@ -279,7 +360,7 @@ class DaemonContext:
                 _set(start.signal_default, "signal_map", signum)
             else:
                 _set(start.signal_keep, "signal_map", signum)
-        # The interpreter itself ignores these, whoever started it, and turns what they would say into exceptions.
+        # The interpreter itself ignores these, and raises exceptions for what they would report.
         for name in ("SIGPIPE", "SIGXFSZ"):
             signum = getattr(_signal, name, None)
             if signum is not None and signum not in handlers:
@@ -289,12 +370,12 @@ class DaemonContext:
     def _signal_handler(self, signum, handler):
         if handler is None:
             return _signal.SIG_IGN
+        wanted = handler
         if isinstance(handler, str):
-            name, handler = handler, getattr(self, handler, None)
-            if handler is None:
-                raise _option_error("signal_map", name, "no such method")
-        if not callable(handler) and handler not in (_signal.SIG_IGN, _signal.SIG_DFL):
-            raise _option_error("signal_map", handler, f"no handler for signal {signum}")
+            handler = getattr(self, handler, None)
+        if not callable(handler) and (wanted is not handler or handler not in (_signal.SIG_IGN, _signal.SIG_DFL)):
+            expected = f"None, a method's name, or what signal.signal takes for signal {signum}"
+            raise _unexpected("signal_map", wanted, expected)
         return handler
 
     def _prepare_pidfile(self, start):
@@ -305,22 +386,37 @@ class DaemonContext:
         pidfile = self.pidfile
         if pidfile is None:
             return None
+        if _is_pidfile_path(pidfile):
+            _set(start.pidfile, "pidfile", _path(pidfile))
+            return None
         cls = type(pidfile)
         if isinstance(pidfile, PidFile) and cls.acquire is PidFile.acquire and cls.__enter__ is PidFile.__enter__:
             _set(start.pidfile, "pidfile", pidfile.path)
             return None
+        if _is_file(pidfile):  # It can be entered, but neither locks nor holds anything.
+            raise _unexpected("pidfile", pidfile)
         if hasattr(pidfile, "__enter__") and hasattr(pidfile, "__exit__"):
             return pidfile.__enter__, lambda: pidfile.__exit__(None, None, None)
         if hasattr(pidfile, "acquire") and hasattr(pidfile, "release"):
             return pidfile.acquire, pidfile.release
-        raise _option_error("pidfile", pidfile, "neither a context manager nor something to acquire and release")
+        raise _unexpected("pidfile", pidfile)
 
     def _begin(self, handlers, pidfile):
         """Python's own part of the start, in the daemon."""
-        _forget_wakeup_descriptor()
+        for option, method in _STREAMS.items():
+            target = getattr(self, option)
+            if target is not None and not _is_path(target) and not isinstance(target, int):
+                if not hasattr(target, "_connect") and hasattr(target, method) and _descriptor(target) is None:
+                    setattr(sys, option, target)
         for signum, handler in handlers.items():
             # The enumeration's SIG_IGN is equal to the number, but not taken for it.
-            _set_handler(signum, handler if callable(handler) else int(handler))
+            handler = handler if callable(handler) else int(handler)
+            if _native.is_queued(signum):
+                from ._signals import set_handler
+
+                set_handler(signum, handler)
+            else:
+                _signal.signal(signum, handler)
         if pidfile is not None:
             enter, leave = pidfile
             enter()
@@ -331,10 +427,22 @@ class DaemonContext:
                 atexit.register(self.close)
 
 
+# What an object that has no descriptor must be able to do.
+_STREAMS = {"stdin": "read", "stdout": "write", "stderr": "write"}
+_NUMBERS = {"stdin": 0, "stdout": 1, "stderr": 2}
+# Those of `subprocess`, which need not be imported.
+_SUBPROCESS_STDOUT = -2
+_SUBPROCESS_DEVNULL = -3
+
+
 def default_signal_map():
     """PEP 3143's: terminal stops are ignored, SIGTERM calls `DaemonContext.terminate`."""
     actions = {"SIGTSTP": None, "SIGTTIN": None, "SIGTTOU": None, "SIGTERM": "terminate"}
     return {getattr(_signal, name): action for name, action in actions.items() if hasattr(_signal, name)}
+
+
+_CODE = DaemonContext.__init__.__code__
+_OPTIONS = _CODE.co_varnames[1 : _CODE.co_argcount + _CODE.co_kwonlyargcount]
 
 
 def _error(name, *args, **kwargs):
@@ -343,95 +451,92 @@ def _error(name, *args, **kwargs):
     return getattr(_errors, name)(*args, **kwargs)
 
 
-def _option_error(option, value, why):
-    from errno import EINVAL
+def _unexpected(option, value, expected=None):
+    from ._options import unexpected
 
-    message = f"{option} failed: {value!r} ({why}): Invalid argument ({EINVAL} EINVAL)"
-    return _error("OptionError", message, EINVAL, option, repr(value))
+    return unexpected(option, value, expected)
 
 
 def _set(setter, option, value, shown=None):
-    """Call a setter; what it does not take becomes an error that names the option and the value."""
+    """Call a setter; what it does not take becomes an error that names the option, the value and what is allowed."""
     try:
         setter(value)
     except (TypeError, OverflowError, ValueError) as error:
         if isinstance(error, OSError):
             raise
-        raise _option_error(option, value if shown is None else shown, error) from None
+        raise _unexpected(option, value if shown is None else shown) from None
 
 
 def _items(option, value, of=None):
     try:
         return list(getattr(value, of)() if of else value)
-    except (TypeError, AttributeError, ValueError) as error:
-        raise _option_error(option, value, error) from None
+    except (TypeError, AttributeError, ValueError):
+        raise _unexpected(option, value) from None
 
 
 def _is_path(value):
-    return isinstance(value, str) or hasattr(value, "__fspath__")
+    return isinstance(value, (str, bytes)) or hasattr(value, "__fspath__")
 
 
-def _text(path):
-    from os import fsdecode
+def _path(value):
+    """A path as text; anything else as it is."""
+    return fsdecode(value) if _is_path(value) else value
 
-    return fsdecode(path)
+
+def _is_pidfile_path(pidfile):
+    """Whether it is just a path, which need not be entered though some can be (pathlib's before Python 3.13)."""
+    return _is_path(pidfile) and not hasattr(pidfile, "acquire")
+
+
+def _is_file(item):
+    """Whether an object is an open file or socket."""
+    return hasattr(item, "fileno") and not hasattr(item, "acquire")
 
 
 def _is_below(path, root):
-    path, root = _text(path), _text(root).rstrip("/")
+    path, root = _path(path), _path(root).rstrip("/")
     return path == root or path.startswith(root + "/")
 
 
-def _fileno(option, item):
-    """The descriptor of an object with ``fileno()``, or of a number."""
+def _descriptor(item):
+    """The descriptor of an object with ``fileno()``; None where there is none, as for a StringIO."""
     try:
-        fd = item if isinstance(item, int) else item.fileno()
-    except (AttributeError, OSError, ValueError) as error:
-        raise _option_error(option, item, error) from None
-    if not isinstance(fd, int) or isinstance(fd, bool):
-        raise _option_error(option, item, "not a descriptor")
+        return item.fileno()
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _fileno(option, item, method=None):
+    """The descriptor of an object with ``fileno()``, or of a number; None for an object without one that has *method*."""
+    fd = item if isinstance(item, int) else _descriptor(item)
+    if fd is None and method is not None and hasattr(item, method) and not getattr(item, "closed", False):
+        return None
+    if isinstance(fd, bool) or not isinstance(fd, int):
+        raise _unexpected(option, item)
     return fd
 
 
 def _flush(*streams):
-    """Write out what Python has buffered, so that it appears once. A stream that is closed or gone has nothing to lose."""
+    """Write out what Python has buffered, so that it appears once. Text that cannot be written is no reason not to start."""
     for stream in streams:
-        flush = getattr(stream, "flush", None)
-        if flush is None or getattr(stream, "closed", False):
-            continue
         try:
-            flush()
-        except OSError as error:
-            from errno import EBADF
-            from os import strerror
-
-            if error.errno == EBADF:  # What was printed to a closed descriptor is nobody's to save.
-                continue
-
-            message = f"flush failed: {stream!r}: {strerror(error.errno or 0)} ({error.errno})"
-            raise _error("StartError", message, error.errno, "flush", repr(stream)) from error
+            stream.flush()
+        except Exception:
+            pass
 
 
-def _logging_descriptors():
-    """The descriptors of every handler that `logging` knows: of streams, files and sockets."""
-    logging = sys.modules.get("logging")
-    if logging is None:
-        return
-    loggers = [logging.root, *logging.Logger.manager.loggerDict.values()]
-    handlers = {id(handler): handler for logger in loggers for handler in getattr(logger, "handlers", ())}
-    for handler in handlers.values():
-        for name in ("stream", "socket", "sock"):
-            try:
-                fd = getattr(handler, name).fileno()
-            except (AttributeError, OSError, ValueError):
-                continue
-            if fd >= 0:  # A closed socket has none.
-                yield fd
-
-
-def _import_what_is_late():
-    """A daemon in another root, or as another user, may not reach this package's files any more."""
-    from . import _errors, _supervisor, _watchdog  # noqa: F401
+def _program_name():
+    """The name of the script, or of the module behind ``-m``; the interpreter's for ``-c`` and standard input."""
+    argument = sys.argv[0] if getattr(sys, "argv", None) else ""
+    argument = argument if isinstance(argument, str) else ""
+    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+    name = getattr(spec, "name", None)
+    if name and name != "__main__":
+        # A package is run by its module __main__.
+        return name[: -len(".__main__")] if name.endswith(".__main__") else name
+    if argument in ("", "-", "-c", "-m"):
+        argument = sys.executable or "python"
+    return argument.rstrip("/").rpartition("/")[2] or argument
 
 
 def _refuse_running_loop():
@@ -444,21 +549,30 @@ def _refuse_running_loop():
         raise _error("UsageError", message, step="open", value="asyncio")
 
 
-def _warn_of_threads():
-    count = _native.thread_count()
-    if count is None or count < 2:
-        return
-    import warnings
-    from ._errors import DaemonWarning
+def _warn(start, detach):
+    """Warn of what the daemon will not have: descriptors that the program has opened and does not list, and threads."""
+    try:
+        listed = set(map(int, listdir("/proc/self/fd")))
+    except OSError:
+        listed = ()
+    others = [fd for fd in listed.difference(start.kept(), _NUMBERS.values()) if _is_own(fd)] if listed else ()
+    if others or _count_threads() or not _SPECIAL.isdisjoint(sys.modules):
+        from ._remembered import warn
 
-    threading = sys.modules.get("threading")
-    names = [t.name for t in threading.enumerate() if t is not threading.current_thread()] if threading else []
-    named = f" ({', '.join(names)})" if names else ""
-    # Where the program opens the context: this package's own lines, the stand-ins' among them, say nothing.
-    level, frame = 1, sys._getframe()
-    while frame.f_back is not None and frame.f_globals["__name__"].startswith(f"{__package__}."):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(f"{count - 1} other threads{named} will not exist in the daemon", DaemonWarning, stacklevel=level)
+        warn(others, start.keep, detach or detach is None)
+
+
+# What else is remembered, and forgotten in the daemon.
+_SPECIAL = {"asyncio", "faulthandler", "gevent.hub", "multiprocessing.process"}
+
+
+def _is_own(fd):
+    """Whether a descriptor was opened by this program, and not inherited from the one before execve(2)."""
+    try:
+        # Nothing hands on epoll, inotify and their like, and not all libraries mark them.
+        return not get_inheritable(fd) or readlink(f"/proc/self/fd/{fd}").startswith("anon_inode:")
+    except OSError:  # It was the listing's.
+        return False
 
 
 def _correct_environment(starter):
@@ -468,41 +582,18 @@ def _correct_environment(starter):
             environ[name] = str(getpid())
 
 
-def _set_handler(signum, handler):
-    """Like `signal.signal`; what a `SignalStream` has it keeps, and the handler is for afterwards."""
-    if not _native.is_queued(signum):
-        _signal.signal(signum, handler)
-        return
-    mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, [signum])
-    try:
-        _signal.signal(signum, handler)
-        _native.queue_again(signum)
-    finally:
-        _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
-
-
-def _forget_wakeup_descriptor():
-    """Python writes to the descriptor of signal.set_wakeup_fd, which may be closed now, and its number anybody's."""
+def _forget(is_forked):
+    """Have Python forget descriptors that the start has closed: it would use whatever gets their numbers. And the starter's children."""
     try:
         fd = _signal.set_wakeup_fd(-1)
+        if fd >= 0:
+            try:
+                _signal.set_wakeup_fd(fd)
+            except (OSError, ValueError):
+                pass  # It is closed, or another file by now that blocks.
     except ValueError:  # Not the main thread, in a process that did not detach.
-        return
-    if fd >= 0:
-        import os
+        pass
+    if not _SPECIAL.isdisjoint(sys.modules):
+        from ._remembered import forget
 
-        try:
-            os.fstat(fd)
-        except OSError:
-            return
-        _signal.set_wakeup_fd(fd)
-
-
-def _tell_starter(context, error):
-    """The starter's line for an exception in the daemon, and its status. The traceback goes to the starter's stderr."""
-    status = 1
-    if isinstance(error, SystemExit):
-        status = error.code if isinstance(error.code, int) and 1 <= error.code <= 255 else 1
-    try:
-        context.fail(status, f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
-    except OSError:
-        pass  # It is gone itself.
+        forget(is_forked)

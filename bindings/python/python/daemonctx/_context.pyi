@@ -1,7 +1,7 @@
 from collections.abc import Callable, Iterable
 from os import PathLike
 from types import FrameType, TracebackType
-from typing import Any, Protocol, Union
+from typing import Any, NoReturn, Protocol, Union
 
 from typing_extensions import Self, TypeAlias
 
@@ -20,10 +20,19 @@ class _Enterable(Protocol):
         self, exc_type: type[BaseException] | None, exc_value: BaseException | None, exc_tb: TracebackType | None, /
     ) -> object: ...
 
-_Path: TypeAlias = Union[str, PathLike[str]]
+_Path: TypeAlias = Union[str, bytes, PathLike[str], PathLike[bytes]]
 _Descriptor: TypeAlias = Union[int, _HasFileno]
 _Stream: TypeAlias = Union[_Descriptor, _Path]
-_Output: TypeAlias = Union[_Stream, LogFile, Syslog]
+
+class _Readable(Protocol):
+    def read(self, size: int = -1, /) -> str: ...
+
+class _Writable(Protocol):
+    def write(self, text: str, /) -> object: ...
+
+_Input: TypeAlias = Union[_Stream, _Readable]
+_Output: TypeAlias = Union[_Stream, _Writable, LogFile, Syslog]
+_PidFile: TypeAlias = Union[_Acquirable, _Enterable, _Path]
 _Handler: TypeAlias = Union[str, int, Callable[[int, FrameType | None], Any], None]
 
 class DaemonContext:
@@ -33,9 +42,9 @@ class DaemonContext:
     gid: int | str | None
     prevent_core: bool
     detach_process: bool | None
-    files_preserve: Iterable[_Descriptor] | None
-    pidfile: _Acquirable | _Enterable | None
-    stdin: _Stream | None
+    files_preserve: Iterable[_Descriptor] | _Descriptor | None
+    pidfile: _PidFile | None
+    stdin: _Input | None
     stdout: _Output | None
     stderr: _Output | None
     signal_map: dict[int, _Handler]
@@ -44,7 +53,9 @@ class DaemonContext:
     ready_timeout: float | None
     runtime_directory: _Path | None
     preserve_logging: bool
+    ready_after: float | None
     ready_fd: _Descriptor | None
+    program_name: str | None
     def __init__(
         self,
         chroot_directory: _Path | None = None,
@@ -54,9 +65,9 @@ class DaemonContext:
         gid: int | str | None = None,
         prevent_core: bool = True,
         detach_process: bool | None = None,
-        files_preserve: Iterable[_Descriptor] | None = None,
-        pidfile: _Acquirable | _Enterable | None = None,
-        stdin: _Stream | None = None,
+        files_preserve: Iterable[_Descriptor] | _Descriptor | None = None,
+        pidfile: _PidFile | None = None,
+        stdin: _Input | None = None,
         stdout: _Output | None = None,
         stderr: _Output | None = None,
         signal_map: dict[int, _Handler] | None = None,
@@ -65,7 +76,10 @@ class DaemonContext:
         manual_ready: bool = False,
         ready_timeout: float | None = 30.0,
         runtime_directory: _Path | None = None,
-        preserve_logging: bool = False,
+        preserve_logging: bool = True,
+        ready_after: float | None = None,
+        ready_fd: _Descriptor | None = None,
+        program_name: str | None = None,
     ) -> None: ...
     @property
     def working_directory(self) -> _Path: ...
@@ -79,6 +93,7 @@ class DaemonContext:
     ) -> None: ...
     def open(self) -> None: ...
     def ready(self) -> None: ...
+    def fail(self, message: object, status: int = 1) -> NoReturn: ...
     async def ready_async(self) -> None: ...
     def close(self) -> None: ...
     def reopen_streams(self, signal_number: int | None = None, stack_frame: FrameType | None = None) -> None: ...

@@ -63,3 +63,58 @@ class DaemonWarning(UserWarning):
 for _class in (*DaemonError.__subclasses__(), AlreadyRunningError, DaemonError, DaemonWarning):
     _class.__module__ = "daemonctx"  # where they are public; tracebacks and pickles name it
 del _class
+
+
+# --- the end of a daemon that is not ready -------------------------------------------------------------------------------
+
+# What fits in a record of the start.
+_LONGEST = 496
+
+
+def tell_starter(context, error):
+    """The starter's line for an exception in the daemon, and its status. The traceback goes to the starter's stderr."""
+    status = 1
+    if isinstance(error, SystemExit):
+        status = error.code if isinstance(error.code, int) and 1 <= error.code <= 255 else 1
+    elif isinstance(error, KeyboardInterrupt):
+        status = 128 + 2  # SIGINT: as the interpreter ends.
+    try:
+        context.fail(status, _reason(error))
+    except OSError:
+        pass  # It is gone itself, or the daemon is ready.
+
+
+def explain_end(context, error):
+    """Give an exception that ends a daemon before it is ready as the reason. The status of `sys.exit` says enough by itself."""
+    is_status = isinstance(error, SystemExit) and (error.code is None or isinstance(error.code, int))
+    if not is_status and not isinstance(error, GeneratorExit) and not context.is_ready:
+        tell_starter(context, error)
+
+
+def _reason(error):
+    if isinstance(error, SystemExit) and isinstance(error.code, str):
+        return one_line(error.code) or "SystemExit"
+    try:
+        text = str(error)
+    except Exception:
+        text = ""
+    name = type(error).__name__
+    return one_line(f"{name}: {text}" if text else name)
+
+
+def one_line(message):
+    """Text that fits in the starter's line: what is not printable is escaped."""
+    text = str(message)
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return text.encode()[:_LONGEST].decode(errors="ignore")
+
+
+def complain(error):
+    """Write an error to standard error without its buffer: something else may be in the middle of writing."""
+    from os import write
+
+    try:
+        write(2, f"{error}\n".encode(errors="backslashreplace"))
+    except OSError:
+        pass

@@ -219,10 +219,19 @@ class _Reopening:
     @classmethod
     def add(cls, signum, handler):
         present = cls.installed.get(signum)
-        if present is None or signals.getsignal(signum) is not present:
-            present = cls(signum)
-            signals.signal(signum, present)
-            cls.installed[signum] = present
+        try:
+            if present is None or signals.getsignal(signum) is not present:
+                present = cls(signum)
+                signals.signal(signum, present)
+                cls.installed[signum] = present
+        except (OSError, TypeError, OverflowError, ValueError) as error:
+            from ._options import unexpected
+
+            if isinstance(error, ValueError) and signum in signals.valid_signals():
+                from ._errors import UsageError
+
+                raise UsageError(f"signal: {error}", step="signal", value=str(signum)) from None
+            raise unexpected("signal", signum, "a signal that can be caught") from None
         present.handlers = (*present.handlers, weakref.ref(handler))
 
     @classmethod
@@ -249,7 +258,13 @@ def _number(value, option):
 
     try:
         return pwd.getpwnam(value).pw_uid if option == "user" else grp.getgrnam(value).gr_gid
-    except (KeyError, TypeError) as error:
-        from ._context import _option_error
+    except KeyError:
+        from errno import EINVAL
 
-        raise _option_error(option, value, error) from None
+        from ._errors import OptionError
+
+        raise OptionError(f"no such {option}: {value}", EINVAL, option, repr(value)) from None
+    except TypeError:
+        from ._options import unexpected
+
+        raise unexpected(option, value) from None

@@ -1,6 +1,23 @@
 """Pid files: which process is the daemon, proved by a lock."""
 
+from os import fsdecode
+
 from . import _native
+
+
+def _unexpected(*args):
+    from ._options import unexpected
+
+    return unexpected(*args)
+
+
+def _seconds(value):
+    """A timeout as the core takes it: None, and infinity, for any time."""
+    if value is None or value == float("inf"):
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e9:
+        raise _unexpected("timeout", value)
+    return value
 
 
 class PidFile:
@@ -16,7 +33,12 @@ class PidFile:
     """
 
     def __init__(self, pidfile):
-        self._native = _native.PidFile(pidfile)
+        try:
+            self._native = _native.PidFile(fsdecode(pidfile))
+        except (TypeError, ValueError) as error:
+            if isinstance(error, OSError):
+                raise
+            raise _unexpected("pidfile", pidfile, "a path") from None
 
     def __repr__(self):
         return f"{type(self).__name__}({self.path!r})"
@@ -65,20 +87,27 @@ class PidFile:
         return self._native.is_running()
 
     def signal(self, signum):
-        """Send a signal to the daemon, and never to another process.
+        """Send a signal, by number or name, to the daemon, and never to another process.
 
         Raises `PidFileError` with ``errno.ESRCH`` when the daemon does not run.
         """
-        self._native.signal(signum)
+        if type(signum) is not int:
+            from ._options import signal_number
+
+            signum = signal_number("signal", signum)
+        try:
+            self._native.signal(signum)
+        except OverflowError:
+            raise _unexpected("signal", signum) from None
 
     def stop(self, timeout=10.0):
-        """End the daemon: SIGTERM, *timeout* seconds to follow it, then SIGKILL.
+        """Stop the daemon: SIGTERM, then SIGKILL if it still runs after *timeout* seconds; None for no SIGKILL.
 
         Returns when the process is gone, and its file with it: ``"terminated"``, ``"killed"`` or ``"not running"``.
         A process that has not ended 10 seconds after SIGKILL, as one that waits for a dead file system, is an error (ETIMEDOUT).
         """
-        return self._native.stop(timeout)
+        return self._native.stop(_seconds(timeout))
 
     def wait(self, timeout=None):
         """Wait until the daemon has ended; False when *timeout* seconds have passed first. Nothing is sent."""
-        return self._native.wait(timeout)
+        return self._native.wait(_seconds(timeout))

@@ -1,5 +1,7 @@
 """Signals one after the other, from a descriptor: for loops, asyncio, select."""
 
+import os
+import select
 import signal
 
 from . import _native
@@ -31,7 +33,7 @@ class SignalStream:
     In other children of a fork it is closed. It is not waited for in two threads, or tasks, with profit: each signal comes to
     one of them.
 
-    :param numbers: the signals, one at the least.
+    :param numbers: the signals, at least one, by number or name.
     :raises OptionError: one is no signal, or cannot be caught.
     :raises UsageError: one is in another stream that is not closed.
     """
@@ -39,7 +41,9 @@ class SignalStream:
     def __init__(self, *numbers):
         numbers = [_checked(number) for number in numbers]
         if not numbers:
-            raise TypeError("signals() takes one signal at the least")
+            from ._options import unexpected
+
+            raise unexpected("signals()", (), "at least one signal")
         self._covers_interrupt = signal.SIGINT in numbers and _cover_interrupt()
         try:
             self._queue = _native.SignalQueue(numbers)
@@ -123,9 +127,6 @@ class SignalStream:
     # wakes them; its own number may be another file's then.
 
     def _wait(self):
-        import os
-        import select
-
         fd = os.dup(self._queue.fileno())
         try:
             poll = select.poll()
@@ -136,7 +137,6 @@ class SignalStream:
 
     async def _wait_async(self):
         import asyncio
-        import os
 
         loop = asyncio.get_running_loop()
         readable = loop.create_future()
@@ -149,6 +149,16 @@ class SignalStream:
                 loop.remove_reader(fd)
         finally:
             os.close(fd)
+
+
+def set_handler(signum, handler):
+    """Like `signal.signal`, for a signal that a stream has: the stream keeps it, and the handler is for afterwards."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signum])
+    try:
+        signal.signal(signum, handler)
+        _native.queue_again(signum)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _resolve(future):
@@ -165,15 +175,12 @@ def _named(number):
 
 
 def _checked(number):
-    from ._context import _option_error
+    from ._options import signal_number, unexpected
 
-    if isinstance(number, bool) or not isinstance(number, int):
-        raise _option_error("signals", number, "not a signal's number")
-    if number not in signal.valid_signals():
-        raise _option_error("signals", number, "no signal")
-    if number in (signal.SIGKILL, signal.SIGSTOP):
-        raise _option_error("signals", number, "cannot be caught")
-    return int(number)
+    found = signal_number("signal", number)
+    if found not in signal.valid_signals() or found in (signal.SIGKILL, signal.SIGSTOP):
+        raise unexpected("signal", number, "a signal that can be caught")
+    return found
 
 
 def _translated(error):

@@ -43,7 +43,9 @@ class LogFile:
         return f"LogFile({self.path!r}, append={self.append}, mode={mode}, user={self.user!r}, group={self.group!r})"
 
     def _connect(self, start, number):
-        start.log_file(number, self.path, not self.append, self.mode, self.user, self.group)
+        from os import fsdecode
+
+        start.log_file(number, fsdecode(self.path), not self.append, self.mode, self.user, self.group)
 
 
 class Syslog:
@@ -79,6 +81,6 @@ def _number(option, value, names, factor):
             return number
     except (KeyError, TypeError):
         pass
-    from ._context import _option_error
+    from ._options import unexpected
 
-    raise _option_error(option, value, "no such " + option)
+    raise unexpected(option, value, f"one of {', '.join(names)}, or a number of the module syslog")

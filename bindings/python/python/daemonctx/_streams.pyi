@@ -3,7 +3,7 @@ from typing import Union
 
 from typing_extensions import TypeAlias
 
-_Path: TypeAlias = Union[str, PathLike[str]]
+_Path: TypeAlias = Union[str, bytes, PathLike[str], PathLike[bytes]]
 
 class LogFile:
     path: _Path

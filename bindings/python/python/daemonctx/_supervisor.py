@@ -15,7 +15,14 @@ def notify(state, fds=()):
     :returns: False where there is no manager: ``NOTIFY_SOCKET`` is not set.
     :raises DaemonError: the socket cannot be sent to. A daemon need not care.
     """
-    return _native.notify(state, [fd if isinstance(fd, int) else fd.fileno() for fd in fds])
+    try:
+        return _native.notify(state, [fd if isinstance(fd, int) else fd.fileno() for fd in fds])
+    except (TypeError, AttributeError, OverflowError, ValueError) as error:
+        if isinstance(error, OSError):
+            raise
+        from ._options import unexpected
+
+        raise unexpected("notify", (state, fds), "text, and descriptors or objects with fileno()") from None
 
 
 def notify_reloading():
@@ -33,7 +40,9 @@ def notify_barrier(timeout=None):
     :returns: False where there is no manager.
     :raises DaemonError: as `notify`; with ``errno.ETIMEDOUT`` when the time has passed first.
     """
-    return _native.notify_barrier(timeout)
+    from ._pidfile import _seconds
+
+    return _native.notify_barrier(_seconds(timeout))
 
 
 def watchdog_interval():
@@ -61,10 +70,12 @@ def listen_sockets():
 
     :raises OSError: with ``errno.ENOTSOCK``: one is no socket. All are closed then.
     """
+    taken = listen_descriptors()
+    if not taken:
+        return []
     import os
     import socket
 
-    taken = listen_descriptors()
     sockets = []
     try:
         for name, fd in taken:

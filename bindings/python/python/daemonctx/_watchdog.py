@@ -29,7 +29,9 @@ class Watchdog:
 
     def __enter__(self):
         if self._alive is None:
-            raise TypeError("a thread that says by itself that all is well proves nothing: Watchdog(alive=...), or async with")
+            from ._errors import UsageError
+
+            raise UsageError("watchdog: a thread alone proves nothing; use Watchdog(alive=...), or async with", step="watchdog")
         self._refuse_second()
         interval = watchdog_interval()
         if interval is not None:

@@ -25,7 +25,16 @@ _STAND_INS = {
     "pep3143daemon": ("pep3143daemon", ("daemon", "pidfile")),
     "daemoniker": (
         "daemoniker",
-        ("exceptions", "utils", "_daemonize_unix", "_privdrop_unix", "_signals_common", "_signals_unix"),
+        (
+            "exceptions",
+            "utils",
+            "_daemonize_common",
+            "_daemonize_unix",
+            "_privdrop_unix",
+            "_signals_common",
+            "_signals_unix",
+            "_signals_windows",
+        ),
     ),
     "cherrypy.process.plugins": ("cherrypy", ()),
     "pyzenkit": ("pyzenkit", ("daemonizer",)),
@@ -40,15 +49,15 @@ def install(name):
     :raises ValueError: there is no stand-in for that name.
     :raises ImportError: another module of that name has been imported already; whoever has imported it would keep it.
     """
-    import importlib
     import sys
 
     if name not in _STAND_INS:
         raise ValueError(f"no stand-in for {name!r}; there are some for {', '.join(sorted(_STAND_INS))}")
     own, parts = _STAND_INS[name]
-    modules = {name: importlib.import_module(f"{__name__}.{own}")}
+    _import(own)
+    modules = {name: sys.modules[f"{__name__}.{own}"]}
     for part in parts:
-        modules[f"{name}.{part}"] = importlib.import_module(f"{__name__}.{own}.{part}")
+        modules[f"{name}.{part}"] = sys.modules[f"{__name__}.{own}.{part}"]
     for known, module in modules.items():
         if sys.modules.get(known, module) is not module:
             raise ImportError(f"{known!r} has been imported already, from {sys.modules[known]!r}", name=known)
@@ -56,6 +65,20 @@ def install(name):
         _put_below_parent(name, own, modules[name])
     sys.modules.update(modules)
     return modules[name]
+
+
+def _import(own):
+    # Statements, which PyInstaller, cx_Freeze and Nuitka find; in a string they would not. Each imports all of its parts.
+    if own == "python_daemon":
+        from . import python_daemon  # noqa: F401
+    elif own == "pep3143daemon":
+        from . import pep3143daemon  # noqa: F401
+    elif own == "daemoniker":
+        from .daemoniker import _privdrop_unix, _signals_windows  # noqa: F401
+    elif own == "cherrypy":
+        from . import cherrypy  # noqa: F401
+    else:
+        from .pyzenkit import daemonizer  # noqa: F401
 
 
 def _put_below_parent(name, own, module):

@@ -15,8 +15,10 @@ import warnings
 
 from .. import _native
 from .._context import DaemonContext as _Core
+from .._context import _program_name
 from .._errors import DaemonError as _CoreError
 from .._errors import DaemonWarning as _DaemonWarning
+from .._remembered import other_threads as _other_threads
 from ._privileges import change_owner as _change_owner
 
 __all__ = [
@@ -329,7 +331,7 @@ class Daemonizer(SimplePlugin):
             for pidfile in taken:
                 pidfile._give_back()
             self.bus.log(f"Cannot daemonize: {error}", level=_ERROR)
-            raise SystemExit(f"{os.path.basename(sys.argv[0])}: {error}") from error
+            raise SystemExit(f"{_program_name()}: {error}") from error
         for pidfile in pidfiles:
             pidfile._holder = os.getpid()
         if context.manual_ready:
@@ -437,9 +439,7 @@ def _is(bus, state):
 
 
 def _log_threads(bus):
-    names = [thread.name for thread in threading.enumerate() if thread is not threading.current_thread()]
-    # Python does not know those of libraries, and the system may not say.
-    count = max((_native.thread_count() or 0) - 1, len(names))
+    count, names = _other_threads()
     if count > 0:
         named = f" ({', '.join(names)})" if names else ""
         bus.log(f"{count} other active threads{named} will not exist in the daemon; start them later.", level=_WARNING)

@@ -5,13 +5,16 @@ import sys
 
 from ... import _native
 from ..._context import DaemonContext as _Core
-from ..._context import _flush, _refuse_running_loop, _tell_starter, _warn_of_threads
+from ..._context import _flush, _forget, _program_name, _refuse_running_loop, _warn
 from ..._pidfile import PidFile as _PidFile
 from .._owner import is_open
 from .._unlocked import refuse_living
+from ._daemonize_common import _make_range_tuples
 from .utils import _log, default_to
 
 __all__ = []
+
+_SUPPORTED_PLATFORM = True
 
 
 class Daemonizer:
@@ -122,18 +125,21 @@ class _Start(_Core):
         start = _native.Builder()
         handlers = self._prepare(start)
         pidfile = self._prepare_pidfile(start)
-        _warn_of_threads()
+        _warn(start, True)
         _flush(sys.stdout, sys.stderr)
         begun = start.fork()
         if isinstance(begun, _native.Starting):
             _await(begun)
             return True
         try:
+            _forget(begun.is_detached)
             self._begin(handlers, pidfile)
             self._context = begun
             self.ready()
         except BaseException as error:
-            _tell_starter(begun, error)
+            from ..._errors import tell_starter
+
+            tell_starter(begun, error)
             raise
         return False
 
@@ -152,6 +158,38 @@ class _Start(_Core):
             # They are None in a program that was started without them.
             if getattr(sys, name) is None:
                 setattr(sys, name, open(fd, mode, buffering=1, closefd=False))
+
+
+# --- what programs, and daemoniker's own tests, call by themselves ------------------------------------------------------
+
+
+def _fratricidal_fork(have_mercy=False):
+    """Fork, and go on in the child, with False. The parent exits at once; with *have_mercy* it goes on too, with True."""
+    is_parent = os.fork() != 0
+    if is_parent and not have_mercy:
+        os._exit(0)
+    return is_parent
+
+
+def _filial_usurpation(chdir, umask):
+    """Become the leader of a new session, with another working directory and umask."""
+    os.chdir(chdir)
+    os.setsid()
+    os.umask(umask)
+
+
+def _autoclose_files(shielded=None, fallback_limit=1024):
+    """Close every descriptor above 2 but those in *shielded* and this package's own.
+
+    :param fallback_limit: where the system does not list what is open, the first number that is not closed.
+    """
+    kept = {*default_to(shielded, ()), *_native.Builder().kept()}
+    try:
+        end = max(map(int, os.listdir("/proc/self/fd"))) + 1
+    except (OSError, ValueError):
+        end = fallback_limit
+    for first, last in _make_range_tuples(3, end, kept):
+        os.closerange(first, last)
 
 
 def _descriptor(item):
@@ -204,8 +242,7 @@ class _Refusing:
 
 def _line(error):
     """What the core would print."""
-    program = sys.argv[0].rpartition("/")[2] if sys.argv and sys.argv[0] else "python"
-    return f"{program}: {error}"
+    return f"{_program_name()}: {error}"
 
 
 def _leave(error):

@@ -8,6 +8,17 @@ IGNORE_SIGNAL = 1793
 """As a handler: the signal does nothing."""
 
 
+def _noop(*args, **kwargs):
+    """The handler of a signal that does nothing."""
+
+
+def _normalize_handler(handler, default_handler):
+    """What a handler stands for: None for the default one, `IGNORE_SIGNAL` for one that does nothing."""
+    if handler is None:
+        return default_handler
+    return _noop if handler == IGNORE_SIGNAL else handler
+
+
 def send(pid_file, signal):
     """Send a signal to the daemon that holds a pid file, and surely to nobody else.
 

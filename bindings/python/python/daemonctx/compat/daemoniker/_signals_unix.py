@@ -2,14 +2,13 @@
 
 import _signal
 
-from ._signals_common import IGNORE_SIGNAL
+from ._signals_common import _normalize_handler
 from .exceptions import SIGABRT, SIGINT, SIGTERM, DaemonikerSignal
 
 __all__ = []
 
 
-def _noop(*args, **kwargs):
-    """The handler of a signal that does nothing."""
+_SUPPORTED_PLATFORM = True
 
 
 class SignalHandler1:
@@ -68,9 +67,7 @@ class SignalHandler1:
         raise _EXCEPTIONS.get(signum, DaemonikerSignal)()
 
     def _normal(self, handler):
-        if handler is None:
-            return self._default_handler
-        return _noop if handler == IGNORE_SIGNAL else handler
+        return _normalize_handler(handler, self._default_handler)
 
     @property
     def sigint(self):
@@ -130,3 +127,16 @@ def _restore(before):
     for signum, (handler, state) in before.items():
         _signal.signal(signum, _signal.SIG_DFL if handler is None else handler)
         state.restore()
+
+
+def _restore_any_previous_handler(signum, maybe_handler, force_clear=False):
+    """Have a signal do what it did before.
+
+    :param maybe_handler: what it did; `ZeroDivisionError` if nothing was set: then it is left alone, or with *force_clear* gets its
+        default action.
+    """
+    if maybe_handler is not ZeroDivisionError:
+        # The enumeration's SIG_DFL is equal to the number, but not taken for it.
+        _signal.signal(signum, maybe_handler if callable(maybe_handler) else int(maybe_handler))
+    elif force_clear:
+        _signal.signal(signum, _signal.SIG_DFL)

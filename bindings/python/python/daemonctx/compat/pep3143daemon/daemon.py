@@ -6,8 +6,9 @@ import signal
 import stat
 import sys
 
+from ... import _native
+from ..._context import _STREAMS, _descriptor, _is_file, _is_pidfile_path, _set
 from ..._context import DaemonContext as _Core
-from ..._context import _set
 from ..._context import default_signal_map as _default_signal_map
 from ..._errors import DaemonError as _CoreError
 from .pidfile import PidFile
@@ -77,6 +78,9 @@ class DaemonContext(_Core):
         )
         self._is_open = False
 
+    # Any attribute, as with the original.
+    __setattr__ = object.__setattr__
+
     @property
     def is_open(self):
         """Whether `open` has come back."""
@@ -104,7 +108,7 @@ class DaemonContext(_Core):
         self._is_open = True
 
     def __exit__(self, exc_type, exc_val, exc_tb):
-        self.close()
+        super().__exit__(exc_type, exc_val, exc_tb)
 
     def close(self):
         """Does nothing: the end of the process releases what there is to release."""
@@ -148,18 +152,13 @@ class DaemonContext(_Core):
         if self._takes_pidfile_before():
             start.pidfile(self.pidfile._pidfile)
             return None
+        if _is_pidfile_path(self.pidfile) or _is_file(self.pidfile):
+            return super()._prepare_pidfile(start)
         return self.pidfile.acquire, None
 
     def _takes_pidfile_before(self):
         """Whether the path is the same before the start as in the daemon, so that the file is taken before anything happens."""
         return type(self.pidfile) is PidFile and os.path.isabs(self.pidfile._pidfile) and not self.chroot_directory
-
-    def _begin(self, handlers, pidfile):
-        for option in _STREAMS:
-            stream = getattr(self, option)
-            if stream is not None and _descriptor(stream) is None:
-                setattr(sys, option, stream)
-        super()._begin(handlers, pidfile)
 
     # --- what pep3143daemon's own have, and programs override ---------------------------------------------------------
 
@@ -184,18 +183,6 @@ class DaemonContext(_Core):
     def _signal_handler_map(self):
         """The signal map with every handler resolved."""
         return {signum: self._get_signal_handler(handler) for signum, handler in self.signal_map.items()}
-
-
-# What has to be there without a descriptor.
-_STREAMS = {"stdin": "read", "stdout": "write", "stderr": "write"}
-
-
-def _descriptor(item):
-    """The descriptor of an object with ``fileno()``; None where there is none, as for a StringIO."""
-    try:
-        return item.fileno()
-    except (AttributeError, ValueError):
-        return None
 
 
 def close_filenos(preserve):
@@ -236,8 +223,8 @@ def parent_is_inet():
 
 
 def detach_required():
-    """Whether the process has to detach: neither init nor inetd has started it."""
-    return not (parent_is_inet() or parent_is_init())
+    """Whether the process has to detach: no supervisor, such as init, inetd or supervisord, has started it."""
+    return not (parent_is_inet() or parent_is_init()) and _native.detaches_by_default()
 
 
 def redirect_stream(system, target):

@@ -11,8 +11,9 @@ import stat
 import sys
 import warnings
 
+from ... import _native
 from ..._context import DaemonContext as _Core
-from ..._context import _set
+from ..._context import _is_file, _is_pidfile_path, _set
 from ..._errors import DaemonError as _CoreError
 
 __all__ = [
@@ -77,8 +78,7 @@ class DaemonContext(_Core):
     :param stderr: where standard error goes, likewise.
     :param signal_map: what signals do: None to ignore, a string for the method of that name, or what `signal.signal` takes.
 
-    `manual_ready`, `ready_timeout` (None here) and `preserve_logging` (True here) of `daemonctx.DaemonContext` can be set as
-    attributes.
+    The keyword-only parameters of `daemonctx.DaemonContext` can be set as attributes; `ready_timeout` is None here.
     """
 
     def __init__(
@@ -120,6 +120,9 @@ class DaemonContext(_Core):
         )
         self._is_open = False
 
+    # Any attribute, as with the original.
+    __setattr__ = object.__setattr__
+
     @property
     def working_directory(self):
         """The working directory, inside the new root where there is one."""
@@ -154,13 +157,13 @@ class DaemonContext(_Core):
         register_atexit_function(self.close)
 
     def __exit__(self, exc_type, exc_value, traceback):
-        self.close()
+        super().__exit__(exc_type, exc_value, traceback)
 
     def close(self):
         """Exit the pid file's context manager. Does nothing if this is not open; the process stays a daemon."""
         if not self.is_open:
             return
-        if self.pidfile is not None:
+        if self.pidfile is not None and not _is_pidfile_path(self.pidfile):
             self.pidfile.__exit__(None, None, None)
         self._leave_pidfile = None
         super().close()
@@ -223,14 +226,10 @@ class DaemonContext(_Core):
         return self._make_signal_handler_map()
 
     def _prepare_pidfile(self, start):
-        return None if self.pidfile is None else (self.pidfile.__enter__, None)
-
-    def _begin(self, handlers, pidfile):
-        for option in ("stdin", "stdout", "stderr"):
-            stream = getattr(self, option)
-            if stream is not None and _get_file_descriptor(stream) is None:
-                setattr(sys, option, stream)
-        super()._begin(handlers, pidfile)
+        # A path, and a file, can be entered and hold nothing.
+        if self.pidfile is None or _is_pidfile_path(self.pidfile) or _is_file(self.pidfile):
+            return super()._prepare_pidfile(start)
+        return self.pidfile.__enter__, None
 
     # --- what python-daemon's own have, and programs override ---------------------------------------------------------
 
@@ -487,8 +486,8 @@ def is_process_started_by_superserver():
 
 
 def is_detach_process_context_required():
-    """Whether the process has to detach: neither init nor inetd has started it."""
-    return not (is_process_started_by_init() or is_process_started_by_superserver())
+    """Whether the process has to detach: no supervisor, such as init, inetd or supervisord, has started it."""
+    return not (is_process_started_by_init() or is_process_started_by_superserver()) and _native.detaches_by_default()
 
 
 # --- signals and the end ----------------------------------------------------------------------------------------------

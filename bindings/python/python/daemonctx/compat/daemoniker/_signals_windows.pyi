@@ -1,0 +1,3 @@
+__all__: list[str] = []
+
+_SUPPORTED_PLATFORM: bool
