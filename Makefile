@@ -25,7 +25,7 @@ ORIGINAL_LIB = $(ORIGINAL)/lib/$(shell $(CC) -print-multiarch)
 all: library command monitor
 
 help:
-	@echo "make         the C library in $(LIB), the command and the monitor in $(BIN)"
+	@echo "make         the C libraries in $(LIB), the command and the monitor in $(BIN)"
 	@echo "make install, make uninstall: PREFIX=/usr/local LIBDIR= DESTDIR= and others; docs/installing.md"
 	@echo "make demo    build everything and show the main job"
 	@echo "make check   build everything and run all tests"
@@ -48,17 +48,19 @@ build: library command monitor python
 # --- build -----------------------------------------------------------------------------------------------------------
 
 library:
-	@echo "== building libdaemon.so.0 in $(LIB)"
-	$(CARGO) build --release -p daemonctx-ffi
-	@mkdir -p $(LIB)
-	@install -m 755 target/release/libdaemon.so $(LIB)/$(REALNAME)
-	@CC='$(CC)' ffi/static-library target/release/libdaemon.a $(LIB)/libdaemon.a $(LIB)/$(REALNAME)
-	@ln -sf $(REALNAME) $(LIB)/$(SONAME)
-	@ln -sf $(SONAME) $(LIB)/libdaemon.so
+	@echo "== building libdaemonctx.so.0 and libdaemon.so.0 in $(LIB)"
+	$(CARGO) build --release -p daemonctx-ffi -p daemonctx-ffi-libdaemon
+	@$(call link-libraries,target/release,$(LIB),$(CC))
 	@mkdir -p $(LIB)/pkgconfig
-	@sed -e 's|@PREFIX@|$(CURDIR)|' -e 's|@LIBDIR@|$(abspath $(LIB))|' -e 's|@INCLUDEDIR@|$(CURDIR)/include|' \
-		-e 's|@VERSION@|$(VERSION)|' -e 's|@PRIVATE_LIBS@|$(PRIVATE_LIBS)|' \
-		packaging/libdaemon.pc.in > $(LIB)/pkgconfig/libdaemon.pc
+	@$(foreach package,$(PACKAGES_OF_LIBRARIES),$(call filled,$(package)) packaging/library.pc.in > $(LIB)/pkgconfig/$(package).pc &&) :
+library: override LIBDIR = $(abspath $(LIB))
+library: override INCLUDEDIR = $(CURDIR)/include
+library: override PREFIX = $(CURDIR)
+
+# Links the archives in folder $(1) into folder $(2), by compiler $(3).
+link-libraries = mkdir -p $(2) && \
+	CC='$(3)' ffi/link $(1)/libdaemonctx_ffi.a ffi/daemonctx/symbols.map $(FILE_daemonctx) $(SUFFIX_daemonctx) $(2) && \
+	CC='$(3)' ffi/link $(1)/libdaemon.a ffi/libdaemon/symbols.map $(FILE_libdaemon) $(SUFFIX_libdaemon) $(2)
 
 command:
 	@echo "== building the command, $(BIN)/daemonctx"
@@ -104,7 +106,11 @@ check-c: library original
 	$(MAKE) -C bindings/c-tests check SUITES=daemonctx LIBDIR=$(abspath $(LIB)) BUILD=$(abspath target/c-tests)
 	$(MAKE) -C bindings/c-tests check SUITES=libdaemon LIBDIR=$(abspath $(LIB)) TESTD=$(TESTD) \
 		BUILD=$(abspath target/c-tests-libdaemon)
-	@echo "== C: the same, built with the original's headers and library"
+	$(MAKE) -C bindings/c-tests check SUITES=both LIBDIR=$(abspath $(LIB)) BUILD=$(abspath target/c-tests-both)
+	@echo "== C: both interfaces in one process, libdaemon's from the original"
+	$(MAKE) -C bindings/c-tests check SUITES=both LIBDIR=$(abspath $(LIB)) LIBDAEMON_LIBDIR=$(ORIGINAL_LIB) ORIGINAL=1 \
+		BUILD=$(abspath target/c-tests-both-original)
+	@echo "== C: the tests of libdaemon's interface, built with the original's headers and library"
 	$(MAKE) -C bindings/c-tests check SUITES=libdaemon LIBDIR=$(abspath $(LIB)) TESTD=$(TESTD) \
 		INCLUDE=$(ORIGINAL)/include LINK_LIBDIR=$(ORIGINAL_LIB) BUILD=$(abspath target/c-tests-built-with-original)
 
@@ -117,8 +123,8 @@ check-original: library original
 		LINK_LIBDIR=$(abspath $(LIB)) BUILD=$(abspath target/c-tests-built-with-ours)
 
 check-abi: library original
-	@echo "== C: what the library exports, compared with the original"
-	@ffi/check-abi $(ORIGINAL_LIB)/libdaemon.so.0 $(LIB)/libdaemon.so.0.6.0
+	@echo "== C: what libdaemon.so.0 exports, compared with the original"
+	@ffi/check-abi $(ORIGINAL_LIB)/libdaemon.so.0 $(LIB)/$(call realname,libdaemon)
 
 check-clients: library $(VENV)/.tools
 	@echo "== C: Debian's programs that use libdaemon, unmodified"
@@ -164,8 +170,9 @@ check-types: python
 	cd bindings/python && $(abspath $(VENV))/bin/python -m mypy --strict tests/typing
 
 check-library: library
-	@echo "== the library: size, symbols, no way to panic"
-	@ffi/check-library $(LIB)/libdaemon.so.0.6.0
+	@echo "== the libraries: size, symbols, no way to panic"
+	@ffi/check-library $(LIB)/$(call realname,daemonctx)
+	@ffi/check-library $(LIB)/$(call realname,libdaemon)
 
 check-readme:
 	@echo "== README: its programs are those of the examples"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # The main job, shown: daemons that start and one that cannot, from Python and C, seen through /proc, and stopped.
-# Called by `make demo`, which builds what it needs. Arguments: the Python with daemonctx, the folder of libdaemon.so.
+# Called by `make demo`, which builds what it needs. Arguments: the Python with daemonctx, the folder of libdaemonctx.so.
 set -eu
 PYTHON=$1 LIBDIR=$2
 HERE=$(dirname "$0")
@@ -42,7 +42,7 @@ say "2. The same once more: it runs already, so it is refused before anything ha
 run "$PYTHON" "$HERE/syslog_daemon.py" "$WORK/syslog.pid" 2>&1 | tail -n 2
 
 say "3. The ten-line daemon in C"
-run cc -Wall -Wextra "$HERE/hello.c" -o "$WORK/hello" -I"$HERE/../include" -L"$LIBDIR" -ldaemon -Wl,-rpath,"$LIBDIR"
+run cc -Wall -Wextra "$HERE/hello.c" -o "$WORK/hello" -I"$HERE/../include" -L"$LIBDIR" -ldaemonctx -Wl,-rpath,"$LIBDIR"
 run "$WORK/hello"
 show /tmp/hello.pid
 

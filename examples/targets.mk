@@ -9,7 +9,7 @@ SERVICES := target/examples
 examples: library python
 	@mkdir -p $(SERVICES)
 	$(CC) -std=c11 -O1 -g -Wall -Wextra -Werror -Iinclude -o $(SERVICES)/greeter-c examples/service/greeter.c \
-		-L$(LIB) -Wl,-rpath,$(abspath $(LIB)) -ldaemon
+		-L$(LIB) -Wl,-rpath,$(abspath $(LIB)) -ldaemonctx
 	$(CARGO) build --quiet --release --locked --manifest-path examples/service/Cargo.toml --target-dir $(SERVICES)
 
 check-examples: examples

@@ -25,10 +25,23 @@ INSTALL_PROGRAM ?= $(INSTALL) -m 755
 INSTALL_DATA ?= $(INSTALL) -m 644
 
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
-SONAME := libdaemon.so.0
-REALNAME := $(SONAME).6.0
+# The two libraries: what each is called for pkg-config and CMake, where its interface is, and the version of that.
+PACKAGES_OF_LIBRARIES := daemonctx libdaemon
+FILE_daemonctx := libdaemonctx
+FILE_libdaemon := libdaemon
+HEADER_daemonctx := daemonctx.h
+HEADER_libdaemon := libdaemon/daemon.h
+INTERFACE_daemonctx := $(VERSION)
+INTERFACE_libdaemon := 0.14
+DESCRIPTION_daemonctx := turn a process into a Unix daemon and report reliably whether it started
+DESCRIPTION_libdaemon := the interface of libdaemon 0.14, by daemonctx
+# What the file of the shared library ends in.
+SUFFIX_daemonctx := $(VERSION)
+SUFFIX_libdaemon := 0.6.0
+realname = $(FILE_$(1)).so.$(SUFFIX_$(1))
+soname = $(FILE_$(1)).so.0
 # What `rustc --print native-static-libs` says, less the C library, which every program has, and less the unwinder, which
-# ffi/static-library has made unnecessary. check-install compares. From glibc 2.34 on all of it is in the C library.
+# ffi/link has made unnecessary. check-install compares. From glibc 2.34 on all of it is in the C library.
 PRIVATE_LIBS := -lutil -lrt -lpthread -lm -ldl
 
 PAGES := $(sort $(wildcard man/*.1 man/*.3 man/*.7))
@@ -43,19 +56,22 @@ endif
 
 # Each file by its place; uninstall removes what is listed here, and then the folders that are nobody else's.
 INSTALLED = $(BINDIR)/daemonctx $(LIBEXECDIR)/daemonctx/daemonctx-monitor \
-	$(LIBDIR)/$(REALNAME) $(LIBDIR)/$(SONAME) $(LIBDIR)/libdaemon.so $(LIBDIR)/libdaemon.a $(LIBDIR)/pkgconfig/libdaemon.pc \
-	$(addprefix $(LIBDIR)/cmake/libdaemon/,libdaemon-config.cmake libdaemon-config-version.cmake) \
+	$(foreach package,$(PACKAGES_OF_LIBRARIES),$(addprefix $(LIBDIR)/, \
+		$(call realname,$(package)) $(call soname,$(package)) $(FILE_$(package)).so $(FILE_$(package)).a pkgconfig/$(package).pc \
+		cmake/$(package)/$(package)-config.cmake cmake/$(package)/$(package)-config-version.cmake)) \
 	$(patsubst include/%,$(INCLUDEDIR)/%,$(wildcard include/*.h include/libdaemon/*.h)) \
 	$(foreach page,$(PAGES),$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
 	$(addprefix $(MANDIR)/man3/,$(shell man/names --links $(PAGES) | cut -d' ' -f1)) \
 	$(COMPLETIONS) \
 	$(addprefix $(DOCDIR)/,$(notdir $(DOCUMENTS))) $(addprefix $(DOCDIR)/examples/,$(notdir $(EXAMPLES)))
-OWN_FOLDERS = $(LIBEXECDIR)/daemonctx $(LIBDIR)/cmake/libdaemon $(INCLUDEDIR)/libdaemon $(DOCDIR)/examples $(DOCDIR)
+OWN_FOLDERS = $(LIBEXECDIR)/daemonctx $(addprefix $(LIBDIR)/cmake/,$(PACKAGES_OF_LIBRARIES)) $(INCLUDEDIR)/libdaemon $(DOCDIR)/examples $(DOCDIR)
 
-# The templates of packaging, for where the files will be.
-FILLED = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
-	-e 's|@VERSION@|$(VERSION)|' -e 's|@PRIVATE_LIBS@|$(PRIVATE_LIBS)|' -e 's|@SONAME@|$(SONAME)|' -e 's|@LIBRARY@|$(REALNAME)|' \
-	-e "s|@INCLUDEDIR_FROM_HERE@|$$(realpath -m --relative-to='$(LIBDIR)/cmake/libdaemon' '$(INCLUDEDIR)')|"
+# The templates of packaging for library $(1), by where the files will be.
+filled = sed -e 's|@PACKAGE@|$(1)|g' -e 's|@LIBRARY@|$(FILE_$(1))|' -e 's|@LINK@|$(patsubst lib%,%,$(FILE_$(1)))|' \
+	-e 's|@HEADER@|$(HEADER_$(1))|' -e 's|@INTERFACE_VERSION@|$(INTERFACE_$(1))|' -e 's|@DESCRIPTION@|$(DESCRIPTION_$(1))|' \
+	-e 's|@SONAME@|$(call soname,$(1))|' -e 's|@REALNAME@|$(call realname,$(1))|' \
+	-e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@PRIVATE_LIBS@|$(PRIVATE_LIBS)|' \
+	-e "s|@INCLUDEDIR_FROM_HERE@|$$(realpath -m --relative-to='$(LIBDIR)/cmake/$(1)' '$(INCLUDEDIR)')|"
 
 .PHONY: install install-library install-development install-monitor install-command install-man install-doc uninstall check-install
 
@@ -63,32 +79,42 @@ install: install-library install-development install-monitor install-command ins
 	@echo "== installed below $(DESTDIR)$(PREFIX)"
 
 # Without a rule to make them anew: `sudo make install` has no cargo, and is not to build as root.
-$(LIB)/$(REALNAME):
+BUILT_LIBRARIES := $(foreach package,$(PACKAGES_OF_LIBRARIES),$(LIB)/$(call realname,$(package)))
+$(BUILT_LIBRARIES):
 	@$(MAKE) --no-print-directory library
-$(LIB)/libdaemon.a: | $(LIB)/$(REALNAME)
-	@[ -e $@ ] || $(MAKE) --no-print-directory library
 $(BIN)/daemonctx:
 	@$(MAKE) --no-print-directory command
 $(BIN)/daemonctx-monitor:
 	@$(MAKE) --no-print-directory monitor
 
 # install(1) makes new files, so programs that have the old library mapped go on.
-install-library: $(LIB)/$(REALNAME)
-	$(INSTALL) -d $(DESTDIR)$(LIBDIR)
-	$(INSTALL_DATA) $(LIB)/$(REALNAME) $(DESTDIR)$(LIBDIR)/$(REALNAME)
-	ln -sf $(REALNAME) $(DESTDIR)$(LIBDIR)/$(SONAME)
+define install-one-library
+	$(INSTALL_DATA) $(LIB)/$(call realname,$(1)) $(DESTDIR)$(LIBDIR)/$(call realname,$(1))
+	ln -sf $(call realname,$(1)) $(DESTDIR)$(LIBDIR)/$(call soname,$(1))
 
-install-development: $(LIB)/libdaemon.a install-library
-	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(LIBDIR)/cmake/libdaemon $(DESTDIR)$(INCLUDEDIR)/libdaemon
-	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libdaemon.so
-	$(INSTALL_DATA) $(LIB)/libdaemon.a $(DESTDIR)$(LIBDIR)/libdaemon.a
+endef
+
+install-library: $(BUILT_LIBRARIES)
+	$(INSTALL) -d $(DESTDIR)$(LIBDIR)
+	$(foreach package,$(PACKAGES_OF_LIBRARIES),$(call install-one-library,$(package)))
+
+define install-development-of
+	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/cmake/$(1)
+	ln -sf $(call soname,$(1)) $(DESTDIR)$(LIBDIR)/$(FILE_$(1)).so
+	$(INSTALL_DATA) $(LIB)/$(FILE_$(1)).a $(DESTDIR)$(LIBDIR)/$(FILE_$(1)).a
+	$(call filled,$(1)) packaging/library.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/$(1).pc
+	$(call filled,$(1)) -e '/LINK_LIBRARIES/s/ -l/;-l/g' packaging/cmake/config.cmake.in \
+		> $(DESTDIR)$(LIBDIR)/cmake/$(1)/$(1)-config.cmake
+	$(call filled,$(1)) packaging/cmake/config-version.cmake.in > $(DESTDIR)$(LIBDIR)/cmake/$(1)/$(1)-config-version.cmake
+	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/$(1).pc $(DESTDIR)$(LIBDIR)/cmake/$(1)/*.cmake
+
+endef
+
+install-development: install-library
+	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)/libdaemon
 	$(INSTALL_DATA) include/*.h $(DESTDIR)$(INCLUDEDIR)
 	$(INSTALL_DATA) include/libdaemon/*.h $(DESTDIR)$(INCLUDEDIR)/libdaemon
-	$(FILLED) packaging/libdaemon.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/libdaemon.pc
-	$(FILLED) -e '/LINK_LIBRARIES/s/ -l/;-l/g' packaging/cmake/libdaemon-config.cmake.in \
-		> $(DESTDIR)$(LIBDIR)/cmake/libdaemon/libdaemon-config.cmake
-	$(INSTALL_DATA) packaging/cmake/libdaemon-config-version.cmake $(DESTDIR)$(LIBDIR)/cmake/libdaemon
-	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/libdaemon.pc $(DESTDIR)$(LIBDIR)/cmake/libdaemon/libdaemon-config.cmake
+	$(foreach package,$(PACKAGES_OF_LIBRARIES),$(call install-development-of,$(package)))
 
 # What the libraries launch programs with.
 install-monitor: $(BIN)/daemonctx-monitor

@@ -16,7 +16,7 @@ check-package:
 
 check-msrv:
 	@echo "== the oldest Rust that is promised"
-	@packaging/check-msrv core command bindings/python ffi
+	@packaging/check-msrv core command bindings/python ffi/daemonctx ffi/libdaemon
 
 # Without optimisation: it runs for a second.
 $(TOOLS)/bin/cargo-deny:

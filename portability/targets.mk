@@ -75,14 +75,6 @@ define check-suites
 	done
 endef
 
-# Where programs look for it: `call put-library,TARGET,FOLDER`.
-define put-library
-	@mkdir -p $(2)/lib
-	@install -m 755 target/$(1)/release/libdaemon.so $(2)/lib/$(REALNAME)
-	@ln -sf $(REALNAME) $(2)/lib/$(SONAME)
-	@ln -sf $(SONAME) $(2)/lib/libdaemon.so
-endef
-
 # Natively, on x86_64. The package gcc-multilib would do as well, but takes away compilers for other machines.
 I686 := target/portability/i686
 I686_HEADERS = -idirafter /usr/include/$(shell $(CC) -print-multiarch)
@@ -93,9 +85,10 @@ check-i686: original
 	@rustup -q target add i686-unknown-linux-gnu 2>/dev/null
 	@echo 'int main() { throw 0; }' | $(CXX) -m32 -x c++ -o /dev/null - 2>/dev/null || \
 		packaging/need g++-$$($(CXX) -dumpversion)-multilib '$(CXX) -m32'
-	$(I686_CARGO) build --release -p daemonctx-ffi --target i686-unknown-linux-gnu
-	$(call put-library,i686-unknown-linux-gnu,$(I686))
-	@ffi/check-library $(I686)/lib/$(REALNAME)
+	$(I686_CARGO) build --release -p daemonctx-ffi -p daemonctx-ffi-libdaemon --target i686-unknown-linux-gnu
+	@$(call link-libraries,target/i686-unknown-linux-gnu/release,$(I686)/lib,$(CC) -m32)
+	@ffi/check-library $(I686)/lib/$(call realname,daemonctx)
+	@ffi/check-library $(I686)/lib/$(call realname,libdaemon)
 	$(call check-suites,$(I686),CC='$(CC) -m32 $(I686_HEADERS)' CXX='$(CXX) -m32 $(I686_HEADERS)')
 	$(I686_CARGO) test -q -p daemonctx --lib --tests --target i686-unknown-linux-gnu
 
@@ -113,8 +106,8 @@ check-aarch64: original
 	@packaging/need cpio cpio
 	@rustup -q target add aarch64-unknown-linux-gnu 2>/dev/null
 	@portability/machine-root $(AARCH64_ROOT)
-	$(AARCH64_CARGO) build --release -p daemonctx-ffi --target aarch64-unknown-linux-gnu
-	$(call put-library,aarch64-unknown-linux-gnu,$(AARCH64))
+	$(AARCH64_CARGO) build --release -p daemonctx-ffi -p daemonctx-ffi-libdaemon --target aarch64-unknown-linux-gnu
+	@$(call link-libraries,target/aarch64-unknown-linux-gnu/release,$(AARCH64)/lib,aarch64-linux-gnu-gcc)
 	$(call check-suites,$(AARCH64),CC=aarch64-linux-gnu-gcc CXX=aarch64-linux-gnu-g++ RUN='$(AARCH64_MACHINE) $(abspath $(AARCH64)) \
 		$(abspath include) $(TESTD) --')
 	$(AARCH64_CARGO) test -q -p daemonctx --lib --tests --target aarch64-unknown-linux-gnu

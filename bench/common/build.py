@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 
-from common.places import BENCH, LAUNCHERS, OURS, PROGRAMS, ROOT, RUST, TARGET, original
+from common.places import BENCH, LAUNCHERS, LIBRARIES, OURS, PROGRAMS, ROOT, RUST, TARGET, original
 
 sys.path.insert(0, str(ROOT / "bindings" / "python" / "tests" / "peers"))
 import fetch  # noqa: E402
@@ -25,9 +25,9 @@ def run(command: list[str | pathlib.Path], **kwargs: object) -> None:
     subprocess.run([str(word) for word in command], check=True, **kwargs)  # type: ignore[call-overload]
 
 def compiled(name: str, *sources: str, library: pathlib.Path | None = None, flags: tuple[str, ...] = ()) -> pathlib.Path:
-    """A C program of `bench/c`, linked with a libdaemon or none."""
+    """A C program of `bench/c`, linked with the libraries that it calls, from that folder, or none."""
     PROGRAMS.mkdir(parents=True, exist_ok=True)
-    link = [] if library is None else [f"-L{library}", f"-Wl,-rpath,{library}", "-l:libdaemon.so.0"]
+    link = [] if library is None else [f"-L{library}", f"-Wl,-rpath,{library}", f"-l:{'libdaemonctx' if 'subjects/daemonctx.c' in sources else 'libdaemon'}.so.0"]
     run([*COMPILER, *flags, "-o", PROGRAMS / name, *(BENCH / "c" / source for source in sources), *link])
     return PROGRAMS / name
 
@@ -35,7 +35,8 @@ def compiled(name: str, *sources: str, library: pathlib.Path | None = None, flag
 def library() -> None:
     """Ours as it is installed: without what debuggers want."""
     OURS.mkdir(parents=True, exist_ok=True)
-    run(["strip", "-o", OURS / "libdaemon.so.0", TARGET / "lib" / "libdaemon.so.0"])
+    for name in LIBRARIES:
+        run(["strip", "-o", OURS / name, TARGET / "lib" / name])
 
 def driver() -> pathlib.Path:
     return compiled("driver", "driver.c")

@@ -12,7 +12,7 @@ from common.result import verdict
 from common.rounds import Contestant
 from common.statistics import ratios, spread
 
-MOST = 122_880  # bytes
+MOST = 163_840  # bytes
 
 
 def _said(*command: str | pathlib.Path) -> str:

@@ -1,20 +1,12 @@
-//! Link arguments of the module, and the monitor beside it.
+//! The monitor beside the module.
 
 use std::io::{Error, Result};
 use std::path::Path;
 use std::process::Command;
 
-/// Leaves out the tables for unwinding, a tenth of the module, as nothing in it unwinds (`src/unwinding.rs`).
-const WITHOUT_UNWINDING: &str = "SECTIONS { /DISCARD/ : { *(.eh_frame) *(.gcc_except_table*) } }\nINSERT AFTER .bss;\n";
-
 fn main() -> Result<()> {
     println!("cargo:rerun-if-changed=build.rs");
     let directory = variable("OUT_DIR")?;
-    if variable("CARGO_CFG_TARGET_OS")? == "linux" {
-        let script = Path::new(&directory).join("without-unwinding.ld");
-        std::fs::write(&script, WITHOUT_UNWINDING)?;
-        println!("cargo:rustc-cdylib-link-arg=-Wl,-T,{}", script.display());
-    }
     if std::env::var_os("CARGO_FEATURE_MONITOR").is_some() { monitor(Path::new(&directory)) } else { Ok(()) }
 }
 

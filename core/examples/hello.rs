@@ -4,7 +4,7 @@ use daemonctx::{Context, Daemon, Error};
 
 fn start() -> Result<Context, Error> {
     let mut daemon = Daemon::new()?;
-    daemon.pid_file("/tmp/hello.pid")?.umask(0o022)?;
+    daemon.pid_file("/tmp/hello.pid")?;
     // SAFETY: there are no other threads, and no descriptor that is used again.
     unsafe { daemon.open() }
 }

@@ -3,14 +3,14 @@
 use crate::error::{Error, Step, Subject};
 use crate::sys::environment::{self, PidVariable};
 use crate::sys::{Sys, fd, memory, process};
-use crate::text::{Text, c_text};
+use crate::text::Text;
 use std::ffi::CStr;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-const LISTEN_PID: &CStr = c_text!("LISTEN_PID");
-const LISTEN_FDS: &CStr = c_text!("LISTEN_FDS");
-const LISTEN_FDNAMES: &CStr = c_text!("LISTEN_FDNAMES");
+const LISTEN_PID: &CStr = c"LISTEN_PID";
+const LISTEN_FDS: &CStr = c"LISTEN_FDS";
+const LISTEN_FDNAMES: &CStr = c"LISTEN_FDNAMES";
 
 /// One behind the last descriptor that the program has taken over: a start keeps these as well.
 static TAKEN: AtomicI32 = AtomicI32::new(0);

@@ -95,7 +95,7 @@ fn absolute(step: Step, path: &Path) -> Result<Text, Error> {
 }
 
 impl Daemon {
-    /// A daemon with the defaults of PEP 3143: working directory `/`, umask 0, no core files, standard streams on
+    /// A daemon with these defaults: working directory `/`, umask 022, no core files, standard streams on
     /// `/dev/null`, all other descriptors closed, detached unless a supervisor has done that; ready when
     /// [`open`](Self::open) is done, within 30 seconds; no pid file, the same user.
     ///
@@ -136,7 +136,7 @@ impl Daemon {
         Ok(self)
     }
 
-    /// The file mode creation mask, 0 unless set: programs then name the modes they want.
+    /// The file mode creation mask, 022 unless set.
     ///
     /// # Errors
     /// EINVAL: more than 0777.

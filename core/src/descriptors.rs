@@ -5,7 +5,6 @@ use crate::error::{Error, Failure, Step, Subject};
 use crate::parts::{signal_queue, signal_stream};
 use crate::sys::Errno;
 use crate::sys::{Sys, fd, file, memory};
-use crate::text::c_text;
 use std::os::fd::RawFd;
 
 /// Descriptors to keep, in ascending order, each once.
@@ -116,7 +115,7 @@ fn close_between(first: RawFd, last: RawFd) -> Result<(), Failure> {
 /// Closes what `/proc/self/fd` lists. The kernel finds its place in that directory by number, so closing while reading
 /// skips nothing.
 fn close_listed(first: RawFd, last: RawFd) -> Sys<()> {
-    file::for_each_name(c_text!("/proc/self/fd"), &mut |directory, name| {
+    file::for_each_name(c"/proc/self/fd", &mut |directory, name| {
         let listed = crate::pidfile::number(name).and_then(|number| RawFd::try_from(number).ok());
         if let Some(fd) = listed.filter(|fd| (first..=last).contains(fd) && *fd != directory) {
             fd::close(fd);

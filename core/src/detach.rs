@@ -3,7 +3,6 @@
 use crate::pidfile::procfs;
 use crate::sys::socket::{self, Address};
 use crate::sys::{environment, process};
-use crate::text::c_text;
 use crate::{activation, notify};
 
 /// Whether a start detaches: forks twice and leaves its starter, session and terminal behind.
@@ -77,9 +76,9 @@ fn stdin_is_service() -> bool {
 /// `LISTEN_PID` (`sd_listen_fds(3)`) and `SYSTEMD_EXEC_PID` (systemd 248 and newer) name the process they are for. `NOTIFY_SOCKET`
 /// does not and is inherited by every child of a service: it counts where nothing names another process.
 fn has_service_manager() -> bool {
-    let executed = activation::is_meant(c_text!("SYSTEMD_EXEC_PID"));
+    let executed = activation::is_meant(c"SYSTEMD_EXEC_PID");
     executed == Some(true)
-        || activation::is_meant(c_text!("LISTEN_PID")) == Some(true)
+        || activation::is_meant(c"LISTEN_PID") == Some(true)
         || notify::is_wanted() && executed.is_none()
 }
 
@@ -100,7 +99,7 @@ fn has_supervisor() -> bool {
     let may_be = if below_init {
         process::session(0) == process::session(1)
     } else {
-        environment::with(c_text!("SUPERVISOR_ENABLED"), |_| ()).is_some()
+        environment::with(c"SUPERVISOR_ENABLED", |_| ()).is_some()
     };
     // A child of a shell that is PID 1 may detach. An init waits for signals that it has blocked, or gives its child a group.
     may_be && (procfs::leads_background_job() || below_init && procfs::blocks(1, libc::SIGTERM))

@@ -33,7 +33,6 @@ impl Plan {
     }
 
     /// The daemon's step. After chroot the working directory still lies outside until chdir (chroot(2)).
-    #[inline(never)]
     pub(crate) fn apply(&self) -> Result<(), Failure> {
         file::set_umask(self.umask);
         if let Some(root) = &self.root {

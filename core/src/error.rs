@@ -24,8 +24,6 @@ macro_rules! steps {
             const ALL: &'static [Self] = &[$(Self::$name),*];
 
             /// The step's name as it stands in messages, for example `pid file`.
-            // Once, with its table, and not in each place that names a step.
-            #[inline(never)]
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $label),* }
@@ -214,6 +212,10 @@ pub(crate) enum Cause {
     Lost,
     /// The program said so, with this exit status; its words are the subject.
     Said(i32),
+    /// `EINVAL`: this function was called with NULL for the argument that is the subject.
+    Null(&'static str),
+    /// `EINVAL`: this function was called with the number that is the subject.
+    Invalid(&'static str),
 }
 
 /// A failed step: which, what it was about, and why.
@@ -248,35 +250,32 @@ impl Detail {
 }
 
 impl Error {
-    #[inline(never)]
     pub(crate) fn new(step: Step, subject: Subject, cause: Cause) -> Self {
         let detail = if matches!(subject, Subject::Nothing) { None } else { Detail::new(subject, "") };
         Self { step, cause, detail }
     }
 
-    #[inline(never)]
     pub(crate) fn os(step: Step, subject: Subject, errno: Errno) -> Self {
         Self::new(step, subject, Cause::Os(errno))
     }
 
     /// About a text that came from outside, which may hold a NUL: what is before it is shown.
-    #[inline(never)]
     pub(crate) fn about(step: Step, bytes: &[u8], errno: Errno) -> Self {
         Self::os(step, Subject::Text(Text::up_to_nul(bytes)), errno)
     }
 
-    /// For language bindings: NULL where an argument is wanted.
+    /// For language bindings: the function was called with NULL for an argument that is needed.
     #[doc(hidden)]
     #[must_use]
-    pub fn null_argument() -> Self {
-        Self::os(Step::Argument, Subject::Word("NULL"), Errno::EINVAL)
+    pub fn null_argument(function: &'static str, argument: &'static str) -> Self {
+        Self::new(Step::Argument, Subject::Word(argument), Cause::Null(function))
     }
 
-    /// For language bindings: an argument that is none of the values there are.
+    /// For language bindings: the function was called with a number that is none of the values of its argument.
     #[doc(hidden)]
     #[must_use]
-    pub fn bad_argument(value: i64) -> Self {
-        Self::os(Step::Argument, Subject::Number(value), Errno::EINVAL)
+    pub fn bad_argument(function: &'static str, value: i64) -> Self {
+        Self::new(Step::Argument, Subject::Number(value), Cause::Invalid(function))
     }
 
     /// For language bindings: a handle that is not open, EBADF, or open already, EALREADY.
@@ -288,7 +287,6 @@ impl Error {
     }
 
     /// Adds a few words in parentheses behind the subject.
-    #[inline(never)]
     pub(crate) fn note(mut self, note: &'static str) -> Self {
         match &mut self.detail {
             Some(Detail(detail)) => detail.1 = note,
@@ -304,7 +302,6 @@ impl Error {
     }
 
     /// What sort of error it is.
-    #[inline(never)]
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match (self.cause, self.step) {
@@ -322,7 +319,7 @@ impl Error {
         match self.cause {
             Cause::Os(errno) => Some(errno.value()),
             cause if cause.is_held() => Some(Errno::EAGAIN.value()),
-            Cause::NotPidFile => Some(Errno::EINVAL.value()),
+            Cause::NotPidFile | Cause::Null(_) | Cause::Invalid(_) => Some(Errno::EINVAL.value()),
             Cause::Unproven(..) => Some(Errno::EPERM.value()),
             _ => None,
         }
@@ -424,6 +421,8 @@ impl Error {
             Cause::OtherCommand(pid) => {
                 line.push(b"another command runs under this name as PID ").push_number(i64::from(pid)).push(b": ")
             }
+            Cause::Null(function) => line.push(function.as_bytes()).push(b": "),
+            Cause::Invalid(function) => line.push(function.as_bytes()).push(b": invalid value "),
             _ => line.push(self.step.as_str().as_bytes()).push(b" failed: "),
         };
         let before = line.as_bytes().len();
@@ -461,7 +460,9 @@ impl Error {
             _ => {}
         }
         // A program's own words are all there is to say.
-        if line.as_bytes().len() > before && !matches!(self.cause, Cause::Said(_) | Cause::OtherCommand(_)) {
+        let all_said =
+            matches!(self.cause, Cause::Said(_) | Cause::OtherCommand(_) | Cause::Null(_) | Cause::Invalid(_));
+        if line.as_bytes().len() > before && !all_said {
             line.push(b": ");
         }
         self.cause.write(line);
@@ -526,7 +527,10 @@ impl Cause {
     fn write(&self, line: &mut Line) {
         match self {
             Self::Os(errno) => errno.describe(line),
-            Self::OtherCommand(_) | Self::Said(_) => {}
+            Self::OtherCommand(_) | Self::Said(_) | Self::Invalid(_) => {}
+            Self::Null(_) => {
+                line.push(b" is NULL");
+            }
             cause if cause.is_held() => Errno::EAGAIN.describe(line),
             Self::NotPidFile => {
                 line.push(b"it holds something other than a PID, and was left unchanged");

@@ -20,7 +20,6 @@ impl Line {
         self.bytes.get(..self.length).unwrap_or_default()
     }
 
-    #[inline(never)]
     pub(crate) fn push(&mut self, text: &[u8]) -> &mut Self {
         let room = self.bytes.get_mut(self.length..).unwrap_or_default();
         for (to, from) in room.iter_mut().zip(text) {

@@ -17,7 +17,6 @@ impl<'a> Lines<'a> {
 
     /// Reads once, and hands over each line that is not empty, with whether it has ended: the last of all may have not. False
     /// when there is nothing more to come. A NUL ends a line too.
-    #[inline(never)]
     pub(crate) fn read(&mut self, from: RawFd, each: &mut dyn FnMut(&[u8], bool)) -> Sys<bool> {
         let got = fd::read(from, self.buffer.get_mut(self.filled..).unwrap_or_default())?;
         let all = self.filled + got;

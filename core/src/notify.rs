@@ -5,7 +5,6 @@ use crate::line::Line;
 use crate::sys::Errno;
 use crate::sys::time::{self, Deadline};
 use crate::sys::{Sys, environment, fd, process, signal, socket};
-use crate::text::c_text;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
@@ -42,7 +41,7 @@ pub fn notify_bytes(state: &[u8]) -> Result<bool, Error> {
 /// # Errors
 /// As for [`notify`]; E2BIG for more than 253, EBADF for one that is not open.
 pub fn notify_with_descriptors(state: &[u8], descriptors: &[RawFd]) -> Result<bool, Error> {
-    let sent = environment::with(c_text!("NOTIFY_SOCKET"), |name| {
+    let sent = environment::with(c"NOTIFY_SOCKET", |name| {
         if name.is_empty() {
             None
         } else {
@@ -104,17 +103,17 @@ pub fn notify_barrier(timeout: Option<Duration>) -> Result<bool, Error> {
 /// ```
 #[must_use]
 pub fn watchdog_interval() -> Option<Duration> {
-    let meant = environment::with(c_text!("WATCHDOG_PID"), crate::pidfile::number);
+    let meant = environment::with(c"WATCHDOG_PID", crate::pidfile::number);
     if meant.is_some_and(|pid| pid != u64::try_from(process::id()).ok()) {
         return None;
     }
-    let microseconds = environment::with(c_text!("WATCHDOG_USEC"), crate::pidfile::number).flatten();
+    let microseconds = environment::with(c"WATCHDOG_USEC", crate::pidfile::number).flatten();
     microseconds.filter(|time| *time > 0).map(Duration::from_micros)
 }
 
 /// Whether a service manager wants to be told.
 pub(crate) fn is_wanted() -> bool {
-    environment::with(c_text!("NOTIFY_SOCKET"), |name| !name.is_empty()) == Some(true)
+    environment::with(c"NOTIFY_SOCKET", |name| !name.is_empty()) == Some(true)
 }
 
 fn send(name: &[u8], state: &[u8], descriptors: &[RawFd]) -> Sys<()> {
@@ -129,7 +128,7 @@ fn send(name: &[u8], state: &[u8], descriptors: &[RawFd]) -> Sys<()> {
 pub(crate) fn ready() {
     let mut line = Line::new();
     line.push(b"READY=1\nMAINPID=").push_number(i64::from(process::id()));
-    environment::with(c_text!("NOTIFY_SOCKET"), |name| {
+    environment::with(c"NOTIFY_SOCKET", |name| {
         let _: Sys<()> = send(name, line.as_bytes(), &[]);
     });
 }

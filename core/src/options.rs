@@ -68,7 +68,7 @@ fn text(step: Step, bytes: &[u8]) -> Result<Text, Error> {
 }
 
 impl Options {
-    /// The defaults of PEP 3143.
+    /// Those of PEP 3143, but for the umask.
     pub(crate) fn new() -> Result<Self, Error> {
         const READY_TIMEOUT: Duration = Duration::from_secs(30);
         let program = process::program_name().map_or(b"daemon".as_slice(), std::ffi::CStr::to_bytes);
@@ -76,7 +76,7 @@ impl Options {
             program: text(Step::ProgramName, program)?,
             working: text(Step::WorkingDirectory, b"/")?,
             root: None,
-            umask: 0,
+            umask: 0o022,
             prevent_core: true,
             detach: Detach::Auto,
             keep: Keep::default(),

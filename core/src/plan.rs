@@ -127,7 +127,6 @@ impl Plan {
     }
 
     /// The error that a failure in the daemon is, with what the step was about.
-    #[inline(never)]
     pub(crate) fn explain(&self, failure: Failure) -> Error {
         let Failure { step, errno, value } = failure;
         let subject = match step {
@@ -152,7 +151,6 @@ fn prepare_pid_files(options: &Options, changes_user: bool) -> Result<(), Error>
     })
 }
 
-#[inline(never)]
 fn keep_too(keep: &mut descriptors::Keep, fd: RawFd) -> Result<(), Error> {
     keep.add(fd).map_err(|errno: Errno| Error::os(Step::KeepDescriptor, Subject::Number(i64::from(fd)), errno))
 }

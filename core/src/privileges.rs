@@ -4,7 +4,7 @@ use crate::error::{Error, Failure, Step, Subject};
 use crate::sys::Errno;
 use crate::sys::identity::{self, Gid, Uid, User};
 use crate::sys::{Sys, capability, memory};
-use crate::text::{Text, c_text};
+use crate::text::Text;
 
 /// The supplementary groups of a daemon that changes its user. One that does not keeps what it has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -149,7 +149,6 @@ impl Plan {
 
     /// The daemon's step: groups, then gid, then uid, because each needs the privileges that the next one gives up. A process that has
     /// just been forked is `single_threaded`.
-    #[inline(never)]
     pub(crate) fn apply(&mut self, single_threaded: bool) -> Result<(), Failure> {
         let failed = |step| move |errno| Failure::new(step, errno);
         if let Some(groups) = &self.ids.groups {
@@ -250,13 +249,12 @@ pub(crate) fn find_group(step: Step, name: &Name) -> Result<Gid, Error> {
     name.number().ok_or_else(|| failed(Errno::ENOENT).note("no such group"))
 }
 
-#[inline(never)]
 fn own_groups(user: &User, group: Option<Gid>) -> Result<Vec<Gid>, Error> {
     let failed = |errno| Error::os(Step::Groups, Subject::Number(i64::from(user.uid)), errno);
     if user.name.is_empty() {
         return Ok(Vec::new());
     }
-    let name = std::ffi::CStr::from_bytes_with_nul(&user.name).unwrap_or(c_text!(""));
+    let name = std::ffi::CStr::from_bytes_with_nul(&user.name).unwrap_or(c"");
     let mut groups = Vec::new();
     for gid in identity::groups_of(name, group.unwrap_or(user.gid)).map_err(failed)? {
         if let Err(place) = groups.binary_search(&gid) {

@@ -2,7 +2,7 @@
 
 use crate::sys::file::{self, Kind};
 use crate::sys::{Errno, Sys, environment, identity, memory};
-use crate::text::{Text, c_text};
+use crate::text::Text;
 
 pub(crate) const STATE: &[u8] = b".state";
 
@@ -26,7 +26,7 @@ pub(crate) fn file_of(name: &[u8], pid_file: Option<&Text>, run: &Text, ending: 
 fn usual_spelling(path: &Text) -> Sys<Text> {
     let directory = |path| file::status_behind(path).map(|status| status.identity);
     match path.as_bytes().strip_prefix(b"/var/run/") {
-        Some(rest) if directory(c_text!("/var/run")) == directory(c_text!("/run")) => join(&[b"/run/", rest]),
+        Some(rest) if directory(c"/var/run") == directory(c"/run") => join(&[b"/run/", rest]),
         _ => Text::path(path.as_bytes()),
     }
 }
@@ -118,7 +118,7 @@ fn usual_run_directory() -> Sys<RunDirectory> {
     if user == 0 {
         return Text::path(b"/run").map(given);
     }
-    let own = environment::with(c_text!("XDG_RUNTIME_DIR"), |path| {
+    let own = environment::with(c"XDG_RUNTIME_DIR", |path| {
         let is_absolute = path.first() == Some(&b'/');
         is_absolute.then(|| Text::path(path.strip_suffix(b"/").unwrap_or(path)))
     });

@@ -77,7 +77,6 @@ impl NoDaemon {
 ///
 /// # Safety
 /// No signal reaches this thread. The rest is the contract of [`Daemon::open`](crate::Daemon::open).
-#[inline(never)]
 pub(crate) unsafe fn fork_daemon(forks: Forks, caller: Option<&Reporter>) -> Result<Side, NoDaemon> {
     let failed = |step| move |errno| NoDaemon::Failed(Failure::new(step, errno));
     let (listener, reporter) = report::channel().map_err(failed(Step::Pipe))?;

@@ -82,7 +82,6 @@ impl Plan {
         Ok(Self(plan))
     }
 
-    #[inline(never)]
     fn decide(
         signal: Signal,
         now: &Disposition,

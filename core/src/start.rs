@@ -177,7 +177,6 @@ fn open_line(plan: &mut Plan) -> Result<(Listener, Reporter), Error> {
 ///
 /// # Safety
 /// That of [`Daemon::open`](crate::Daemon::open).
-#[inline(never)]
 unsafe fn beget(
     plan: &mut Plan,
     (listener, reporter): (Listener, Reporter),

@@ -249,7 +249,6 @@ impl Watch {
     }
 }
 
-#[inline(never)]
 fn ends_within(child: Pid, process: Option<&Process>, time: Duration) -> bool {
     let by_number = Process::by_number(child);
     process.unwrap_or(&by_number).wait(Some(time)) == Ok(true)

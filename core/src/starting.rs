@@ -251,7 +251,6 @@ impl Starting {
     }
 
     /// No outcome was reported and none will be: tear down what is left of the start.
-    #[inline(never)]
     fn end(&mut self, cause: Cause) -> Error {
         self.pass_on(Some(libc::SIGTERM));
         let _: Sys<Option<Ended>> = process::peek(self.helper, true);

@@ -8,24 +8,6 @@ use std::path::{Path, PathBuf};
 /// The longest path the kernel takes, its NUL included.
 pub(crate) const PATH_MAX: usize = 4096;
 
-/// A constant for the kernel: what `c"…"` is, but for a second NUL at its end.
-///
-/// The compiler puts constants with one NUL, and that at their end, into a single section, together with the messages of the
-/// standard library's panics. As nothing here panics the linker drops those, unless somebody uses that section: 4 KB.
-macro_rules! c_text {
-    ($text:literal) => {
-        const { crate::text::up_to_nul(concat!($text, "\0\0").as_bytes()) }
-    };
-}
-pub(crate) use c_text;
-
-pub(crate) const fn up_to_nul(bytes: &'static [u8]) -> &'static CStr {
-    match CStr::from_bytes_until_nul(bytes) {
-        Ok(text) => text,
-        Err(_) => up_to_nul(&[0; 2]),
-    }
-}
-
 /// An owned string that ends in NUL and has none inside.
 #[derive(Default, PartialEq, Eq, Hash)]
 pub(crate) struct Text(Vec<u8>);
@@ -61,7 +43,6 @@ impl Text {
     }
 
     /// A path as the kernel may be given one: not empty, not too long, no NUL.
-    #[inline(never)]
     pub(crate) fn path(bytes: &[u8]) -> Sys<Self> {
         match bytes.len() {
             0 => Err(Errno::ENOENT),
@@ -71,7 +52,6 @@ impl Text {
     }
 
     /// A path made absolute from the present working directory, as it stays right after chdir.
-    #[inline(never)]
     pub(crate) fn absolute_path(bytes: &[u8]) -> Sys<Self> {
         if bytes.first() == Some(&b'/') || bytes.is_empty() {
             return Self::path(bytes);
@@ -109,12 +89,10 @@ impl Text {
         inside.map(Self::path).transpose()
     }
 
-    #[inline(never)]
     pub(crate) fn as_c_str(&self) -> &CStr {
-        CStr::from_bytes_with_nul(&self.0).unwrap_or(c_text!(""))
+        CStr::from_bytes_with_nul(&self.0).unwrap_or(c"")
     }
 
-    #[inline(never)]
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.as_c_str().to_bytes()
     }

@@ -155,7 +155,7 @@ __attribute__((noreturn)) static void give_up(daemonctx *ctx)
 static daemonctx *become_daemon(int listener)
 {
     daemonctx *ctx = daemonctx_new();
-    if (!ctx || daemonctx_set_pid_file(ctx, pidfile) || daemonctx_set_user(ctx, user) || daemonctx_set_umask(ctx, 022) ||
+    if (!ctx || daemonctx_set_pid_file(ctx, pidfile) || daemonctx_set_user(ctx, user) ||
         daemonctx_set_stream_log_file(ctx, 2, logfile, 0, 0640, user, NULL) || daemonctx_keep_descriptor(ctx, listener) ||
         daemonctx_set_manual_ready(ctx, 1) || daemonctx_open(ctx))
         give_up(ctx);

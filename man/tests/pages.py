@@ -13,7 +13,7 @@ REPOSITORY = HERE.parents[1]
 MAN = HERE.parent
 INCLUDE = REPOSITORY / "include"
 LIBRARY_FOLDER = pathlib.Path(os.environ.get("LIBDAEMON_DIR") or REPOSITORY / "target" / "lib").resolve()
-LIBRARY = LIBRARY_FOLDER / "libdaemon.so.0"
+LIBRARIES = [LIBRARY_FOLDER / name for name in ("libdaemonctx.so.0", "libdaemon.so.0")]
 COMMAND = pathlib.Path(os.environ.get("DAEMONCTX") or REPOSITORY / "target" / "release" / "daemonctx").resolve()
 MANDOC = os.environ.get("MANDOC", "mandoc")
 
@@ -33,6 +33,11 @@ class Example(NamedTuple):
     name: str
     run: str
     program: str
+
+    def libraries(self) -> list[str]:
+        """What it is linked with: each header has a library of its own."""
+        headers = {"<daemonctx.h>": "-ldaemonctx", "<libdaemon/": "-ldaemon"}
+        return [library for header, library in headers.items() if f"#include {header}" in self.program]
 
 
 class Page:
@@ -155,7 +160,7 @@ def header_text(header: str) -> str:
     """A header without comments, macros and what only the compiler wants to know."""
     text = re.sub(r"/\*.*?\*/", " ", (INCLUDE / header).read_text(), flags=re.DOTALL)
     text = re.sub(r"^#.*$", " ", text, flags=re.MULTILINE)
-    return re.sub(r"DAEMON_GCC_\w+(\([^)]*\))?|extern \"C\" \{", " ", text)
+    return re.sub(r"DAEMON_GCC_\w+(\([^)]*\))?|DAEMONCTX_MUST_USE|extern \"C\" \{", " ", text)
 
 
 def declarations(header: str) -> set[str]:
@@ -167,5 +172,6 @@ def headers() -> list[str]:
 
 
 def exported() -> set[str]:
-    listed = subprocess.run(["nm", "-D", "--defined-only", LIBRARY], check=True, capture_output=True, text=True).stdout
-    return {line.split()[2] for line in listed.splitlines()}
+    listed = subprocess.run(["nm", "-D", "--defined-only", *LIBRARIES], check=True, capture_output=True, text=True).stdout
+    # Not the names of the files and of the version; functions without their version.
+    return {words[2].split("@")[0] for words in map(str.split, listed.splitlines()) if len(words) == 3 and words[1] != "A"}

@@ -20,7 +20,7 @@ def compiled(example: Example, folder: pathlib.Path) -> None:
     source = folder / f"{example.name}.c"
     source.write_text(example.program)
     subprocess.run([os.environ.get("CC", "cc"), *WARNINGS.split(), "-I", INCLUDE, "-o", folder / example.name, source,
-                    "-L", LIBRARY_FOLDER, f"-Wl,-rpath,{LIBRARY_FOLDER}", "-ldaemon"], check=True, timeout=LIMIT)
+                    "-L", LIBRARY_FOLDER, f"-Wl,-rpath,{LIBRARY_FOLDER}", *example.libraries()], check=True, timeout=LIMIT)
 
 
 def run(example: Example, folder: pathlib.Path) -> subprocess.CompletedProcess[str]:

@@ -39,7 +39,8 @@ def test_every_function_has_a_page() -> None:
 def test_no_page_explains_what_is_not_there() -> None:
     types = {"daemonctx_pidfile"}
     assert names()["3"] - exported() == types
-    known = exported() | types | {"daemonctx_status", "daemonctx_set_", "daemon_log_flags", "daemon_pid_file_proc_t"}
+    enums = {"daemonctx_status", "daemonctx_pidfile_state", "daemonctx_stop", "daemonctx_detach", "daemonctx_groups", "daemonctx_signal_action"}
+    known = exported() | types | enums | {"daemonctx_set_", "daemon_log_flags", "daemon_pid_file_proc_t"}
     for page in ALL:
         assert set(OURS.findall(page.text())) - known == set(), page
         constants = set(re.findall(r"\bDAEMON(?:CTX)?_[A-Z0-9_]+\b", "\n".join(page.lines)))
@@ -107,7 +108,8 @@ def test_handlers_may_call_what_the_headers_allow() -> None:
     """Async-signal-safe is what the interface of libdaemon says is; the other has two that only look."""
     safe = {name for page in SECTION_3 for name, (_, handlers) in page.attributes().items() if handlers == "AS-Safe"}
     said = {"daemon_nonblock", "daemon_reset_sigs", "daemon_reset_sigsv"}
-    pure = {"daemon_ident_from_argv0", "daemonctx_error", "daemonctx_exit_status", "daemonctx_pidfile_error"}
+    pure = {"daemon_ident_from_argv0", "daemonctx_error", "daemonctx_error_text", "daemonctx_exit_status",
+            "daemonctx_pidfile_error", "daemonctx_pidfile_error_text", "daemonctx_version"}
     assert safe == said | pure
 
 

@@ -38,7 +38,8 @@ static daemonctx *prepared(const char *pid_file, const struct wishes *wishes)
 
 static void reopen(void)
 {
-    daemonctx_reopen_streams(ctx);
+    if (daemonctx_reopen_streams(ctx))
+        fprintf(stderr, "%s\n", daemonctx_error_text(ctx));
 }
 
 int door_start(const char *pid_file, const struct wishes *wishes)
@@ -94,7 +95,7 @@ int door_stop(const char *pid_file)
 pid_t door_status(const char *pid_file)
 {
     daemonctx_pidfile *file = daemonctx_pidfile_new(pid_file);
-    int status = DAEMONCTX_UNKNOWN;
+    daemonctx_pidfile_state status = DAEMONCTX_UNKNOWN;
     pid_t pid = UNCLEAR;
 
     if (failed(daemonctx_pidfile_status(file, &status, &pid), file))

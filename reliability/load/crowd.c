@@ -81,19 +81,15 @@ __attribute__((noreturn)) static void daemon_part(void)
 static int start_new(void)
 {
     daemonctx *ctx = daemonctx_new();
-    const char *why = "";
     pid_t daemon = -1;
     int ready = 0;
 
-    daemonctx_set_detach(ctx, DAEMONCTX_DETACH_YES);
-    daemonctx_set_pid_file(ctx, pid_file);
-    daemonctx_keep_descriptor(ctx, speak);
-    if (daemonctx_fork(ctx, &daemon) == DAEMONCTX_OK && daemon == 0)
+    if (!daemonctx_set_detach(ctx, DAEMONCTX_DETACH_YES) && !daemonctx_set_pid_file(ctx, pid_file) &&
+        !daemonctx_keep_descriptor(ctx, speak) && !daemonctx_fork(ctx, &daemon) && daemon == 0)
         daemon_part();
-    if (daemon > 0 && daemonctx_wait_ready(ctx, -1, &ready) == DAEMONCTX_OK)
+    if (daemon > 0 && daemonctx_wait_ready(ctx, DAEMONCTX_FOREVER, &ready) == DAEMONCTX_OK)
         return 0;
-    daemonctx_error(ctx, NULL, NULL, &why);
-    printf("refused: %s\n", why);
+    printf("refused: %s\n", daemonctx_error_text(ctx));
     return 1;
 }
 

@@ -39,19 +39,19 @@ HARMLESS = re.compile(
 )
 
 
-def sanitized_library() -> pathlib.Path:
-    """The library with AddressSanitizer and the checks that debug builds have; the folder that it is in."""
+def sanitized_libraries() -> pathlib.Path:
+    """The libraries with AddressSanitizer and the checks that debug builds have; the folder that it is in."""
     flags = {"RUSTFLAGS": "-Zsanitizer=address -C force-frame-pointers=yes", "CFLAGS": f"{SANITIZERS} -g"}
-    command = ["cargo", "+nightly", "build", "--quiet", "--release", "-j2", "-p", "daemonctx-ffi", "--target", TARGET]
+    command = ["cargo", "+nightly", "build", "--quiet", "--release", "-j2", "-p", "daemonctx-ffi", "-p", "daemonctx-ffi-libdaemon", "--target", TARGET]
     command += ["--target-dir", str(BUILT / "address")]
     for setting in ("lto=false", "codegen-units=16", "debug=1", "debug-assertions=true", "overflow-checks=true"):
         command += ["--config", f"profile.release.{setting}"]
     subprocess.run(command, cwd=trust.TOP, env={**os.environ, **flags}, check=True)
     folder = BUILT / "address/lib"
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy2(BUILT / f"address/{TARGET}/release/libdaemon.so", folder / "libdaemon.so.0")
-    (folder / "libdaemon.so").unlink(missing_ok=True)
-    (folder / "libdaemon.so").symlink_to("libdaemon.so.0")
+    for archive, crate, name, version in (("libdaemonctx_ffi.a", "daemonctx", "libdaemonctx", "0.1.0"), ("libdaemon.a", "libdaemon", "libdaemon", "0.6.0")):
+        link = [trust.TOP / "ffi/link", BUILT / f"address/{TARGET}/release" / archive, trust.TOP / "ffi" / crate / "symbols.map", name, version, folder]
+        subprocess.run(list(map(str, link)), env={**os.environ, "CC": f"gcc {SANITIZERS}"}, check=True)
     return folder
 
 
@@ -96,7 +96,7 @@ def run_suite(run: trust.Run, kind: str, suite: str, words: list[str]) -> None:
     logs.mkdir()
     # Daemons are other users.
     logs.chmod(0o1777)
-    library = sanitized_library() if kind == "address" else trust.TOP / "target/lib"
+    library = sanitized_libraries() if kind == "address" else trust.TOP / "target/lib"
     said, settings = address(logs) if kind == "address" else ({}, [])
     if make("all", suite, build, library, settings, {}).wait() != 0:
         return run.violation(f"{suite}: cannot be built")
@@ -137,7 +137,7 @@ def judge(run: trust.Run, suite: str, logs: pathlib.Path) -> None:
 def first_of(text: str) -> str:
     """What it is about, and the first place in the library or a test."""
     about = re.search(r"ERROR: (.*)|== (.*(?:lost|Invalid|uninitialised).*)|(.*runtime error.*)", text)
-    place = re.search(r"(?:core/src|ffi/src|harness|daemonctx|libdaemon)/[\w/]+\.(?:rs|c):\d+|\w+ \(\w+\.c:\d+\)", text)
+    place = re.search(r"(?:core/src|ffi/\w+/src|harness|daemonctx|libdaemon)/[\w/]+\.(?:rs|c):\d+|\w+ \(\w+\.c:\d+\)", text)
     return f"{about.group(0) if about else text[:200]}: {place.group(0) if place else '?'}"
 
 

@@ -80,11 +80,11 @@ static void surround(daemonctx *ctx, const char *word)
             many[i] = (gid_t)i;
         need(setgroups(64, many) == 0, word);
     } else if (!strcmp(word, "stay"))
-        daemonctx_set_detach(ctx, DAEMONCTX_DETACH_NO);
+        need(daemonctx_set_detach(ctx, DAEMONCTX_DETACH_NO) == DAEMONCTX_OK, word);
     else if (!strcmp(word, "nnp"))
-        daemonctx_set_no_new_privileges(ctx, 1);
+        need(daemonctx_set_no_new_privileges(ctx, 1) == DAEMONCTX_OK, word);
     else if (!strcmp(word, "nogroups"))
-        daemonctx_set_supplementary_groups(ctx, DAEMONCTX_GROUPS_NONE);
+        need(daemonctx_set_supplementary_groups(ctx, DAEMONCTX_GROUPS_NONE) == DAEMONCTX_OK, word);
     else
         need(0, word);
 }
@@ -96,8 +96,8 @@ int main(int argc, char **argv)
 
     if (argc < 3 || ctx == NULL)
         return 2;
-    daemonctx_set_detach(ctx, DAEMONCTX_DETACH_YES);
-    if (daemonctx_set_user(ctx, argv[2]) || daemonctx_set_stream_file(ctx, 1, argv[1]))
+    if (daemonctx_set_detach(ctx, DAEMONCTX_DETACH_YES) || daemonctx_set_user(ctx, argv[2]) ||
+        daemonctx_set_stream_file(ctx, 1, argv[1]))
         return 2;
     for (int i = 3; i < argc; i++)
         surround(ctx, argv[i]);

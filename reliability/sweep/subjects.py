@@ -96,7 +96,7 @@ def build() -> None:
         "libdaemon-original": (HERE / "subjects" / "libdaemon.c", original_library()),
     }
     for name, (source, library) in programs.items():
-        link = [] if library is None else [f"-L{library}", f"-Wl,-rpath,{library}", "-l:libdaemon.so.0"]
+        link = [] if library is None else [f"-L{library}", f"-Wl,-rpath,{library}", f"-l:{source.stem if source.stem == 'libdaemon' else 'libdaemonctx'}.so.0"]
         # Renamed, as another sweep may be running what was there.
         made = BUILD / f"{name}.{os.getpid()}"
         subprocess.run([*compiler, f"-I{ROOT}/include", "-o", str(made), str(source), *link], check=True)

@@ -11,8 +11,8 @@ INCLUDE = REPOSITORY / "include"
 # A comment that begins a line; what stands below belongs to it.
 COMMENT = re.compile(r"^/\*(.*?)\*/", re.DOTALL | re.MULTILINE)
 # What only compilers want to know.
-UNSAID = re.compile(r"^#(?:if|ifdef|ifndef|endif|else|include)\b.*|^#define (?:LIBDAEMON_\w+_H|DAEMONCTX_H|DAEMON_GCC_\w+.*)$"
-                    r"|^extern \"C\" \{|^\}$| DAEMON_GCC_\w+(?:\([^)]*\))?", re.MULTILINE)
+UNSAID = re.compile(r"^#(?:if|ifdef|ifndef|endif|else|include)\b.*|^#define (?:LIBDAEMON_\w+_H|DAEMONCTX_H|DAEMONCTX_MUST_USE.*|DAEMON_GCC_\w+.*)$"
+                    r"|^extern \"C\" \{|^\}$| DAEMON_GCC_\w+(?:\([^)]*\))?|^DAEMONCTX_MUST_USE ", re.MULTILINE)
 # What tells a preprocessor of a function stands above its comment.
 AVAILABLE = re.compile(r"^#define \w+_AVAILABLE 1$", re.MULTILINE)
 
@@ -107,8 +107,9 @@ def listed(found: list[Item], level: str) -> list[str]:
         if kind == "Constants":
             out += ["| | | |", "|---|---|---|"]
             for item in chosen:
-                words = item.code.split("\n")[0].split(None, 2)
-                out.append(f"| `{words[1]}` | {words[2] if len(words) > 2 else ''} | {' '.join(item.comment.split())} |")
+                for line in item.code.split("\n"):
+                    words = line.split(None, 2)
+                    out.append(f"| `{words[1]}` | {words[2] if len(words) > 2 else ''} | {' '.join(item.comment.split())} |")
             out.append("")
             continue
         for item in chosen:

@@ -93,7 +93,7 @@ def machine() -> Iterator[machines.Machine]:
         pytest.skip("a machine with systemd needs root, and services in Python the system's own")
     version = subprocess.run([SYSTEM_PYTHON, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], check=True,
                              capture_output=True, text=True).stdout.strip()
-    files = {(LIBRARY_FOLDER / "libdaemon.so.0").resolve(): "/usr/local/lib/libdaemon.so.0", COMMAND: "/usr/local/bin/daemonctx",
+    files = {(LIBRARY_FOLDER / "libdaemonctx.so.0").resolve(): "/usr/local/lib/libdaemonctx.so.0", COMMAND: "/usr/local/bin/daemonctx",
              machines.PYTHON_PACKAGE: f"/usr/local/lib/python{version}/dist-packages/daemonctx"}
     try:
         made = machines.Machine(packages.fetch()[0].root, files)

@@ -99,7 +99,7 @@ TEST("foreign: a file's age proves nothing where others may write, in the future
     need_root();
     for (size_t i = 0; i < sizeof doubts / sizeof *doubts; i++) {
         pid_t child = named();
-        int status = -1;
+        daemonctx_pidfile_state status = (daemonctx_pidfile_state)-1;
         doubts[i].spoil();
         daemonctx_pidfile *file = daemonctx_pidfile_foreign("pid");
         if (daemonctx_pidfile_status(file, &status, NULL) == DAEMONCTX_OK && status == DAEMONCTX_RUNNING)

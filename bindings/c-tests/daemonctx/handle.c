@@ -58,6 +58,9 @@ static daemonctx_status stream(daemonctx *ctx, int number, const char *to)
     return strcmp(to, "null") == 0 ? daemonctx_set_stream_null(ctx, number) : daemonctx_set_stream_inherit(ctx, number);
 }
 
+/* A word that another function knows. */
+#define NOT_THIS ((daemonctx_status)-1)
+
 static daemonctx_status set_paths_and_names(daemonctx *ctx, const char *word)
 {
     static const struct {
@@ -74,7 +77,7 @@ static daemonctx_status set_paths_and_names(daemonctx *ctx, const char *word)
         if (value != NULL)
             return settings[i].set(ctx, value);
     }
-    return -1;
+    return NOT_THIS;
 }
 
 static daemonctx_status set_numbers(daemonctx *ctx, const char *word)
@@ -83,16 +86,15 @@ static daemonctx_status set_numbers(daemonctx *ctx, const char *word)
         const char *name;
         daemonctx_status (*set)(daemonctx *ctx, int value);
     } settings[] = {
-        {"groups", daemonctx_set_supplementary_groups}, {"no_new", daemonctx_set_no_new_privileges},
-        {"core", daemonctx_set_prevent_core},           {"detach", daemonctx_set_detach},
-        {"keep", daemonctx_keep_descriptor},            {"manual", daemonctx_set_manual_ready},
+        {"no_new", daemonctx_set_no_new_privileges}, {"core", daemonctx_set_prevent_core},
+        {"keep", daemonctx_keep_descriptor},         {"manual", daemonctx_set_manual_ready},
     };
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
         const char *value = after(word, settings[i].name);
         if (value != NULL)
             return settings[i].set(ctx, atoi(value));
     }
-    return -1;
+    return NOT_THIS;
 }
 
 static daemonctx_status set(daemonctx *ctx, const char *word)
@@ -111,9 +113,13 @@ static daemonctx_status set(daemonctx *ctx, const char *word)
     if ((value = after(word, "timeout")) != NULL)
         return daemonctx_set_ready_timeout(ctx, atol(value));
     if ((value = after(word, "signal")) != NULL)
-        return daemonctx_set_signal(ctx, atoi(value), atoi(strchr(value, ':') + 1));
+        return daemonctx_set_signal(ctx, atoi(value), (daemonctx_signal_action)atoi(strchr(value, ':') + 1));
+    if ((value = after(word, "groups")) != NULL)
+        return daemonctx_set_supplementary_groups(ctx, (daemonctx_groups)atoi(value));
+    if ((value = after(word, "detach")) != NULL)
+        return daemonctx_set_detach(ctx, (daemonctx_detach)atoi(value));
     daemonctx_status status = set_paths_and_names(ctx, word);
-    return status >= 0 ? status : set_numbers(ctx, word);
+    return status != NOT_THIS ? status : set_numbers(ctx, word);
 }
 
 daemonctx *configured(int argc, char **argv)

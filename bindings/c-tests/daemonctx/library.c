@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* Runs a shell command, which must succeed; what it wrote. */
 static char *shell(const char *command)
@@ -18,7 +17,7 @@ static char *shell(const char *command)
 
 static char *library(void)
 {
-    return text("%s/libdaemon.so.0", setting("HARNESS_LIBDIR"));
+    return text("%s/libdaemonctx.so.0", setting("HARNESS_LIBDIR"));
 }
 
 /* A translation unit that has the header and nothing else, so what it needs it must include itself. */
@@ -42,34 +41,71 @@ TEST("the header compiles alone as C++98 and C++17")
     compiles("HARNESS_CXX", "c++", "c++17");
 }
 
+TEST("a result that must not be ignored is a warning")
+{
+    write_file("ignored.c", "#include <daemonctx.h>\nint main(void) { daemonctx_open(daemonctx_new()); return 0; }\n");
+    shell(text("! %s -I%s -Werror -c -o ignored.o ignored.c 2> said && grep -q 'warn_unused_result' said", setting("HARNESS_CC"),
+               setting("HARNESS_INCLUDE")));
+}
+
 TEST("C++ finds the functions under their C names")
 {
     write_file("link", "#include <daemonctx.h>\nint main() { daemonctx_free(daemonctx_new()); return 0; }\n");
-    shell(text("%s -x c++ -I%s -o linked link -L%s -Wl,-rpath,%s -ldaemon && ./linked", setting("HARNESS_CXX"),
+    shell(text("%s -x c++ -I%s -o linked link -L%s -Wl,-rpath,%s -ldaemonctx && ./linked", setting("HARNESS_CXX"),
                setting("HARNESS_INCLUDE"), setting("HARNESS_LIBDIR"), setting("HARNESS_LIBDIR")));
 }
 
-TEST("the library exports the functions of the header, and no other of that name")
+TEST("the library exports the functions of the header and nothing else, with a version")
 {
     /* The preprocessor takes the comments away, which name functions too. */
     const char *compiler = setting("HARNESS_CC");
-    shell(text("%s -E -P %s/daemonctx.h | grep -o '\\bdaemonctx_[a-z_]*(' | tr -d '(' | sort -u > declared", compiler,
+    shell(text("%s -E -P %s/daemonctx.h | grep -o '\\bdaemonctx_[a-z_]*(' | sed 's/(/@@DAEMONCTX_0.1/' | sort -u > declared", compiler,
                setting("HARNESS_INCLUDE")));
-    shell(text("nm -D --defined-only %s | awk '{print $3}' | grep '^daemonctx_' | sort > exported", library()));
+    shell(text("nm -D --defined-only %s | awk '$2 != \"A\" {print $3}' | sort > exported", library()));
     CHECK(strlen(content("declared")) > 500);
     CHECK_TEXT(content("exported"), content("declared"));
 }
 
-TEST("its name is libdaemon.so.0")
+/* A stand-in for another version of the library: it defines what this program needs, and marks that with `version`. */
+static struct outcome run_beside(const char *version)
 {
-    CHECK_HAS(shell(text("readelf -d %s | grep SONAME", library())), "[libdaemon.so.0]");
+    write_file("program.c", "#include <daemonctx.h>\nint main(void) { daemonctx_free(daemonctx_new()); return 0; }\n");
+    write_file("stub.c", "void *daemonctx_new(void) { return 0; } void daemonctx_free(void *ctx) { (void)ctx; }\n");
+    write_file("stub.map", text("%s { global: daemonctx_*; };\n", version));
+    const char *compiler = setting("HARNESS_CC");
+    shell(text("%s -I%s -o program program.c -L%s -Wl,-rpath,'$ORIGIN' -l:libdaemonctx.so.0", compiler, setting("HARNESS_INCLUDE"),
+               setting("HARNESS_LIBDIR")));
+    shell(text("%s -shared -fPIC -Wl,-soname,libdaemonctx.so.0 -Wl,--version-script,stub.map -o libdaemonctx.so.0 stub.c", compiler));
+    return START(NULL, "/bin/sh", "-c", "./program");
+}
+
+TEST("a program is not loaded with a library that lacks the version it needs")
+{
+    CHECK_INT(run_beside("DAEMONCTX_0.1").code, 0);
+    struct outcome refused = run_beside("DAEMONCTX_0.0");
+    CHECK_INT(refused.code, 1);
+    CHECK_HAS(refused.err, "version `DAEMONCTX_0.1' not found");
+}
+
+TEST("a program is not loaded without the library")
+{
+    run_beside("DAEMONCTX_0.1");
+    shell("rm libdaemonctx.so.0");
+    struct outcome refused = START(NULL, "/bin/sh", "-c", "./program");
+    CHECK_INT(refused.code, 127);
+    CHECK_HAS(refused.err, "libdaemonctx.so.0");
+}
+
+TEST("its name is libdaemonctx.so.0")
+{
+    CHECK_HAS(shell(text("readelf -d %s | grep SONAME", library())), "[libdaemonctx.so.0]");
 }
 
 TEST("it needs nothing but the C library")
 {
     char *needed = shell(text("readelf -d %s | sed -n 's/.*NEEDED.*\\[\\(.*\\)\\]/\\1/p' | grep -Ev '^(libc|ld-linux.*)\\.' || :",
                               library()));
-    /* libgcc_s is there for unwinding, and nothing here unwinds; loading it would cost every program. */
+    /* libgcc_s has the unwinder, which nothing here calls; loading it would cost every program. */
     CHECK_TEXT(needed, "");
 }
 
@@ -78,27 +114,4 @@ TEST("nothing in it can panic")
     if (*shell(text("nm %s 2>&1 | grep -v 'no symbols' || :", library())) == '\0')
         skip("the library is stripped");
     CHECK_TEXT(shell(text("nm %s | grep -Ei 'panic|rust_begin_unwind|handle_alloc_error' || :", library())), "");
-}
-
-/* What a file has between its segments, and holds nothing: where pages may be of 64 KB, both begin at the same place in one. */
-static long between_segments(const char *file)
-{
-    char *headers = shell(text("readelf -lW %s", file));
-    unsigned long offset, length, alignment;
-    long end = 0, between = 0;
-    for (char *line = strtok(headers, "\n"); line != NULL; line = strtok(NULL, "\n"))
-        if (sscanf(line, " LOAD %lx %*s %*s %lx %*s %*[RWE ] %lx", &offset, &length, &alignment) == 3) {
-            between += end > 0 && alignment > 4096 ? (long)offset - end : 0;
-            end = (long)(offset + length);
-        }
-    CHECK(end > 0);
-    return between;
-}
-
-TEST("stripped it has 160 KB at the most, less what lies between its segments where pages may be of 64 KB")
-{
-    struct stat status;
-    shell(text("strip -o stripped %s", library()));
-    NEED(stat("stripped", &status) == 0);
-    CHECK(status.st_size - between_segments("stripped") <= 160 * 1024);
 }

@@ -34,6 +34,7 @@ static void error_is(daemonctx *ctx, daemonctx_status expected, int expected_num
     const char *line = NULL;
     int number = -1;
     CHECK_INT(daemonctx_error(ctx, &step, &number, &line), expected);
+    CHECK_TEXT(daemonctx_error_text(ctx), line);
     CHECK_TEXT(step, expected_step);
     CHECK_TEXT(line, expected_line);
     CHECK_INT(number, expected_number);
@@ -85,15 +86,17 @@ TEST("a NULL handle: everything else")
     IS_USAGE(daemonctx_pidfile_acquire(NULL));
     IS_USAGE(daemonctx_pidfile_release(NULL));
     IS_USAGE(daemonctx_pidfile_read(NULL, &pid));
-    IS_USAGE(daemonctx_pidfile_status(NULL, &value, &pid));
+    IS_USAGE(daemonctx_pidfile_status(NULL, NULL, &pid));
     IS_USAGE(daemonctx_pidfile_signal(NULL, 0));
-    IS_USAGE(daemonctx_pidfile_stop(NULL, 0, &value));
+    IS_USAGE(daemonctx_pidfile_stop(NULL, 0, NULL));
     IS_USAGE(daemonctx_pidfile_wait(NULL, 0, &value));
     IS_USAGE(daemonctx_pidfile_error(NULL, &step, &value, &step));
     CHECK_INT(pid, 77);
     CHECK_INT(value, 77);
     CHECK(step == untouched);
-    CHECK_INT(daemonctx_exit_status(NULL), 0);
+    CHECK_TEXT(daemonctx_error_text(NULL), "out of memory");
+    CHECK_TEXT(daemonctx_pidfile_error_text(NULL), "bad path for a pid file, or out of memory");
+    CHECK_INT(daemonctx_exit_status(NULL), 1);
     daemonctx_free(NULL);
     daemonctx_pidfile_free(NULL);
 }
@@ -113,8 +116,10 @@ TEST("NULL arguments")
     IS_USAGE(daemonctx_fork(ctx, NULL));
     IS_USAGE(daemonctx_wait_ready(ctx, 0, NULL));
     IS_USAGE(daemonctx_fail(ctx, 1, NULL));
+    error_is(ctx, DAEMONCTX_ERROR_USAGE, EINVAL, "argument", "daemonctx_fail: message is NULL");
+    IS_USAGE(daemonctx_set_user(ctx, NULL));
+    error_is(ctx, DAEMONCTX_ERROR_USAGE, EINVAL, "argument", "daemonctx_set_user: user is NULL");
     IS_USAGE(daemonctx_notify(NULL, NULL));
-    error_is(ctx, DAEMONCTX_ERROR_USAGE, EINVAL, "argument", "argument failed: NULL: Invalid argument (22 EINVAL)");
     CHECK_INT(daemonctx_error(ctx, NULL, NULL, NULL), DAEMONCTX_ERROR_USAGE);
     CHECK_INT(daemonctx_pidfile_read(file, NULL), DAEMONCTX_OK);
     daemonctx_pidfile_free(file);
@@ -143,25 +148,31 @@ static void said(daemonctx_status status, int number, const char *step, const ch
     error_is(bad, status, number, step, text("%s failed: %s", step, rest));
 }
 
+static void invalid(const char *function, long value)
+{
+    error_is(bad, DAEMONCTX_ERROR_USAGE, EINVAL, "argument", text("%s: invalid value %ld", function, value));
+}
+
 TEST("numbers that are none of the choices")
 {
     static const int none[] = {-1, 3, 4, INT_MAX, INT_MIN};
     bad = daemonctx_new();
     for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
-        char *line = text("%d: Invalid argument (22 EINVAL)", none[i]);
-        IS_USAGE(daemonctx_set_detach(bad, none[i]));
-        said(DAEMONCTX_ERROR_USAGE, EINVAL, "argument", line);
-        IS_USAGE(daemonctx_set_supplementary_groups(bad, none[i]));
-        IS_USAGE(daemonctx_set_signal(bad, SIGTERM, none[i]));
+        IS_USAGE(daemonctx_set_detach(bad, (daemonctx_detach)none[i]));
+        invalid("daemonctx_set_detach", none[i]);
+        IS_USAGE(daemonctx_set_supplementary_groups(bad, (daemonctx_groups)none[i]));
+        invalid("daemonctx_set_supplementary_groups", none[i]);
+        IS_USAGE(daemonctx_set_signal(bad, SIGTERM, (daemonctx_signal_action)none[i]));
+        invalid("daemonctx_set_signal", none[i]);
         IS_USAGE(daemonctx_set_stream_file(bad, none[i], "/x"));
         IS_USAGE(daemonctx_set_stream_descriptor(bad, none[i], 1));
         IS_USAGE(daemonctx_set_stream_null(bad, none[i]));
         IS_USAGE(daemonctx_set_stream_inherit(bad, none[i]));
         IS_USAGE(daemonctx_set_stream_log_file(bad, none[i], "/x", 0, 0640, NULL, NULL));
         IS_USAGE(daemonctx_set_stream_syslog(bad, none[i], NULL, -1));
-        said(DAEMONCTX_ERROR_USAGE, EINVAL, "argument", line);
+        invalid("daemonctx_set_stream_syslog", none[i]);
     }
-    IS_USAGE(daemonctx_set_supplementary_groups(bad, 2));
+    IS_USAGE(daemonctx_set_supplementary_groups(bad, (daemonctx_groups)2));
     daemonctx_free(bad);
 }
 
@@ -181,8 +192,37 @@ TEST("values that an option cannot have")
     GIVES(daemonctx_set_ready_timeout(bad, 0), DAEMONCTX_ERROR_OPTION, EINVAL);
     said(DAEMONCTX_ERROR_OPTION, EINVAL, "ready timeout", "0 s: Invalid argument (22 EINVAL)");
     CHECK_INT(daemonctx_set_ready_timeout(bad, LONG_MAX), DAEMONCTX_OK);
-    CHECK_INT(daemonctx_set_ready_timeout(bad, LONG_MIN), DAEMONCTX_OK);
+    CHECK_INT(daemonctx_set_ready_timeout(bad, DAEMONCTX_FOREVER), DAEMONCTX_OK);
     daemonctx_free(bad);
+}
+
+TEST("negative times, but for the one that means for ever")
+{
+    static const long none[] = {-2, -1000, LONG_MIN};
+    int value = 77;
+    bad = daemonctx_new();
+    daemonctx_pidfile *file = daemonctx_pidfile_new("pid");
+    NEED(bad != NULL && file != NULL);
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+        IS_USAGE(daemonctx_set_ready_timeout(bad, none[i]));
+        invalid("daemonctx_set_ready_timeout", none[i]);
+        IS_USAGE(daemonctx_pidfile_stop(file, none[i], NULL));
+        CHECK_TEXT(daemonctx_pidfile_error_text(file), text("daemonctx_pidfile_stop: invalid value %ld", none[i]));
+        IS_USAGE(daemonctx_pidfile_wait(file, none[i], &value));
+        CHECK_TEXT(daemonctx_pidfile_error_text(file), text("daemonctx_pidfile_wait: invalid value %ld", none[i]));
+        IS_USAGE(daemonctx_notify_barrier(none[i], NULL));
+    }
+    /* A daemon is always killed in the end. */
+    IS_USAGE(daemonctx_pidfile_stop(file, DAEMONCTX_FOREVER, NULL));
+    CHECK_INT(value, 77);
+    daemonctx_pidfile_free(file);
+    daemonctx_free(bad);
+}
+
+TEST("the version of the library is that of the header")
+{
+    CHECK_TEXT(daemonctx_version(), DAEMONCTX_VERSION);
+    CHECK_TEXT(text("%d.%d.%d", DAEMONCTX_VERSION_MAJOR, DAEMONCTX_VERSION_MINOR, DAEMONCTX_VERSION_PATCH), DAEMONCTX_VERSION);
 }
 
 TEST("signals that are none, or cannot be caught")

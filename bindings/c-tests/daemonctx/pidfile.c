@@ -37,7 +37,7 @@ static pid_t started(void)
 
 static void status_is(daemonctx_pidfile *file, int expected, pid_t expected_pid)
 {
-    int status = -1;
+    daemonctx_pidfile_state status = (daemonctx_pidfile_state)-1;
     pid_t pid = -1;
     CHECK_INT(daemonctx_pidfile_status(file, &status, &pid), DAEMONCTX_OK);
     CHECK_INT(status, expected);
@@ -46,7 +46,7 @@ static void status_is(daemonctx_pidfile *file, int expected, pid_t expected_pid)
 
 static void stop_is(daemonctx_pidfile *file, long grace, int expected)
 {
-    int how = -1;
+    daemonctx_stop how = (daemonctx_stop)-1;
     CHECK_INT(daemonctx_pidfile_stop(file, grace, &how), DAEMONCTX_OK);
     CHECK_INT(how, expected);
 }
@@ -152,7 +152,7 @@ TEST("status: the number of a thread is nobody's, though its process holds the f
 /* Argument: the pid file. */
 PROGRAM(asker)
 {
-    int status = -1;
+    daemonctx_pidfile_state status = (daemonctx_pidfile_state)-1;
     pid_t pid = -1;
     daemonctx_pidfile *file = daemonctx_pidfile_new(argv[1]);
     MUST(daemonctx_pidfile_status(file, &status, &pid));
@@ -261,7 +261,6 @@ TEST("stop: a daemon that does not is killed")
 {
     is_killed(50);
     is_killed(0);
-    is_killed(-1);
 }
 
 TEST("stop: a stale file is not running, and is cleaned up")
@@ -442,11 +441,13 @@ static void query_fails(int number, const char *line)
 {
     pid_t pid = -1;
     int value = -1;
+    daemonctx_pidfile_state status;
+    daemonctx_stop how;
     daemonctx_pidfile *file = file_at("pid");
     is_error(file, daemonctx_pidfile_read(file, &pid), DAEMONCTX_ERROR_PID_FILE, number, "pid file", line);
-    is_error(file, daemonctx_pidfile_status(file, &value, &pid), DAEMONCTX_ERROR_PID_FILE, number, "pid file", line);
+    is_error(file, daemonctx_pidfile_status(file, &status, &pid), DAEMONCTX_ERROR_PID_FILE, number, "pid file", line);
     is_error(file, daemonctx_pidfile_signal(file, SIGTERM), DAEMONCTX_ERROR_PID_FILE, number, "pid file", line);
-    is_error(file, daemonctx_pidfile_stop(file, 0, &value), DAEMONCTX_ERROR_PID_FILE, number, "pid file", line);
+    is_error(file, daemonctx_pidfile_stop(file, 0, &how), DAEMONCTX_ERROR_PID_FILE, number, "pid file", line);
     is_error(file, daemonctx_pidfile_wait(file, -1, &value), DAEMONCTX_ERROR_PID_FILE, number, "pid file", line);
     is_error(file, daemonctx_pidfile_acquire(file), DAEMONCTX_ERROR_PID_FILE, number, "pid file", line);
     daemonctx_pidfile_free(file);

@@ -207,18 +207,18 @@ static void gives(daemonctx *ctx, daemonctx_status actual, daemonctx_status expe
 
 TEST("log files and syslog: what they cannot be")
 {
-    enum { OPTION = DAEMONCTX_ERROR_OPTION, USAGE = DAEMONCTX_ERROR_USAGE };
+    const daemonctx_status OPTION = DAEMONCTX_ERROR_OPTION, USAGE = DAEMONCTX_ERROR_USAGE;
     daemonctx *ctx = daemonctx_new();
     gives(ctx, daemonctx_set_stream_log_file(ctx, 0, "/x", 0, 0640, NULL, NULL), OPTION, EINVAL,
           "stdin failed: /x: Invalid argument (22 EINVAL)");
     gives(ctx, daemonctx_set_stream_log_file(ctx, 1, "/x", 0, 01777, NULL, NULL), OPTION, EINVAL,
           "stdout failed: 01777: Invalid argument (22 EINVAL)");
     gives(ctx, daemonctx_set_stream_log_file(ctx, 1, "/x", 2, 0640, NULL, NULL), USAGE, EINVAL,
-          "argument failed: 2: Invalid argument (22 EINVAL)");
+          "daemonctx_set_stream_log_file: invalid value 2");
     gives(ctx, daemonctx_set_stream_log_file(ctx, 2, "", 0, 0640, NULL, NULL), OPTION, ENOENT,
           "stderr failed: No such file or directory (2 ENOENT)");
     gives(ctx, daemonctx_set_stream_log_file(ctx, 1, NULL, 0, 0640, NULL, NULL), USAGE, EINVAL,
-          "argument failed: NULL: Invalid argument (22 EINVAL)");
+          "daemonctx_set_stream_log_file: path is NULL");
     gives(ctx, daemonctx_set_stream_log_file(ctx, 1, "/x", 0, 0640, "", NULL), OPTION, EINVAL,
           "stdout failed: Invalid argument (22 EINVAL)");
     gives(ctx, daemonctx_set_stream_syslog(ctx, 0, NULL, -1), OPTION, EINVAL,
@@ -226,9 +226,9 @@ TEST("log files and syslog: what they cannot be")
     gives(ctx, daemonctx_set_stream_syslog(ctx, 1, "", -1), OPTION, EINVAL,
           "stdout failed: Invalid argument (22 EINVAL)");
     gives(ctx, daemonctx_set_stream_syslog(ctx, 1, NULL, 24 << 3), USAGE, EINVAL,
-          "argument failed: 192: Invalid argument (22 EINVAL)");
+          "daemonctx_set_stream_syslog: invalid value 192");
     gives(ctx, daemonctx_set_stream_syslog(ctx, 1, NULL, 1 << 20), USAGE, EINVAL,
-          "argument failed: 1048576: Invalid argument (22 EINVAL)");
+          "daemonctx_set_stream_syslog: invalid value 1048576");
     gives(ctx, daemonctx_reopen_streams(ctx), USAGE, EBADF, "handle failed: not opened: Bad file descriptor (9 EBADF)");
     MUST(daemonctx_set_stream_log_file(ctx, 1, "relative", DAEMONCTX_LOG_TRUNCATE, 0, "0", "0"));
     MUST(daemonctx_set_stream_syslog(ctx, 1, "me", LOG_LOCAL7 | LOG_DEBUG));

@@ -53,7 +53,7 @@ static void has_only_what_it_needs(pid_t daemon, const char *pid_file)
     CHECK(flags != NULL);
     CHECK((strtol(flags + strlen("flags:"), NULL, 8) & (02000000 | O_ACCMODE)) == 0);
     CHECK_HAS(info, "FLOCK  ADVISORY  WRITE");
-    CHECK_TEXT(status_of(daemon, "Umask"), "0000");
+    CHECK_TEXT(status_of(daemon, "Umask"), "0022");
     CHECK_TEXT(limit_of(daemon, "Max core file size"), "0 0");
 }
 

@@ -91,7 +91,7 @@ static void put(const char *name, const struct sample *sample)
 
 static daemonctx_status ask_status(daemonctx_pidfile *file)
 {
-    int status;
+    daemonctx_pidfile_state status;
     return daemonctx_pidfile_status(file, &status, NULL);
 }
 
@@ -174,7 +174,7 @@ TEST_WITHIN(60, "a file that is no pid file is refused by every call and stays a
 TEST_WITHIN(60, "a stale pid file, whatever number it holds, never blocks a start and is removed by stop")
 {
     for EACH(sample, stale_files) {
-        int how = -1;
+        daemonctx_stop how = (daemonctx_stop)-1;
         put("pid", sample);
         daemonctx_pidfile *file = daemonctx_pidfile_new("pid");
         CHECK_INT(daemonctx_pidfile_stop(file, 100, &how), DAEMONCTX_OK);
@@ -234,7 +234,8 @@ TEST("a daemon that gave up its privileges cannot change its pid file, and is st
     CHECK_INT(hear_number(), 0);
     CHECK_INT(pid_in("pid"), daemon);
     daemonctx_pidfile *file = daemonctx_pidfile_new("pid");
-    int status = -1, how = -1;
+    daemonctx_pidfile_state status = DAEMONCTX_UNKNOWN;
+    daemonctx_stop how = DAEMONCTX_STOP_NOT_RUNNING;
     CHECK_INT(daemonctx_pidfile_status(file, &status, NULL), DAEMONCTX_OK);
     CHECK_INT(status, DAEMONCTX_RUNNING);
     CHECK_INT(daemonctx_pidfile_stop(file, 5000, &how), DAEMONCTX_OK);
@@ -251,7 +252,7 @@ TEST("a daemon that may not remove its file leaves it as it is; it is stale and 
     pid_t daemon = (pid_t)hear_number();
     terminate(daemon);
     CHECK_INT(pid_in("pid"), daemon);
-    int status = -1;
+    daemonctx_pidfile_state status = (daemonctx_pidfile_state)-1;
     daemonctx_pidfile *file = daemonctx_pidfile_new("pid");
     CHECK_INT(daemonctx_pidfile_status(file, &status, NULL), DAEMONCTX_OK);
     CHECK_INT(status, DAEMONCTX_STALE);
@@ -277,7 +278,7 @@ TEST("a daemon that executes another program still runs by every call")
     while (strstr(content(text("/proc/%d/comm", (int)daemon)), "sleep") == NULL)
         sched_yield();
     daemonctx_pidfile *file = daemonctx_pidfile_new("pid");
-    int status = -1;
+    daemonctx_pidfile_state status = (daemonctx_pidfile_state)-1;
     CHECK_INT(daemonctx_pidfile_status(file, &status, &pid), DAEMONCTX_OK);
     CHECK_INT(status, DAEMONCTX_RUNNING);
     CHECK_INT(pid, daemon);
@@ -327,7 +328,7 @@ static void is_ignored(int kind)
     kill_off((pid_t)hear_number());
     pid_t other = stranger();
     daemonctx_pidfile *file = daemonctx_pidfile_new("pid");
-    int status = -1;
+    daemonctx_pidfile_state status = (daemonctx_pidfile_state)-1;
     CHECK_INT(daemonctx_pidfile_status(file, &status, NULL), DAEMONCTX_OK);
     CHECK(status == DAEMONCTX_STALE || status == DAEMONCTX_UNKNOWN);
     CHECK(daemonctx_pidfile_signal(file, SIGTERM) != DAEMONCTX_OK);

@@ -18,7 +18,7 @@ import pytest
 
 import machine as machines
 import packages
-from machine import INSIDE, LIBRARY, Machine, Unit
+from machine import INSIDE, LIBRARIES, Machine, Unit
 from time_limit import at_most
 
 LIMIT = 30  # seconds for a test, all in all
@@ -61,14 +61,15 @@ MARK = pytest.StashKey[int]()
 
 def compile_program(target: pathlib.Path, *sources: pathlib.Path, flags: str = "-std=c11 -Wall -Wextra -Werror") -> None:
     command = [os.environ.get("CC", "cc"), *flags.split(), "-O1", "-g", "-I", machines.REPOSITORY / "include", "-o", target,
-               *sources, "-L", machines.LIBRARY_FOLDER, f"-Wl,-rpath,{INSIDE}", "-l:libdaemon.so.0"]
+               *sources, "-L", machines.LIBRARY_FOLDER, f"-Wl,-rpath,{INSIDE}", "-Wl,--as-needed", *(f"-l:{library.name}" for library in LIBRARIES)]
     subprocess.run(command, check=True)
 
 
 @pytest.fixture(scope="session")
 def files() -> Iterator[dict[pathlib.Path, str]]:
     """What is to be in the machine: the library and the package as they are now, and the programs."""
-    assert LIBRARY.exists(), f"no {LIBRARY}: LIBDAEMON_DIR is to be the folder of libdaemon.so.0"
+    for library in LIBRARIES:
+        assert library.exists(), f"no {library}: LIBDAEMON_DIR must be the folder of the C libraries"
     assert (machines.PYTHON_PACKAGE / machines.NATIVE).exists(), f"no {machines.NATIVE} in {machines.PYTHON_PACKAGE}: make python"
     assert COMMAND.exists(), f"no {COMMAND}: DAEMONCTX is to be the command"
     assert GREETER_IN_RUST.exists(), f"no {GREETER_IN_RUST}: make examples"
@@ -83,7 +84,7 @@ def files() -> Iterator[dict[pathlib.Path, str]]:
         compile_program(folder / "testd", folder / "testd.c", flags="-Wall -Werror")
         compile_program(folder / "greeter-c", GREETER / "greeter.c")
         yield {
-            LIBRARY.resolve(): f"{INSIDE}/libdaemon.so.0",
+            **{library.resolve(): f"{INSIDE}/{library.name}" for library in LIBRARIES},
             machines.PYTHON_PACKAGE: f"{INSIDE}/python/daemonctx",
             programs / "service.py": f"{INSIDE}/python/service.py",
             COMMAND: f"{INSIDE}/daemonctx",
@@ -107,7 +108,8 @@ class Door:
         python = name == "python"
         self.program = [INTERPRETER, "-E", "-s", f"{INSIDE}/python/service.py"] if python else [f"{INSIDE}/{name}"]
         # What it has mapped when it runs with what is tested.
-        self.library = f"{INSIDE}/python/daemonctx/{machines.NATIVE}" if python else f"{INSIDE}/libdaemon.so.0"
+        library = "libdaemon.so.0" if name == "classic" else "libdaemonctx.so.0"
+        self.library = f"{INSIDE}/python/daemonctx/{machines.NATIVE}" if python else f"{INSIDE}/{library}"
         self.says = "service.py" if python else name  # the name that begins the starter's line
 
     def command(self, *words: str) -> str:

@@ -23,7 +23,7 @@ from typing import Any, Callable, Iterator
 HERE = pathlib.Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[2]
 LIBRARY_FOLDER = pathlib.Path(os.environ.get("LIBDAEMON_DIR") or REPOSITORY / "target" / "lib").resolve()
-LIBRARY = LIBRARY_FOLDER / "libdaemon.so.0"
+LIBRARIES = [LIBRARY_FOLDER / name for name in ("libdaemonctx.so.0", "libdaemon.so.0")]
 PYTHON_PACKAGE = REPOSITORY / "bindings" / "python" / "python" / "daemonctx"
 NATIVE = "_native.abi3.so"
 

@@ -11,8 +11,6 @@ mod log_file;
 mod pidfile;
 mod signals;
 mod supervisor;
-#[cfg(all(target_os = "linux", not(target_arch = "arm")))]
-mod unwinding;
 
 use pyo3::prelude::*;
 

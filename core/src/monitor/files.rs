@@ -9,7 +9,7 @@ use crate::streams;
 use crate::sys::file::{self, Identity, Kind, Lock};
 use crate::sys::process::{self, Ended, Pid};
 use crate::sys::{Errno, Sys, fd, memory, time};
-use crate::text::{Text, c_text};
+use crate::text::Text;
 use std::os::fd::{AsRawFd, RawFd};
 
 const READ_BY_ALL: libc::mode_t = 0o644;
@@ -202,12 +202,12 @@ impl Digits {
 }
 
 fn boot(room: &mut [u8]) -> Sys<&[u8]> {
-    let id = file::read_small(c_text!("/proc/sys/kernel/random/boot_id"), room);
+    let id = file::read_small(c"/proc/sys/kernel/random/boot_id", room);
     Ok(unless_missing(id)?.unwrap_or_default().trim_ascii())
 }
 
 fn pid_namespace() -> Sys<u64> {
-    let status = unless_missing(file::status_behind(c_text!("/proc/self/ns/pid")))?;
+    let status = unless_missing(file::status_behind(c"/proc/self/ns/pid"))?;
     Ok(status.map_or(0, |status| status.identity.inode))
 }
 

@@ -13,7 +13,6 @@ use crate::sys::process::{self, Ended, Forked, Pid};
 use crate::sys::signal::{self, Set};
 use crate::sys::time::{self, Deadline};
 use crate::sys::{Sys, fd, file};
-use crate::text::c_text;
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
@@ -65,7 +64,7 @@ fn prepare(launch: &mut Launch, line: &Line) -> Result<(), Failure> {
     }
     move_lock(launch).map_err(failed(Step::PidFile))?;
     file::set_umask(0o022);
-    file::change_directory(c_text!("/")).map_err(failed(Step::ChangeDirectory))?;
+    file::change_directory(c"/").map_err(failed(Step::ChangeDirectory))?;
     process::adopt_orphans(true).map(drop).map_err(failed(Step::Start))?;
     rename(launch.name.as_bytes());
     Ok(())
@@ -73,7 +72,7 @@ fn prepare(launch: &mut Launch, line: &Line) -> Result<(), Failure> {
 
 /// Sets the name that ps(1) shows without arguments.
 fn rename(name: &[u8]) {
-    process::rename(CStr::from_bytes_until_nul(&short_name(name)).unwrap_or(c_text!("daemonctx")));
+    process::rename(CStr::from_bytes_until_nul(&short_name(name)).unwrap_or(c"daemonctx"));
 }
 
 /// `daemonctx: NAME`, as many whole characters (UTF-8) of it as the kernel takes.

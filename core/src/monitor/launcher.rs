@@ -6,13 +6,13 @@ use crate::line::Line;
 use crate::sys::pidfd::Process;
 use crate::sys::process::{self, Pid, StringList};
 use crate::sys::{Errno, Sys, environment, memory, spawn};
-use crate::text::{Text, c_text};
+use crate::text::Text;
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
 /// Names the socket to the launcher.
-const VARIABLE: &CStr = c_text!("DAEMONCTX_MONITOR");
+const VARIABLE: &CStr = c"DAEMONCTX_MONITOR";
 
 /// The socket of a monitor that has just been executed, if this process is to be one.
 pub(crate) fn socket() -> Option<RawFd> {

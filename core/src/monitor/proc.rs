@@ -5,7 +5,6 @@ use crate::pidfile::number;
 use crate::sys::directory;
 use crate::sys::process::{self, Pid};
 use crate::sys::{Errno, Sys, fd, file};
-use crate::text::c_text;
 use std::ffi::CStr;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -115,7 +114,7 @@ impl<const ROOM: usize> ProcPath<ROOM> {
     }
 
     pub(super) fn as_c_str(&self) -> &CStr {
-        CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c_text!(""))
+        CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
     }
 }
 
@@ -146,7 +145,7 @@ pub(super) fn stat(pid: Pid) -> Sys<Stat> {
 
 /// Whether there is a `/proc` at all.
 pub(super) fn is_there() -> bool {
-    check().is_ok() && file::status_at(c_text!("/proc/self/stat")).is_ok()
+    check().is_ok() && file::status_at(c"/proc/self/stat").is_ok()
 }
 
 /// Calls `each` on the children of a process, those that have ended and were not waited for included. One that is forked or ends
@@ -219,7 +218,7 @@ fn read_children(path: &CStr, each: &mut dyn FnMut(Pid)) -> Sys<()> {
 /// Calls `each` on all processes that are visible.
 pub(super) fn for_each_process(each: &mut dyn FnMut(Pid, &Stat)) -> Sys<()> {
     check()?;
-    file::for_each_name(c_text!("/proc"), &mut |_, name| {
+    file::for_each_name(c"/proc", &mut |_, name| {
         let pid = number(name).and_then(|pid| Pid::try_from(pid).ok());
         if let Some((pid, stat)) = pid.and_then(|pid| Some((pid, stat(pid).ok()?))) {
             each(pid, &stat);

@@ -14,7 +14,7 @@ use crate::sys::pidfd::Process;
 use crate::sys::process::{self, Forked, Pid};
 use crate::sys::socket::{Letterbox, Sender, SenderProcess};
 use crate::sys::{Errno, Sys, fd, file};
-use crate::text::{Text, c_text};
+use crate::text::Text;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
@@ -98,7 +98,7 @@ fn receive(letterbox: &Letterbox, reports: &OwnedFd, monitor: Pid) -> ! {
     if !is_alone {
         process::exit_now(1);
     }
-    process::rename(c_text!("daemonctx-recv"));
+    process::rename(c"daemonctx-recv");
     // The pipe has an error when the monitor has closed its end.
     loop {
         let mut fds = [fd::readable(letterbox.as_raw_fd()), fd::broken(reports.as_raw_fd())];

@@ -8,7 +8,7 @@ use crate::error::{Error, Step, Subject};
 use crate::readiness::{ListenAddress, Readiness};
 use crate::sys::process::StringList;
 use crate::sys::{Errno, Sys, fd, memory};
-use crate::text::{Text, c_text};
+use crate::text::Text;
 use std::ffi::CStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -54,7 +54,7 @@ pub(super) fn readiness(readiness: &Readiness) -> Sys<(Ready, Sign)> {
 
 /// The variables that name this process by its PID are to name the program; the others stay.
 pub(super) fn variables(all: &StringList, sign: &Sign) -> Sys<(Vec<Text>, StringList)> {
-    let named = [c_text!("LISTEN_PID"), c_text!("WATCHDOG_PID")];
+    let named = [c"LISTEN_PID", c"WATCHDOG_PID"];
     let meant = named.map(|name| (name, activation::is_meant(name) == Some(true)));
     let is = |variable: &CStr, name: &CStr| {
         variable.to_bytes().strip_prefix(name.to_bytes()).is_some_and(|rest| rest.first() == Some(&b'='))
@@ -62,7 +62,7 @@ pub(super) fn variables(all: &StringList, sign: &Sign) -> Sys<(Vec<Text>, String
     let mut list = StringList::default();
     for variable in all.iter() {
         let is_replaced = meant.iter().any(|(name, meant)| *meant && is(variable, name))
-            || *sign == Sign::Notify && is(variable, c_text!("NOTIFY_SOCKET"));
+            || *sign == Sign::Notify && is(variable, c"NOTIFY_SOCKET");
         if !is_replaced {
             list.push(Text::new(variable.to_bytes())?)?;
         }

@@ -53,7 +53,7 @@ mod linux {
     use crate::sys::file::{self, Status};
     use crate::sys::time::{self, nanoseconds};
     use crate::sys::{Sys, identity};
-    use crate::text::{Text, c_text};
+    use crate::text::Text;
     use std::time::Duration;
 
     const OTHERS_FILE: &str = "the pid file belongs to another user";
@@ -117,7 +117,7 @@ mod linux {
             const INIT: Pid = 1;
             let uptime = nanoseconds(time::since_boot());
             let boot = nanoseconds(time::realtime()).saturating_sub(uptime);
-            let mounted = file::status_at(c_text!("/proc")).map(|status| nanoseconds(status.modified));
+            let mounted = file::status_at(c"/proc").map(|status| nanoseconds(status.modified));
             // Init begins when its /proc is mounted, in a container as well.
             let init = procfs::stat(INIT).ok().flatten().map(|stat| nanoseconds(stat.began));
             let boot_before = mounted.ok().zip(init).map_or(boot, |(mounted, init)| mounted.saturating_sub(init));
@@ -199,7 +199,7 @@ mod linux {
                 return Ok(false);
             }
             for _ in 0..DEPTH {
-                directory = directory.enter(c_text!(".."))?;
+                directory = directory.enter(c"..")?;
                 let above = directory.status()?;
                 if above.identity == status.identity {
                     return Ok(true);

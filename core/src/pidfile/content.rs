@@ -9,7 +9,6 @@ pub(super) const ROOM: usize = 1024;
 const HIGHEST: Pid = 1 << 22;
 
 /// A decimal number and nothing else.
-#[inline(never)]
 pub(crate) fn number(bytes: &[u8]) -> Option<u64> {
     if bytes.is_empty() {
         return None;

@@ -217,7 +217,6 @@ impl PidFile {
         &self.path
     }
 
-    #[inline(never)]
     fn error(&self, step: Step, errno: Errno) -> Error {
         Error::about(step, self.path.as_bytes(), errno)
     }

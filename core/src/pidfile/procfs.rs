@@ -56,7 +56,7 @@ mod linux {
     use crate::sys::signal::Signal;
     use crate::sys::time::{self, Deadline};
     use crate::sys::{Errno, Sys, identity, memory};
-    use crate::text::{Text, c_text};
+    use crate::text::Text;
     use std::cell::Cell;
     use std::os::fd::{AsRawFd, RawFd};
     use std::time::Duration;
@@ -97,7 +97,7 @@ mod linux {
     /// Whether `/proc` numbers processes as this process does; not where it was mounted in another PID namespace.
     pub(crate) fn is_own() -> bool {
         let mut room = [0; 16];
-        let link = file::open(c_text!("/proc/self"), libc::O_PATH | libc::O_NOFOLLOW, 0);
+        let link = file::open(c"/proc/self", libc::O_PATH | libc::O_NOFOLLOW, 0);
         let target = link.and_then(|link| directory::read_link(&link, &mut room));
         match target {
             Ok(length) => room.get(..length) == Some(decimal(i64::from(process::id())).as_bytes()),
@@ -109,7 +109,7 @@ mod linux {
     /// Whether every process of the machine is visible: this is the initial PID namespace (`PROC_PID_INIT_INO`).
     fn sees_every_process() -> bool {
         const INITIAL: u64 = 0xEFFF_FFFC;
-        file::status_behind(c_text!("/proc/self/ns/pid")).is_ok_and(|status| status.identity.inode == INITIAL)
+        file::status_behind(c"/proc/self/ns/pid").is_ok_and(|status| status.identity.inode == INITIAL)
     }
 
     /// Fields of `/proc/PID/stat`.
@@ -300,7 +300,7 @@ mod linux {
 
     /// From lines such as `36 35 98:0 / /mnt rw …` of mountinfo.
     fn device_of_mount(mount: u64) -> Option<(u64, u64)> {
-        let list = file::open(c_text!("/proc/self/mountinfo"), libc::O_RDONLY, 0).ok()?;
+        let list = file::open(c"/proc/self/mountinfo", libc::O_RDONLY, 0).ok()?;
         let mut room = [0; 4096];
         let mut lines = Lines::new(&mut room);
         let mut found = None;
@@ -342,7 +342,7 @@ mod linux {
 
     /// The process that took the lock, whichever process holds it now, from `/proc/locks`.
     fn locker(wanted: &LockedFile) -> Option<Pid> {
-        let list = file::open(c_text!("/proc/locks"), libc::O_RDONLY, 0).ok()?;
+        let list = file::open(c"/proc/locks", libc::O_RDONLY, 0).ok()?;
         let mut room = [0; 4096];
         let mut lines = Lines::new(&mut room);
         let mut found = None;
@@ -424,7 +424,7 @@ mod linux {
         match (found, listed) {
             (Hold::None, Ok(())) if !refused => Hold::None,
             (Hold::None, Err(Errno::ENOENT | Errno::ESRCH)) if process::kill(pid, 0) == Err(Errno::ESRCH) => Hold::None,
-            (Hold::None, Err(Errno::ENOENT)) if file::status_at(c_text!("/proc/self")).is_err() => Hold::NoProc,
+            (Hold::None, Err(Errno::ENOENT)) if file::status_at(c"/proc/self").is_err() => Hold::NoProc,
             (Hold::None, _) => Hold::Hidden,
             (found, _) => found,
         }
@@ -462,7 +462,7 @@ mod linux {
     }
 
     fn for_each_process(each: &mut dyn FnMut(Pid)) -> Sys<()> {
-        file::for_each_name(c_text!("/proc"), &mut |_, name| {
+        file::for_each_name(c"/proc", &mut |_, name| {
             if let Some(pid) = number(name).and_then(|pid| Pid::try_from(pid).ok()) {
                 each(pid);
             }

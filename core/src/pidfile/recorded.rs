@@ -8,7 +8,7 @@ use crate::run_directory;
 use crate::sys::pidfd::Process;
 use crate::sys::process::Pid;
 use crate::sys::{Sys, file, identity, memory};
-use crate::text::{Text, c_text};
+use crate::text::Text;
 use std::os::fd::AsRawFd;
 
 /// The program whose pid file this is, if it is alive.
@@ -54,7 +54,7 @@ pub(crate) fn parse_identity(value: &[u8]) -> Option<(Pid, u64)> {
 /// Whether a state file is of this boot and this PID namespace.
 pub(crate) fn is_here(text: &[u8]) -> bool {
     let mut room = [0; 64];
-    let boot = file::read_small(c_text!("/proc/sys/kernel/random/boot_id"), &mut room).unwrap_or_default();
-    let namespace = file::status_behind(c_text!("/proc/self/ns/pid")).ok().map(|status| status.identity.inode);
+    let boot = file::read_small(c"/proc/sys/kernel/random/boot_id", &mut room).unwrap_or_default();
+    let namespace = file::status_behind(c"/proc/self/ns/pid").ok().map(|status| status.identity.inode);
     field(text, b"boot") == Some(boot.trim_ascii()) && field(text, b"pidns").and_then(number) == namespace
 }

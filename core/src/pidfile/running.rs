@@ -81,7 +81,6 @@ impl Running {
         Err(self.error(Step::Signal, Errno::EPERM).note(why))
     }
 
-    #[inline(never)]
     fn error(&self, step: Step, errno: Errno) -> Error {
         Error::about(step, self.path.as_bytes(), errno)
     }

@@ -16,7 +16,7 @@ use crate::sys::process::{self, Ended, Forked, Pid, SecondFork};
 use crate::sys::socket::{self, SYSTEM_LOG};
 use crate::sys::time::{self, Deadline};
 use crate::sys::{Errno, Sys, fd};
-use crate::text::{Text, c_text};
+use crate::text::Text;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
@@ -120,7 +120,7 @@ impl Plan {
     fn furnish(&self, socket: &OwnedFd, reporter: Option<&Reporter>) -> Sys<()> {
         process::new_session()?;
         // Who looks for the daemon by its name is to find one.
-        process::set_name(c_text!("daemonctx-log"));
+        process::set_name(c"daemonctx-log");
         for (pipe, number) in self.pipes.iter().zip(PIPES) {
             match pipe {
                 Some(pipe) => fd::connect(pipe.as_raw_fd(), number)?,
@@ -191,7 +191,7 @@ impl Ends {
     pub(crate) fn run(&self, pids: RawFd) -> ! {
         const PIDS: RawFd = 3;
         let made = process::new_session().and_then(|()| {
-            process::rename(c_text!("daemonctx-log"));
+            process::rename(c"daemonctx-log");
             for (pipe, number) in self.pipes.iter().zip(PIPES) {
                 match pipe {
                     Some(pipe) => fd::connect(*pipe, number)?,
@@ -252,7 +252,7 @@ impl Log {
         let mut line = Line::new();
         line.push(head).push_number(i64::from(self.daemon)).push(b"]: ").push(text);
         if socket::is_stream(SOCKET) {
-            line.push(c_text!("").to_bytes_with_nul());
+            line.push(c"".to_bytes_with_nul());
         }
         send(line.as_bytes(), patience)
     }

@@ -253,7 +253,6 @@ impl Plan {
     }
 }
 
-#[inline(never)]
 fn resolve(
     slot: &mut Resolved,
     stream: &Stream,

@@ -7,7 +7,6 @@ use super::Sys;
 mod linux {
     use super::super::{Errno, Sys, check, check_size, file};
     use crate::pidfile::number;
-    use crate::text::c_text;
 
     /// `_LINUX_CAPABILITY_VERSION_3`: two words a set.
     const VERSION: u32 = 0x2008_0522;
@@ -42,7 +41,7 @@ mod linux {
         if single_threaded {
             return Ok(!left);
         }
-        let listed = file::for_each_name(c_text!("/proc/self/task"), &mut |_, name| {
+        let listed = file::for_each_name(c"/proc/self/task", &mut |_, name| {
             let thread = number(name).and_then(|thread| libc::c_int::try_from(thread).ok());
             left |= match thread.map(sets_of) {
                 Some(Ok(sets)) => sets.iter().any(|sets| sets.permitted != 0),

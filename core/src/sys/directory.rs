@@ -2,7 +2,6 @@
 
 use super::file::{self, Status};
 use super::{Sys, check, check_size};
-use crate::text::c_text;
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -20,12 +19,12 @@ pub(crate) struct Directory(OwnedFd);
 
 impl Directory {
     pub(crate) fn root() -> Sys<Self> {
-        file::open(c_text!("/"), LOOKUP, 0).map(Self)
+        file::open(c"/", LOOKUP, 0).map(Self)
     }
 
     /// The working directory.
     pub(crate) fn current() -> Sys<Self> {
-        file::open(c_text!("."), LOOKUP, 0).map(Self)
+        file::open(c".", LOOKUP, 0).map(Self)
     }
 
     /// The directory at `path`.
@@ -79,9 +78,7 @@ impl Directory {
 /// Reads an open symbolic link into `buffer`; the length of its text.
 pub(crate) fn read_link(link: &OwnedFd, buffer: &mut [u8]) -> Sys<usize> {
     // SAFETY: the path is NUL-terminated, `buffer` valid for writes of its length.
-    check_size(unsafe {
-        libc::readlinkat(link.as_raw_fd(), c_text!("").as_ptr(), buffer.as_mut_ptr().cast(), buffer.len())
-    })
+    check_size(unsafe { libc::readlinkat(link.as_raw_fd(), c"".as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) })
 }
 
 /// Whether a file is one of proc(5)'s.
@@ -105,7 +102,7 @@ pub(crate) fn is_in_proc(_file: &OwnedFd) -> Sys<bool> {
 
 /// Whether the kernel refuses hard links to files that the user may not write to (`fs.protected_hardlinks`, proc(5)).
 pub(crate) fn protects_hard_links() -> bool {
-    let path = c_text!("/proc/sys/fs/protected_hardlinks");
+    let path = c"/proc/sys/fs/protected_hardlinks";
     let flags = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK;
     let read = file::open(path, flags, 0).and_then(|file| {
         let mut value = [0];

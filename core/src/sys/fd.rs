@@ -38,14 +38,12 @@ pub(crate) fn duplicate(fd: RawFd) -> Sys<OwnedFd> {
 }
 
 /// A close-on-exec duplicate with the first free number from `least` on.
-#[inline(never)]
 pub(crate) fn duplicate_from(fd: RawFd, least: RawFd) -> Sys<OwnedFd> {
     // SAFETY: fcntl with F_DUPFD_CLOEXEC takes two numbers; a bad one is EBADF or EINVAL.
     own(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, least) })
 }
 
 /// Makes `to` the same open file as `from`, without close-on-exec.
-#[inline(never)]
 pub(crate) fn connect(from: RawFd, to: RawFd) -> Sys<()> {
     // SAFETY: dup2 takes two numbers. What `to` was before is closed: callers name standard streams, and what a program that is
     // about to be executed is to find there.
@@ -58,7 +56,6 @@ pub(crate) fn is_open(fd: RawFd) -> bool {
 }
 
 /// The descriptor flags; EBADF when it is not open.
-#[inline(never)]
 pub(crate) fn flags(fd: RawFd) -> Sys<libc::c_int> {
     // SAFETY: fcntl with F_GETFD takes a number.
     check(unsafe { libc::fcntl(fd, libc::F_GETFD) })
@@ -169,14 +166,12 @@ pub(crate) fn writable(fd: RawFd) -> libc::pollfd {
 
 /// Waits until one of `fds` is ready; false when `milliseconds` have passed (-1: never). A negative descriptor is skipped.
 /// EINTR after a signal handler ran, with nothing ready.
-#[inline(never)]
 pub(crate) fn poll_unless_interrupted(fds: &mut [libc::pollfd], milliseconds: libc::c_int) -> Sys<bool> {
     // SAFETY: `fds` is a valid array of its length.
     check(unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, milliseconds) }).map(|ready| ready > 0)
 }
 
 /// The same, which comes back early after a signal handler ran.
-#[inline(never)]
 pub(crate) fn poll(fds: &mut [libc::pollfd], milliseconds: libc::c_int) -> Sys<bool> {
     match poll_unless_interrupted(fds, milliseconds) {
         Err(Errno::EINTR) => {

@@ -3,7 +3,7 @@
 use super::Errno;
 use super::fd::{above_standard, own};
 use super::{Sys, check, check_size, memory, uninterrupted};
-use crate::text::{PATH_MAX, Text, c_text};
+use crate::text::{PATH_MAX, Text};
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use libc::{fstat, fstatat, openat as open_file, stat};
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "32"))]
 use libc::{fstat64 as fstat, fstatat64 as fstatat, openat64 as open_file, stat64 as stat};
 
-pub(crate) const NULL_DEVICE: &CStr = c_text!("/dev/null");
+pub(crate) const NULL_DEVICE: &CStr = c"/dev/null";
 
 /// Leaves the time of the last access alone. Only the owner of a file, and root, can open it so (open(2)).
 #[cfg(target_os = "linux")]
@@ -303,7 +303,6 @@ pub(crate) fn working_directory(buffer: &mut [u8]) -> Sys<()> {
 
 /// Hands the names in a directory to `each`, without allocating: opendir(3) would.
 #[cfg(target_os = "linux")]
-#[inline(never)]
 pub(crate) fn for_each_name(path: &CStr, each: &mut dyn FnMut(RawFd, &[u8])) -> Sys<()> {
     const NAME_OFFSET: usize = std::mem::offset_of!(libc::dirent64, d_name);
     const LENGTH_OFFSET: usize = std::mem::offset_of!(libc::dirent64, d_reclen);

@@ -126,7 +126,6 @@ pub(crate) struct User {
 type LookUp<'a, T> = dyn FnMut(&mut [u8]) -> (libc::c_int, Option<T>) + 'a;
 
 /// Calls one of the reentrant look-up functions with a buffer that grows until the answer fits. Allocates.
-#[inline(never)]
 fn look_up<T>(call: &mut LookUp<'_, T>) -> Sys<Option<T>> {
     const FIRST: usize = 1024;
     const MOST: usize = 1 << 20;
@@ -144,7 +143,6 @@ fn look_up<T>(call: &mut LookUp<'_, T>) -> Sys<Option<T>> {
     }
 }
 
-#[inline(never)]
 fn user(call: &dyn Fn(*mut libc::passwd, &mut [u8], *mut *mut libc::passwd) -> libc::c_int) -> Sys<Option<User>> {
     let mut name = Vec::new();
     let mut copied = Ok(());

@@ -17,7 +17,6 @@ mod gnu {
     use super::super::process::{Forked, Pid};
     use super::super::{Errno, Sys, check_size};
     use super::Lead;
-    use crate::text::c_text;
     use std::ffi::{CStr, c_void};
 
     /// linux/rseq.h; what an rseq area begins with.
@@ -49,14 +48,14 @@ mod gnu {
         /// killed would leave locked. Without the C library's rseq area somebody else may have registered one that nobody knows of.
         pub(crate) fn find() -> Option<Self> {
             // SAFETY: a `char` of the C library's (sys/single_threaded.h).
-            let single_threaded = unsafe { object::<u8>(c_text!("__libc_single_threaded"))?.read_volatile() };
+            let single_threaded = unsafe { object::<u8>(c"__libc_single_threaded")?.read_volatile() };
             if single_threaded == 0 {
                 return None;
             }
             // SAFETY: an `unsigned int` that does not change (sys/rseq.h).
-            let size = unsafe { object::<u32>(c_text!("__rseq_size"))?.read() };
+            let size = unsafe { object::<u32>(c"__rseq_size")?.read() };
             // SAFETY: a `ptrdiff_t` that does not change.
-            let offset = unsafe { object::<isize>(c_text!("__rseq_offset"))?.read() };
+            let offset = unsafe { object::<isize>(c"__rseq_offset")?.read() };
             (size > 0).then_some(Self(Rseq { offset, size: size.max(SHORTEST) }))
         }
 

@@ -25,7 +25,6 @@ pub(crate) fn push<T>(list: &mut Vec<T>, value: T) -> Sys<()> {
 }
 
 /// Appends copies of `values`.
-#[inline(never)]
 pub(crate) fn extend<T: Copy>(list: &mut Vec<T>, values: &[T]) -> Sys<()> {
     list.try_reserve(values.len()).map_err(|_| Errno::ENOMEM)?;
     // SAFETY: the reserve above made room for `values`, and a `&mut Vec` cannot overlap the shared slice.

@@ -31,13 +31,11 @@ pub(crate) use errno::Errno;
 pub(crate) type Sys<T> = Result<T, Errno>;
 
 /// Turns the C convention (-1 and `errno`) into a `Result`.
-#[inline(never)]
 fn check(result: libc::c_int) -> Sys<libc::c_int> {
     if result == -1 { Err(Errno::last()) } else { Ok(result) }
 }
 
 /// The same for calls that return a size.
-#[inline(never)]
 fn check_size(result: isize) -> Sys<usize> {
     usize::try_from(result).map_err(|_| Errno::last())
 }

@@ -44,7 +44,6 @@ fn send(_descriptor: RawFd, _signal: libc::c_int) -> Sys<()> {
 impl Process {
     /// Takes hold of the process that has this PID now; ESRCH when there is none. A thread's number is none: EINVAL, or ENOENT
     /// since Linux 6.9.
-    #[inline(never)]
     pub(crate) fn open(pid: Pid) -> Sys<Self> {
         match open(pid) {
             Ok(descriptor) => Ok(Self { pid, descriptor: Some(descriptor) }),
@@ -104,7 +103,6 @@ pub(crate) fn next_look() -> time::Deadline {
 }
 
 /// A zombie can be signalled, but of a child it is known that it is one.
-#[inline(never)]
 pub(crate) fn has_ended(pid: Pid) -> bool {
     match process::peek(pid, false) {
         Ok(how) => how.is_some(),

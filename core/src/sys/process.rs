@@ -2,7 +2,7 @@
 
 use super::Errno;
 use super::{Sys, check, memory, uninterrupted};
-use crate::text::{Text, c_text};
+use crate::text::Text;
 use std::ffi::CStr;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -72,7 +72,7 @@ impl SecondFork {
         let mut address = FOUND.load(Ordering::Relaxed);
         if address == 0 {
             // SAFETY: the name is NUL-terminated and RTLD_DEFAULT a valid handle.
-            address = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c_text!("_Fork").as_ptr()) } as usize;
+            address = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"_Fork".as_ptr()) } as usize;
             if address == 0 {
                 address = libc::fork as *const () as usize;
             }
@@ -128,7 +128,7 @@ pub(crate) fn session(pid: Pid) -> Pid {
 #[cfg(target_os = "linux")]
 pub(crate) fn thread_count() -> Option<u64> {
     const OWN_LINKS: u64 = 2;
-    super::file::status_at(c_text!("/proc/self/task")).ok()?.links.checked_sub(OWN_LINKS)
+    super::file::status_at(c"/proc/self/task").ok()?.links.checked_sub(OWN_LINKS)
 }
 
 /// Other systems are not asked.
@@ -393,7 +393,7 @@ unsafe extern "C" {
 
 /// A name of the file that this process executes, whatever has become of its path.
 #[cfg(target_os = "linux")]
-pub(crate) const RUNNING_EXECUTABLE: Option<&CStr> = Some(c_text!("/proc/self/exe"));
+pub(crate) const RUNNING_EXECUTABLE: Option<&CStr> = Some(c"/proc/self/exe");
 #[cfg(not(target_os = "linux"))]
 pub(crate) const RUNNING_EXECUTABLE: Option<&CStr> = None;
 
@@ -401,7 +401,7 @@ pub(crate) const RUNNING_EXECUTABLE: Option<&CStr> = None;
 #[cfg(target_os = "linux")]
 pub(crate) fn executable() -> Sys<Text> {
     let mut room = memory::filled(0, crate::text::PATH_MAX)?;
-    super::file::link_target(c_text!("/proc/self/exe"), &mut room).and_then(Text::path)
+    super::file::link_target(c"/proc/self/exe", &mut room).and_then(Text::path)
 }
 
 #[cfg(not(target_os = "linux"))]

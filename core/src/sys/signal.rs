@@ -67,7 +67,6 @@ impl Set {
 }
 
 /// Makes `set` this thread's signal mask and gives back what it was.
-#[inline(never)]
 pub(crate) fn set_mask(set: &Set) -> Set {
     let mut before = Set::empty();
     // SAFETY: both sets are initialised. With SIG_SETMASK and valid sets pthread_sigmask cannot fail.
@@ -164,7 +163,6 @@ pub(crate) fn disposition(signal: Signal) -> Sys<Disposition> {
 }
 
 /// Changes what a signal does and gives back what it did.
-#[inline(never)]
 pub(crate) fn set_disposition(signal: Signal, new: &Disposition) -> Sys<Disposition> {
     let mut before = Disposition::default();
     // SAFETY: both are valid. The handlers installed here are async-signal-safe functions of this crate, or what the
@@ -273,14 +271,12 @@ const TRIES: u32 = 2;
 
 /// Takes one pending signal of `set`, which must be blocked, if there is one.
 #[cfg(not(target_vendor = "apple"))]
-#[inline(never)]
 pub(super) fn take_pending(set: &Set) -> Option<Signal> {
     take_pending_from(set).map(|(signal, _)| signal)
 }
 
 /// The same, with the process that sent it by kill(2) or pidfd_send_signal(2), if it did. The kernel says so, not the sender.
 #[cfg(not(target_vendor = "apple"))]
-#[inline(never)]
 pub(super) fn take_pending_from(set: &Set) -> Option<(Signal, Option<Pid>)> {
     let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `siginfo_t` is a C struct of integers and unions of them, for which all zeroes is a value.

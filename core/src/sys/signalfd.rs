@@ -28,7 +28,6 @@ fn open(_set: &Set) -> Option<OwnedFd> {
 
 impl Arrivals {
     /// Of `set`, whose signals must be blocked.
-    #[inline(never)]
     pub(crate) fn of(set: Set) -> Self {
         Self { set, descriptor: open(&set) }
     }

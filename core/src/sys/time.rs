@@ -11,7 +11,6 @@ fn clock(id: libc::clockid_t) -> Duration {
 }
 
 /// Time since an arbitrary point; never set back.
-#[inline(never)]
 pub(crate) fn monotonic() -> Duration {
     clock(libc::CLOCK_MONOTONIC)
 }
@@ -70,13 +69,11 @@ pub(crate) fn nanoseconds(time: Duration) -> u64 {
 
 impl Deadline {
     /// `timeout` from now; `None` never comes.
-    #[inline(never)]
     pub(crate) fn after(timeout: Option<Duration>) -> Self {
         Self(timeout.map(|timeout| nanoseconds(monotonic()).saturating_add(nanoseconds(timeout))))
     }
 
     /// What poll(2) wants: milliseconds left, rounded up so that it never returns early; -1 for never.
-    #[inline(never)]
     pub(crate) fn poll_timeout(self) -> libc::c_int {
         let Some(end) = self.0 else { return -1 };
         let left = end.saturating_sub(nanoseconds(monotonic()));

@@ -24,7 +24,7 @@ fn the_daemon_is_one(house: &mut House) {
     assert_eq!(&stat[2], session, "its group is the session's first");
     assert_eq!(terminal, "0");
     assert_eq!(fs::read_link(format!("/proc/{pid}/cwd")).unwrap().to_str(), Some("/"));
-    assert_eq!(field(pid, "Umask"), "0000");
+    assert_eq!(field(pid, "Umask"), "0022");
     assert_eq!(field(pid, "SigBlk"), "0000000000000000");
     let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();

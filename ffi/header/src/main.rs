@@ -1,4 +1,4 @@
-//! Writes `include/daemonctx.h` from `ffi/src/daemonctx`. Run by `make header`; CI fails when the committed header differs.
+//! Writes `include/daemonctx.h` from `ffi/daemonctx`. Run by `make header`; CI fails when the committed header differs.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -15,13 +15,21 @@ fn main() -> ExitCode {
 }
 
 fn write(root: &Path) -> Result<(), Box<dyn std::error::Error>> {
-    let config = cbindgen::Config::from_file(root.join("ffi/cbindgen.toml"))?;
-    let sources = root.join("ffi/src/daemonctx/mod.rs");
+    let config = cbindgen::Config::from_file(root.join("ffi/header/cbindgen.toml"))?;
+    let sources = root.join("ffi/daemonctx/src/lib.rs");
     let bindings = cbindgen::Builder::new().with_config(config).with_src(sources).generate()?;
     let mut header = Vec::new();
     bindings.write(&mut header);
-    // The one comment of cbindgen's own that C89 does not know.
-    let header = String::from_utf8(header)?.replace("// __cplusplus", "/* __cplusplus */");
+    // C89 knows neither this comment of cbindgen's own nor a comma at the end of an enum.
+    let mut header = String::from_utf8(header)?.replace("// __cplusplus", "/* __cplusplus */").replace(",\n}", "\n}");
+    for (mark, value) in [
+        ("@VERSION@", env!("CARGO_PKG_VERSION")),
+        ("@MAJOR@", env!("CARGO_PKG_VERSION_MAJOR")),
+        ("@MINOR@", env!("CARGO_PKG_VERSION_MINOR")),
+        ("@PATCH@", env!("CARGO_PKG_VERSION_PATCH")),
+    ] {
+        header = header.replace(mark, value);
+    }
     std::fs::write(root.join("include/daemonctx.h"), header)?;
     Ok(())
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pathlib
 
+import pytest
 from conftest import Debian
 
 LIBRARY = f"/usr/lib/{os.uname().machine}-linux-gnu/libdaemon.so.0"
@@ -72,8 +73,8 @@ def test_avahi_through_all_of_it(debian: Debian) -> None:
     assert avahi.runs_with(original)
 
     # Installed over it while it runs: it goes on with the original, and ours reaches it.
-    debian.install("libdaemonctx0")
-    assert debian.installed("libdaemonctx0") and debian.installed("avahi-daemon") and not debian.installed("libdaemon0")
+    debian.install("libdaemon0-daemonctx")
+    assert debian.installed("libdaemon0-daemonctx") and debian.installed("avahi-daemon") and not debian.installed("libdaemon0")
     ours = identity(debian.path(LIBRARY))
     assert ours != original and avahi.runs_with(original)
     avahi.answers()
@@ -84,7 +85,7 @@ def test_avahi_through_all_of_it(debian: Debian) -> None:
 
     # And back, while it runs with ours.
     debian.install("libdaemon0")
-    assert debian.installed("libdaemon0") and debian.installed("avahi-daemon") and not debian.installed("libdaemonctx0")
+    assert debian.installed("libdaemon0") and debian.installed("avahi-daemon") and not debian.installed("libdaemon0-daemonctx")
     assert avahi.runs_with(ours)
     avahi.answers()
     avahi.stop()
@@ -97,20 +98,20 @@ def test_avahi_through_all_of_it(debian: Debian) -> None:
 
 def test_removed_as_any_package(debian: Debian) -> None:
     """Ours is what avahi-daemon needs, so apt removes both; and nothing of ours is left."""
-    debian.install("libdaemonctx0")
-    debian.must("apt-get", "purge", "-q", "-y", "libdaemonctx0")
+    debian.install("libdaemon0-daemonctx")
+    debian.must("apt-get", "purge", "-q", "-y", "libdaemon0-daemonctx")
     assert not debian.installed("avahi-daemon")
-    assert not debian.path(LIBRARY).exists() and not debian.path("/usr/share/doc/libdaemonctx0").exists()
+    assert not debian.path(LIBRARY).exists() and not debian.path("/usr/share/doc/libdaemon0-daemonctx").exists()
 
 
 def test_programs_that_need_a_version_of_the_original(debian: Debian) -> None:
     """`libdaemon0 (>= 0.14)` is met; what wants another release of the original is not, and apt says so."""
-    debian.install("libdaemonctx0")
-    assert "libdaemon0 (= 0.14)" in debian.must("dpkg-query", "--show", "--showformat=${Provides}", "libdaemonctx0")
+    debian.install("libdaemon0-daemonctx")
+    assert "libdaemon0 (= 0.14)" in debian.must("dpkg-query", "--show", "--showformat=${Provides}", "libdaemon0-daemonctx")
     # The original's own -dev is for one release of the original only: apt takes ours away for it.
     refused = debian.run("apt-get", "install", "-q", "-y", "--no-remove", "/mnt/debs/" + found(debian, "libdaemon-dev"))
     assert refused.returncode != 0
-    assert debian.installed("libdaemonctx0")
+    assert debian.installed("libdaemon0-daemonctx")
 
 
 def found(debian: Debian, package: str) -> str:
@@ -120,15 +121,24 @@ def found(debian: Debian, package: str) -> str:
 
 def test_development_files(debian: Debian) -> None:
     debian.install("libdaemon0", "libdaemon-dev")
-    debian.install("libdaemonctx0", "libdaemonctx-dev")
-    assert debian.installed("libdaemonctx-dev") and not debian.installed("libdaemon-dev")
-    for name in ("/usr/include/daemonctx.h", "/usr/include/libdaemon/daemon.h"):
-        assert debian.must("dpkg", "--search", name) in (f"libdaemonctx-dev:{arch}: {name}\n" for arch in architectures(debian))
-    debian.must("dpkg", "--verify", "libdaemonctx0", "libdaemonctx-dev")
+    debian.install("libdaemon0-daemonctx", "libdaemon-dev-daemonctx")
+    assert debian.installed("libdaemon-dev-daemonctx") and not debian.installed("libdaemon-dev")
+    owner = debian.must("dpkg", "--search", "/usr/include/libdaemon/daemon.h")
+    assert owner in (f"libdaemon-dev-daemonctx:{arch}: /usr/include/libdaemon/daemon.h\n" for arch in architectures(debian))
+    debian.must("dpkg", "--verify", "libdaemon0-daemonctx", "libdaemon-dev-daemonctx")
     debian.install("libdaemon0", "libdaemon-dev")
-    assert debian.installed("libdaemon-dev") and not debian.installed("libdaemonctx-dev")
+    assert debian.installed("libdaemon-dev") and not debian.installed("libdaemon-dev-daemonctx")
     debian.must("dpkg", "--verify", "libdaemon0", "libdaemon-dev")
-    assert not debian.path("/usr/include/daemonctx.h").exists()
+
+
+@pytest.mark.parametrize("libdaemon", [("libdaemon0", "libdaemon-dev"), ("libdaemon0-daemonctx", "libdaemon-dev-daemonctx")])
+def test_the_new_interface_beside_either_libdaemon(debian: Debian, libdaemon: tuple[str, str]) -> None:
+    debian.install(*libdaemon)
+    debian.install("libdaemonctx0", "libdaemonctx-dev")
+    assert all(map(debian.installed, (*libdaemon, "libdaemonctx0", "libdaemonctx-dev", "avahi-daemon")))
+    owner = debian.must("dpkg", "--search", "/usr/include/daemonctx.h")
+    assert owner in (f"libdaemonctx-dev:{arch}: /usr/include/daemonctx.h\n" for arch in architectures(debian))
+    debian.must("dpkg", "--verify", *libdaemon, "libdaemonctx0", "libdaemonctx-dev")
 
 
 def architectures(debian: Debian) -> list[str]:

@@ -10,15 +10,23 @@ import sys
 from typing import Iterator
 
 import pytest
-from tree import MULTIARCH, PROGRAMS, REPOSITORY, Tree, is_a_daemons_program, needed, run
+from tree import LIBRARIES, MULTIARCH, PROGRAMS, REPOSITORY, Tree, is_a_daemons_program, needed, run
 
-BOTH = [(name, language) for name in ("own", "classic") for language in ("c", "cc")]
+BOTH = [(name, language) for name in ("own", "classic", "mixed") for language in ("c", "cc")]
 # By the folder that a distribution has them in, by the default one, and by one that is nowhere near the headers.
 PLACES = {
     "staged": ("/usr", f"/usr/lib/{MULTIARCH}"),
     "default": ("/usr/local", "/usr/local/lib"),
     "odd": ("/opt/x", "/opt/x/a/b/c"),
 }
+
+
+OURS = {"libdaemonctx.so.0", "libdaemon.so.0"}
+
+
+def places(lib: pathlib.Path) -> list[str]:
+    """Where CMake finds both packages, by name."""
+    return [f"-D{package}_DIR={lib / 'cmake' / package}" for package in ("daemonctx", "libdaemon")]
 
 
 def cmake() -> str:
@@ -39,7 +47,9 @@ def test_what_is_there(tree: Tree) -> None:
     lib = os.path.relpath(tree.libdir, tree.prefix)
     files = tree.files()
     for name in ("libdaemon.so.0.6.0", "libdaemon.so.0", "libdaemon.so", "libdaemon.a", "pkgconfig/libdaemon.pc",
-                 "cmake/libdaemon/libdaemon-config.cmake", "cmake/libdaemon/libdaemon-config-version.cmake"):
+                 "cmake/libdaemon/libdaemon-config.cmake", "cmake/libdaemon/libdaemon-config-version.cmake",
+                 "libdaemonctx.so.0.1.0", "libdaemonctx.so.0", "libdaemonctx.so", "libdaemonctx.a", "pkgconfig/daemonctx.pc",
+                 "cmake/daemonctx/daemonctx-config.cmake", "cmake/daemonctx/daemonctx-config-version.cmake"):
         assert f"{lib}/{name}" in files
     for name in ("bin/daemonctx", "libexec/daemonctx/daemonctx-monitor", "include/daemonctx.h", "include/libdaemon/daemon.h", "share/man/man1/daemonctx.1",
                  "share/man/man3/daemonctx_free.3", "share/man/man7/daemonctx.7", "share/doc/daemonctx/README.md",
@@ -54,19 +64,33 @@ def test_what_is_there(tree: Tree) -> None:
         assert found.st_mode & 0o777 == (0o755 if name.startswith(("bin/", "libexec/")) else 0o644), name
 
 
-def test_library(tree: Tree) -> None:
-    links = {name: os.readlink(tree.lib / name) for name in ("libdaemon.so.0", "libdaemon.so")}
-    assert links == {"libdaemon.so.0": "libdaemon.so.0.6.0", "libdaemon.so": "libdaemon.so.0"}
+FILES = {"libdaemonctx": "0.1.0", "libdaemon": "0.6.0"}
+
+
+@pytest.mark.parametrize(("name", "version"), FILES.items())
+def test_library(tree: Tree, name: str, version: str) -> None:
+    links = {suffix: os.readlink(tree.lib / f"{name}{suffix}") for suffix in (".so.0", ".so")}
+    assert links == {".so.0": f"{name}.so.{version}", ".so": f"{name}.so.0"}
     # Who packages strips: until then there are the names that a debugger wants.
-    assert ".symtab" in run("readelf", "-SW", tree.lib / "libdaemon.so.0.6.0")
+    assert ".symtab" in run("readelf", "-SW", tree.lib / f"{name}.so.{version}")
 
 
-def test_static_library_defines_no_more_than_the_shared_one(tree: Tree) -> None:
-    shared = run("nm", "-D", "--defined-only", tree.lib / "libdaemon.so.0.6.0")
-    archive = run("nm", "-g", "--defined-only", tree.lib / "libdaemon.a")
-    names = [{words[2] for words in map(str.split, text.splitlines()) if len(words) == 3} for text in (shared, archive)]
-    assert names[0] == names[1] and len(names[0]) > 80
-    assert "_Unwind" not in run("nm", "-u", tree.lib / "libdaemon.a")
+@pytest.mark.parametrize("name", FILES)
+def test_static_library_defines_no_more_than_the_shared_one(tree: Tree, name: str) -> None:
+    shared = run("nm", "-D", "--defined-only", tree.lib / f"{name}.so")
+    archive = run("nm", "-g", "--defined-only", tree.lib / f"{name}.a")
+    names = [{words[2].split("@")[0] for words in map(str.split, text.splitlines()) if len(words) == 3 and words[1] != "A"}
+             for text in (shared, archive)]
+    assert names[0] == names[1] and len(names[0]) > 30
+    assert "_Unwind" not in run("nm", "-u", tree.lib / f"{name}.a")
+
+
+@pytest.mark.parametrize(("name", "package"), [("libdaemonctx", "libdaemonctx0"), ("libdaemon", "libdaemon0-daemonctx")])
+def test_debians_list_of_symbols_is_what_the_library_exports(tree: Tree, name: str, package: str) -> None:
+    exported = {line.split()[-1] for line in run("nm", "-D", "--defined-only", tree.lib / f"{name}.so").splitlines()}
+    listed = re.findall(r"^ (\S+) 0\.1\.0", (REPOSITORY / f"packaging/debian/{package}.symbols").read_text(), re.MULTILINE)
+    # As nm has it: the default version with two signs, the version itself and what has no version with none.
+    assert exported == {symbol.removesuffix("@Base").replace("@", "@@").removeprefix("DAEMONCTX_0.1@@") for symbol in listed}
 
 
 @pytest.fixture(scope="session")
@@ -78,28 +102,29 @@ def native_static_libraries(tmp_path_factory: pytest.TempPathFactory) -> set[str
     return set(said.read_text().split())
 
 
-def test_private_libraries_are_what_rustc_says(tree: Tree, native_static_libraries: set[str]) -> None:
-    found = re.search(r"^Libs.private: (.*)$", (tree.lib / "pkgconfig/libdaemon.pc").read_text(), re.MULTILINE)
+@pytest.mark.parametrize("package", ["daemonctx", "libdaemon"])
+def test_private_libraries_are_what_rustc_says(tree: Tree, package: str, native_static_libraries: set[str]) -> None:
+    found = re.search(r"^Libs.private: (.*)$", (tree.lib / f"pkgconfig/{package}.pc").read_text(), re.MULTILINE)
     assert found and set(found[1].split()) == native_static_libraries - {"-lc", "-lgcc_s", "-lgcc_eh"} != set()
 
 
 def test_command(tree: Tree) -> None:
     assert run(tree.path(tree.prefix) / "bin/daemonctx", "--version") == run(REPOSITORY / "target/release/daemonctx", "--version")
-    version = run("pkg-config", "--variable=daemonctx_version", "libdaemon", PKG_CONFIG_LIBDIR=str(tree.lib / "pkgconfig"))
+    version = run("pkg-config", "--modversion", "daemonctx", PKG_CONFIG_LIBDIR=str(tree.lib / "pkgconfig"))
     assert run(tree.path(tree.prefix) / "bin/daemonctx", "--version").split() == ["daemonctx", version.strip()]
 
 
 @pytest.mark.parametrize(("name", "language"), BOTH)
 def test_pkg_config(tree: Tree, name: str, language: str, tmp_path: pathlib.Path) -> None:
     program = tree.compiled(name, language, tmp_path)
-    assert "libdaemon.so.0" in needed(program)
+    assert OURS & needed(program) == LIBRARIES[name]
     is_a_daemons_program(program)
 
 
 @pytest.mark.parametrize(("name", "language"), BOTH)
 def test_pkg_config_static(tree: Tree, name: str, language: str, tmp_path: pathlib.Path) -> None:
     program = tree.compiled(name, language, tmp_path, "-archive")
-    assert "libdaemon.so.0" not in needed(program)
+    assert not OURS & needed(program)
     if language == "c":
         assert needed(program) <= {"libc.so.6", "ld-linux-x86-64.so.2"}, "it needs nothing but the C library"
     is_a_daemons_program(program)
@@ -110,12 +135,11 @@ def test_pkg_config_static(tree: Tree, name: str, language: str, tmp_path: pathl
 
 
 def test_cmake(tree: Tree, tmp_path: pathlib.Path) -> None:
-    place = tree.lib / "cmake/libdaemon"
-    run(cmake(), "-S", PROGRAMS, "-B", tmp_path, f"-Dlibdaemon_DIR={place}", "-DCMAKE_BUILD_TYPE=Release")
+    run(cmake(), "-S", PROGRAMS, "-B", tmp_path, *places(tree.lib), "-DCMAKE_BUILD_TYPE=Release")
     run(cmake(), "--build", tmp_path)
     for name, language in BOTH:
-        assert "libdaemon.so.0" in needed(tmp_path / f"{name}-{language}")
-        assert "libdaemon.so.0" not in needed(tmp_path / f"{name}-{language}-static")
+        assert OURS & needed(tmp_path / f"{name}-{language}") == LIBRARIES[name]
+        assert not OURS & needed(tmp_path / f"{name}-{language}-static")
         is_a_daemons_program(tmp_path / f"{name}-{language}")
         is_a_daemons_program(tmp_path / f"{name}-{language}-static")
 
@@ -126,19 +150,20 @@ def test_cmake_finds_it_by_its_prefix(tree: Tree, tmp_path: pathlib.Path) -> Non
     """And a newer interface is not there."""
     prefix = f"-DCMAKE_PREFIX_PATH={tree.path(tree.prefix)}"
     run(cmake(), "-S", PROGRAMS, "-B", tmp_path / "found", prefix)
-    newer = tmp_path / "newer"
-    newer.mkdir()
-    (newer / "CMakeLists.txt").write_text(
-        "cmake_minimum_required(VERSION 3.13)\nproject(newer C)\nfind_package(libdaemon 0.15 REQUIRED)\n")
-    with pytest.raises(AssertionError, match="version: 0.14"):
-        run(cmake(), "-S", newer, "-B", newer / "build", prefix)
+    for package, newer, there in (("libdaemon", "0.15", "0.14"), ("daemonctx", "0.2", "0.1.0")):
+        folder = tmp_path / f"newer-{package}"
+        folder.mkdir()
+        (folder / "CMakeLists.txt").write_text(
+            f"cmake_minimum_required(VERSION 3.13)\nproject(newer C)\nfind_package({package} {newer} REQUIRED)\n")
+        with pytest.raises(AssertionError, match=f"version: {there}"):
+            run(cmake(), "-S", folder, "-B", folder / "build", prefix)
 
 
 def test_moved(tree: Tree, tmp_path: pathlib.Path) -> None:
     """The whole tree elsewhere: CMake and pkg-config with another prefix still find it."""
     shutil.copytree(tree.path(tree.prefix), tmp_path / "moved", symlinks=True)
     lib = tmp_path / "moved" / os.path.relpath(tree.libdir, tree.prefix)
-    run(cmake(), "-S", PROGRAMS, "-B", tmp_path / "build", f"-Dlibdaemon_DIR={lib / 'cmake/libdaemon'}")
+    run(cmake(), "-S", PROGRAMS, "-B", tmp_path / "build", *places(lib))
     run(cmake(), "--build", tmp_path / "build", "--target", "own-c")
     assert str(lib) in run("readelf", "-d", tmp_path / "build/own-c")
 
@@ -175,4 +200,4 @@ def test_uninstall(tmp_path: pathlib.Path) -> None:
 def test_as_packagers_call_it(tmp_path: pathlib.Path) -> None:
     """By GNU's lower-case prefix."""
     run("make", "--no-print-directory", "install-library", "prefix=/usr", f"DESTDIR={tmp_path}", cwd=REPOSITORY)
-    assert (tmp_path / "usr/lib/libdaemon.so.0").exists()
+    assert all((tmp_path / "usr/lib" / name).exists() for name in OURS)

@@ -15,6 +15,9 @@ REPOSITORY = HERE.parents[2]
 PROGRAMS = HERE / "programs"
 MULTIARCH = f"{os.uname().machine}-linux-gnu"
 LIMIT = 120  # seconds for a build
+# What each program is built with, by the names of pkg-config and CMake, and what it is linked with then.
+PACKAGES = {"own": ["daemonctx"], "classic": ["libdaemon"], "mixed": ["daemonctx", "libdaemon"]}
+LIBRARIES = {"own": {"libdaemonctx.so.0"}, "classic": {"libdaemon.so.0"}, "mixed": {"libdaemonctx.so.0", "libdaemon.so.0"}}
 COMPILERS = {"c": ["cc", "-std=c11"], "cc": ["c++", "-std=c++11"]}
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 
@@ -52,8 +55,9 @@ class Tree:
         return {str(path.relative_to(top)) for path in top.rglob("*") if path.is_symlink() or not path.is_dir()}
 
     def pkg_config(self, *words: str) -> list[str]:
+        """What pkg-config says of packages."""
         # Without the folders where the system's own files are: they would be left out, wherever the root is.
-        asked = run("pkg-config", *words, "libdaemon", PKG_CONFIG_LIBDIR=str(self.lib / "pkgconfig"),
+        asked = run("pkg-config", *words, PKG_CONFIG_LIBDIR=str(self.lib / "pkgconfig"),
                     PKG_CONFIG_SYSTEM_INCLUDE_PATH="/none", PKG_CONFIG_SYSTEM_LIBRARY_PATH="/none",
                     PKG_CONFIG_SYSROOT_DIR=str(self.destdir or ""))
         return asked.split()
@@ -61,11 +65,10 @@ class Tree:
     def compiled(self, name: str, language: str, folder: pathlib.Path, static: str = "") -> pathlib.Path:
         """A program built by pkg-config: with the shared library, with the static one, or static all in all."""
         program = folder / f"{name}-{language}{static}"
-        words = self.pkg_config("--cflags", "--libs", *(["--static"] if static else []))
+        words = self.pkg_config("--cflags", "--libs", *(["--static"] if static else []), *PACKAGES[name])
         if static == "-archive":
-            words = ["-Wl,-Bstatic" if word == "-ldaemon" else word for word in words]
-            at = words.index("-Wl,-Bstatic")
-            words[at:at + 1] = ["-Wl,-Bstatic", "-ldaemon", "-Wl,-Bdynamic"]
+            ours = {f"-l{library}" for library in ("daemonctx", "daemon")}
+            words = [inner for word in words for inner in (("-Wl,-Bstatic", word, "-Wl,-Bdynamic") if word in ours else (word,))]
         link = ["-static"] if static == "-static" else [f"-Wl,-rpath,{self.lib}"]
         run(*COMPILERS[language], *WARNINGS, "-o", program, PROGRAMS / f"{name}.{language}", *words, *link, cwd=folder)
         return program

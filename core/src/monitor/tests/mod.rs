@@ -14,7 +14,7 @@ use crate::sys::Errno;
 use crate::sys::file::{self, Lock};
 use crate::sys::pidfd::Process;
 use crate::sys::process::{self, Ended, Pid, StringList};
-use crate::text::{Text, c_text};
+use crate::text::Text;
 use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::PathBuf;
@@ -102,7 +102,7 @@ impl Sandbox {
     }
 
     fn begin(&self) -> Launched {
-        let launched = Launched::begin(c_text!("/proc/self/exe"), &self.launch);
+        let launched = Launched::begin(c"/proc/self/exe", &self.launch);
         launched.unwrap_or_else(|errno| unreachable!("{errno:?}"))
     }
 

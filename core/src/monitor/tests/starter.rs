@@ -11,7 +11,7 @@ use crate::streams::{LoggerEnds, Output, Place};
 use crate::sys::fd;
 use crate::sys::process;
 use crate::sys::signal::{self, Disposition};
-use crate::text::{Text, c_text};
+use crate::text::Text;
 use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixDatagram;
@@ -102,7 +102,7 @@ fn start(sandbox: &Sandbox) -> i32 {
     // The injector counts from here.
     let _ = signal::set_disposition(libc::SIGURG, &Disposition::ignore());
     signal::raise(libc::SIGURG);
-    let mut launched = match Launched::begin(c_text!("/proc/self/exe"), &sandbox.launch) {
+    let mut launched = match Launched::begin(c"/proc/self/exe", &sandbox.launch) {
         Ok(launched) => launched,
         Err(errno) => return fail(sandbox, &format!("{errno:?}")),
     };

@@ -1,8 +1,10 @@
 //! libdaemon's interface.
 
 use super::{HARMLESS, PATHS, Where, errno, set_errno};
+// Defines the functions below.
 use crate::choice::Choices;
 use crate::house::wrong;
+use libdaemon_linked as _;
 use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::ptr::null;

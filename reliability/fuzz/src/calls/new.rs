@@ -3,8 +3,8 @@
 use super::{HARMLESS, PATHS, Where, errno, set_errno};
 use crate::choice::Choices;
 use crate::house::{text_of, wrong};
-use daemonctx_linked::daemonctx as api;
-use daemonctx_linked::daemonctx::{error, notify, options, pidfile, start};
+use daemonctx_linked as api;
+use daemonctx_linked::{error, notify, options, pidfile, start};
 use std::ffi::{CString, c_char, c_int, c_long};
 use std::ptr::{null, null_mut};
 
@@ -100,10 +100,10 @@ impl Handles {
                 0 | 1 => pidfile::daemonctx_pidfile_acquire(file),
                 2 => pidfile::daemonctx_pidfile_release(file),
                 3 => pidfile::daemonctx_pidfile_read(file, to),
-                4 => pidfile::daemonctx_pidfile_status(file, to, &raw mut other),
+                4 => pidfile::daemonctx_pidfile_status(file, to.cast(), &raw mut other),
                 5 => pidfile::daemonctx_pidfile_signal(file, HARMLESS[choices.one_of(HARMLESS.len())]),
                 6 => pidfile::daemonctx_pidfile_wait(file, while_, to),
-                _ if place == Where::Apart => pidfile::daemonctx_pidfile_stop(file, choices.long().min(5), to),
+                _ if place == Where::Apart => pidfile::daemonctx_pidfile_stop(file, choices.long().min(5), to.cast()),
                 _ => return,
             }
         };
@@ -220,13 +220,13 @@ fn free_standing(choices: &mut Choices<'_>) {
             5 => notify::daemonctx_notify_barrier(choices.long().clamp(0, 2) as c_long, to),
             6 => {
                 notify::daemonctx_watchdog_interval();
-                error::DAEMONCTX_OK
+                error::daemonctx_status::DAEMONCTX_OK
             }
             _ => listen(to, choices.byte() % 2 == 0),
         }
     };
-    if status != error::DAEMONCTX_OK && errno() == 0 {
-        wrong(&format!("status {status}, and no errno"));
+    if status != error::daemonctx_status::DAEMONCTX_OK && errno() == 0 {
+        wrong(&format!("status {status:?}, and no errno"));
     }
 }
 
@@ -250,7 +250,9 @@ fn told(handle: Handle, status: error::daemonctx_status) {
     });
     // SAFETY: a handle or NULL.
     let exit_status = unsafe { error::daemonctx_exit_status(handle) };
-    if !(0..=255).contains(&exit_status) || status != error::DAEMONCTX_OK && !handle.is_null() && exit_status == 0 {
+    if !(0..=255).contains(&exit_status)
+        || status != error::daemonctx_status::DAEMONCTX_OK && !handle.is_null() && exit_status == 0
+    {
         wrong(&format!("exit status {exit_status}"));
     }
 }
@@ -264,8 +266,8 @@ fn explained(
 ) {
     let (mut step, mut errnum, mut text) = (null(), 0, null());
     if is_null {
-        if status != error::DAEMONCTX_ERROR_USAGE || errno != libc::EINVAL {
-            wrong(&format!("a NULL handle: status {status}, errno {errno}"));
+        if status != error::daemonctx_status::DAEMONCTX_ERROR_USAGE || errno != libc::EINVAL {
+            wrong(&format!("a NULL handle: status {status:?}, errno {errno}"));
         }
         return;
     }
@@ -274,7 +276,7 @@ fn explained(
     }
     // SAFETY: what the accessor gives are strings of the handle's.
     let (step, text) = unsafe { (text_of(step), text_of(text)) };
-    if status == error::DAEMONCTX_OK {
+    if status == error::daemonctx_status::DAEMONCTX_OK {
         return;
     }
     if said(null_mut(), null_mut(), null_mut()) != status
@@ -283,6 +285,6 @@ fn explained(
         || text.is_empty()
         || text.contains('\n')
     {
-        wrong(&format!("status {status}, errno {errno}; the accessor: {errnum}, \"{step}\", \"{text}\""));
+        wrong(&format!("status {status:?}, errno {errno}; the accessor: {errnum}, \"{step}\", \"{text}\""));
     }
 }
