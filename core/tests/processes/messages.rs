@@ -18,6 +18,7 @@ pub const TESTS: &[Test] = &[
     ("messages: an orphan of the daemon is believed", orphan),
     ("messages: a socket that lingers does not prolong the timeout", lingering),
     ("messages: sockets that linger do not hold up a start that succeeds", lingering_while_ready),
+    ("messages: a receiver that hangs does not prolong the timeout", hanging),
     ("messages: a flood does not prolong the timeout", flood),
 ];
 
@@ -197,6 +198,16 @@ fn lingering_while_ready(house: &mut House) {
     becomes_ready(house, daemon);
     end(house, starter);
     assert!(begun.elapsed() < Duration::from_secs(4) * slowness(), "{:?}", begun.elapsed());
+}
+
+/// As one does that closes a descriptor which its sender keeps from being closed.
+fn hanging(house: &mut House) {
+    let begun = Instant::now();
+    let (starter, daemon) = begin(house, &["timeout=500"]);
+    crate::house::signal_any(receiver_of(monitor_of(daemon)), libc::SIGSTOP);
+    daemonctx::notify("READY=1").unwrap();
+    assert!(house.hear_from("failed 124 ").contains("ready failed"));
+    times_out(house, starter, begun);
 }
 
 fn flood(house: &mut House) {
