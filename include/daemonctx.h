@@ -432,7 +432,8 @@ DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_ready_descriptor(daemonctx *ct
 
 /*
  Whether (not 0) the daemon itself says when it is ready, by daemonctx_ready(), instead of being ready when
- daemonctx_open() is done. Until then standard error is the starter's.
+ daemonctx_open() is done. Until then standard error is the starter's. A program that is not trusted can keep it, a terminal open for
+ reading and writing, beyond the start, also as another user: start such a program with standard error redirected.
  */
 DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_manual_ready(daemonctx *ctx, int manual);
 

@@ -141,6 +141,11 @@ impl Failure {
         Self { program: program.to_owned(), ..self }
     }
 
+    /// What to do, behind the line for people.
+    pub(crate) fn with_hint(self, hint: &str) -> Self {
+        Self { message: self.message + hint, ..self }
+    }
+
     pub(crate) fn is_misuse(&self) -> bool {
         self.code == code::MISUSED
     }

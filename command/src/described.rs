@@ -9,6 +9,7 @@ use crate::usage;
 use crate::values::{self, split};
 use daemonctx::{Daemon, Detach, Executable, Readiness, Respawn};
 use std::ffi::{OsStr, OsString};
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 /// What is to be started, and how.
@@ -30,17 +31,18 @@ impl Described {
         Ok(described)
     }
 
+    /// Whether the program is there to be executed.
+    pub(crate) fn has_program(program: &Program) -> bool {
+        find_program(program).is_ok()
+    }
+
     /// This process, prepared to become the program.
     pub(crate) fn in_foreground(program: &Program, place: &Place) -> Result<Self, Failure> {
         Self::new(program, place, Detach::No)
     }
 
     fn new(options: &Program, place: &Place, detach: Detach) -> Result<Self, Failure> {
-        let Inherited { env, unset, clean_env, .. } = &options.inherited;
-        let inherits = !clean_env && !unset.iter().any(|name| name == "PATH");
-        let search_path = program::search_path(env, inherits);
-        let name = options.words.first().map_or(OsStr::new(""), OsString::as_os_str);
-        let program = program::find(name, search_path.as_deref(), options.owner.chroot.as_deref())?;
+        let program = find_program(options)?;
         let mut daemon = daemon(options, place)?;
         streams(&mut daemon, &options.streams, detach)?;
         daemon.detach(detach);
@@ -51,6 +53,22 @@ impl Described {
         environment(&mut executable, &options.inherited)?;
         Ok(Self { daemon, executable, program, nice: options.owner.nice })
     }
+}
+
+fn find_program(options: &Program) -> Result<PathBuf, Failure> {
+    let Inherited { env, unset, clean_env, .. } = &options.inherited;
+    let inherits = !clean_env && !unset.iter().any(|name| name == "PATH");
+    let search_path = program::search_path(env, inherits);
+    let name = options.words.first().map_or(OsStr::new(""), OsString::as_os_str);
+    // Otherwise it would be the program that is not found.
+    let root = options.owner.chroot.as_deref().filter(|root| {
+        std::fs::metadata(root).map_or_else(|error| error.kind() == ErrorKind::NotFound, |root| !root.is_dir())
+    });
+    if let Some(root) = root {
+        let why = format!("--chroot: expected a directory, got \"{}\"", root.to_string_lossy());
+        return Err(Failure::new(code::NOT_CONFIGURED, why));
+    }
+    program::find(name, search_path.as_deref(), options.owner.chroot.as_deref())
 }
 
 /// The standard streams have options of their own.
@@ -64,6 +82,9 @@ fn daemon(options: &Program, place: &Place) -> Result<Daemon, Failure> {
     daemon.prevent_core(*no_core).no_new_privileges(*no_new_privs);
     if let Some(file) = &place.pid_file {
         daemon.pid_file_from(file);
+    }
+    if let Some(directory) = place.run() {
+        daemon.state_directory(directory)?;
     }
     if let Some(root) = chroot {
         daemon.chroot(root)?;

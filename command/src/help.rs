@@ -127,7 +127,7 @@ pub const TOPICS: &[Topic] = &[
         exits: PRINTED,
         examples: &[
             ("", "daemonctx list"),
-            ("The names of those that run:", "daemonctx list --json | jq -r .daemons[].name"),
+            ("The names of those that run:", "daemonctx list --json | jq -r '.daemons[]|select(.pid).name'"),
         ],
     },
     Topic {

@@ -14,6 +14,7 @@
 #![deny(unsafe_code)]
 
 mod answer;
+mod bounded;
 mod completions;
 mod described;
 mod help;
@@ -22,6 +23,7 @@ mod list;
 mod logged;
 mod logs;
 mod look;
+mod mapped;
 mod monitored;
 mod options;
 mod place;
@@ -100,6 +102,18 @@ fn read(words: &[OsString]) -> Result<(Options, Vec<Given>), Reply> {
 pub(crate) struct Given {
     pub(crate) long: String,
     pub(crate) value: String,
+}
+
+impl Given {
+    /// As it was typed, or could have been.
+    fn as_typed(&self) -> String {
+        let option = ["--", &self.long].concat();
+        match self.value.as_str() {
+            // A flag.
+            "true" => option,
+            value => [&option, " ", &monitored::quoted(value)].concat(),
+        }
+    }
 }
 
 fn given(matches: &ArgMatches) -> Vec<Given> {

@@ -2,14 +2,15 @@
 
 use crate::answer::{Answer, Failure};
 use crate::monitored;
+use crate::place;
 use crate::process;
 use crate::screen::{Screen, columns};
 use crate::time;
-use daemonctx::{Monitored, MonitoredState};
+use daemonctx::Monitored;
 use serde_json::{Value, json};
 
 pub(crate) fn list() -> Result<Answer, Failure> {
-    let daemons = Monitored::list(None)?;
+    let daemons = place::own_daemons()?;
     let json = json!({ "result": "listed", "daemons": daemons.iter().map(in_json).collect::<Value>() });
     Ok(Answer::drawn(table(&daemons), json))
 }
@@ -24,12 +25,8 @@ fn since(daemon: &Monitored) -> Option<i64> {
     i64::try_from(daemon.since().as_secs()).ok()
 }
 
-fn is_over(daemon: &Monitored) -> bool {
-    matches!(daemon.state(), MonitoredState::Ended | MonitoredState::GaveUp | MonitoredState::Lost)
-}
-
 fn pid(daemon: &Monitored) -> Option<i32> {
-    daemon.pid().filter(|_| !is_over(daemon))
+    daemon.pid().filter(|_| !monitored::is_over(daemon))
 }
 
 fn in_json(daemon: &Monitored) -> Value {

@@ -1,18 +1,17 @@
 //! The last lines that a daemon has logged: in the files that its standard output and standard error go to, else in
 //! the system log.
 
+use crate::bounded::{read_in_child, read_within};
 use crate::process::{line_of, number_in, path, words};
 use crate::sys;
 use daemonctx::{Monitored, MonitoredOutput};
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::io::{self, Write};
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 /// Lines, and where they were found.
 #[derive(Debug)]
@@ -30,8 +29,8 @@ pub(crate) struct Author {
     pub(crate) since: i64,
 }
 
-/// How long anything may take that another program or a file system does.
-const PATIENCE: Duration = Duration::from_millis(1500);
+/// How much of the end of a log `status` reads and shows.
+const MOST: u64 = 1 << 16;
 
 /// Where a process's output goes: paths, or what else the kernel calls it.
 ///
@@ -77,7 +76,7 @@ pub(crate) fn in_paths(daemon: &Monitored, lines: usize) -> Vec<Log> {
     const FOUND: &[u8] = b"+";
     let read = |path: &Path| {
         let text = read_in_child(|mut output| {
-            let end = end_of(path, lines)?;
+            let end = end_of(path, lines, MOST)?;
             output.write_all(FOUND)?;
             write_lines(&end, output)
         })?;
@@ -149,31 +148,23 @@ fn write_end_of(pid: i32, number: RawFd, lines: usize, mut output: impl Write) -
         return Err(io::ErrorKind::InvalidInput.into());
     }
     let file = File::open(["/proc/self/fd/", &held.as_raw_fd().to_string()].concat())?;
-    let end = tail(&file, file.metadata()?.len(), lines)?;
+    let end = tail(&file, file.metadata()?.len(), lines, MOST)?;
     output.write_all(&[metadata.dev().to_ne_bytes(), metadata.ino().to_ne_bytes()].concat())?;
     write_lines(&end, output)
-}
-
-/// What a child writes; nothing where that takes too long.
-fn read_in_child(work: impl FnOnce(UnixStream) -> io::Result<()>) -> Option<Vec<u8>> {
-    let mut child = sys::Forked::new(work).ok()?;
-    let text = read_within(&mut child.output, PATIENCE);
-    child.end(text.is_some());
-    text
 }
 
 /// What a process has said in the system log: the journal, where that answers, else the files of syslogd.
 pub(crate) fn in_system_log(author: Author, lines: usize) -> Option<Log> {
     let journal = in_journal(author, lines).filter(|lines| !lines.is_empty());
     if let Some(lines) = journal {
-        return Some(Log { source: b"the journal".to_vec(), lines });
+        return Some(Log { source: b"the journal".to_vec(), lines: end_of_lines(lines) });
     }
     let mark = ["[", &author.pid.to_string(), "]:"].concat();
     ["/var/log/syslog", "/var/log/messages", "/var/log/daemon.log"].into_iter().find_map(|file| {
-        let mut found = end_of(Path::new(file), usize::MAX).ok()?;
+        let mut found = end_of(Path::new(file), usize::MAX, SEARCHED).ok()?;
         found.retain(|line| line.windows(mark.len()).any(|part| part == mark.as_bytes()));
         found.drain(..found.len().saturating_sub(lines));
-        (!found.is_empty()).then(|| Log { source: file.as_bytes().to_vec(), lines: found })
+        (!found.is_empty()).then(|| Log { source: file.as_bytes().to_vec(), lines: end_of_lines(found) })
     })
 }
 
@@ -187,37 +178,32 @@ fn in_journal(author: Author, lines: usize) -> Option<Vec<Vec<u8>>> {
         command.args(["+".to_owned(), ["SYSLOG_PID=", &pid].concat(), ["_UID=", &user.to_string()].concat()]);
     }
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
-    let text = child.stdout.as_mut().and_then(|output| read_within(output, PATIENCE));
+    let mut text = Vec::new();
+    let most = usize::try_from(MOST).unwrap_or(usize::MAX);
+    let is_whole = child.stdout.as_mut().is_some_and(|output| read_within(output, &mut text, most));
     // It may have to be stopped; that it has ended already is no error.
     let _ = child.kill();
     let _ = child.wait();
-    Some(last_lines(&text?, lines))
+    is_whole.then(|| last_lines(&text, lines))
 }
 
-/// What a child writes until it has done; nothing where that takes too long.
-fn read_within(output: &mut (impl Read + AsFd), patience: Duration) -> Option<Vec<u8>> {
-    const ROOM: usize = 1 << 16;
-    let deadline = Instant::now() + patience;
-    let mut text = Vec::new();
-    let mut room = vec![0; ROOM];
-    loop {
-        let left = deadline.checked_duration_since(Instant::now())?;
-        if !sys::wait_readable(output.as_fd(), left) {
-            return None;
-        }
-        match output.read(&mut room) {
-            Ok(0) => return Some(text),
-            Ok(length) => text.extend_from_slice(&room[..length]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return None,
-        }
-    }
+/// No more than `status` shows.
+fn end_of_lines(mut lines: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    let mut room = usize::try_from(MOST).unwrap_or(usize::MAX);
+    let fits = |line: &&Vec<u8>| {
+        let left = room.checked_sub(line.len() + 1);
+        room = left.unwrap_or_default();
+        left.is_some()
+    };
+    let shown = lines.iter().rev().take_while(fits).count().max(1).min(lines.len());
+    lines.drain(..lines.len() - shown);
+    lines
 }
 
 /// The last lines of a regular file, and of no other: nothing is waited for.
-fn end_of(path: &Path, lines: usize) -> io::Result<Vec<Vec<u8>>> {
+fn end_of(path: &Path, lines: usize, most: u64) -> io::Result<Vec<Vec<u8>>> {
     let file = open_regular(path)?;
-    tail(&file, file.metadata()?.len(), lines)
+    tail(&file, file.metadata()?.len(), lines, most)
 }
 
 /// Opens a regular file, and nothing else, by the rules for files in other users' directories.
@@ -226,11 +212,12 @@ pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 
-/// Reads ever more of the end, until that has as many lines as wanted.
-pub(crate) fn tail(file: &File, size: u64, lines: usize) -> io::Result<Vec<Vec<u8>>> {
+/// What is looked through for lines that name a process, and what `logs` shows.
+pub(crate) const SEARCHED: u64 = 1 << 22;
+
+/// Reads ever more of the end, until that has as many lines as wanted. More than `most` is read of no file, however long its lines are.
+pub(crate) fn tail(file: &File, size: u64, lines: usize, most: u64) -> io::Result<Vec<Vec<u8>>> {
     const FIRST: u64 = 1 << 14;
-    /// More is read of no file, however long its lines are.
-    const MOST: u64 = 1 << 22;
     let mut span = FIRST;
     loop {
         let length = span.min(size);
@@ -238,10 +225,10 @@ pub(crate) fn tail(file: &File, size: u64, lines: usize) -> io::Result<Vec<Vec<u
         let read = read_from(file, &mut text, size - length)?;
         text.truncate(read);
         let newlines = text.iter().filter(|byte| **byte == b'\n').count();
-        if newlines > lines || length == size || span >= MOST {
+        if newlines > lines || length == size || span >= most {
             return Ok(last_lines(&text, lines));
         }
-        span *= 4;
+        span = (span * 4).min(most);
     }
 }
 
@@ -271,7 +258,7 @@ fn last_lines(text: &[u8], most: usize) -> Vec<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{last_lines, tail};
+    use super::{MOST, SEARCHED, end_of_lines, last_lines, tail};
     use std::fs::File;
     use std::io::Write;
 
@@ -284,7 +271,7 @@ mod tests {
         File::create(&path)?.write_all(text)?;
         let file = File::open(&path)?;
         std::fs::remove_file(&path)?;
-        tail(&file, file.metadata()?.len(), lines)
+        tail(&file, file.metadata()?.len(), lines, SEARCHED)
     }
 
     #[test]
@@ -311,6 +298,15 @@ mod tests {
         let lines = tail_of(&vec![b'x'; 20 << 20], 5)?;
         assert!(lines.len() == 1 && lines[0].len() <= 16 << 20, "{}", lines[0].len());
         Ok(())
+    }
+
+    #[test]
+    fn no_more_than_is_shown() {
+        let most = MOST as usize;
+        let lines = end_of_lines(vec![vec![b'x'; 1000]; 100]);
+        assert_eq!(lines.len(), most / 1001);
+        assert_eq!(end_of_lines(vec![vec![b'x'; most]; 2]).len(), 1);
+        assert!(end_of_lines(Vec::new()).is_empty());
     }
 
     #[test]

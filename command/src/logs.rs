@@ -94,7 +94,7 @@ impl Followed {
     fn end(&mut self, lines: usize) -> io::Result<Vec<Vec<u8>>> {
         let file = logged::open_regular(&self.path)?;
         self.place = file.metadata()?.len();
-        let found = logged::tail(&file, self.place, lines);
+        let found = logged::tail(&file, self.place, lines, logged::SEARCHED);
         self.file = Some(file);
         found
     }

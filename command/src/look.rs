@@ -1,13 +1,15 @@
 //! What `status` shows to people.
 
+use crate::bounded;
 use crate::logged::Log;
+use crate::mapped::CommandLine;
 use crate::place::Place;
 use crate::process::{Member, Process};
 use crate::screen::{Paint, Screen, columns};
 use crate::status::{Found, Held, Seen, Supervision, user_name};
 use crate::stop::did_you_mean;
 use crate::time;
-use daemonctx::PidFile;
+use daemonctx::{MonitoredState, PidFile};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -25,6 +27,8 @@ const LOGS: usize = 4;
 const ROWS: usize = 3;
 /// How many processes are shown on a terminal.
 const PROCESSES: usize = 24;
+/// How many processes, or sockets, are shown anywhere else.
+const MOST: usize = 200;
 
 pub(crate) fn text(screen: &Screen, place: &Place, found: &Found) -> String {
     let (name, file) = (&place.name, place.pid_file.as_ref());
@@ -52,8 +56,9 @@ pub(crate) fn text(screen: &Screen, place: &Place, found: &Found) -> String {
             sheet.last_process(*last);
             sheet.logs(log);
         }
-        Found::Ended { end, restarts, log, .. } => {
-            sheet.value("last end", end.as_deref().unwrap_or_default(), usize::MAX);
+        Found::Ended { end, restarts, state, log } => {
+            let unknown = if *state == MonitoredState::Lost { "unknown" } else { "" };
+            sheet.value("last end", end.as_deref().unwrap_or(unknown), usize::MAX);
             sheet.value("restarts", &restarts.to_string(), usize::MAX);
             sheet.logs(log);
         }
@@ -96,7 +101,12 @@ fn state(found: &Found) -> (Paint, &'static str, String) {
         Found::Held { why: Held::Left, .. } => (Paint::Bad, "dead", ", but processes of it are left".to_owned()),
         Found::Held { .. } => (Paint::Bad, "dead", ", but its pid file is still locked".to_owned()),
         Found::Dead { .. } => (Paint::Bad, "dead", ", and has left its pid file behind".to_owned()),
-        Found::Ended { gave_up: true, .. } => (Paint::Bad, "dead", ": it failed too often and was given up".to_owned()),
+        Found::Ended { state: MonitoredState::GaveUp, .. } => {
+            (Paint::Bad, "dead", ": it failed too often and was given up".to_owned())
+        }
+        Found::Ended { state: MonitoredState::Lost, .. } => {
+            (Paint::Bad, "dead", ": its monitor was killed too, so how it ended is not known".to_owned())
+        }
         Found::Ended { .. } => (Paint::Bad, "dead", ": it ended by itself".to_owned()),
         Found::NotRunning => (Paint::Dim, "not running", String::new()),
         Found::Unknown(_) => (Paint::Doubtful, "unknown", ": it may be running, or not".to_owned()),
@@ -134,7 +144,7 @@ impl Sheet<'_> {
 
     fn running(&mut self, seen: &Seen, file: Option<&PidFile>) {
         let process = seen.process.as_ref();
-        let command = process.map_or_else(String::new, |process| self.command(&seen.command, &process.name));
+        let command = process.map_or_else(String::new, |process| self.command(seen.command.as_ref(), &process.name));
         self.value("command", &command, ROWS);
         self.value("process", &process_line(seen), usize::MAX);
         self.value("memory", &memory(seen), usize::MAX);
@@ -161,6 +171,7 @@ impl Sheet<'_> {
         let hidden = match (process, seen.open) {
             (None, _) => "all else: not permitted",
             (_, None) => "descriptors, sockets and output: not permitted",
+            _ if seen.is_blocked() => "command lines and PSS: the kernel does not answer, the memory map is locked",
             _ => "",
         };
         self.value("not shown", hidden, usize::MAX);
@@ -179,12 +190,18 @@ impl Sheet<'_> {
     }
 
     /// A program's own title stands as it is; words of a command line are told apart.
-    fn command(&self, command: &[Vec<u8>], name: &[u8]) -> String {
-        match command {
+    fn command(&self, command: Option<&CommandLine>, name: &[u8]) -> String {
+        let Some(CommandLine { words, is_cut }) = command else { return "unknown".to_owned() };
+        let shown = match &words[..] {
             [] => ["[", &self.screen.harmless(name), "]"].concat(),
             [title] => self.screen.harmless(title),
             words => words.iter().map(|word| self.screen.argument(word)).collect::<Vec<_>>().join(" "),
-        }
+        };
+        shown + self.mark(*is_cut)
+    }
+
+    fn mark(&self, is_cut: bool) -> &'static str {
+        if is_cut { self.screen.either("…", "...") } else { "" }
     }
 
     fn listening(&self, seen: &Seen) -> String {
@@ -193,7 +210,7 @@ impl Sheet<'_> {
             let kind = if socket.kind == "udp" { "/udp" } else { "" };
             [&self.screen.harmless(&socket.address), kind].concat()
         });
-        shown.collect::<Vec<_>>().join(", ")
+        in_a_row(shown)
     }
 
     /// Where nothing can be shown of it.
@@ -202,11 +219,11 @@ impl Sheet<'_> {
         outputs.map(|output| self.screen.harmless(output)).collect::<Vec<_>>().join(", ")
     }
 
-    fn family(&mut self, family: &[Member]) {
-        let most = if self.screen.width.is_some() { PROCESSES } else { usize::MAX };
+    fn family(&mut self, family: &[(Member, Option<CommandLine>)]) {
+        let most = if self.screen.width.is_some() { PROCESSES } else { MOST };
         let mut rows = Vec::new();
-        for (place, member) in family.iter().enumerate().take(most) {
-            let command = self.command(&member.command, &member.process.name);
+        for (place, (member, command)) in family.iter().enumerate().take(most) {
+            let command = self.command(command.as_ref(), &member.process.name);
             let pid = member.process.pid.to_string();
             let row = [&branches(self.screen, family, place), pid.as_str(), " ", &command].concat();
             rows.extend(self.fold(&row, VALUES, 1));
@@ -230,7 +247,7 @@ impl Sheet<'_> {
     fn holders(&mut self, holders: &[Process], label: &str) {
         let shown =
             holders.iter().map(|holder| [&holder.pid.to_string(), " ", &self.screen.harmless(&holder.name)].concat());
-        let shown = shown.collect::<Vec<_>>().join(", ");
+        let shown = in_a_row(shown);
         self.value(label, if shown.is_empty() { "not permitted to know" } else { &shown }, usize::MAX);
     }
 
@@ -249,7 +266,8 @@ impl Sheet<'_> {
     }
 
     fn log_line(&mut self, line: &[u8]) {
-        let line = self.screen.harmless(&plain(line));
+        let (line, is_cut) = bounded::cut(line);
+        let line = self.screen.harmless(&plain(line)) + self.mark(is_cut);
         for row in self.fold(&line, LOGS, ROWS) {
             self.text += &[" ".repeat(LOGS).as_str(), &row, "\n"].concat();
         }
@@ -291,7 +309,7 @@ fn process_line(seen: &Seen) -> String {
 
 fn memory(seen: &Seen) -> String {
     let Some(rss) = seen.memory.rss else { return String::new() };
-    let pss = seen.memory.pss.map_or_else(String::new, |pss| [" (PSS ", &time::size(pss), ")"].concat());
+    let pss = seen.pss.map_or_else(String::new, |pss| [" (PSS ", &time::size(pss), ")"].concat());
     let swap = seen.memory.swap.map_or_else(String::new, |swap| [", swap ", &time::size(swap)].concat());
     [time::size(rss), pss, swap].concat()
 }
@@ -301,11 +319,22 @@ fn files(seen: &Seen) -> String {
     seen.open.map_or_else(String::new, |open| [&open.to_string(), " open", &limit].concat())
 }
 
+/// The first of them, and how many more there are.
+fn in_a_row(all: impl Iterator<Item = String>) -> String {
+    let mut all = all.fuse();
+    let mut shown: Vec<_> = all.by_ref().take(MOST).collect();
+    let more = all.count();
+    if more > 0 {
+        shown.push(["and ", &more.to_string(), " more"].concat());
+    }
+    shown.join(", ")
+}
+
 /// What stands before a process in a tree.
-fn branches(screen: &Screen, family: &[Member], place: usize) -> String {
-    let depth = family[place].depth;
+fn branches(screen: &Screen, family: &[(Member, Option<CommandLine>)], place: usize) -> String {
+    let depth = family[place].0.depth;
     let goes_on = |level: usize| {
-        let later = family[place + 1..].iter().map(|member| member.depth);
+        let later = family[place + 1..].iter().map(|(member, _)| member.depth);
         later.take_while(|depth| *depth >= level).any(|depth| depth == level)
     };
     let bar = |level| if goes_on(level) { screen.either("│  ", "|  ") } else { "   " };

@@ -31,6 +31,11 @@ pub(crate) fn runs(daemon: &Monitored) -> bool {
     }
 }
 
+/// Whether its program has ended and does not come back.
+pub(crate) fn is_over(daemon: &Monitored) -> bool {
+    matches!(daemon.state(), MonitoredState::Ended | MonitoredState::GaveUp | MonitoredState::Lost)
+}
+
 /// The program, held by a descriptor; none if it has none now. A child of the monitor, so nobody else has its PID until the monitor has
 /// waited for it.
 pub(crate) fn program(daemon: &Monitored) -> Option<Process> {
@@ -40,8 +45,11 @@ pub(crate) fn program(daemon: &Monitored) -> Option<Process> {
     is_there.then_some(program)
 }
 
-/// `exited with status 3`, `killed by signal 9`; nothing if the program has not ended.
+/// `exited with status 3`, `killed by signal 9`; nothing if the program has not ended, or its monitor was killed before.
 pub(crate) fn last_end(daemon: &Monitored) -> Option<String> {
+    if daemon.state() == MonitoredState::Lost {
+        return None;
+    }
     let end = daemon.end().to_string_lossy().into_owned();
     match end.split_once(' ') {
         Some(("exited", status)) => Some(["exited with status ", status].concat()),
@@ -53,6 +61,22 @@ pub(crate) fn last_end(daemon: &Monitored) -> Option<String> {
 /// The command line, for people.
 pub(crate) fn command_line(daemon: &Monitored) -> String {
     daemon.command().iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
+
+/// The command line as a shell takes it.
+pub(crate) fn shell_words(daemon: &Monitored) -> String {
+    daemon.command().iter().map(|word| quoted(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
+}
+
+/// A word as a shell takes it.
+pub(crate) fn quoted(word: &str) -> String {
+    const PLAIN: &str = "-_./:=@%+,";
+    let is_plain = word.chars().all(|letter| letter.is_ascii_alphanumeric() || PLAIN.contains(letter));
+    if is_plain && !word.is_empty() { word.to_owned() } else { ["'", &word.replace('\'', "'\\''"), "'"].concat() }
+}
+
+pub(crate) fn pid_file(daemon: &Monitored) -> Option<String> {
+    daemon.pid_file().map(|path| path.to_string_lossy().into_owned())
 }
 
 /// A failure of a command on a daemon.

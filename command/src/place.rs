@@ -1,11 +1,13 @@
 //! Which daemon is meant: its name, its pid file, and where the state file of its monitor is.
 
 use crate::answer::{Failure, code};
+use crate::monitored::quoted;
 use crate::options::{Program, Which};
 use crate::script;
 use crate::{sys, values};
 use daemonctx::{Error, Monitored, MonitoredState, PidFile};
 use std::ffi::{OsStr, OsString};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Where root's daemons have their pid files.
@@ -16,8 +18,8 @@ pub(crate) struct Place {
     pub(crate) name: String,
     /// None where the daemon has none.
     pub(crate) pid_file: Option<PidFile>,
-    /// Where its state file is, if not this user's directory.
-    run: Option<&'static Path>,
+    /// Where its state file is, if not in this user's usual directory.
+    run: Option<PathBuf>,
     /// The daemon was named, so it may be called otherwise.
     is_named: bool,
 }
@@ -30,12 +32,23 @@ impl Place {
         if !values::is_daemon_name(&name) {
             return Err(misused("needs --name: the program's file name begins with a dot"));
         }
-        let pid_file = match (&program.naming.pidfile, program.naming.no_pidfile) {
-            (_, true) => None,
-            (Some(path), _) => Some(PidFile::of_either_kind(path)?),
-            (None, _) => Some(PidFile::of_either_kind(pid_file_in(&own_directory(), &name))?),
+        let in_directory = |directory: &Path, run| -> Result<Self, Failure> {
+            let pid_file = match (&program.naming.pidfile, program.naming.no_pidfile) {
+                (_, true) => None,
+                (Some(path), _) => Some(PidFile::of_either_kind(path)?),
+                (None, _) => Some(PidFile::of_either_kind(pid_file_in(directory, &name))?),
+            };
+            Ok(Self { name: name.to_string_lossy().into_owned(), pid_file, run, is_named: false })
         };
-        Ok(Self { name: name.to_string_lossy().into_owned(), pid_file, run: None, is_named: false })
+        let usual = in_directory(&own_directory(), None)?;
+        for directory in other_directories() {
+            let other = in_directory(&directory, Some(directory.clone()))?;
+            // One that is alive counts, not what is recorded of one that has ended.
+            if other.is_alive() && !usual.is_alive() {
+                return Ok(other);
+            }
+        }
+        Ok(usual)
     }
 
     /// Of a daemon that may be there: named, or known by its pid file.
@@ -45,7 +58,12 @@ impl Place {
                 let pid_file = PidFile::of_either_kind(path)?;
                 let name = name.as_deref().or_else(|| pid_file.path().file_stem()).unwrap_or_default();
                 let name = name.to_string_lossy().into_owned();
-                Ok(Self { name, pid_file: Some(pid_file), run: None, is_named: false })
+                let mut place = Self { name, pid_file: Some(pid_file), run: None, is_named: false };
+                if !matches!(place.monitored(), Ok(Some(_))) {
+                    let is_recorded = |run: &PathBuf| place.in_run(Some(run)).is_ok_and(|daemon| daemon.is_some());
+                    place.run = other_directories().into_iter().find(is_recorded);
+                }
+                Ok(place)
             }
             (None, Some(name)) => Self::named(name),
             (None, None) => Err(misused("needs a NAME or --pidfile")),
@@ -54,48 +72,79 @@ impl Place {
 
     /// This user's daemon, or root's if this user has none of the name; by the usual pid file, or by any other. One that is there comes
     /// before one that has ended.
-    fn named(name: &OsStr) -> Result<Self, Failure> {
-        let of = |directory: &Path, run| -> Result<Self, Failure> {
-            let pid_file = Some(PidFile::of_either_kind(pid_file_in(directory, name))?);
-            Ok(Self { name: name.to_string_lossy().into_owned(), pid_file, run, is_named: true })
+    pub(crate) fn named(name: &OsStr) -> Result<Self, Failure> {
+        let place = |pid_file, run| Self { name: name.to_string_lossy().into_owned(), pid_file, run, is_named: true };
+        let usual = |directory: &Path, run: Option<PathBuf>| -> Result<Self, Failure> {
+            Ok(place(Some(PidFile::of_either_kind(pid_file_in(directory, name))?), run))
         };
-        let own = of(&own_directory(), None)?;
-        let roots = of(Path::new(ROOTS), Some(Path::new(ROOTS)))?;
         for may_have_ended in [false, true] {
             let is_meant = |daemon: &Monitored| may_have_ended || !has_ended(daemon);
-            if own.is_there(is_meant) {
-                return Ok(own);
-            }
-            for run in [None, Some(Path::new(ROOTS))] {
-                let mut listed = Monitored::list(run).unwrap_or_default();
+            for (directory, run) in directories() {
+                let usual = usual(&directory, run.clone())?;
+                let found = usual.monitored().ok().flatten();
+                if found.as_ref().is_some_and(|daemon| is_meant(daemon) && daemon.pid_file().is_none()) {
+                    return Ok(place(None, run));
+                }
+                if found.as_ref().map_or_else(|| usual.has_pid_file_there(), is_meant) {
+                    return Ok(usual);
+                }
+                let mut listed = Monitored::list(run.as_deref()).unwrap_or_default();
                 listed.retain(|daemon| daemon.name() == name && is_meant(daemon));
                 match listed.as_slice() {
                     [] => {}
                     [daemon] => {
                         let pid_file = daemon.pid_file().map(PidFile::of_either_kind).transpose()?;
-                        return Ok(Self { pid_file, run, ..own });
+                        return Ok(place(pid_file, run));
                     }
                     several => return Err(ambiguous(name, several)),
                 }
             }
-            if roots.is_there(is_meant) {
-                return Ok(roots);
-            }
         }
-        Ok(own)
+        usual(&own_directory(), None)
     }
 
-    fn is_there(&self, is_meant: impl Fn(&Monitored) -> bool) -> bool {
-        match self.monitored() {
-            Ok(Some(daemon)) => is_meant(&daemon),
-            _ => self.pid_file.as_ref().is_some_and(PidFile::exists),
+    /// Whether something is there to be found: a recorded daemon, or a pid file.
+    fn is_there(&self) -> bool {
+        matches!(self.monitored(), Ok(Some(_))) || self.has_pid_file_there()
+    }
+
+    fn has_pid_file_there(&self) -> bool {
+        self.pid_file.as_ref().is_some_and(PidFile::exists)
+    }
+
+    fn is_alive(&self) -> bool {
+        let is_lost = |daemon: &Monitored| daemon.state() == MonitoredState::Lost && daemon.processes().is_empty();
+        matches!(self.monitored(), Ok(Some(daemon)) if !has_ended(&daemon) && !is_lost(&daemon))
+    }
+
+    /// Whether it is this user's, and not root's that this user sees.
+    pub(crate) fn is_own(&self) -> bool {
+        sys::is_root() || self.run.as_deref() != Some(Path::new(ROOTS))
+    }
+
+    /// The options by which a start means this daemon.
+    pub(crate) fn naming_options(&self) -> String {
+        let name = ["--name ", &quoted(&self.name)].concat();
+        match self.path() {
+            None => [&name, " --no-pidfile"].concat(),
+            Some(_) if self.has_usual_pid_file() || self.run.is_some() => name,
+            Some(path) => [&name, " --pidfile ", &quoted(&path)].concat(),
         }
+    }
+
+    /// The directory for the state file, if it is not this user's usual one.
+    pub(crate) fn run(&self) -> Option<&Path> {
+        self.run.as_deref()
     }
 
     /// The daemon, if a monitor of this boot and PID namespace has written its state file.
     pub(crate) fn monitored(&self) -> Result<Option<Monitored>, Error> {
+        self.in_run(self.run.as_deref())
+    }
+
+    fn in_run(&self, run: Option<&Path>) -> Result<Option<Monitored>, Error> {
         let path = self.pid_file.as_ref().map(PidFile::path);
-        match Monitored::find(&self.name, path, self.run) {
+        match Monitored::find(&self.name, path, run) {
             // Another user's, another boot's, or another PID namespace's: what its pid file says counts.
             Err(error) if matches!(error.errno(), Some(libc::EXDEV | libc::EPERM | libc::EACCES | libc::EBADMSG)) => {
                 Ok(None)
@@ -122,7 +171,7 @@ impl Place {
     /// Names like the one that was given, where no daemon has that.
     pub(crate) fn similar(&self) -> Option<String> {
         const ALIKE: f64 = 0.8;
-        if !self.is_named || self.is_there(|_| true) {
+        if !self.is_named || self.is_there() {
             return None;
         }
         let likeness = |name: &str| strsim::jaro(&self.name, name);
@@ -146,14 +195,48 @@ fn ambiguous(name: &OsStr, daemons: &[Monitored]) -> Failure {
 
 /// The names of daemons, this user's and root's: those of pid files and of state files.
 pub(crate) fn names() -> Vec<OsString> {
-    let directories = [Some(PathBuf::from(ROOTS)), runtime_directory(), Some(own_directory())];
-    let entries = directories.into_iter().flatten().filter_map(|directory| std::fs::read_dir(directory).ok()).flatten();
-    let files = entries.flatten().map(|entry| PathBuf::from(entry.file_name()));
+    let (folders, runs): (Vec<_>, Vec<_>) = directories().into_iter().unzip();
+    let entries = folders.into_iter().chain(runtime_directory()).filter_map(|folder| std::fs::read_dir(folder).ok());
+    let files = entries.flatten().flatten().map(|entry| PathBuf::from(entry.file_name()));
     let files = files.filter(|file| file.extension() == Some(OsStr::new("pid")));
     let mut names: Vec<_> = files.filter_map(|file| file.file_stem().map(OsStr::to_owned)).collect();
-    let monitored = [None, Some(Path::new(ROOTS))].into_iter().flat_map(|run| Monitored::list(run).unwrap_or_default());
+    let monitored = runs.iter().flat_map(|run| Monitored::list(run.as_deref()).unwrap_or_default());
     names.extend(monitored.map(|daemon| daemon.name().to_owned()));
     names
+}
+
+/// The daemons that this user has launched, by name.
+pub(crate) fn own_daemons() -> Result<Vec<Monitored>, Error> {
+    let mut daemons = Monitored::list(None)?;
+    for directory in other_directories() {
+        daemons.extend(Monitored::list(Some(&directory)).unwrap_or_default());
+    }
+    daemons.sort_by(|one, other| one.name().cmp(other.name()));
+    Ok(daemons)
+}
+
+/// Where daemons are looked for by name, in this order; with the directory of state files if it is not the usual one.
+fn directories() -> Vec<(PathBuf, Option<PathBuf>)> {
+    let others = other_directories().into_iter().chain((!sys::is_root()).then(|| PathBuf::from(ROOTS)));
+    std::iter::once((own_directory(), None)).chain(others.map(|run| (run.clone(), Some(run)))).collect()
+}
+
+/// Where else this user's daemons are: one that cron(8) started had no XDG_RUNTIME_DIR, and the commands in a session have one, or the
+/// other way round. Only directories that nobody else can write to.
+fn other_directories() -> Vec<PathBuf> {
+    const WRITTEN_BY_OTHERS: u32 = 0o022;
+    if sys::is_root() {
+        return Vec::new();
+    }
+    let user = sys::effective_user();
+    let usual = std::fs::metadata(own_directory()).map(|found| (found.dev(), found.ino())).ok();
+    let is_other = |path: &PathBuf| {
+        std::fs::symlink_metadata(path).is_ok_and(|found| {
+            let is_own = found.is_dir() && found.uid() == user && found.mode() & WRITTEN_BY_OTHERS == 0;
+            is_own && Some((found.dev(), found.ino())) != usual
+        })
+    };
+    [PathBuf::from(format!("/run/user/{user}")), fallback_directory()].into_iter().filter(is_other).collect()
 }
 
 /// Where the pid files of this user's daemons are, as docs/monitor.md says it of state files.
@@ -161,7 +244,11 @@ fn own_directory() -> PathBuf {
     if sys::is_root() {
         return PathBuf::from(ROOTS);
     }
-    runtime_directory().unwrap_or_else(|| PathBuf::from(format!("/tmp/daemonctx-{}", sys::effective_user())))
+    runtime_directory().unwrap_or_else(fallback_directory)
+}
+
+fn fallback_directory() -> PathBuf {
+    PathBuf::from(format!("/tmp/daemonctx-{}", sys::effective_user()))
 }
 
 fn runtime_directory() -> Option<PathBuf> {

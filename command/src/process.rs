@@ -82,15 +82,6 @@ impl Process {
     }
 }
 
-/// The command line; empty of a process without one. Programs may write over theirs.
-pub(crate) fn command(pid: i32) -> Vec<Vec<u8>> {
-    let line = read(pid, "cmdline").unwrap_or_default();
-    let end = line.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    let line = line.get(..end).unwrap_or_default();
-    // A title, with what was there before behind it wiped out, or a command line whose last arguments may be empty.
-    if line.is_empty() { Vec::new() } else { line.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect() }
-}
-
 /// The effective user.
 pub(crate) fn user(pid: i32) -> Option<u32> {
     const EFFECTIVE: usize = 1;
@@ -109,19 +100,18 @@ pub(crate) fn users(pid: i32) -> Vec<u32> {
 pub(crate) struct Memory {
     /// Resident, with what it shares with others.
     pub(crate) rss: Option<u64>,
-    /// The same, with its share of that.
-    pub(crate) pss: Option<u64>,
     pub(crate) swap: Option<u64>,
 }
 
+/// From counters: the memory map, which a process can keep locked, is not looked at.
 pub(crate) fn memory(pid: i32) -> Memory {
     let status = read(pid, "status").unwrap_or_default();
-    let rollup = read(pid, "smaps_rollup").unwrap_or_default();
-    Memory {
-        rss: kibibytes(&status, b"VmRSS:"),
-        pss: kibibytes(&rollup, b"Pss:"),
-        swap: kibibytes(&status, b"VmSwap:"),
-    }
+    Memory { rss: kibibytes(&status, b"VmRSS:"), swap: kibibytes(&status, b"VmSwap:") }
+}
+
+/// Resident bytes with its share of what others have too. This blocks while the memory map is locked.
+pub(crate) fn pss(pid: i32) -> Option<u64> {
+    kibibytes(&read(pid, "smaps_rollup").unwrap_or_default(), b"Pss:")
 }
 
 fn kibibytes(text: &[u8], label: &[u8]) -> Option<u64> {
@@ -132,19 +122,43 @@ fn kibibytes(text: &[u8], label: &[u8]) -> Option<u64> {
 #[derive(Debug)]
 pub(crate) struct Descriptors {
     pub(crate) open: u64,
-    /// The inodes of its sockets, in order.
-    pub(crate) sockets: Vec<u64>,
+    pub(crate) sockets: Inodes,
+}
+
+/// The inodes of sockets.
+#[derive(Debug, Default)]
+pub(crate) struct Inodes {
+    /// Of Unix sockets. The kernel says so of the descriptor: in their table other users' sockets can name any inode.
+    pub(crate) local: Vec<u64>,
+    pub(crate) other: Vec<u64>,
+}
+
+impl Inodes {
+    pub(crate) fn add(&mut self, more: Self) {
+        self.local.extend(more.local);
+        self.other.extend(more.other);
+    }
+
+    /// Each once, in order.
+    pub(crate) fn sort(&mut self) {
+        for inodes in [&mut self.local, &mut self.other] {
+            inodes.sort_unstable();
+            inodes.dedup();
+        }
+    }
 }
 
 pub(crate) fn descriptors(pid: i32) -> io::Result<Descriptors> {
-    let mut found = Descriptors { open: 0, sockets: Vec::new() };
+    let mut found = Descriptors { open: 0, sockets: Inodes::default() };
     for entry in fs::read_dir(path(pid, "fd"))? {
         found.open += 1;
-        let target = fs::read_link(entry?.path()).unwrap_or_default();
+        let path = entry?.path();
+        let target = fs::read_link(&path).unwrap_or_default();
         let inode = target.as_os_str().as_bytes().strip_prefix(b"socket:[").and_then(|rest| rest.strip_suffix(b"]"));
-        found.sockets.extend(inode.and_then(number_in));
+        let Some(inode) = inode.and_then(number_in) else { continue };
+        let of_its_kind = if sys::is_unix_socket(&path) { &mut found.sockets.local } else { &mut found.sockets.other };
+        of_its_kind.push(inode);
     }
-    found.sockets.sort_unstable();
     Ok(found)
 }
 
@@ -159,7 +173,6 @@ pub(crate) fn descriptor_limit(pid: i32) -> Option<u64> {
 pub(crate) struct Member {
     pub(crate) process: Process,
     pub(crate) depth: usize,
-    pub(crate) command: Vec<Vec<u8>>,
 }
 
 /// The daemon and what belongs to it: those that its monitor names, and what descends from it, or is in its session where that is no
@@ -193,20 +206,16 @@ fn in_tree_order(all: Vec<Process>, mut members: Vec<i32>) -> Vec<Member> {
     let is_top = |process: &&Process| !members.contains(&process.parent);
     let tops: Vec<i32> = waiting.iter().filter(is_top).map(|process| process.pid).collect();
     let mut found = Vec::new();
-    for top in tops {
-        take(top, 0, &mut waiting, &mut found);
+    // Each with its children behind it, and no recursion: how deep the tree is, is the daemon's choice.
+    let mut next: Vec<_> = tops.into_iter().rev().map(|top| (top, 0)).collect();
+    while let Some((pid, depth)) = next.pop() {
+        let Some(place) = waiting.iter().position(|process| process.pid == pid) else { continue };
+        let process = waiting.remove(place);
+        let children = waiting.iter().rev().filter(|other| other.parent == pid);
+        next.extend(children.map(|child| (child.pid, depth + 1)));
+        found.push(Member { process, depth });
     }
     found
-}
-
-fn take(pid: i32, depth: usize, waiting: &mut Vec<Process>, found: &mut Vec<Member>) {
-    let Some(place) = waiting.iter().position(|process| process.pid == pid) else { return };
-    let process = waiting.remove(place);
-    found.push(Member { command: command(pid), process, depth });
-    let children: Vec<i32> = waiting.iter().filter(|other| other.parent == pid).map(|other| other.pid).collect();
-    for child in children {
-        take(child, depth + 1, waiting, found);
-    }
 }
 
 pub(crate) fn path(pid: i32, name: &str) -> String {

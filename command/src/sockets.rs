@@ -1,36 +1,55 @@
 //! Where a daemon listens: its sockets found again in the kernel's tables of them, `/proc/PID/net` (proc(5)).
 
-use crate::process::{self, number_in, words};
+use crate::process::{self, Inodes, number_in, words};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// A socket that waits for others.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Socket {
     pub(crate) kind: &'static str,
     /// An address with its port, a path, or `@` and an abstract name.
     pub(crate) address: Vec<u8>,
 }
 
-/// Those of `inodes` that listen, in the network that `pid` is in.
-pub(crate) fn listening(pid: i32, inodes: &[u64]) -> Vec<Socket> {
+/// Those of `inodes`, which are sorted, that listen, in the network that `pid` is in.
+pub(crate) fn listening(pid: i32, inodes: &Inodes) -> Vec<Socket> {
     let mut found = Vec::new();
-    if inodes.is_empty() {
-        return found;
+    if !inodes.other.is_empty() {
+        for (kind, table) in [("tcp", "net/tcp"), ("tcp", "net/tcp6"), ("udp", "net/udp"), ("udp", "net/udp6")] {
+            each_line(pid, table, |line| {
+                let row = internet(kind, line).filter(|(inode, _)| inodes.other.binary_search(inode).is_ok());
+                found.extend(row.map(|(_, socket)| socket));
+            });
+        }
     }
-    for (kind, table) in [("tcp", "net/tcp"), ("tcp", "net/tcp6"), ("udp", "net/udp"), ("udp", "net/udp6")] {
-        each_line(pid, table, |line| collect(&mut found, internet(kind, line), inodes));
+    if !inodes.local.is_empty() {
+        let mut rows = Rows::default();
+        each_line(pid, "net/unix", |line| rows.add(local(line), &inodes.local));
+        found.extend(rows.listening());
     }
-    each_line(pid, "net/unix", |line| collect(&mut found, local(line), inodes));
+    // Several may share one address (SO_REUSEPORT).
+    let mut known = BTreeSet::new();
+    found.retain(|socket| known.insert(socket.clone()));
     found
 }
 
-fn collect(found: &mut Vec<Socket>, row: Option<(u64, Socket)>, inodes: &[u64]) {
-    let Some((inode, socket)) = row else { return };
-    // Several may share one address (SO_REUSEPORT).
-    if inodes.binary_search(&inode).is_ok() && !found.contains(&socket) {
-        found.push(socket);
+/// Rows of the table of Unix sockets. A name may hold newlines, and so what looks like a row with the inode of another user's socket:
+/// where there are two rows for an inode, which is the true one is not known.
+#[derive(Default)]
+struct Rows(BTreeMap<u64, (u64, Option<Socket>)>);
+
+impl Rows {
+    fn add(&mut self, row: Option<(u64, Option<Socket>)>, inodes: &[u64]) {
+        if let Some((inode, socket)) = row.filter(|(inode, _)| inodes.binary_search(inode).is_ok()) {
+            self.0.entry(inode).and_modify(|(count, _)| *count += 1).or_insert((1, socket));
+        }
+    }
+
+    fn listening(self) -> impl Iterator<Item = Socket> {
+        self.0.into_values().filter(|(count, _)| *count == 1).filter_map(|(_, socket)| socket)
     }
 }
 
@@ -79,8 +98,9 @@ fn address(text: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?))
 }
 
-/// A row such as `0000000000000000: 00000002 00000000 00010000 0001 01 4711 /run/x`. The path may hold spaces.
-fn local(line: &[u8]) -> Option<(u64, Socket)> {
+/// A row such as `0000000000000000: 00000002 00000000 00010000 0001 01 4711 /run/x`. The path may hold spaces. The socket is there if it
+/// listens.
+fn local(line: &[u8]) -> Option<(u64, Option<Socket>)> {
     /// `__SO_ACCEPTCON`.
     const LISTENS: u64 = 1 << 16;
     const DATAGRAMS: &[u8] = b"0002";
@@ -95,14 +115,15 @@ fn local(line: &[u8]) -> Option<(u64, Socket)> {
     let [_, _, _, flags, kind, _, inode] = fields;
     let flags = u64::from_str_radix(std::str::from_utf8(flags).ok()?, 16).ok()?;
     let inode = number_in(inode)?;
-    let address = rest.strip_prefix(b" ").filter(|path| !path.is_empty())?.to_vec();
-    let is_open = flags & LISTENS != 0 || kind == DATAGRAMS && address.starts_with(b"/");
-    is_open.then_some((inode, Socket { kind: "unix", address }))
+    let address = rest.strip_prefix(b" ").filter(|path| !path.is_empty());
+    let is_open = |path: &&[u8]| flags & LISTENS != 0 || kind == DATAGRAMS && path.starts_with(b"/");
+    let socket = address.filter(is_open).map(|address| Socket { kind: "unix", address: address.to_vec() });
+    Some((inode, socket))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{internet, local};
+    use super::{Rows, internet, local};
 
     fn shown(row: Option<(u64, super::Socket)>) -> Option<(u64, String)> {
         row.map(|(inode, socket)| (inode, String::from_utf8_lossy(&socket.address).into_owned()))
@@ -130,12 +151,26 @@ mod tests {
 
     #[test]
     fn rows_of_local_sockets() {
-        let row = |rest: &str| local(format!("0000000000000000: 00000002 00000000 {rest}").as_bytes());
+        let row = |rest: &str| {
+            let (inode, socket) = local(format!("0000000000000000: 00000002 00000000 {rest}").as_bytes())?;
+            Some((inode, socket?))
+        };
         assert_eq!(shown(row("00010000 0001 01  4711 /run/a b")), Some((4711, "/run/a b".to_owned())));
         assert_eq!(shown(row("00010000 0005 01 4711 @x")), Some((4711, "@x".to_owned())));
         assert_eq!(shown(row("00000000 0002 01 4711 /dev/log")), Some((4711, "/dev/log".to_owned())));
         for other in ["00000000 0001 03 4711 /run/x", "00000000 0002 01 4711 @x", "00010000 0001 01 4711", "x", ""] {
             assert_eq!(row(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_name_cannot_forge_a_row() {
+        let own = "0000000000000000: 00000002 00000000 00000000 0001 03 4711";
+        let forged = "0000000000000000: 00000002 00000000 00010000 0001 01 4711 /run/forged";
+        for (lines, expected) in [(&[forged][..], 1), (&[own], 0), (&[own, forged], 0), (&[forged, own], 0)] {
+            let mut rows = Rows::default();
+            lines.iter().for_each(|line| rows.add(local(line.as_bytes()), &[4711]));
+            assert_eq!(rows.listening().count(), expected, "{lines:?}");
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::Given;
 use crate::answer::{Answer, Failure, code};
 use crate::described::{Described, command_line};
 use crate::monitored::{self, failure};
-use crate::options::{Launch, Program, Restart, Run};
+use crate::options::{Launch, Program, Restart, Run, Streams};
 use crate::place::Place;
 use crate::priority;
 use crate::progress::Progress;
@@ -31,19 +31,21 @@ pub(crate) fn start(options: &Launch, given: &[Given], monitor: &Path) -> Result
 pub(crate) fn restart(restart: &Restart, given: &[Given], monitor: &Path) -> Result<Answer, Failure> {
     let begun = Instant::now();
     refuse_as_init()?;
+    refuse_name_as_program(restart)?;
     let options = &restart.launch;
     let place = Place::of_program(&options.program)?;
     let described = Described::launched(options, &place)?;
     if options.say.dry_run {
         return preview(&options.program, given, &place, &described, "would_restart", "would stop, then start");
     }
-    check(&described)?;
+    check(&described, &place.name)?;
     described.nice.map_or(Ok(()), priority::add)?;
     let ran = Stop::new(&restart.ending, &place).stop()?.was_running();
     begin(options, &place, described, monitor, if ran { "restarted" } else { "started" }, begun)
 }
 
 pub(crate) fn try_restart(options: &Restart, given: &[Given], monitor: &Path) -> Result<Answer, Failure> {
+    refuse_name_as_program(options)?;
     let place = Place::of_program(&options.launch.program)?;
     if !runs(&place)? {
         let json = json!({ "result": "not_running", "name": place.name });
@@ -63,6 +65,25 @@ pub(crate) fn run(options: &Run, given: &[Given]) -> Result<Answer, Failure> {
     Err(Failure::from(described.daemon.exec(&described.executable)).of(&place.name))
 }
 
+/// `restart NAME`, as init systems have it: it would end the daemon and start the program NAME without its arguments, if there is one.
+fn refuse_name_as_program(restart: &Restart) -> Result<(), Failure> {
+    let program = &restart.launch.program;
+    let [word] = program.words.as_slice() else { return Ok(()) };
+    if program.naming.name.is_some() || !values::is_daemon_name(word) {
+        return Ok(());
+    }
+    // Which of several is meant matters where one is stopped.
+    let Ok(place) = Place::named(word) else { return Ok(()) };
+    let daemon = place.monitored()?.filter(|daemon| place.is_own() && daemon.command() != [word.as_os_str()]);
+    let Some(daemon) = daemon else { return Ok(()) };
+    if !monitored::is_over(&daemon) || !Described::has_program(program) {
+        let line = [&place.naming_options(), " -- ", &monitored::shell_words(&daemon)].concat();
+        let why = ["restart needs the whole command line, with the options of its start: daemonctx restart ", &line];
+        return Err(failure(&place.name, why.concat()));
+    }
+    Ok(())
+}
+
 /// A container ends with its first process, and so would the daemon.
 fn refuse_as_init() -> Result<(), Failure> {
     const INIT: u32 = 1;
@@ -80,10 +101,10 @@ fn runs(place: &Place) -> Result<bool, Failure> {
 }
 
 /// What a restart may find wrong before it stops anything. That the daemon runs is what it is for.
-fn check(described: &Described) -> Result<(), Failure> {
+fn check(described: &Described, name: &str) -> Result<(), Failure> {
     match described.daemon.check() {
         Err(error) if error.kind() == ErrorKind::AlreadyRunning => Ok(()),
-        checked => Ok(checked?),
+        checked => checked.map_err(|error| Failure::from(error).of(name)),
     }
 }
 
@@ -110,8 +131,25 @@ fn begin(
         tries += 1;
         let may_have_ended = error.kind() == ErrorKind::AlreadyRunning && error.holder().is_some();
         if !may_have_ended || tries == TRIES {
-            return Err(refused(place, error));
+            let hint = why_it_ended(&options.program.streams, &error);
+            return Err(refused(place, error).with_hint(&hint));
         }
+    }
+}
+
+/// Where the reason is, of a program that ended before it was ready.
+fn why_it_ended(streams: &Streams, error: &Error) -> String {
+    let is_program = error.with_subject(|subject| subject.starts_with(b"PID "));
+    if error.kind() != ErrorKind::Start || error.errno().is_some() || !is_program {
+        return String::new();
+    }
+    match &streams.stderr {
+        Some(path) => {
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+            ["; see ", &path.to_string_lossy()].concat()
+        }
+        None if streams.syslog => "; see the system log".to_owned(),
+        None => "; add --stderr FILE to see why".to_owned(),
     }
 }
 
@@ -151,9 +189,10 @@ fn runs_already(program: &Program, place: &Place, error: &Error) -> Result<Optio
     if error.kind() != ErrorKind::AlreadyRunning {
         return Ok(None);
     }
-    let pid = match (place.monitored().ok().flatten(), &place.pid_file) {
+    let monitored = place.monitored().ok().flatten();
+    let pid = match (&monitored, &place.pid_file) {
         (Some(daemon), _) => {
-            daemon.pid().filter(|pid| error.holder() == Some(*pid) && monitored::program(&daemon).is_some())
+            daemon.pid().filter(|pid| error.holder() == Some(*pid) && monitored::program(daemon).is_some())
         }
         (None, Some(file)) if error.holder().is_some() => match file.running().ok().flatten() {
             Some(running) => check_users(program, place, file, &running)?,
@@ -163,7 +202,8 @@ fn runs_already(program: &Program, place: &Place, error: &Error) -> Result<Optio
     };
     let Some(pid) = pid else { return Ok(None) };
     let text = format!("{}: runs already, PID {pid}", place.name);
-    let json = json!({ "result": "already_running", "name": place.name, "pid": pid, "pidfile": place.path() });
+    let pid_file = monitored.map_or_else(|| place.path(), |daemon| monitored::pid_file(&daemon));
+    let json = json!({ "result": "already_running", "name": place.name, "pid": pid, "pidfile": pid_file });
     Ok(Some(Answer::new(text, json)))
 }
 
@@ -254,16 +294,14 @@ fn preview(
                 return runs_already(program, place, &error)?.ok_or_else(|| refused(place, error));
             }
         }
-        checked => checked?,
+        checked => checked.map_err(|error| Failure::from(error).of(&place.name))?,
     }
     let mut lines = vec![format!("{}: {words} {}", place.name, command_line(program))];
     lines.push(format!("  program   {}", described.program.to_string_lossy()));
     if let Some(file) = place.path() {
         lines.push(format!("  pid file  {file}"));
     }
-    for Given { long, value } in given {
-        lines.push(format!("  {long:<9} {value}"));
-    }
+    lines.extend(given.iter().map(|given| format!("  {}", given.as_typed())));
     Ok(Answer::new(lines.join("\n"), plan(program, place, described, result)))
 }
 

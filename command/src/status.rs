@@ -1,11 +1,13 @@
 //! `status`: whether a daemon runs, and what there is to see of it.
 
 use crate::answer::{Answer, Failure};
+use crate::bounded;
 use crate::logged::{self, Author, Log};
+use crate::mapped::{self, CommandLine};
 use crate::monitored;
 use crate::options;
 use crate::place::Place;
-use crate::process::{self, Member, Memory, Process};
+use crate::process::{self, Inodes, Member, Memory, Process};
 use crate::screen::Screen;
 use crate::sockets::{self, Socket};
 use crate::time;
@@ -43,11 +45,11 @@ pub(crate) enum Found {
         last: Option<i32>,
         log: Vec<Log>,
     },
-    /// The monitor says how the program ended, and whether that was once too often.
+    /// The monitor has said how the program ended, unless it was killed.
     Ended {
         end: Option<String>,
         restarts: u64,
-        gave_up: bool,
+        state: MonitoredState,
         log: Vec<Log>,
     },
     NotRunning,
@@ -71,18 +73,22 @@ pub(crate) struct Seen {
     pub(crate) pid: i32,
     /// None where others' processes are hidden (proc(5), `hidepid`).
     pub(crate) process: Option<Process>,
-    pub(crate) command: Vec<Vec<u8>>,
+    /// None where its memory map is locked.
+    pub(crate) command: Option<CommandLine>,
     pub(crate) user: Option<u32>,
     /// Seconds since 1970.
     pub(crate) since: Option<i64>,
     pub(crate) uptime: Option<Duration>,
     pub(crate) memory: Memory,
+    /// What is resident, with its share of what others have too.
+    pub(crate) pss: Option<u64>,
     /// How many descriptors are open, where that may be known.
     pub(crate) open: Option<u64>,
     pub(crate) limit: Option<u64>,
     /// What its monitor says, if it has one.
     pub(crate) monitored: Option<Supervision>,
-    pub(crate) family: Vec<Member>,
+    /// Each with its command line; none where that could not be read in time.
+    pub(crate) family: Vec<(Member, Option<CommandLine>)>,
     /// None where that may not be known.
     pub(crate) listening: Option<Vec<Socket>>,
     /// The same.
@@ -199,10 +205,7 @@ fn look_at_monitored(daemon: &Monitored, lines: usize) -> Option<Found> {
         MonitoredState::Waiting => held(Process::read(daemon.monitor_pid()).into_iter().collect(), Held::Waiting),
         MonitoredState::Left => held(others(), Held::Left),
         MonitoredState::Lost if !others().is_empty() => held(others(), Held::Left),
-        state => {
-            let (end, gave_up) = (monitored::last_end(daemon), state == MonitoredState::GaveUp);
-            Some(Found::Ended { end, restarts, gave_up, log: log() })
-        }
+        state => Some(Found::Ended { end: monitored::last_end(daemon), restarts, state, log: log() }),
     }
 }
 
@@ -243,13 +246,18 @@ impl Seen {
         let user = process::user(pid);
         let members = daemon.map(Monitored::processes).unwrap_or_default();
         let family = process.as_ref().map_or_else(Vec::new, |process| process::family(process, &members));
-        let listening = descriptors.as_ref().ok().map(|own| listening(pid, &own.sockets, &family));
+        let open = descriptors.as_ref().ok().map(|own| own.open);
+        let listening = descriptors.ok().map(|own| listening(pid, own.sockets, &family));
+        let pids: Vec<i32> = [pid].into_iter().chain(family.iter().map(|member| member.process.pid)).collect();
+        let mapped = mapped::read(&pids);
+        let mut commands = mapped.commands.into_iter();
         Self {
-            command: process::command(pid),
+            command: commands.next().flatten(),
+            pss: mapped.pss,
             since,
             uptime,
             memory: process::memory(pid),
-            open: descriptors.ok().map(|descriptors| descriptors.open),
+            open,
             limit: process::descriptor_limit(pid),
             outputs: logged::outputs(pid).ok(),
             log: log(Author { pid, user, since: since.unwrap_or_default() }, lines),
@@ -257,9 +265,14 @@ impl Seen {
             process,
             user,
             monitored: daemon.map(Supervision::of),
-            family,
+            family: family.into_iter().zip(commands).collect(),
             listening,
         }
+    }
+
+    /// Whether there was no time for a command line.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.command.is_none() || self.family.iter().any(|(_, command)| command.is_none())
     }
 
     /// How long to wait for its end before it counts as there: one that ends gives up its memory first.
@@ -272,15 +285,13 @@ impl Seen {
 }
 
 /// A daemon's workers listen for it.
-fn listening(pid: i32, own: &[u64], family: &[Member]) -> Vec<Socket> {
+fn listening(pid: i32, mut inodes: Inodes, family: &[Member]) -> Vec<Socket> {
     /// Of so many: one that has more has what they share itself.
     const ASKED: usize = 64;
-    let mut inodes = own.to_vec();
     for member in family.iter().take(ASKED).filter(|member| member.process.pid != pid) {
-        inodes.extend(process::descriptors(member.process.pid).map(|found| found.sockets).unwrap_or_default());
+        inodes.add(process::descriptors(member.process.pid).map(|found| found.sockets).unwrap_or_default());
     }
-    inodes.sort_unstable();
-    inodes.dedup();
+    inodes.sort();
     sockets::listening(pid, &inodes)
 }
 
@@ -323,8 +334,8 @@ fn in_json(place: &Place, found: &Found) -> Value {
         "since": seen.and_then(|seen| time::rfc3339(seen.since?)),
         "uptime_seconds": seen.and_then(|seen| seen.uptime).map(|uptime| uptime.as_secs()),
         "user": seen.and_then(|seen| seen.user).map(user_name),
-        "command": seen.filter(|_| process.is_some()).map(|seen| words(&seen.command)),
-        "memory": seen.map(|seen| memory_in_json(seen.memory)),
+        "command": seen.filter(|_| process.is_some()).map(|seen| command_in_json(seen.command.as_ref())),
+        "memory": seen.map(memory_in_json),
         "cpu_seconds": process.map(|process| process.cpu.as_secs_f64()),
         "threads": process.map(|process| process.threads),
         "descriptors": seen.map(|seen| json!({ "open": seen.open, "limit": seen.limit })),
@@ -345,12 +356,20 @@ pub(crate) fn user_name(user: u32) -> String {
     sys::user_name(user).unwrap_or_else(|| user.to_string())
 }
 
-fn memory_in_json(memory: Memory) -> Value {
-    json!({ "rss": memory.rss, "pss": memory.pss, "swap": memory.swap })
+fn memory_in_json(seen: &Seen) -> Value {
+    json!({ "rss": seen.memory.rss, "pss": seen.pss, "swap": seen.memory.swap })
 }
 
-fn member_in_json(member: &Member) -> Value {
-    json!({ "pid": member.process.pid, "parent": member.process.parent, "command": words(&member.command) })
+fn member_in_json((member, command): &(Member, Option<CommandLine>)) -> Value {
+    let Process { pid, parent, .. } = member.process;
+    json!({ "pid": pid, "parent": parent, "command": command_in_json(command.as_ref()) })
+}
+
+/// What has been cut ends with an ellipsis.
+fn command_in_json(command: Option<&CommandLine>) -> Value {
+    let Some(CommandLine { words, is_cut }) = command else { return Value::Null };
+    let mark = |place| if *is_cut && place + 1 == words.len() { "…" } else { "" };
+    words.iter().enumerate().map(|(place, word)| Value::from(lossy(word) + mark(place))).collect()
 }
 
 fn socket_in_json(socket: &Socket) -> Value {
@@ -358,15 +377,15 @@ fn socket_in_json(socket: &Socket) -> Value {
 }
 
 fn log_in_json(log: &Log) -> Value {
-    json!({ "source": lossy(&log.source), "lines": words(&log.lines) })
+    let line = |line: &Vec<u8>| {
+        let (line, is_cut) = bounded::cut(line);
+        Value::from(lossy(line) + if is_cut { "…" } else { "" })
+    };
+    json!({ "source": lossy(&log.source), "lines": log.lines.iter().map(line).collect::<Value>() })
 }
 
 fn holder_in_json(holder: &Process) -> Value {
     json!({ "pid": holder.pid, "name": lossy(&holder.name) })
-}
-
-fn words(words: &[Vec<u8>]) -> Value {
-    words.iter().map(|word| Value::from(lossy(word))).collect()
 }
 
 fn lossy(bytes: &[u8]) -> String {

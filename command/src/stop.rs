@@ -33,14 +33,25 @@ pub(crate) struct Stopped {
     others: BTreeSet<i32>,
     /// Those that still have the lock of its pid file.
     left: BTreeSet<i32>,
-    /// The program had ended, and was about to be started again.
-    was_waiting: bool,
+    instead: Instead,
     begun: Instant,
+}
+
+/// What there was in place of a program that runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Instead {
+    Nothing,
+    /// It was about to be started again.
+    Delay,
+    Start,
+    /// It had ended, which the state file did not say yet.
+    End,
 }
 
 impl Stopped {
     fn nothing(begun: Instant) -> Self {
-        Self { pid: None, by: None, others: BTreeSet::new(), left: BTreeSet::new(), was_waiting: false, begun }
+        let (others, left) = (BTreeSet::new(), BTreeSet::new());
+        Self { pid: None, by: None, others, left, instead: Instead::Nothing, begun }
     }
 }
 
@@ -132,8 +143,15 @@ impl<'a> Stop<'a> {
         others: BTreeSet<i32>,
         begun: Instant,
     ) -> Result<Option<Stopped>, Failure> {
-        let was_waiting = daemon.state() == MonitoredState::Waiting;
-        let pid = daemon.pid().filter(|_| monitored::runs(daemon) && !was_waiting);
+        // A monitor that lives and cannot write (no space left) has a state file that names a program of the past.
+        let is_alive = |pid: &i32| daemon.processes().contains(pid);
+        let pid = daemon.pid().filter(|_| daemon.state() == MonitoredState::Unmonitored).filter(is_alive);
+        let instead = match daemon.state() {
+            MonitoredState::Waiting => Instead::Delay,
+            MonitoredState::Starting => Instead::Start,
+            _ if pid.is_none() && monitored::runs(daemon) => Instead::End,
+            _ => Instead::Nothing,
+        };
         let kills_first = self.schedule.0.first().is_some_and(|step| step.signal == libc::SIGKILL);
         let request = if kills_first { StopRequest::Kill } else { StopRequest::Terminate };
         let patience = self.schedule.0.iter().map(|step| step.wait).sum::<Option<Duration>>();
@@ -141,7 +159,7 @@ impl<'a> Stop<'a> {
             return Err(self.left_alive(daemon));
         }
         let by = pid.map(|_| if kills_first { libc::SIGKILL } else { libc::SIGTERM });
-        Ok(Some(Stopped { pid, by, others, was_waiting, ..Stopped::nothing(begun) }))
+        Ok(Some(Stopped { pid, by, others, instead, ..Stopped::nothing(begun) }))
     }
 
     /// The daemon's processes, but for the program and this one.
@@ -237,7 +255,7 @@ impl<'a> Stop<'a> {
 
 impl Stopped {
     pub(crate) fn was_running(&self) -> bool {
-        self.pid.is_some() || self.was_waiting
+        self.pid.is_some() || self.instead != Instead::Nothing
     }
 
     pub(crate) fn answer(&self, place: &Place) -> Answer {
@@ -254,7 +272,9 @@ impl Stopped {
         let text = match (self.pid, self.by) {
             (Some(pid), Some(libc::SIGKILL)) => format!("{name}: killed, PID {pid}{others}{left}"),
             (Some(pid), _) => format!("{name}: stopped, PID {pid}{others}{left}"),
-            (None, _) if self.was_waiting => format!("{name}: stopped before it was started again"),
+            (None, _) if self.instead == Instead::Delay => format!("{name}: stopped before it was started again"),
+            (None, _) if self.instead == Instead::Start => format!("{name}: stopped while it was starting"),
+            (None, _) if self.instead == Instead::End => format!("{name}: stopped; its program had ended"),
             (None, _) if !self.others.is_empty() => format!("{name}: did not run; stopped what it left"),
             (None, _) => [name, ": does not run", &did_you_mean(place)].concat(),
         };

@@ -2,9 +2,14 @@
 #![allow(unsafe_code, reason = "the one place for it")]
 
 use std::ffi::CStr;
+#[cfg(target_os = "linux")]
+use std::ffi::CString;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+#[cfg(target_os = "linux")]
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 pub(crate) fn effective_user() -> u32 {
@@ -195,6 +200,24 @@ fn close_range(first: RawFd, last: RawFd) -> bool {
 
 #[cfg(not(target_os = "linux"))]
 fn close_range(_first: RawFd, _last: RawFd) -> bool {
+    false
+}
+
+/// Whether a path leads to a Unix socket, as the kernel calls it. The path is that of a descriptor in `/proc`.
+#[cfg(target_os = "linux")]
+pub(crate) fn is_unix_socket(path: &Path) -> bool {
+    const FAMILY: &[u8] = b"UNIX";
+    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return false };
+    let mut name = [0_u8; 32];
+    // SAFETY: two C strings, and room of the size said, all ours.
+    let length = unsafe {
+        libc::getxattr(path.as_ptr(), c"system.sockprotoname".as_ptr(), name.as_mut_ptr().cast(), name.len())
+    };
+    length > 0 && name.starts_with(FAMILY)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn is_unix_socket(_path: &Path) -> bool {
     false
 }
 

@@ -39,14 +39,22 @@ fn explain(error: &Error, command: &Command) -> String {
         }
         ErrorKind::InvalidUtf8 => "expected UTF-8".to_owned(),
         ErrorKind::UnknownArgument if option.starts_with('-') => {
-            let hint = longer(command, &option).map_or_else(|| hint(error), |longer| did_you_mean(&longer));
+            let hint = match longer(command, &option) {
+                Some(longer) => did_you_mean(&longer),
+                None if option == "--name" && operand_of(command) == "NAME" => {
+                    [", give the name alone: daemonctx ", command.get_name(), " NAME"].concat()
+                }
+                None => hint(error),
+            };
             [&option, ": no such option", &hint].concat()
         }
         ErrorKind::UnknownArgument => unexpected(command, &option),
         ErrorKind::TooManyValues => [&option, ": takes no value, got \"", value, "\""].concat(),
         ErrorKind::InvalidSubcommand => {
             let name = text(error, ContextKind::InvalidSubcommand).unwrap_or_default();
-            [name, ": no such command", &hint(error)].concat()
+            // As RPM's and Red Hat's scripts call it.
+            let hint = if name == "condrestart" { did_you_mean("try-restart") } else { hint(error) };
+            [name, ": no such command", &hint].concat()
         }
         ErrorKind::MissingRequiredArgument => missing(command, error),
         ErrorKind::ArgumentConflict => match text(error, ContextKind::PriorArg).map(option_name) {
@@ -87,6 +95,9 @@ fn missing(command: &Command, error: &Error) -> String {
     let names = list(error, ContextKind::InvalidArg);
     match names.first() {
         Some(name) if name.starts_with('-') => ["needs ", &option_name(name)].concat(),
+        _ if matches!(command.get_name(), "restart" | "try-restart") => {
+            ["needs a ", &operand_of(command), ", with the arguments and the options of its start"].concat()
+        }
         _ => ["needs a ", &operand_of(command)].concat(),
     }
 }

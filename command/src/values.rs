@@ -75,7 +75,13 @@ pub(crate) fn readiness(text: &str) -> Result<Readiness, String> {
         ("file", Some(file)) => path(file).map(Readiness::File),
         _ => None,
     };
-    found.ok_or_else(|| EXPECTED.to_owned())
+    let is_name = |text: &str| text.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    found.ok_or_else(|| match text.strip_prefix("listen:") {
+        Some(address) if is_name(address) => {
+            "expected a numeric address, such as listen:127.0.0.1:8000 or listen:[::1]:8000".to_owned()
+        }
+        _ => EXPECTED.to_owned(),
+    })
 }
 
 /// `8080`, `127.0.0.1:8080`, `[::1]:8080`, or a path with a slash.
@@ -108,6 +114,20 @@ pub(crate) fn assignment(text: OsString) -> Result<(OsString, OsString), String>
         (name, Some(value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("expected NAME=VALUE".to_owned()),
     }
+}
+
+/// `USER`, `USER:GROUP` or `:GROUP`.
+pub(crate) fn owner(text: OsString) -> Result<OsString, String> {
+    let is_complete = match split(&text, b':') {
+        (_, Some(group)) => !group.is_empty(),
+        (user, None) => !user.is_empty(),
+    };
+    if is_complete { Ok(text) } else { Err("expected USER, USER:GROUP or :GROUP".to_owned()) }
+}
+
+pub(crate) fn variable(name: OsString) -> Result<OsString, String> {
+    let is_name = !name.is_empty() && !name.as_bytes().contains(&b'=');
+    if is_name { Ok(name) } else { Err("expected the NAME of a variable, without =".to_owned()) }
 }
 
 /// What is before the first `at`, and what is behind it, if it is there.

@@ -40,6 +40,7 @@ class DeadFileSystem:
     def __init__(self, folder: pathlib.Path) -> None:
         self.folder = folder
         self.is_dead = threading.Event()
+        self.is_waited_for = threading.Event()
         try:
             self._device = os.open("/dev/fuse", os.O_RDWR)
         except OSError as error:
@@ -60,6 +61,8 @@ class DeadFileSystem:
             _, opcode, unique, node, *_ = _HEADER.unpack_from(request)
             # What has been read and is not answered cannot even be killed.
             if self.is_dead.is_set() or opcode == _FORGET:
+                if opcode != _FORGET:
+                    self.is_waited_for.set()
                 continue
             answer = _answer(opcode, node)
             error = 0 if answer is not None else -38  # ENOSYS

@@ -17,7 +17,7 @@ def test_start(house: House) -> None:
     assert lines[0] == "x: would start sleep 1000"
     assert any(line.split() == ["program", "/usr/bin/sleep"] or line.split() == ["program", "/bin/sleep"] for line in lines)
     assert any(line.split() == ["pid", "file", str(house.pid_path)] for line in lines)
-    assert any(line.split() == ["chdir", "/tmp"] for line in lines)
+    assert "  --name x" in lines and "  --chdir /tmp" in lines
     assert not house.pid_path.exists()
 
 
@@ -45,6 +45,10 @@ def test_one_that_runs(house: House) -> None:
         (["--chdir", "/nonexistent", *SLEEP], 6),
         (["--keep-fd", "97", *SLEEP], 6),
         (["--umask", "x", *SLEEP], 2),
+        (["--stdout", "/nonexistent/log", *SLEEP], 6),
+        (["--stderr", "/tmp", *SLEEP], 6),
+        (["--stdin", "/nonexistent", *SLEEP], 6),
+        (["--stdout", "/proc/log", "--log-owner", "nonesuch", *SLEEP], 6),
     ],
 )
 def test_what_is_wrong(house: House, words: list[str], code: int) -> None:
@@ -60,3 +64,9 @@ def test_nothing_is_touched(house: House) -> None:
     house.start("--dry-run", *SLEEP).is_(0)
     assert house.pid_path.read_text() == "77777777\n"
     house.pid_path.unlink()
+
+
+def test_options_are_shown_as_they_are_typed(house: House) -> None:
+    words = ["--env", "A=it's here", "--no-core", "--notify", "exec"]
+    lines = house.start("--dry-run", *words, *SLEEP).is_(0).stdout.splitlines()
+    assert {"  --env 'A=it'\\''s here'", "  --no-core", "  --notify exec", f"  --pidfile {house.pid_path}"} <= set(lines)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pathlib
 import pty
+import shutil
 import signal
 import subprocess
 import time
@@ -270,3 +271,98 @@ def test_kinds_of_readiness(house: House, kind: str) -> None:
     monitor = int(stat(pid)[1])
     house.stop().is_(0, f"stopped, PID {pid}")
     assert is_gone(monitor)
+
+
+@pytest.mark.parametrize("verb", ["restart", "try-restart"])
+def test_restart_with_the_name_alone_stops_nothing(house: House, user: User, verb: str) -> None:
+    """`sleep` is a program, which would run without its arguments; `web` is none."""
+    user.env["PATH"] = "/usr/bin:/bin"
+    for name in ("sleep", "web"):
+        pid = user("start", "--json", "-n", name, "sh", "-c", "sleep 1000 # it's").is_(0).json["pid"]
+        line = f"--name {name} -- sh -c 'sleep 1000 # it'\\''s'"
+        said = user(verb, name).is_(1, "", f"{name}: restart needs the whole command line")
+        assert said.stderr.endswith(f": daemonctx restart {line}\n") and not is_gone(pid)
+        user(verb, "--dry-run", name).is_(1, "", line)
+        user("stop", name).is_(0, f"PID {pid}")
+    user("restart", "web").is_(5, "", "web: no such program")
+
+
+def test_restart_with_the_name_alone_of_a_program_without_arguments(house: House, user: User) -> None:
+    path = house.folder / "nap"
+    path.write_text("#!/bin/sh\nexec sleep 1000\n")
+    path.chmod(0o755)
+    user.env["PATH"] = f"{house.folder}:{os.environ['PATH']}"
+    user("start", "nap").is_(0)
+    user("restart", "nap").is_(0, "nap: restarted")
+    user("stop", "nap").is_(0, "nap: stopped")
+
+
+def test_a_daemon_is_found_with_another_runtime_directory(house: House, user: User) -> None:
+    """As one that cron has started: there is no XDG_RUNTIME_DIR."""
+    name = f"nap-{os.getpid()}"
+    with_directory, without = user.env, {key: value for key, value in user.env.items() if key != "XDG_RUNTIME_DIR"}
+    fallback = pathlib.Path(f"/tmp/daemonctx-{NOBODY if user.nobody else os.geteuid()}")
+    for words, file in (([], str(fallback / f"{name}.pid")), (["--no-pidfile"], None)):
+        user.env = without
+        pid = user("start", "--json", "-n", name, *words, "sleep", "1000").is_(0).json["pid"]
+        user.env = with_directory
+        assert pid in [daemon["pid"] for daemon in user("list", "--json").is_(0).json["daemons"]]
+        assert user("status", name, "--json").is_(0).json["pid"] == pid
+        user("reload", "--dry-run", name).is_(0, f"PID {pid}")
+        user("logs", name).is_(1, "", "its output goes nowhere")
+        said = user("start", "--json", "-n", name, *words, "sleep", "1000").is_(0).json
+        assert (said["result"], said["pid"], said["pidfile"]) == ("already_running", pid, file)
+        user("start", "-n", name, *words, "sleep", "2000").is_(1, "", f"already running as PID {pid} with another command line")
+        pid = user("restart", "--json", "-n", name, *words, "sleep", "1000").is_(0).json["pid"]
+        if file:
+            assert user("status", "--pidfile", file, "--json").is_(0).json["monitor"] == int(stat(pid)[1])
+        user("stop", name).is_(0, f"{name}: stopped, PID {pid}")
+        assert is_gone(pid) and not (fallback / "daemonctx" / f"{name}.state").exists()
+
+
+def test_a_directory_that_others_write_to_is_not_looked_into(user: User) -> None:
+    """A link and a directory with everybody's permissions, where the fallback would be."""
+    if not user.nobody:
+        pytest.skip("needs root")
+    other = 65533  # nobody's account
+    place = pathlib.Path(f"/tmp/daemonctx-{other}")
+    wrap = ["setpriv", f"--reuid={other}", f"--regid={other}", "--clear-groups", "--"]
+    run = user.house.folder / "other"
+    run.mkdir()
+    os.chown(run, other, other)
+    env = {**user.env, "XDG_RUNTIME_DIR": str(run)}
+    made = user.house.folder / "made"
+    made.mkdir()
+    os.chown(made, other, other)
+    pid = user.house.command("start", "--json", "sleep", "1000", wrap=wrap, env={**env, "XDG_RUNTIME_DIR": str(made)}).is_(0).json["pid"]
+    def daemons() -> list[Any]:
+        return user.house.command("list", "--json", wrap=wrap, env=env).is_(0).json["daemons"]
+    try:
+        place.symlink_to(made)
+        assert daemons() == []
+        place.unlink()
+        made.rename(place)
+        assert [daemon["pid"] for daemon in daemons()] == [pid]
+        place.chmod(0o777)
+        assert daemons() == []
+    finally:
+        kill(pid)
+        if place.is_symlink():
+            place.unlink()
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def test_a_daemon_without_a_pid_file_has_none_in_any_answer(user: User) -> None:
+    """The file where its pid file would be is the program's own."""
+    pid_file = user.run / "web.pid"
+    words = ["-n", "web", "--no-pidfile", "--notify", f"forking:{pid_file}"]
+    body = f"sleep 1000 & echo $! >{pid_file}"
+    pid = user("start", "--json", *words, "sh", "-c", body).is_(0).json["pid"]
+    said = user("start", "--json", "-n", "web", "sh", "-c", body).is_(0).json
+    assert (said["result"], said["pidfile"]) == ("already_running", None)
+    assert "pid file" not in user("status", "web").is_(0).stdout
+    said = user("status", "web", "--json").is_(0).json
+    assert (said["pid"], said["pidfile"]) == (pid, None)
+    said = user("stop", "web", "--json").is_(0).json
+    assert (said["pid"], said["pidfile"]) == (pid, None)
+    pid_file.unlink()

@@ -181,3 +181,19 @@ def test_messages_are_received_behind_the_sign(house: House) -> None:
     os.kill(house.started("--notify", "systemd", script), signal.SIGUSR1)
     assert house.hear() == "sent 8"
     house.stop().is_(0)
+
+
+@pytest.mark.parametrize(
+    "how, awaited",
+    [
+        ("fd", "no newline came on its descriptor"),
+        ("systemd", "no READY=1 came"),
+        ("listen:1", "nothing listens there"),
+        ("file:/nonexistent", "the file did not appear"),
+        ("forking", "it did not put itself into the background"),
+        ("forking:/nonexistent", "its pid file named no daemon"),
+    ],
+)
+def test_a_timeout_says_what_was_awaited(house: House, how: str, awaited: str) -> None:
+    said = house.start("--notify", how, "-t", "200ms", "--", "sleep", "1000")
+    said.is_(124, "", f"sleep: ready failed: 0.200 s: {awaited}\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 
 import pytest
@@ -90,6 +92,17 @@ def test_stopped_during_the_delay(house: House, words: list[str]) -> None:
     house.stop(*words).is_(0, "test: stopped before it was started again")
     assert time.monotonic() - before < 5
     assert is_gone(monitor) and house.is_silent() and not house.pid_path.exists()
+
+
+def test_a_stop_claims_no_program_that_was_dead(house: House) -> None:
+    """The state file can be late: its monitor is stopped here, or has no space to write."""
+    pid = house.started(*RESPAWN, "60", *house.shell("say here $$; exec sleep 1000"))
+    monitor = monitor_of(pid)
+    next_pid(house)
+    os.kill(monitor, signal.SIGSTOP)
+    kill(pid)
+    said = house.stop().is_(0, "test: stopped; its program had ended")
+    assert str(pid) not in said.stdout and is_gone(monitor) and not house.pid_path.exists()
 
 
 def test_stopped_while_it_fails(house: House) -> None:

@@ -43,6 +43,7 @@ WRONG = [
     (["--chdir", "/nonexistent", *SLEEP], 6),
     (["--keep-fd", "98", *SLEEP], 6),
     (["--umask", "8", *SLEEP], 2),
+    (["--stdout", "/nonexistent/log", *SLEEP], 6),
     (["--retry", "NONE", *SLEEP], 2),
     (["--notify", "whistle", *SLEEP], 2),
 ]

@@ -162,7 +162,7 @@ def test_exit_codes(house: House) -> None:
     house.start("--user", "nonesuch", *SLEEP).is_(6, "", "user failed: nonesuch")
     house.start("--group", "nonesuch", *SLEEP).is_(6, "", "group failed: nonesuch")
     house.start("--chdir", "/nonexistent", *SLEEP).is_(6, "", "working directory failed: /nonexistent: No such file")
-    house.start("--chroot", "/nonexistent", "/bin/sleep").is_(5)
+    house.start("--chroot", "/nonexistent", "/bin/sleep").is_(6, "", "--chroot: expected a directory")
     house.start("--stdout", "/nonexistent/log", *SLEEP).is_(6, "", "stdout failed: /nonexistent/log: No such file")
     house.start("--stdin", "/nonexistent", *SLEEP).is_(6, "", "stdin failed: /nonexistent: No such file")
     house.start("--keep-fd", "99", *SLEEP).is_(6, "", "keep descriptor failed: 99: Bad file descriptor")
@@ -170,7 +170,7 @@ def test_exit_codes(house: House) -> None:
     script = house.script("")
     path = pathlib.Path(script)
     path.write_text(path.read_text().replace(PYTHON, "/nonexistent/interpreter"))
-    house.start(script).is_(5, "", f"script.py: execve failed: {script}: No such file or directory (2 ENOENT)")
+    house.start(script).is_(5, "", f"script.py: execve failed: {script} (its interpreter is missing): No such file or directory (2 ENOENT)")
     assert not house.pid_path.exists()
 
 
@@ -199,7 +199,7 @@ def test_ends_before_it_is_ready(house: House) -> None:
 def test_timeout(house: House) -> None:
     before = time.monotonic()
     said = house.start("--notify", "fd:7", "--ready-timeout", "0.5", house.deaf(ends_by="TERM"))
-    said.is_(124, "", "deaf.py: ready failed: 0.500 s: Connection timed out (110 ETIMEDOUT)")
+    said.is_(124, "", "deaf.py: ready failed: 0.500 s: no newline came on its descriptor")
     assert time.monotonic() - before < 5
     assert [house.hear(), house.hear()] == ["here", "ended"]
 
@@ -509,3 +509,26 @@ def test_many_descriptors_are_not_kept(house: House) -> None:
     for fd in fds:
         os.close(fd)
     house.stop().is_(0)
+
+
+def test_a_failed_start_says_where_standard_error_is(house: House) -> None:
+    program = ["--", "sh", "-c", "exit 3"]
+    ended = "exited with status 3 before it was ready"
+    house.start(*program).is_(3, "", f"{ended}; add --stderr FILE to see why\n")
+    house.start("--stderr", "own.log", *program, cwd=house.folder).is_(3, "", f"{ended}; see {house.folder}/own.log\n")
+
+
+@pytest.mark.parametrize(
+    "text, code, note",
+    [
+        ("#!/nonexistent\n", 5, "its interpreter is missing"),
+        ("#!/bin/sh\r\n", 5, "its interpreter is missing"),
+        ("echo\n", 1, "neither a binary for this machine nor a script with #!"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["start", "run"])
+def test_what_execve_means(house: House, verb: str, text: str, code: int, note: str) -> None:
+    path = house.folder / "script"
+    path.write_text(text, newline="")
+    path.chmod(0o755)
+    house.start(path, verb=verb).is_(code, "", f"execve failed: {path} ({note}): ")

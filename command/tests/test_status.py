@@ -308,6 +308,21 @@ def test_killed(house: House) -> None:
     house.stop().is_(0)
 
 
+def test_killed_with_its_monitor(house: House) -> None:
+    """How it ended is not known, whatever its first life ended by."""
+    first = house.started("--respawn", "--respawn-delay", "0", "--", *house.shell("say $$; exec sleep 1000"))
+    assert int(house.hear()) == first
+    kill(first)
+    pid = int(house.hear())
+    kill(int(stat(pid)[1]))
+    kill(pid)
+    seen = look_json(house, 1)
+    assert (seen["result"], seen["restarts"], seen["last_end"]) == ("dead", 1, None)
+    text = look(house).stdout
+    assert "test is dead: its monitor was killed too, so how it ended is not known\n" in text and "last end   unknown\n" in text
+    house.stop().is_(0)
+
+
 def test_its_number_is_anothers_now(house: House) -> None:
     house.pid_path.write_text(f"{os.getpid()}\n")
     os.utime(house.pid_path, (1, 1))

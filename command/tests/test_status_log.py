@@ -64,8 +64,11 @@ def test_one_file_is_shown_once(house: House) -> None:
         (b"no end", ["no end"]),
         (b"\n\n\n", ["", "", ""]),
         (b"\xff\xfe\x00\n", ["\ufffd\ufffd\x00"]),
-        (b"x" * 100_000 + b"\nlast\n", ["x" * 100_000, "last"]),
-        (b"first\n" + b"y" * 50_000 + b"\n" + b"z" * 70_000, ["first", "y" * 50_000, "z" * 70_000]),
+        (b"x" * 4096 + b"\n" + b"y" * 4097, ["x" * 4096, "y" * 4096 + "…"]),
+        ("€".encode() * 2000, ["€" * 1365 + "…"]),
+        # The last 64 KiB.
+        (b"first\n" + b"x" * 100_000 + b"\nlast\n", ["x" * 4096 + "…", "last"]),
+        (b"first\n" + b"y" * 50_000 + b"\n" + b"z" * 70_000, ["z" * 4096 + "…"]),
     ],
 )
 def test_whatever_is_in_it(house: House, no_journal: dict[str, str], text: bytes, lines: list[str]) -> None:
@@ -221,6 +224,13 @@ def test_the_journal_of_one_that_died(house: House) -> None:
     assert seen["log"] == [{"source": "the journal", "lines": ["why"]}]
     assert f"_PID={pid}" in (house.folder / "asked").read_text().split()
     assert "  the journal\n    why\n" in look(house, env=env).stdout
+    house.stop().is_(0)
+
+
+def test_a_journal_of_long_lines(house: House) -> None:
+    env = journalctl(house, "head -c 900000 /dev/zero | tr '\\0' x; echo; head -c 5000 /dev/zero | tr '\\0' y; echo; echo last")
+    house.started("--", "sleep", "1000")
+    assert log(house, env=env) == [{"source": "the journal", "lines": ["y" * 4096 + "…", "last"]}]
     house.stop().is_(0)
 
 

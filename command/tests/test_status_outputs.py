@@ -6,10 +6,11 @@ import json
 import os
 import pathlib
 import select
+import signal
 import time
 
 import pytest
-from daemons import LIMIT, NOBODY, NOGROUP, House, house, is_root
+from daemons import LIMIT, NOBODY, NOGROUP, House, house, is_root, proc, stat
 from deadfs import dead_file_system
 from test_status import look, look_json
 
@@ -100,6 +101,67 @@ def test_a_file_system_that_does_not_answer(house: House) -> None:
         assert f"output     {system.folder}/log, /dev/null\n" in shown.decode()
         assert time.monotonic() - before < 5
     assert os.waitpid(-1, 0)[0] != house.pid(), "the child that looked is gone with the file system"
+    house.stop().is_(0)
+
+
+@is_root
+def test_a_daemon_that_keeps_its_memory_map_locked(house: House) -> None:
+    """A page that never comes is waited for under the lock, and a mapping waits for the lock: who reads the command line or the
+    shares of memory waits too. `list` reads neither, and `status` does not wait for long."""
+    script = house.script("""
+        import ctypes, mmap
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+        file = open(sys.argv[1], "r+b")
+        memory = mmap.mmap(file.fileno(), 5)
+        address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+        report("here")
+        signal.sigwait([signal.SIGUSR1])
+        if os.fork() == 0:
+            os.pread(os.open(f"/proc/{os.getppid()}/mem", os.O_RDONLY), 1, address)
+        signal.sigwait([signal.SIGUSR1])
+        mmap.mmap(-1, 4096)
+        forever()
+    """)
+    with dead_file_system(house.folder / "mount") as system:
+        pid = house.started("--", script, system.folder / "file")
+        assert house.hear() == "here"
+        system.is_dead.set()
+        os.kill(pid, signal.SIGUSR1)
+        assert system.is_waited_for.wait(LIMIT)
+        os.kill(pid, signal.SIGUSR1)
+        while stat(pid)[0] != "D":
+            os.sched_yield()
+        for words in (["list"], ["list", "--json"], ["status", "--json"], ["status"]):
+            before = time.monotonic()
+            which = ["--pidfile", house.pid_path] if words[0] == "status" else []
+            said = house.command(*words, *which, env=QUIET).is_(0)
+            assert time.monotonic() - before < 5, words
+            if words == ["list", "--json"]:
+                own = next(it for it in said.json["daemons"] if it["pid"] == pid)
+                assert own["memory"] > 0 and own["command"][0] == script
+            elif words == ["status", "--json"]:
+                assert said.json["command"] is None and said.json["memory"]["pss"] is None and said.json["memory"]["rss"] > 0
+        assert "  command    unknown\n" in said.stdout
+        assert "  not shown  command lines and PSS: the kernel does not answer, the memory map is locked\n" in said.stdout
+    house.stop().is_(0)
+
+
+def test_long_command_lines_are_cut(house: House) -> None:
+    script = house.script("""
+        child = subprocess.Popen(["\x1b" * 100000, "1000"], executable="/bin/sleep")
+        report(child.pid)
+        forever()
+    """)
+    house.started("--", script, "y" * 100_000)
+    child = int(house.hear())
+    while "\x1b" not in proc(child, "cmdline"):
+        os.sched_yield()
+    seen = look_json(house, 0, env=QUIET)
+    assert len("\0".join(seen["command"])) == 4096 + 1 and seen["command"][-1].endswith("yyy…")
+    assert seen["processes"][1]["command"] == ["\x1b" * 4096 + "…"]
+    for environment, mark in ((QUIET, "…"), ({**QUIET, "LC_ALL": "C"}, "...")):
+        text = look(house, env=environment).is_(0).stdout
+        assert f"yyy{mark}\n" in text and f" {child} " + r"\x1b" * 4096 + f"{mark}\n" in text
     house.stop().is_(0)
 
 

@@ -108,6 +108,16 @@ def test_many_processes(house: House) -> None:
     house.stop().is_(0)
 
 
+def test_hundreds_of_processes(house: House) -> None:
+    """In text two hundred; in JSON all."""
+    house.started("--", *house.shell("n=0; while [ $n -lt 230 ]; do sleep 1000 & n=$((n + 1)); done; say x; wait"))
+    house.hear()
+    shown = house.command("status", "--pidfile", house.pid_path, env={**os.environ, "LC_ALL": "C"}).is_(0).stdout
+    assert shown.count("|- ") == 199 and "             and 31 more\n" in shown
+    assert len(house.command("status", "--json", "--pidfile", house.pid_path).json["processes"]) == 231
+    house.stop().is_(0)
+
+
 def test_json_is_for_programs(busy: House) -> None:
     text = look(busy, "--json", columns=40)
     assert text.count("\n") == 1 and not SEQUENCE.search(text) and "\x1b" not in text

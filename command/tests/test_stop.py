@@ -297,3 +297,16 @@ def test_a_daemon_of_a_daemon(house: House) -> None:
     assert is_gone(pid) and not is_gone(outer)
     assert len(descriptors(outer)) >= 4
     house.stop().is_(0)
+
+
+@pytest.mark.parametrize("words, line", [([], "test: stopped while it was starting"), (["--json"], '"result":"stopped"')])
+def test_during_a_start(house: House, words: list[str], line: str) -> None:
+    """The start is under way until the program writes a newline."""
+    options = ["--pidfile", house.pid_path, "--keep-fd", house.mouth, "--notify", "fd:77", "-n", "x"]
+    argv = [COMMAND, "start", *map(str, options), *house.shell("say here; exec sleep 1000")]
+    with subprocess.Popen(argv, pass_fds=[house.mouth], stderr=subprocess.PIPE, text=True) as start:
+        assert house.hear() == "here"
+        house.stop(*words).is_(0, line)
+        _, err = start.communicate(timeout=LIMIT)
+    assert start.returncode == 1 and "x: start failed" in err
+    house.stop().is_(0, "does not run")

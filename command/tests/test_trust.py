@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import errno
 import os
 import pathlib
 import re
@@ -14,7 +15,8 @@ import time
 from typing import Callable, Iterator
 
 import pytest
-from daemons import AS_NOBODY, NOBODY, NOGROUP, PYTHON, House, house, is_gone, is_root, kill
+from daemons import AS_NOBODY, COMMAND, NOBODY, NOGROUP, PYTHON, House, house, is_gone, is_root, kill
+from terminal import Terminal
 
 __all__ = ["house"]
 SLEEP = ["--", "sleep", "1000"]
@@ -251,6 +253,64 @@ def test_a_process_of_another_user_runs_already_only_where_that_user_is_asked_fo
         for user in ("nobody", "nobody:daemon", str(NOBODY)):
             house.start("--user", user, *SLEEP).is_(0, f"runs already, PID {pid}")
         remove(house)
+
+
+# Where it listens.
+
+
+@is_root
+def test_another_users_socket_cannot_add_to_where_a_daemon_listens(house: House) -> None:
+    """The name of a Unix socket may hold a newline, and so what looks like another row of the kernel's table."""
+    script = house.script("""
+        local, tcp, peer = socket.socket(socket.AF_UNIX), socket.create_server(("127.0.0.1", 0)), socket.socketpair()[0]
+        netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)
+        local.bind(FOLDER + "/own")
+        local.listen()
+        report(tcp.getsockname()[1], *(os.fstat(one.fileno()).st_ino for one in (local, tcp, peer, netlink)))
+        forever()
+    """)
+    house.started("--", script)
+    port, *inodes = house.hear().split()
+    listening = lambda: house.command("status", "--pidfile", house.pid_path, "--json").is_(0).json["listening"]
+    tcp, own = {"type": "tcp", "address": f"127.0.0.1:{port}"}, {"type": "unix", "address": f"{house.folder}/own"}
+    assert listening() == [tcp, own]
+    body = """if True:
+        import socket, sys, time
+        all = [socket.socket(socket.AF_UNIX) for _ in sys.argv[1:]]
+        for one, inode in zip(all, sys.argv[1:]):
+            one.bind(f"\\0x\\n0: 00000002 00000000 00010000 0001 01 {inode} /run/forged")
+        print(flush=True)
+        time.sleep(1000)
+    """
+    with subprocess.Popen([*AS_NOBODY, PYTHON, "-c", body, *inodes], stdout=subprocess.PIPE) as forger:
+        try:
+            assert forger.stdout and forger.stdout.readline() == b"\n"
+            assert all(f" {inode} /run/forged\n" in pathlib.Path("/proc/net/unix").read_text() for inode in inodes)
+            assert listening() == [tcp]
+        finally:
+            forger.kill()
+    house.stop().is_(0)
+
+
+# The terminal.
+
+
+def test_a_program_never_gets_the_starters_terminal(house: House) -> None:
+    """Not before it is ready either: neither as a stream nor as its controlling terminal."""
+    user = ["--user", "nobody"] if os.geteuid() == 0 else []
+    script = house.script("""
+        def tty():
+            try: return os.open("/dev/tty", os.O_RDWR)
+            except OSError as error: return error.errno
+        report(tty(), *(os.readlink(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd") if int(name) < 3))
+        os.write(3, b"\\n")
+        forever()
+    """)
+    words = ["--pidfile", str(house.pid_path), "--keep-fd", str(house.mouth), *user, "--notify", "fd:3"]
+    terminal = Terminal([COMMAND, "start", *words, "--", PYTHON, script])
+    assert house.hear() == f"{errno.ENXIO} /dev/null /dev/null /dev/null"
+    assert terminal.wait() == 0
+    house.stop().is_(0)
 
 
 # Age.

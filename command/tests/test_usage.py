@@ -38,6 +38,16 @@ def say(line: str) -> subprocess.CompletedProcess[str]:
         ("start --notif exec sleep", "--notif: no such option, did you mean --notify?"),
         ("strat", "strat: no such command, did you mean start?"),
         ("help strat", "did you mean start?"),
+        ("condrestart x", "condrestart: no such command, did you mean try-restart?"),
+        ("stop --name x", "--name: no such option, give the name alone: daemonctx stop NAME"),
+        ("start --notify listen:localhost:8000 sleep", "--notify: expected a numeric address, such as listen:127.0.0.1:8000"),
+        ("restart --name web", "needs a PROGRAM, with the arguments and the options of its start"),
+        ("start --user root: sleep", '--user: expected USER, USER:GROUP or :GROUP, got "root:"'),
+        ("start --user : sleep", '--user: expected USER, USER:GROUP or :GROUP, got ":"'),
+        ("start -o x --log-owner root: sleep", '--log-owner: expected USER, USER:GROUP or :GROUP, got "root:"'),
+        ("start --unset A=B sleep", '--unset: expected the NAME of a variable, without =, got "A=B"'),
+        ("start --chroot /nonexistent sleep", '--chroot: expected a directory, got "/nonexistent"'),
+        ("start --chroot /etc/passwd sleep", '--chroot: expected a directory, got "/etc/passwd"'),
     ],
 )
 def test_names_what_is_allowed(line: str, expected: str) -> None:

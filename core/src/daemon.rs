@@ -409,8 +409,8 @@ impl Daemon {
         self
     }
 
-    /// Checks what can be without leaving a trace: users and groups, directories, descriptors to keep, and that nobody holds the pid
-    /// file. Nothing is opened or made, so a start may fail all the same.
+    /// Checks what can be without leaving a trace: users and groups, directories, descriptors to keep, the files of the standard
+    /// streams, and that nobody holds the pid file. Nothing is made, so a start may fail all the same.
     ///
     /// # Errors
     /// As those of [`open`](Self::open) before anything happens.
@@ -419,6 +419,7 @@ impl Daemon {
         privileges::Plan::new(&options.privileges)?;
         directories::Plan::new(options.umask, options.root.as_ref(), &options.working)?;
         options.keep.checked()?;
+        streams::check_files(&options.streams, options.root.as_ref())?;
         options.pid_file.as_ref().map_or(Ok(()), PidFile::check_free)
     }
 

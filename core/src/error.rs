@@ -448,6 +448,11 @@ impl Error {
             Cause::Unmonitored(pid) => {
                 line.push(b" (its monitor was killed, PID ").push_number(i64::from(pid)).push(b" is alive)");
             }
+            // What has not happened says more than the errno.
+            Cause::Os(Errno::ETIMEDOUT) if self.step == Step::Ready && !self.words().is_empty() => {
+                line.push(b": ").push(self.words().as_bytes());
+                return;
+            }
             _ if !self.words().is_empty() => {
                 let is_first = line.as_bytes().len() == before;
                 line.push(if is_first { b"(" } else { b" (" }).push(self.words().as_bytes()).push(b")");
@@ -677,6 +682,9 @@ mod tests {
     fn a_timeout() {
         let error = Error::os(Step::Ready, Subject::Time(Duration::from_millis(1500)), Errno::ETIMEDOUT);
         assert_eq!(error.to_string(), "ready failed: 1.500 s: Connection timed out (110 ETIMEDOUT)");
+        assert_eq!(error.exit_status(), 124);
+        let error = error.note("nothing listens there");
+        assert_eq!(error.to_string(), "ready failed: 1.500 s: nothing listens there");
         assert_eq!(error.exit_status(), 124);
     }
 

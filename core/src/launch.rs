@@ -4,7 +4,7 @@ use crate::error::{Error, Failure, Step, Subject};
 use crate::readiness::Readiness;
 use crate::signals;
 use crate::sys::process::{self, StringList};
-use crate::sys::{Errno, Sys, environment, memory};
+use crate::sys::{Errno, Sys, environment, file, memory};
 use crate::text::Text;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -207,6 +207,16 @@ impl Program {
     }
 
     pub(crate) fn explain(&self, failure: Failure) -> Error {
-        Error::os(failure.step, Subject::Text(self.path.clone()), failure.errno)
+        let error = Error::os(failure.step, Subject::Text(self.path.clone()), failure.errno);
+        if failure.step == Step::Execute { not_executed(error, &self.path) } else { error }
+    }
+}
+
+/// Says of a failed execve(2) what its errno leaves open. `path` is where the program is for this process.
+pub(crate) fn not_executed(error: Error, path: &Text) -> Error {
+    match error.errno() {
+        Some(libc::ENOENT) if file::status_behind(path.as_c_str()).is_ok() => error.note("its interpreter is missing"),
+        Some(libc::ENOEXEC) => error.note("neither a binary for this machine nor a script with #!"),
+        _ => error,
     }
 }

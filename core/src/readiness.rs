@@ -47,6 +47,19 @@ pub enum ListenAddress {
 }
 
 impl Readiness {
+    /// What has not happened, of a program that is not ready in time.
+    pub(crate) fn awaited(&self) -> &'static str {
+        match self {
+            Self::Newline(_) => "no newline came on its descriptor",
+            Self::Notify => "no READY=1 came",
+            Self::Forked(None) => "it did not put itself into the background",
+            Self::Forked(Some(_)) => "its pid file named no daemon",
+            Self::Listening(_) => "nothing listens there",
+            Self::File(_) => "the file did not appear",
+            Self::Executed | Self::StillRunning(_) => "",
+        }
+    }
+
     /// What it is called in an error.
     pub(crate) fn subject(&self) -> Subject {
         match self {

@@ -50,6 +50,7 @@ pub(crate) struct Naming {
 pub(crate) struct Owner {
     /// The user to run as, by name or number; and the group, if it is not the user's own
     #[arg(short, long, value_name = "USER[:GROUP]", add = ArgValueCompleter::new(completions::owners))]
+    #[arg(value_parser = OsStringValueParser::new().try_map(values::owner))]
     pub(crate) user: Option<OsString>,
 
     /// The group to run as, by name or number
@@ -110,6 +111,7 @@ pub(crate) struct Streams {
 
     /// The owner of these files if they are created
     #[arg(long, value_name = "USER[:GROUP]", add = ArgValueCompleter::new(completions::owners))]
+    #[arg(value_parser = OsStringValueParser::new().try_map(values::owner))]
     pub(crate) log_owner: Option<OsString>,
 
     /// Send standard output and standard error to the system log, line by line, unless a file is given
@@ -135,6 +137,7 @@ pub(crate) struct Inherited {
 
     /// Remove an environment variable; may be repeated
     #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(completions::variables))]
+    #[arg(value_parser = OsStringValueParser::new().try_map(values::variable))]
     pub(crate) unset: Vec<OsString>,
 
     /// Start with an empty environment

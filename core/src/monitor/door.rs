@@ -10,7 +10,7 @@ use super::settings::Settings;
 use super::translate;
 use crate::detach::Detach;
 use crate::error::{Cause, Error, Failure, Step, Subject};
-use crate::launch::{Executable, Program};
+use crate::launch::{Executable, Program, not_executed};
 use crate::options::Options;
 use crate::pidfile::PidFileLock;
 use crate::runtime_directory::{self, Prepared};
@@ -22,7 +22,7 @@ use crate::sys::time::Deadline;
 use crate::sys::{Errno, Sys, fd};
 use crate::sys::{identity, process};
 use crate::text::Text;
-use crate::{directories, privileges};
+use crate::{directories, privileges, run_directory};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
 
@@ -69,6 +69,8 @@ struct About {
     root: Option<Text>,
     working: Text,
     timeout: Option<Duration>,
+    /// What has not happened when the time is over.
+    awaited: &'static str,
 }
 
 /// What the launcher holds until the monitor has it.
@@ -148,6 +150,7 @@ fn prepare(options: &Options, executable: &Executable) -> Result<Ingredients, Er
         root: directories.root().cloned(),
         working: directories.working().clone(),
         timeout: options.ready_timeout,
+        awaited: wanted.awaited(),
     };
     let run = options.state_directory.as_ref();
     let contender = Contender { options, arguments: &arguments, pid_file: pid_path.as_ref(), run };
@@ -360,6 +363,14 @@ impl AsFd for Launching {
 }
 
 impl About {
+    /// Where the program is for this process.
+    fn program_outside(&self) -> Sys<Text> {
+        match &self.root {
+            Some(root) => run_directory::join(&[root.as_bytes(), b"/", self.path.as_bytes()]),
+            None => Text::path(self.path.as_bytes()),
+        }
+    }
+
     fn error(&self, reason: Reason) -> Error {
         let start = |word, cause| Error::new(Step::Start, Subject::Word(word), cause);
         match reason {
@@ -367,7 +378,8 @@ impl About {
             Reason::Ended(pid, ended) => Error::new(Step::Start, Subject::Pid(i64::from(pid)), Cause::of_end(ended)),
             Reason::SignLost => Error::os(Step::Ready, Subject::Nothing, Errno::EPIPE).note("closed without a newline"),
             Reason::TimedOut => {
-                Error::os(Step::Ready, Subject::Time(self.timeout.unwrap_or_default()), Errno::ETIMEDOUT)
+                let time = Subject::Time(self.timeout.unwrap_or_default());
+                Error::os(Step::Ready, time, Errno::ETIMEDOUT).note(self.awaited)
             }
             Reason::Cancelled => start("program", Cause::Os(Errno::ECANCELED)),
             Reason::Stopped => start("program", Cause::Os(Errno::ECANCELED)).note("stopped"),
@@ -388,6 +400,10 @@ impl About {
         let error = Error::os(step, subject, errno);
         match (step, errno) {
             (Step::PidFile, Errno::ESTALE) => error.note("another file has taken its place"),
+            (Step::Execute, _) => match self.program_outside() {
+                Ok(path) => not_executed(error, &path),
+                Err(_) => error,
+            },
             _ => error,
         }
     }

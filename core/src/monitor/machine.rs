@@ -22,6 +22,10 @@ const KILL_AGAIN: Duration = Duration::from_millis(500);
 /// How often SIGKILL is sent before the launcher is told that processes are left.
 const KILL_ROUNDS: u8 = 10;
 
+/// How long a program that was followed must run to be ready. One that goes into the background by two forks has ended by then, and was
+/// followed once more.
+const FOLLOWED: Duration = Duration::from_millis(100);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Machine {
     pub(super) settings: Settings,
@@ -142,14 +146,14 @@ impl Machine {
         self.program = true;
         let note = Some(Action::Note(Phase::Starting));
         match self.settings.ready {
-            Ready::Followed => self.ready(),
+            Ready::Followed => Actions::of([note, Some(Action::Arm(Timer::Step, FOLLOWED))]),
             Ready::Running(time) => Actions::of([note, Some(Action::Arm(Timer::Step, time))]),
             Ready::Executed | Ready::Sign => Actions::of([note]),
         }
     }
 
     fn is_timed(&self) -> bool {
-        matches!(self.settings.ready, Ready::Running(_))
+        matches!(self.settings.ready, Ready::Running(_) | Ready::Followed)
     }
 
     fn ready(&mut self) -> Actions {

@@ -235,6 +235,12 @@ fn scan_for_children(parent: Pid, each: &mut dyn FnMut(Pid)) -> Sys<()> {
     })
 }
 
+/// Only of a child the end is seen. A descendant becomes one when the processes between have ended, as those of a program that goes
+/// into the background do.
+pub(super) fn is_child(pid: Pid) -> bool {
+    stat(pid).is_ok_and(|stat| stat.parent == process::id() && !stat.is_dead())
+}
+
 /// The child of this process that was made first and is alive.
 pub(super) fn oldest_child() -> Option<Pid> {
     let mut oldest: Option<(u64, Pid)> = None;

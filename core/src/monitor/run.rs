@@ -2,8 +2,8 @@
 
 use super::action::{Action, Outcome, Phase, Why};
 use super::event::{Event, Timer};
-use super::files::{Facts, PidFile, StateFile};
-use super::launch::Launch;
+use super::files::{self, Facts, PidFile, StateFile};
+use super::launch::{Launch, Sign};
 use super::leftovers::Identity;
 use super::logging::{self, Logging};
 use super::machine::Machine;
@@ -41,6 +41,8 @@ pub(super) struct Monitor<'a> {
     program: Option<Pid>,
     /// The program that ended last.
     ended: Pid,
+    /// The last other child of this life that failed.
+    orphan_end: Option<(Pid, Ended)>,
     /// The descendant that asked for the stop.
     requester: Option<Identity>,
     /// The first process of this life, which leads its group.
@@ -86,6 +88,7 @@ impl<'a> Monitor<'a> {
             rewrite: never,
             program: None,
             ended: 0,
+            orphan_end: None,
             requester: None,
             group: 0,
             launching: None,
@@ -173,8 +176,8 @@ impl<'a> Monitor<'a> {
         }
     }
 
-    /// Takes the status of every child that has ended.
-    fn reap(&mut self) {
+    /// Takes the status of every child that has ended; how the program has, if it is one of them.
+    fn take_statuses(&mut self) -> Option<Ended> {
         let (mut end, mut last) = (None, 0);
         while let Some(pid) = process::ended_child().filter(|pid| *pid != last) {
             last = pid;
@@ -186,15 +189,34 @@ impl<'a> Monitor<'a> {
             if self.program == Some(pid) {
                 (self.program, self.ended) = (None, pid);
                 end = Some(ended);
+            } else if ended != Ended::Exited(0) {
+                self.orphan_end = Some((pid, ended));
             }
         }
+        end
+    }
+
+    /// The end of a program that has put itself into the background and left nothing: that of its daemon, if it failed, as long as the
+    /// start is under way.
+    fn end_in_background(&mut self) {
+        self.facts.end = Some(Ended::Exited(0));
+        if let Some((pid, ended)) = self.orphan_end.filter(|_| self.machine.awaits_sign()) {
+            (self.ended, self.facts.end) = (pid, Some(ended));
+        }
+    }
+
+    fn reap(&mut self) {
+        let end = self.take_statuses();
         let alone = !process::has_children() || self.spared().is_some_and(descendants::is_only_child);
         if let Some(ended) = end {
             let clean = ended == Ended::Exited(0);
             self.none_told = alone;
             // Any other end is that of a process which has put the program into the background, if there is one to follow.
             if !clean || alone {
-                self.facts.end = Some(ended);
+                match clean {
+                    true => self.end_in_background(),
+                    false => self.facts.end = Some(ended),
+                }
                 self.settle_confirmation();
             }
             self.tell(Event::Ended { clean, alone });
@@ -350,7 +372,9 @@ impl<'a> Monitor<'a> {
         (self.program, self.group, self.none_told) = (Some(child.pid), child.pid, false);
         self.facts.restarts = self.lives;
         self.lives = self.lives.saturating_add(1);
-        if let Err(errno) = self.note(Phase::Starting) {
+        self.orphan_end = None;
+        // A program that is restarted has a record, which is written again.
+        if let (Err(errno), 1) = (self.note(Phase::Starting), self.lives) {
             process::wait(child.abandon(), true);
             (self.program, self.none_told) = (None, true);
             return Err(Failure::new(Step::PidFile, errno));
@@ -364,11 +388,16 @@ impl<'a> Monitor<'a> {
     }
 
     fn follow(&mut self) -> Event {
-        self.program = proc::oldest_child();
+        let named = match &self.launch.sign {
+            Sign::PidFile(path) => files::read_pid(path).ok().filter(|pid| proc::is_child(*pid)),
+            _ => None,
+        };
+        self.program = named.or_else(proc::oldest_child);
         if self.program.is_some() {
             return Event::Followed;
         }
-        self.facts.end = Some(Ended::Exited(0));
+        let _: Option<Ended> = self.take_statuses();
+        self.end_in_background();
         Event::Unfollowed
     }
 

@@ -6,7 +6,7 @@ use super::launch::{Launch, Place, Sign};
 use super::program::SignEnd;
 use super::receiver::Receiver;
 use super::{descendants, listening, proc};
-use crate::sys::process::{self, Pid};
+use crate::sys::process::Pid;
 use crate::sys::time::{self, Deadline};
 use crate::sys::{Errno, Sys, fd, file};
 use crate::text::Text;
@@ -167,7 +167,7 @@ impl<'a> Watch<'a> {
             }
             Self::PidFile { path, next } if next.passed() => {
                 *next = Deadline::after(Some(STEP));
-                let found = read_pid(path).ok().filter(|pid| is_child(*pid))?;
+                let found = read_pid(path).ok().filter(|pid| proc::is_child(*pid))?;
                 *program = Some(found);
                 Some(Event::Sign)
             }
@@ -182,10 +182,4 @@ fn read_newline(listener: &OwnedFd) -> Option<Event> {
         Ok(0) | Err(_) => Some(Event::SignLost),
         Ok(got) => bytes.iter().take(got).any(|byte| *byte == b'\n').then_some(Event::Sign),
     }
-}
-
-/// Only of a child the end is seen. A descendant becomes one when the processes between have ended, as those of a program that goes
-/// into the background do.
-fn is_child(pid: Pid) -> bool {
-    proc::stat(pid).is_ok_and(|stat| stat.parent == process::id() && !stat.is_dead())
 }

@@ -138,6 +138,24 @@ impl LogFile {
         opened.map_err(|errno| self.refused(step, errno))
     }
 
+    /// Whether it can be opened, as far as that is seen without making it.
+    pub(super) fn check_openable(&self, step: Step, root: Option<&Text>) -> Result<(), Error> {
+        if step == Step::Stdin {
+            return self.open_for_reading().map(drop);
+        }
+        self.user.as_ref().map(|user| privileges::find_user(step, user)).transpose()?;
+        self.group.as_ref().map(|group| privileges::find_group(step, group)).transpose()?;
+        let path = Text::absolute_path(self.path.as_bytes()).map_err(|errno| self.refused(step, errno))?;
+        match file::status_at(path.as_c_str()) {
+            Err(Errno::ENOENT) => path
+                .parent()
+                .and_then(|parent| file::check_directory_for_files(parent.as_c_str()))
+                .map_err(|errno| self.refused(step, errno)),
+            // Opening a log file changes nothing in it: a start that succeeds empties it later.
+            _ => self.open(step, root).map(drop),
+        }
+    }
+
     fn refused(&self, step: Step, errno: Errno) -> Error {
         let error = Error::about(step, self.path.as_bytes(), errno);
         match errno {

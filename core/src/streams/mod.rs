@@ -142,6 +142,16 @@ pub(crate) fn checked(number: RawFd, stream: Stream) -> Result<Stream, Error> {
     Ok(stream)
 }
 
+/// Whether the files can be opened, as far as that is seen without making one.
+pub(crate) fn check_files(streams: &[Option<Stream>; 3], root: Option<&Text>) -> Result<(), Error> {
+    for (stream, step) in streams.iter().zip(STEPS) {
+        if let Some(Stream(Target::File(file))) = stream {
+            file.check_openable(step, root)?;
+        }
+    }
+    Ok(())
+}
+
 const STEPS: [Step; 3] = [Step::Stdin, Step::Stdout, Step::Stderr];
 
 impl Plan {

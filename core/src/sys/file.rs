@@ -146,9 +146,18 @@ pub(crate) fn open_directory(path: &CStr) -> Sys<OwnedFd> {
 
 /// Whether `path` is a directory that can be entered. Nothing stays open.
 pub(crate) fn check_directory(path: &CStr) -> Sys<()> {
+    check_directory_for(path, libc::X_OK)
+}
+
+/// Whether `path` is a directory in which files can be made.
+pub(crate) fn check_directory_for_files(path: &CStr) -> Sys<()> {
+    check_directory_for(path, libc::W_OK | libc::X_OK)
+}
+
+fn check_directory_for(path: &CStr, access: libc::c_int) -> Sys<()> {
     open_directory(path)?;
     // SAFETY: `path` is NUL-terminated.
-    check(unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), libc::X_OK, libc::AT_EACCESS) }).map(drop)
+    check(unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), access, libc::AT_EACCESS) }).map(drop)
 }
 
 pub(crate) fn set_mode(fd: RawFd, mode: libc::mode_t) -> Sys<()> {

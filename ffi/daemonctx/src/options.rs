@@ -500,7 +500,8 @@ pub unsafe extern "C" fn daemonctx_set_ready_descriptor(ctx: *mut daemonctx, fd:
 }
 
 /// Whether (not 0) the daemon itself says when it is ready, by daemonctx_ready(), instead of being ready when
-/// daemonctx_open() is done. Until then standard error is the starter's.
+/// daemonctx_open() is done. Until then standard error is the starter's. A program that is not trusted can keep it, a terminal open for
+/// reading and writing, beyond the start, also as another user: start such a program with standard error redirected.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn daemonctx_set_manual_ready(ctx: *mut daemonctx, manual: c_int) -> daemonctx_status {

@@ -36,7 +36,9 @@ class DaemonContext:
     :param stderr: where standard error goes, likewise; `subprocess.STDOUT` for the same as *stdout*.
     :param signal_map: what signals do: None to ignore, a string for the method of that name, or what `signal.signal` takes.
     :param initgroups: whether the daemon gets the supplementary groups of the user it changes to; else it gets none.
-    :param manual_ready: whether the program itself calls `ready`. Until then its standard error is the starter's.
+    :param manual_ready: whether the program itself calls `ready`. Until then its standard error is the starter's. A program
+        that is not trusted can keep it, a terminal, beyond the start, also with another ``uid``: start such a program with
+        standard error redirected.
     :param ready_timeout: how many seconds the daemon may take until it is ready; None for any time.
     :param runtime_directory: a directory of the daemon's own for its pid file and sockets, or None. The starter makes it,
         mode 0755, for the user and group that the daemon runs as, who can remove the pid file there. It is removed when

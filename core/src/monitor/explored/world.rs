@@ -239,7 +239,7 @@ impl World {
             self.step = None;
         }
         let is_sign = match (event, self.machine.settings.ready) {
-            (Event::Executed, Ready::Executed) | (Event::Followed, Ready::Followed) | (Event::Sign, _) => true,
+            (Event::Executed, Ready::Executed) | (Event::Sign, _) => true,
             (Event::Due(Timer::Step), _) => step == Some(Cause::Readiness),
             _ => false,
         };

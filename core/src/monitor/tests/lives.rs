@@ -83,6 +83,44 @@ fn a_program_may_replace_the_pid_file_by_its_own() -> io::Result<()> {
 }
 
 #[test]
+fn a_pid_file_that_cannot_be_written_keeps_no_program_from_a_restart() -> io::Result<()> {
+    let mut sandbox = Sandbox::new(Ready::Executed, "echo $$ >> $D/lives; exec sleep 1000")?;
+    sandbox.launch.settings.respawn = respawn(3);
+    let (program, monitor) = sandbox.started();
+    assert_eq!(sandbox.pid("lives"), program);
+    fs::remove_file(sandbox.folder.join("pid"))?;
+    fs::create_dir(sandbox.folder.join("pid"))?;
+    signal(program, libc::SIGKILL);
+    until("started again", || sandbox.read("lives").lines().count() == 2);
+    until("recorded", || sandbox.has_state("restarts", "1"));
+    signal(monitor, libc::SIGTERM);
+    ends(monitor);
+    assert!(sandbox.folder.join("pid").is_dir() && !sandbox.folder.join("state").exists());
+    Ok(())
+}
+
+#[test]
+fn a_new_master_is_followed_by_the_file_that_names_it() -> io::Result<()> {
+    let master = "echo $$ > $D/new; mv $D/new $D/own; echo $$ >> $D/masters; exec sleep 1000";
+    let script = format!(
+        "echo $$ > $D/own; trap 'exit 0' TERM; (trap '' TERM; exec sleep 1000) &
+        until test -e $D/go; do sleep 0.01; done; sh -c '{master}' & wait"
+    );
+    let mut sandbox = Sandbox::new(Ready::Sign, &script)?;
+    sandbox.launch.sign = Sign::PidFile(text(sandbox.folder.join("own").to_string_lossy().as_bytes()));
+    let (program, monitor) = sandbox.started();
+    assert_eq!(sandbox.pid("own"), program);
+    fs::write(sandbox.folder.join("go"), "")?;
+    let master = sandbox.pid("masters");
+    signal(program, libc::SIGTERM);
+    until("followed", || sandbox.pid("pid") == master);
+    signal(monitor, libc::SIGQUIT);
+    ends(monitor);
+    assert!(is_gone(master) && sandbox.left() == [false; 2]);
+    Ok(())
+}
+
+#[test]
 fn descendants_outlive_a_program_that_is_killed_until_a_stop() -> io::Result<()> {
     let script = "setsid sleep 1000 & echo $! > $D/worker; echo $$ > $D/program; exec sleep 1000";
     let sandbox = Sandbox::new(Ready::Executed, script)?;

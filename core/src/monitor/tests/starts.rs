@@ -223,6 +223,16 @@ fn a_monitor_that_is_killed_during_a_start_leaves_nothing() -> io::Result<()> {
     Ok(())
 }
 
+#[test]
+fn the_status_of_a_daemon_that_fails_in_the_background_is_told() -> io::Result<()> {
+    for _ in 0..20 {
+        let sandbox = Sandbox::new(Ready::Running(LONG), "(exit 42) & exit 0")?;
+        let reason = sandbox.failed();
+        assert!(matches!(reason, Reason::Ended(_, Ended::Exited(42))), "{reason:?}");
+    }
+    Ok(())
+}
+
 /// Both are pending when the monitor goes on: the confirmation, and the end of the program.
 #[test]
 fn a_confirmation_before_the_end_of_the_program_counts() -> io::Result<()> {
