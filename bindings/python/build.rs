@@ -1,12 +1,26 @@
-//! The monitor beside the module.
+//! Link arguments of the module, and the monitor beside it.
 
 use std::io::{Error, Result};
 use std::path::Path;
 use std::process::Command;
 
+/// CPython ends threads by pthread_exit(3) when a program is over, in the middle of the module too. That unwinds, and would call Rust's
+/// personality routine with the context of another unwinder than the module is linked with. Without tables the C library leaves such a
+/// thread by longjmp.
+const WITHOUT_UNWINDING: &str = "SECTIONS { /DISCARD/ : { *(.eh_frame) *(.gcc_except_table*) } }\nINSERT AFTER .bss;\n";
+
 fn main() -> Result<()> {
     println!("cargo:rerun-if-changed=build.rs");
     let directory = variable("OUT_DIR")?;
+    if variable("CARGO_CFG_TARGET_OS")? == "linux" {
+        let script = Path::new(&directory).join("without-unwinding.ld");
+        std::fs::write(&script, WITHOUT_UNWINDING)?;
+        println!("cargo:rustc-cdylib-link-arg=-Wl,-T,{}", script.display());
+    }
+    if variable("CARGO_CFG_TARGET_ENV")? == "gnu" {
+        // Found before libgcc_s, which would be loaded with each import.
+        println!("cargo:rustc-link-lib=dylib=gcc_eh");
+    }
     if std::env::var_os("CARGO_FEATURE_MONITOR").is_some() { monitor(Path::new(&directory)) } else { Ok(()) }
 }
 
