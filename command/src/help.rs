@@ -26,7 +26,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("Stop it and wait until it is gone:", "daemonctx stop web"),
 ];
 
-const NAMED: &str = "NAME is the name given at the start. Its pid file is /run/NAME.pid for root and $XDG_RUNTIME_DIR/NAME.pid for other users; without a file of their own, root's is meant. --pidfile names any other.";
+const NAMED: &str = "NAME is the name given at the start. Its pid file is /run/NAME.pid for root and $XDG_RUNTIME_DIR/NAME.pid for other users (/tmp/daemonctx-UID/NAME.pid without that variable); without a file of their own, root's is meant. --pidfile names any other.";
 
 const MISUSED: (&str, &str) = ("2", "The command line is wrong");
 const NOT_PERMITTED: (&str, &str) = ("4", "Not permitted");
