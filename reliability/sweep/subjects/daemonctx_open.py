@@ -3,7 +3,7 @@
 import sys
 
 from daemonctx import DaemonContext, PidFile
-from daemonctx import _errors, _supervisor, _watchdog  # noqa: F401  What open() would import first: that is Python's, not the start.
+from daemonctx import _late  # noqa: F401  What open() would import first: that is Python's, not the start.
 from mark import start_begins, start_ends_and_daemon_lives
 
 how, folder = sys.argv[1:]
