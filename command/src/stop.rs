@@ -274,8 +274,8 @@ impl Stopped {
             (Some(pid), _) => format!("{name}: stopped, PID {pid}{others}{left}"),
             (None, _) if self.instead == Instead::Delay => format!("{name}: stopped before it was started again"),
             (None, _) if self.instead == Instead::Start => format!("{name}: stopped while it was starting"),
-            (None, _) if self.instead == Instead::End => format!("{name}: stopped; its program had ended"),
             (None, _) if !self.others.is_empty() => format!("{name}: did not run; stopped what it left"),
+            (None, _) if self.instead == Instead::End => format!("{name}: stopped; its program had ended"),
             (None, _) => [name, ": does not run", &did_you_mean(place)].concat(),
         };
         Answer::new(text, self.json(place))
