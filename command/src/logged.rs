@@ -54,10 +54,12 @@ pub(crate) fn in_files(pid: i32, lines: usize) -> Vec<Log> {
     let mut seen = Vec::new();
     let mut logs = Vec::new();
     for number in OUTPUTS {
-        if !OpenFile::of(&pid.to_string(), number).is_some_and(|file| file.is_writable()) {
+        let source = fs::read_link(path(pid, &["fd/", &number.to_string()].concat())).unwrap_or_default();
+        // The entry of anything else in fdinfo may block: that of an epoll descriptor does as long as its owner likes. The child looks
+        // again, as the process may exchange it.
+        if !source.is_absolute() {
             continue;
         }
-        let source = fs::read_link(path(pid, &["fd/", &number.to_string()].concat())).unwrap_or_default();
         let Some(found) = read_in_child(|output| write_end_of(pid, number, lines, output)) else { continue };
         let Some((identity, text)) = found.split_at_checked(IDENTITY) else { continue };
         if !seen.contains(&identity.to_vec()) {
