@@ -35,16 +35,18 @@ impl Receiver {
     /// Binds the socket and makes the process: a sibling of this one, which counts its own descendants.
     pub(super) fn begin(path: Option<&Text>) -> Sys<Self> {
         let monitor = process::id();
-        let letterbox = Letterbox::new(path)?;
-        let (name, path) = (Text::path(letterbox.name())?, path.map(|path| Text::path(path.as_bytes())).transpose()?);
+        let path = path.map(|path| Text::path(path.as_bytes())).transpose()?;
         let (records, reports) = fd::pipe()?;
         fd::set_nonblocking(reports.as_raw_fd(), true)?;
         fd::set_nonblocking(records.as_raw_fd(), true)?;
+        let letterbox = Letterbox::new(path.as_ref())?;
+        // From here on a failure removes what is at the path.
+        let name = Text::path(letterbox.name());
         // SAFETY: this process has one thread.
-        match unsafe { process::fork_sibling() } {
-            Ok(Forked::Child) => receive(&letterbox, &reports, monitor),
+        match name.and_then(|name| Ok((name, unsafe { process::fork_sibling() }?))) {
+            Ok((_, Forked::Child)) => receive(&letterbox, &reports, monitor),
             // Its copy of the socket is closed here while the other process has one: it is the one to close what waits in the queue.
-            Ok(Forked::Parent(pid)) => Ok(Self { records, process: Process::open(pid).ok(), name, path }),
+            Ok((name, Forked::Parent(pid))) => Ok(Self { records, process: Process::open(pid).ok(), name, path }),
             Err(errno) => {
                 let _: Option<Sys<()>> = path.map(|path| file::unlink(path.as_c_str()));
                 Err(errno)
