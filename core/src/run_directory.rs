@@ -21,7 +21,7 @@ pub(crate) fn file_of(name: &[u8], pid_file: Option<&Text>, run: &Text, ending: 
     join(&[run.as_bytes(), DIRECTORY, b"/", &key, ending])
 }
 
-/// `/run/…` for `/var/run/…`, where that is the same directory (FHS 3.0, 3.15). Other links are not resolved: whoever can change one
+/// `/run/…` for `/var/run/…`, where that is the same directory (FHS 3.0, 3.15). Other links are not resolved: a user who can change one
 /// would choose the daemon.
 fn usual_spelling(path: &Text) -> Sys<Text> {
     let directory = |path| file::status_behind(path).map(|status| status.identity);

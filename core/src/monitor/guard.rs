@@ -149,7 +149,8 @@ fn stay(launch: &Launch, line: &Line, leash: &OwnedFd, monitor: Pid, logger: Opt
     if !is_needed {
         process::exit_now(0);
     }
-    if matches!(process::wait(monitor, true), Some(Ended::Exited(_))) {
+    // Until it has let this process go, a monitor that has done its work exits with 0. One that could not begin exits with 1.
+    if process::wait(monitor, true) == Some(Ended::Exited(0)) {
         // The launcher waits for this process, so the program's last words are logged before.
         let logger = logger.and_then(|logger| Process::open(logger).ok());
         let _: Option<Sys<bool>> = logger.map(|logger| logger.wait(Some(PATIENCE)));

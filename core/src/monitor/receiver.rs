@@ -37,7 +37,6 @@ impl Receiver {
         let monitor = process::id();
         let path = path.map(|path| Text::path(path.as_bytes())).transpose()?;
         let (records, reports) = fd::pipe()?;
-        fd::set_nonblocking(reports.as_raw_fd(), true)?;
         fd::set_nonblocking(records.as_raw_fd(), true)?;
         let letterbox = Letterbox::new(path.as_ref())?;
         // From here on a failure removes what is at the path.
@@ -111,7 +110,7 @@ fn receive(letterbox: &Letterbox, reports: &OwnedFd, monitor: Pid) -> ! {
         }
         if let Some(record) = Some(letterbox).filter(|_| message).and_then(|letterbox| read_message(letterbox, monitor))
         {
-            // A pipe that is full has more than enough in it.
+            // Where the pipe is full the senders wait: what says that the program is ready must not be lost.
             let _: Sys<usize> = fd::write(reports.as_raw_fd(), &record.to_ne_bytes());
         }
     }

@@ -40,7 +40,8 @@ pub(crate) unsafe fn fork() -> Sys<Forked> {
 /// This process must have one thread.
 #[cfg(target_os = "linux")]
 pub(crate) unsafe fn fork_sibling() -> Sys<Forked> {
-    let flags = libc::CLONE_PARENT | libc::SIGCHLD;
+    // As wide as the kernel reads it.
+    let flags = libc::c_long::from(libc::CLONE_PARENT | libc::SIGCHLD);
     // SAFETY: without a stack of its own the child goes on like that of fork(2); the caller keeps the contract.
     let pid = unsafe {
         if cfg!(target_arch = "s390x") {
