@@ -51,7 +51,7 @@ def test_start_that_fails(units: Units) -> None:
     unit = units.service(quoted([COMMAND, "start", "--pidfile", pid_file, "--notify", "running:20", "--", "sh", "-c", "exit 7"]),
                          Type="forking", PIDFile=pid_file)
     unit.start_fails("the control process exited with error code", "exit-code", r"Control process exited, code=exited,? status=7(/\S+)?")
-    unit.says(r"sh: start failed: PID \d+: exited with status 7 before it was ready")
+    unit.says(r"sh: start failed: PID \d+: exited with status 7 before it was ready; add --stderr FILE to see why")
     assert not unit.machine.path(pid_file).exists()
 
 
