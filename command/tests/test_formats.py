@@ -74,8 +74,11 @@ def test_status_of_what_does_not_run(house: House) -> None:
 
 
 def test_status_of_what_is_left(house: House) -> None:
-    house.started("--notify", "exec", *house.shell("sleep 1000 & say here; read line </proc/self/fd/0; exit 4"))
+    go = house.pid_path.with_name("go")
+    os.mkfifo(go)
+    house.started("--notify", "exec", *house.shell(f"sleep 1000 & say here; read line <{go}; exit 4"))
     house.hear()
+    go.write_text("\n")
     while (found := status(house))["result"] == "running":
         pass
     assert_as_documented(found, table(COMMAND_PAGE, "### `status --json`"))

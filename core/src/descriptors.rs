@@ -1,7 +1,7 @@
 //! Descriptors: all above the standard streams are closed but those to keep.
 
 use crate::activation;
-use crate::error::{Error, Failure, Step, Subject};
+use crate::error::{Error, Step, Subject};
 use crate::parts::{signal_queue, signal_stream};
 use crate::sys::Errno;
 use crate::sys::{Sys, fd, file, memory};
@@ -46,13 +46,13 @@ impl Keep {
     }
 
     /// Closes everything above the standard streams but `fd`.
-    pub(crate) fn only(fd: RawFd) -> Result<(), Failure> {
-        close_gaps(&[fd])
+    pub(crate) fn only(fd: RawFd) {
+        close_gaps(&[fd]);
     }
 
     /// The daemon's step: closes everything above the standard streams that is not kept.
-    pub(crate) fn close_others(&self) -> Result<(), Failure> {
-        close_gaps(&self.0)
+    pub(crate) fn close_others(&self) {
+        close_gaps(&self.0);
     }
 }
 
@@ -69,7 +69,8 @@ pub fn close_all_but(keep: impl IntoIterator<Item = RawFd>) -> Result<(), Error>
     }
     let ends = signal_stream::ends().try_for_each(|fd| all.add(fd));
     ends.map_err(|errno| Error::os(Step::KeepDescriptor, Subject::Nothing, errno))?;
-    all.close_others().map_err(|failure| Error::os(failure.step, Subject::Nothing, failure.errno))
+    all.close_others();
+    Ok(())
 }
 
 /// For language bindings: the descriptors that a start of this process keeps without being asked to: those of pid files and signals,
@@ -90,26 +91,31 @@ pub fn set_nonblocking(fd: RawFd, nonblocking: bool) -> Result<(), Error> {
 }
 
 /// Closes what is above the standard streams and not in `kept`, which is in ascending order.
-fn close_gaps(kept: &[RawFd]) -> Result<(), Failure> {
+fn close_gaps(kept: &[RawFd]) {
     let mut first = fd::FIRST_OTHER;
     for &kept in kept {
         if first < kept {
-            close_between(first, kept - 1)?;
+            close_between(first, kept - 1);
         }
         first = kept.saturating_add(1);
     }
-    close_between(first, RawFd::MAX)
+    close_between(first, RawFd::MAX);
+}
+
+/// For a child that keeps none: closes every descriptor.
+#[cfg(target_os = "linux")]
+pub(crate) fn close_all() {
+    close_between(0, RawFd::MAX);
 }
 
 /// Closes `first..=last` by the best way there is: one call, else what `/proc` lists, else every number there can be.
-fn close_between(first: RawFd, last: RawFd) -> Result<(), Failure> {
+fn close_between(first: RawFd, last: RawFd) {
     if fd::close_range(first, last).is_ok() || close_listed(first, last).is_ok() {
-        return Ok(());
+        return;
     }
     for fd in first..=last.min(fd::limit().saturating_sub(1)) {
         fd::close(fd);
     }
-    Ok(())
 }
 
 /// Closes what `/proc/self/fd` lists. The kernel finds its place in that directory by number, so closing while reading

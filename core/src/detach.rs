@@ -1,6 +1,6 @@
 //! Whether to fork at all: what started this process may have detached it already.
 
-use crate::pidfile::procfs;
+use crate::procfs;
 use crate::sys::socket::{self, Address};
 use crate::sys::{environment, process};
 use crate::{activation, notify};

@@ -43,6 +43,7 @@ pub mod parts;
 mod pidfile;
 mod plan;
 mod privileges;
+mod procfs;
 mod readiness;
 mod report;
 mod run_directory;

@@ -2,18 +2,26 @@
 //!
 //! It is what error messages are made of on all roads: the starter's line, C's error text, Rust's `Display`.
 
-/// Longer than the longest path with everything that is said about it.
-const ROOM: usize = 4096 + 512;
+use crate::sys::{Errno, Sys};
+use std::ffi::CStr;
 
-/// A line of text in a fixed buffer. What does not fit is cut off.
-pub(crate) struct Line {
+/// A line of a message. Longer than the longest path with everything that is said about it.
+pub(crate) type Line = FixedText<{ 4096 + 512 }>;
+
+/// Text in a fixed buffer. What does not fit is cut off.
+pub(crate) struct FixedText<const ROOM: usize> {
     bytes: [u8; ROOM],
     length: usize,
 }
 
-impl Line {
+impl<const ROOM: usize> FixedText<ROOM> {
     pub(crate) const fn new() -> Self {
         Self { bytes: [0; ROOM], length: 0 }
+    }
+
+    /// The text for a system call, up to the first NUL; ENAMETOOLONG where there is no room for the NUL at its end.
+    pub(crate) fn as_c_str(&self) -> Sys<&CStr> {
+        CStr::from_bytes_until_nul(&self.bytes).map_err(|_| Errno::ENAMETOOLONG)
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
@@ -45,9 +53,16 @@ impl Line {
     }
 
     pub(crate) fn push_number(&mut self, number: i64) -> &mut Self {
+        if number < 0 {
+            self.push(b"-");
+        }
+        self.push_unsigned(number.unsigned_abs())
+    }
+
+    pub(crate) fn push_unsigned(&mut self, number: u64) -> &mut Self {
         const DIGITS: usize = 20;
         let mut digits = [0; DIGITS];
-        let mut rest = number.unsigned_abs();
+        let mut rest = number;
         let mut used = 0;
         for digit in digits.iter_mut().rev() {
             *digit = b'0' + (rest % 10) as u8;
@@ -56,9 +71,6 @@ impl Line {
             if rest == 0 {
                 break;
             }
-        }
-        if number < 0 {
-            self.push(b"-");
         }
         self.push(digits.get(DIGITS - used..).unwrap_or_default())
     }
@@ -89,7 +101,8 @@ pub const fn is_printable(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Line, ROOM};
+    use super::{FixedText, Line};
+    use crate::sys::Errno;
 
     fn line(fill: impl FnOnce(&mut Line)) -> String {
         let mut line = Line::new();
@@ -158,12 +171,10 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_cut() {
-        assert_eq!(
-            line(|line| {
-                line.push(&[b'x'; ROOM + 10]);
-            })
-            .len(),
-            ROOM
-        );
+        let mut text = FixedText::<4>::new();
+        text.push(b"abc");
+        assert_eq!(text.as_c_str(), Ok(c"abc"));
+        text.push(b"de");
+        assert_eq!((text.as_bytes(), text.as_c_str()), (&b"abcd"[..], Err(Errno::ENAMETOOLONG)));
     }
 }

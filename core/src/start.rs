@@ -217,7 +217,7 @@ fn become_daemon(plan: &mut Plan, reporter: Option<&Reporter>) -> Result<(), Fai
     signal_stream::stay();
     plan.signals.apply()?;
     plan.streams.apply()?;
-    plan.keep.close_others()?;
+    plan.keep.close_others();
     activation::hand_over();
     plan.directories.apply()?;
     if plan.directories.root().is_some() {

@@ -3,6 +3,7 @@
 use crate::error::{Cause, Error, Failure, Step, Subject};
 use crate::pidfile;
 use crate::plan::Plan;
+use crate::procfs;
 use crate::report::{Listener, Record, Reporter, Said};
 use crate::signals;
 use crate::sys::Errno;
@@ -234,7 +235,7 @@ impl Watch {
     /// Whether a process that the daemon has named is a child of this one, whose number is not reused before it is reaped, and runs as
     /// the daemon's user: the daemon itself may signal it then, and gains nothing by a false name.
     fn could_signal(&self, named: Pid) -> bool {
-        process::peek(named, false).is_ok() && pidfile::runs_as(named, self.user)
+        process::peek(named, false).is_ok() && procfs::runs_as(named, self.user)
     }
 
     fn signal(&self, signal: Signal) -> Sys<()> {

@@ -26,7 +26,7 @@ PROMPT = 5.0  # seconds that a start or a query may take, whatever others do
 SYSTEM_PYTHON = "/usr/bin/python3"
 # How and which lock another user takes: attacker.c.
 HOWS, KINDS = ("hold", "orphan", "flight"), ("ex", "sh")
-PROGRAMS = ("attacker", "service", "hang", "canary", "door-new", "door-old", "door-command", "libforge.so")
+PROGRAMS = ("attacker", "service", "hang", "epoll", "canary", "door-new", "door-old", "door-command", "libforge.so")
 
 
 class Skipped(Exception):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import pathlib
 import signal
+import stat
 import subprocess
 import time
 
-from bench import GRACE, LIMIT, NOBODY, PROMPT, Bench, Door, has_ended
+from bench import GRACE, LIMIT, NOBODY, PROMPT, Bench, Door, has_ended, write
 
 
 def stops_in_time(bench: Bench, door: Door, path: pathlib.Path, pid: int) -> None:
@@ -53,6 +54,30 @@ def dead_file_system(bench: Bench, door: Door) -> None:
         subprocess.run(["umount", "-l", str(folder)], capture_output=True)
 
 
+def unreadable_epoll(bench: Bench, door: Door) -> None:
+    """8: a process that has locked the pid file, and may be named in it, has an epoll descriptor whose fdinfo hangs who reads it."""
+    device = bench.place() / "fuse"
+    os.mknod(device, 0o666 | stat.S_IFCHR, os.stat("/dev/fuse").st_rdev)
+    device.chmod(0o666)
+    for is_named in (True, False):
+        path, folder = bench.place() / "web.pid", bench.place(owner=NOBODY)
+        write(path, "4194303\n")
+        attacker = bench.child("epoll", path, device, folder, user=NOBODY)
+        try:
+            if is_named:
+                write(path, f"{attacker.pid}\n")
+            for _ in range(20):
+                began = time.monotonic()
+                door.pid(path)
+                if (took := time.monotonic() - began) > PROMPT:
+                    door.wrong(f"status takes {took:.1f} s")
+            # Root has named the attacker, so it may be called the daemon. Otherwise its lock blocks no start.
+            if not is_named and (pid := door.start(path)):
+                stops_in_time(bench, door, path, pid)
+        finally:
+            bench.end(attacker)
+
+
 def stopped_daemon(bench: Bench, door: Door) -> None:
     """8: the daemon is stopped by SIGSTOP."""
     path = bench.place() / "web.pid"
@@ -82,4 +107,4 @@ def stopped_monitor(bench: Bench, door: Door) -> None:
         door.wrong("the program is alive after stop")
 
 
-SCENARIOS = [many_descriptors, dead_file_system, stopped_daemon, stopped_monitor]
+SCENARIOS = [many_descriptors, dead_file_system, unreadable_epoll, stopped_daemon, stopped_monitor]

@@ -133,7 +133,7 @@ pub(super) fn is_below(mut pid: Pid, ancestor: Pid) -> bool {
 
 /// The identity of a descendant; none of a process that is no descendant or has ended.
 pub(super) fn identity(pid: Pid) -> Option<Identity> {
-    let start = |pid| proc::stat(pid).ok().filter(|stat| !stat.is_dead()).map(|stat| stat.start);
+    let start = |pid| proc::stat(pid).ok().filter(|stat| !stat.has_ended()).map(|stat| stat.start);
     let before = start(pid).filter(|_| is_one(pid))?;
     (start(pid) == Some(before)).then_some(Identity { pid, start: before })
 }

@@ -4,6 +4,7 @@ use super::action::Phase;
 use super::launch::Launch;
 use super::proc;
 use super::settings::KillMode;
+use crate::line::FixedText;
 use crate::pidfile::number;
 use crate::streams;
 use crate::sys::file::{self, Identity, Kind, Lock};
@@ -152,8 +153,7 @@ impl Output {
     }
 
     fn number(&mut self, number: u64) -> Sys<&mut Self> {
-        let Digits { bytes, first } = Digits::of(number);
-        self.push(bytes.get(first..).unwrap_or_default())
+        self.push(FixedText::<20>::new().push_unsigned(number).as_bytes())
     }
 
     /// Newlines, tabs and backslashes, so that a value stays on its line and an argument apart from the next.
@@ -175,29 +175,6 @@ impl Output {
             Some(stat) => self.push(b" ")?.number(stat.start),
             None => Ok(self),
         }
-    }
-}
-
-/// A decimal number.
-struct Digits {
-    bytes: [u8; Self::ROOM],
-    first: usize,
-}
-
-impl Digits {
-    const ROOM: usize = 20;
-
-    fn of(mut number: u64) -> Self {
-        let mut digits = Self { bytes: [b'0'; Self::ROOM], first: Self::ROOM };
-        for digit in digits.bytes.iter_mut().rev() {
-            *digit = b'0' + (number % 10) as u8;
-            digits.first -= 1;
-            number /= 10;
-            if number == 0 {
-                break;
-            }
-        }
-        digits
     }
 }
 

@@ -57,7 +57,7 @@ fn prepare(launch: &mut Launch, line: &Line) -> Result<(), Failure> {
     for fd in launch.descriptors().chain([line.as_raw_fd()]) {
         keep.add(fd).and_then(|()| fd::set_close_on_exec(fd)).map_err(failed(Step::KeepDescriptor))?;
     }
-    keep.close_others()?;
+    keep.close_others();
     let null = file::open(file::NULL_DEVICE, libc::O_RDWR, 0).map_err(failed(Step::Stdin))?;
     for standard in fd::STANDARD {
         fd::connect(null.as_raw_fd(), standard).map_err(failed(Step::Stdin))?;

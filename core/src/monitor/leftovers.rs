@@ -28,7 +28,7 @@ impl Identity {
             Err(errno) => return Err(errno),
         };
         match proc::stat(self.pid) {
-            Ok(stat) => Ok((stat.start == self.start && !stat.is_dead()).then_some(process)),
+            Ok(stat) => Ok((stat.start == self.start && !stat.has_ended()).then_some(process)),
             Err(Errno::ESRCH) => Ok(None),
             // Hidden (proc(5), hidepid=2), if it has not gone meanwhile.
             Err(Errno::ENOENT) if process::kill(self.pid, 0) == Err(Errno::EPERM) => Err(Errno::EACCES),
@@ -60,7 +60,7 @@ pub(super) fn descendants_of(ancestor: Identity) -> Vec<Identity> {
     while let Some(above) = parent {
         let length = found.len();
         let listed = proc::for_each_child(above.pid, &mut |child| {
-            let stat = proc::stat(child).ok().filter(|stat| stat.parent == above.pid && !stat.is_dead());
+            let stat = proc::stat(child).ok().filter(|stat| stat.parent == above.pid && !stat.has_ended());
             let child = stat.map(|stat| Identity { pid: child, start: stat.start });
             if let Some(child) = child.filter(|child| !found.contains(child)) {
                 found.push(child);
@@ -171,10 +171,10 @@ fn wait_for(deadline: Deadline, mut holds: impl FnMut() -> bool) -> bool {
     }
 }
 
-fn members(belongs: impl Fn(&proc::Stat) -> bool) -> Vec<Identity> {
+fn members(belongs: impl Fn(&crate::procfs::Stat) -> bool) -> Vec<Identity> {
     let mut found = Vec::new();
     let _: Sys<()> = proc::for_each_process(&mut |pid, stat| {
-        if belongs(stat) && !stat.is_dead() {
+        if belongs(stat) && !stat.has_ended() {
             found.push(Identity { pid, start: stat.start });
         }
     });

@@ -7,6 +7,7 @@ use super::launch::Place;
 use super::proc;
 use crate::lines::Lines;
 use crate::pidfile::number;
+use crate::procfs::directory;
 use crate::sys::file::{self, Identity, Kind};
 use crate::sys::process::Pid;
 use crate::sys::{Errno, Sys};
@@ -61,7 +62,7 @@ enum Row {
 fn has_row(pid: Pid, table: &[u8], row: &dyn Fn(&[u8]) -> Row) -> Sys<bool> {
     let (found, is_over) = (Cell::new(false), Cell::new(false));
     let mut listed = Ok(());
-    let table = file::open(proc::ProcPath::<64>::of(pid).push(table).as_c_str(), libc::O_RDONLY, 0)?;
+    let table = file::open(directory::<64>(pid).push(table).as_c_str()?, libc::O_RDONLY, 0)?;
     let mut room = [0; 2048];
     let mut lines = Lines::new(&mut room);
     let mut each = |line: &[u8], _| match row(line) {
@@ -79,8 +80,8 @@ fn has_row(pid: Pid, table: &[u8], row: &dyn Fn(&[u8]) -> Row) -> Sys<bool> {
 
 /// The socket at a path, below the root of the process.
 fn socket_at(pid: Pid, path: &[u8]) -> Option<Identity> {
-    let mut below = proc::ProcPath::<512>::of(pid);
-    let status = file::status_behind(below.push(b"/root").push(path).as_c_str()).ok()?;
+    let mut below = directory::<512>(pid);
+    let status = file::status_behind(below.push(b"/root").push(path).as_c_str().ok()?).ok()?;
     (status.kind == Kind::Socket).then_some(status.identity)
 }
 

@@ -97,7 +97,7 @@ fn prepare(launch: &Launch, sign: Option<SignEnd>, ends: &mut Ends) -> Result<()
     let failed = |step| move |errno| Failure::new(step, errno);
     process::new_group().map_err(failed(Step::Session))?;
     connect_streams(launch)?;
-    ends.keep.close_others()?;
+    ends.keep.close_others();
     file::set_umask(launch.umask);
     if let Some(root) = &launch.root {
         file::change_root(root.as_c_str()).map_err(failed(Step::ChangeRoot))?;

@@ -8,7 +8,8 @@
 use super::descendants;
 use super::event::Event;
 use crate::descriptors::Keep;
-use crate::pidfile::{number, real_user};
+use crate::pidfile::number;
+use crate::procfs::real_user;
 use crate::sys::alarm::Interrupted;
 use crate::sys::pidfd::Process;
 use crate::sys::process::{self, Forked, Pid};
@@ -95,10 +96,10 @@ impl Drop for Receiver {
 fn receive(letterbox: &Letterbox, reports: &OwnedFd, monitor: Pid) -> ! {
     let kept = [letterbox.as_raw_fd(), reports.as_raw_fd()];
     let mut keep = Keep::default();
-    let is_alone = kept.into_iter().try_for_each(|fd| keep.add(fd)).is_ok() && keep.close_others().is_ok();
-    if !is_alone {
+    if kept.into_iter().any(|fd| keep.add(fd).is_err()) {
         process::exit_now(1);
     }
+    keep.close_others();
     process::rename(c"daemonctx-recv");
     // The pipe has an error when the monitor has closed its end.
     loop {

@@ -175,7 +175,7 @@ impl<'a> Child<'a> {
         connect(&self.null, 0, Step::Stdin)?;
         connect(&self.input, 1, Step::Stdout)?;
         connect(&self.input, 2, Step::Stderr)?;
-        Keep::only(reporter.as_raw_fd())?;
+        Keep::only(reporter.as_raw_fd());
         signals::reset_all();
         signal::set_mask(&Set::empty());
         file::set_umask(UMASK);

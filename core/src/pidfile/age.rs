@@ -48,7 +48,7 @@ pub(super) use linux::{compare, doubt_about_number, doubt_about_owner, is_younge
 #[cfg(target_os = "linux")]
 mod linux {
     use super::{Age, Pid};
-    use crate::pidfile::procfs;
+    use crate::procfs;
     use crate::sys::directory::Directory;
     use crate::sys::file::{self, Status};
     use crate::sys::time::{self, nanoseconds};
@@ -64,14 +64,14 @@ mod linux {
     /// Whether `pid` runs and certainly began after the file was written.
     pub(in crate::pidfile) fn is_younger(pid: Pid, file: &Status) -> bool {
         let Ok(Some(stat)) = procfs::stat(pid) else { return false };
-        let age = Clocks::read().compare(nanoseconds(stat.began), nanoseconds(file.modified));
+        let age = Clocks::read().compare(nanoseconds(stat.began()), nanoseconds(file.modified));
         !stat.has_ended() && age == Age::Younger
     }
 
     fn by_times(pid: Pid, file: &Status) -> Age {
         match procfs::stat(pid) {
             Ok(Some(stat)) if !stat.has_ended() && !stat.is_kernel_thread() => {
-                Clocks::read().compare(nanoseconds(stat.began), nanoseconds(file.modified))
+                Clocks::read().compare(nanoseconds(stat.began()), nanoseconds(file.modified))
             }
             Ok(_) => Age::Younger,
             Err(_) => Age::Unknown("/proc does not show it"),
@@ -119,7 +119,7 @@ mod linux {
             let boot = nanoseconds(time::realtime()).saturating_sub(uptime);
             let mounted = file::status_at(c"/proc").map(|status| nanoseconds(status.modified));
             // Init begins when its /proc is mounted, in a container as well.
-            let init = procfs::stat(INIT).ok().flatten().map(|stat| nanoseconds(stat.began));
+            let init = procfs::stat(INIT).ok().flatten().map(|stat| nanoseconds(stat.began()));
             let boot_before = mounted.ok().zip(init).map_or(boot, |(mounted, init)| mounted.saturating_sub(init));
             Self { uptime, boot, boot_before }
         }

@@ -6,7 +6,8 @@
 use super::acquire;
 use super::age::{self, Age};
 use super::content::Content;
-use super::procfs::{self, Hold, LockedFile, Search};
+use super::locks::{self, Hold, LockedFile, Search};
+use crate::procfs;
 use crate::sys::file::{self, Status};
 use crate::sys::pidfd::Process;
 use crate::sys::process::Pid;
@@ -166,7 +167,7 @@ impl<'a> PidFileView<'a> {
             return if self.proof.accepts_age() { self.by_age(pid) } else { Identity::Other };
         }
         let file = LockedFile::new(self.descriptor, &self.status);
-        match procfs::hold(pid, &file) {
+        match locks::hold(pid, &file) {
             Hold::NoProc => Identity::Daemon,
             Hold::Writer | Hold::Owner if self.was_passed(pid) => Identity::Other,
             // A daemon of the library has the lock by a descriptor that it cannot write by.
@@ -174,10 +175,10 @@ impl<'a> PidFileView<'a> {
                 age::doubt_about_number(pid, self.path, &self.status_now()).map_or(Identity::Daemon, Identity::Unknown)
             }
             Hold::Owner => age::doubt_about_owner(pid, &self.status_now()).map_or(Identity::Daemon, Identity::Unknown),
-            Hold::Hidden => self.by_age(pid),
+            Hold::Hidden | Hold::Unknown => self.by_age(pid),
             // A process that was given the PID of a dead daemon can lock what it can read.
             Hold::Reader => Identity::Other,
-            Hold::None if procfs::is_monitored(pid, &file) => Identity::Daemon,
+            Hold::None if locks::is_monitored(pid, &file) => Identity::Daemon,
             Hold::None => self.by_relation(pid, &file),
         }
     }
@@ -206,7 +207,7 @@ impl<'a> PidFileView<'a> {
     /// the PID of a dead daemon may have descendants of that daemon's user.
     fn by_relation(&self, pid: Pid, file: &LockedFile) -> Identity {
         match self.by_age(pid) {
-            Identity::Daemon if procfs::related_holder(pid, file) => Identity::Daemon,
+            Identity::Daemon if locks::related_holder(pid, file) => Identity::Daemon,
             Identity::Daemon if self.proof.accepts_age() => Identity::Unknown(LOCKED_BY_ANOTHER),
             Identity::Unknown(why) if self.proof.accepts_age() => Identity::Unknown(why),
             _ => Identity::Other,
@@ -215,13 +216,13 @@ impl<'a> PidFileView<'a> {
 
     /// The processes that hold the lock as a daemon or a start does.
     pub(super) fn holders(&self) -> Vec<Pid> {
-        procfs::holders(&LockedFile::new(self.descriptor, &self.status))
+        locks::holders(&LockedFile::new(self.descriptor, &self.status))
     }
 
     /// Whose lock it is, where it is not the daemon's.
     fn without_daemon(&self, content: Content) -> Assessment {
         let file = LockedFile::new(self.descriptor, &self.status);
-        match procfs::find_holder(&file, content == Content::Empty) {
+        match locks::find_holder(&file, content == Content::Empty) {
             Search::Starter => Assessment::Starting,
             // The library's daemons keep the lock from their workers. One that is passed on by other means proves nothing.
             Search::Remains(pid) if self.proof == Proof::Either => Assessment::Remains(pid),

@@ -8,7 +8,7 @@ mod age;
 mod assess;
 mod content;
 mod held;
-pub(crate) mod procfs;
+mod locks;
 mod recorded;
 mod replace;
 mod running;
@@ -20,7 +20,6 @@ pub(crate) use held::{
     all_go_along, any, descriptors, none_goes_along, open_writers, own_all, release_all, release_and_terminate,
     root_has_changed, write_all,
 };
-pub(crate) use procfs::{is_own as proc_is_own, real_user, runs_as};
 pub(crate) use recorded::{field as recorded_field, is_here as is_recorded_here, parse_identity as recorded_identity};
 
 use crate::error::{Error, Step};

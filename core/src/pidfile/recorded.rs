@@ -3,7 +3,7 @@
 //! A program that was launched may give up the lock that it inherited. Its PID and start time are known all the same.
 
 use super::content::number;
-use super::procfs;
+use crate::procfs;
 use crate::run_directory;
 use crate::sys::pidfd::Process;
 use crate::sys::process::Pid;
@@ -18,7 +18,7 @@ pub(super) fn program(pid_file: &Text) -> Option<(Process, Pid)> {
         let text = read(state_file, pid_file).ok().flatten()?;
         let (pid, start) = field(&text, b"program").and_then(parse_identity).filter(|_| is_here(&text))?;
         let process = Process::open(pid).ok()?;
-        let is_same = matches!(procfs::stat(pid), Ok(Some(stat)) if stat.ticks == start && !stat.has_ended());
+        let is_same = matches!(procfs::stat(pid), Ok(Some(stat)) if stat.start == start && !stat.has_ended());
         is_same.then_some((process, pid))
     })
 }

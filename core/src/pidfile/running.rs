@@ -1,7 +1,7 @@
 //! The process that a pid file was found to mean, held fast.
 
-use super::procfs;
 use crate::error::{Error, Step, Subject};
+use crate::procfs;
 use crate::sys::file::Status;
 use crate::sys::pidfd::Process;
 use crate::sys::process::Pid;

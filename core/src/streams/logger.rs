@@ -120,7 +120,7 @@ impl Plan {
     fn furnish(&self, socket: &OwnedFd, reporter: Option<&Reporter>) -> Sys<()> {
         process::new_session()?;
         // Who looks for the daemon by its name is to find one.
-        process::set_name(c"daemonctx-log");
+        process::rename(c"daemonctx-log");
         for (pipe, number) in self.pipes.iter().zip(PIPES) {
             match pipe {
                 Some(pipe) => fd::connect(pipe.as_raw_fd(), number)?,
@@ -128,7 +128,8 @@ impl Plan {
             }
         }
         fd::connect(socket.as_raw_fd(), SOCKET)?;
-        Keep::only(reporter.map_or(SOCKET, Reporter::as_raw_fd)).map_err(|failure| failure.errno)
+        Keep::only(reporter.map_or(SOCKET, Reporter::as_raw_fd));
+        Ok(())
     }
 }
 
@@ -200,7 +201,8 @@ impl Ends {
             }
             fd::connect(self.socket, SOCKET)?;
             fd::connect(pids, PIDS)?;
-            Keep::only(PIDS).map_err(|failure| failure.errno)
+            Keep::only(PIDS);
+            Ok(())
         });
         match made {
             Ok(()) => pass_on(&self.heads, 0, PIDS),

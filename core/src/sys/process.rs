@@ -40,9 +40,27 @@ pub(crate) unsafe fn fork() -> Sys<Forked> {
 /// This process must have one thread.
 #[cfg(target_os = "linux")]
 pub(crate) unsafe fn fork_sibling() -> Sys<Forked> {
+    // SAFETY: the caller keeps the contract.
+    unsafe { clone(libc::CLONE_PARENT | libc::SIGCHLD) }
+}
+
+/// Forks a child that the program does not notice: it sends no SIGCHLD, wait(2) finds it only with `__WCLONE` ([`wait_unnoticed`]), and no
+/// atfork handler runs.
+///
+/// # Safety
+/// The child must be async-signal-safe in all it does: it must not allocate nor take locks.
+#[cfg(target_os = "linux")]
+pub(crate) unsafe fn fork_unnoticed() -> Sys<Forked> {
+    // SAFETY: the caller keeps the contract.
+    unsafe { clone(0) }
+}
+
+/// clone(2) without a stack of its own: the child goes on like that of fork(2).
+#[cfg(target_os = "linux")]
+unsafe fn clone(flags: libc::c_int) -> Sys<Forked> {
     // As wide as the kernel reads it.
-    let flags = libc::c_long::from(libc::CLONE_PARENT | libc::SIGCHLD);
-    // SAFETY: without a stack of its own the child goes on like that of fork(2); the caller keeps the contract.
+    let flags = libc::c_long::from(flags);
+    // SAFETY: no pointer is passed; the caller keeps the contract of `fork_sibling` or `fork_unnoticed`.
     let pid = unsafe {
         if cfg!(target_arch = "s390x") {
             libc::syscall(libc::SYS_clone, 0_usize, flags, 0_usize, 0_usize, 0_usize)
@@ -155,8 +173,11 @@ pub(crate) enum Ended {
 
 /// Waits for a child's end; `None` when it still runs and `block` is false.
 pub(crate) fn wait(child: Pid, block: bool) -> Option<Ended> {
+    wait_with(child, if block { 0 } else { libc::WNOHANG })
+}
+
+fn wait_with(child: Pid, options: libc::c_int) -> Option<Ended> {
     let mut status = 0;
-    let options = if block { 0 } else { libc::WNOHANG };
     loop {
         // SAFETY: `status` is a valid place for the result.
         match insistently(|| check(unsafe { libc::waitpid(child, &raw mut status, options) })) {
@@ -167,6 +188,12 @@ pub(crate) fn wait(child: Pid, block: bool) -> Option<Ended> {
             Err(_) => return Some(Ended::Unknown),
         }
     }
+}
+
+/// The same, without blocking, for a child of [`fork_unnoticed`]. Only [`Ended::Unknown`] is not about that child.
+#[cfg(target_os = "linux")]
+pub(crate) fn wait_unnoticed(child: Pid) -> Option<Ended> {
+    wait_with(child, libc::WNOHANG | libc::__WCLONE)
 }
 
 /// How a child has ended, or `None` when it still runs and `block` is false. It is left to be waited for: its PID cannot be
@@ -347,17 +374,6 @@ pub(crate) fn adopt_orphans(adopt: bool) -> Sys<bool> {
 pub(crate) fn adopt_orphans(_adopt: bool) -> Sys<bool> {
     Err(Errno::ENOSYS)
 }
-
-/// Gives this process a name of its own, as ps(1) and pgrep(1) know it, up to 15 bytes.
-#[cfg(target_os = "linux")]
-pub(crate) fn set_name(name: &CStr) {
-    // SAFETY: PR_SET_NAME reads a NUL-terminated string.
-    unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
-}
-
-/// Elsewhere it keeps its name.
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn set_name(_name: &CStr) {}
 
 /// No core files, soft and hard.
 pub(crate) fn forbid_core_files() -> Sys<()> {

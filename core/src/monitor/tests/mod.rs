@@ -102,7 +102,9 @@ impl Sandbox {
     }
 
     fn begin(&self) -> Launched {
-        let launched = Launched::begin(c"/proc/self/exe", &self.launch);
+        // Not by /proc, which is missing in some runs.
+        let own = std::env::args().next().unwrap_or_default();
+        let launched = Launched::begin(text(own.as_bytes()).as_c_str(), &self.launch);
         launched.unwrap_or_else(|errno| unreachable!("{errno:?}"))
     }
 
@@ -178,7 +180,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 fn is_gone(pid: Pid) -> bool {
-    pid > 1 && proc::stat(pid).map_or(true, |stat| stat.is_dead())
+    pid > 1 && proc::stat(pid).map_or(true, |stat| stat.has_ended())
 }
 
 fn ends(pid: Pid) {

@@ -1,0 +1,425 @@
+//! The same on Linux.
+
+use super::{Hold, Search, helper};
+use crate::lines::Lines;
+use crate::pidfile::content::number;
+use crate::procfs::{
+    ProcPath, Stat, decimal, field_number, fields, for_each_process, has_left_session, path, read, real_user,
+    sees_every_process, stat, words,
+};
+use crate::sys::file::{self, Identity, Status};
+use crate::sys::process::{self, Pid};
+use crate::sys::time::Deadline;
+use crate::sys::{Errno, Sys, identity, memory};
+use std::cell::Cell;
+use std::os::fd::{AsRawFd, RawFd};
+use std::time::Duration;
+
+/// The file whose lock is looked for.
+pub(in crate::pidfile) struct LockedFile {
+    descriptor: RawFd,
+    identity: Identity,
+    /// What is read below, once it was needed.
+    mounted: Cell<Option<Option<Mounted>>>,
+    kernel: Cell<Option<Option<LockTarget>>>,
+}
+
+/// The mount that a file was opened on, and its inode as the kernel numbers it, where that is said (since Linux 5.14).
+#[derive(Clone, Copy)]
+struct Mounted {
+    mount: u64,
+    inode: Option<u64>,
+}
+
+/// Device and inode as the kernel names them in lock lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct LockTarget {
+    major: u64,
+    minor: u64,
+    inode: u64,
+}
+
+impl LockedFile {
+    pub(in crate::pidfile) fn new(descriptor: RawFd, status: &Status) -> Self {
+        Self { descriptor, identity: status.identity, mounted: Cell::new(None), kernel: Cell::new(None) }
+    }
+
+    fn is(&self, target: LockTarget) -> bool {
+        let device = self.identity.device as libc::dev_t;
+        #[allow(clippy::useless_conversion, reason = "their type is the C library's choice")]
+        let (major, minor) = (u64::from(libc::major(device)), u64::from(libc::minor(device)));
+        if target == (LockTarget { major, minor, inode: self.identity.inode }) {
+            return true;
+        }
+        let kernel = self.kernel.get().unwrap_or_else(|| self.kernel_target());
+        self.kernel.set(Some(kernel));
+        kernel == Some(target)
+    }
+
+    /// What its descriptor tells. In a child that has closed the descriptor, what it has told before.
+    fn mounted(&self) -> Option<Mounted> {
+        let mounted = self.mounted.get().unwrap_or_else(|| {
+            let mut room = [0; 4096];
+            let path = path(&[b"self/fdinfo/", decimal(i64::from(self.descriptor)).as_bytes()]);
+            let info = file::read_small(path.as_c_str().ok()?, &mut room).ok()?;
+            Some(Mounted { mount: field_number(info, b"mnt_id:")?, inode: field_number(info, b"ino:") })
+        });
+        self.mounted.set(Some(mounted));
+        mounted
+    }
+
+    /// btrfs and overlayfs give stat(2) another device than the one in lock lines, which mountinfo has.
+    fn kernel_target(&self) -> Option<LockTarget> {
+        let mounted = self.mounted()?;
+        let (major, minor) = device_of_mount(mounted.mount)?;
+        Some(LockTarget { major, minor, inode: mounted.inode.unwrap_or(self.identity.inode) })
+    }
+}
+
+/// From lines such as `36 35 98:0 / /mnt rw …` of mountinfo.
+fn device_of_mount(mount: u64) -> Option<(u64, u64)> {
+    let list = file::open(c"/proc/self/mountinfo", libc::O_RDONLY, 0).ok()?;
+    let mut room = [0; 4096];
+    let mut lines = Lines::new(&mut room);
+    let mut found = None;
+    let mut each = |line: &[u8], _| {
+        let mut words = words(line);
+        if words.next().and_then(number) == Some(mount) && found.is_none() {
+            let mut device = words.nth(1).unwrap_or_default().split(|&byte| byte == b':').map(number);
+            found = device.next().flatten().zip(device.next().flatten());
+        }
+    };
+    while lines.read(list.as_raw_fd(), &mut each).ok()? {}
+    found
+}
+
+/// `number` for another base, up to 16.
+fn number_to_base(bytes: &[u8], base: u64) -> Option<u64> {
+    if bytes.is_empty() {
+        return None;
+    }
+    bytes.iter().try_fold(0_u64, |number, &byte| {
+        let digit = char::from(byte).to_digit(16).map(u64::from).filter(|digit| *digit < base)?;
+        number.checked_mul(base)?.checked_add(digit)
+    })
+}
+
+/// What an exclusive flock is on, and the PID of the process that took it, from a line such as
+/// `1: FLOCK  ADVISORY  WRITE 359 00:13:11691 0 EOF`. The PID is 0 where that process has no number here.
+fn exclusive_flock(line: &[u8]) -> Option<(Pid, LockTarget)> {
+    let mut words = words(line).skip(1);
+    let kind = (words.next()?, words.nth(1)?);
+    if kind != (&b"FLOCK"[..], &b"WRITE"[..]) {
+        return None;
+    }
+    let pid = number(words.next()?).and_then(|pid| Pid::try_from(pid).ok())?;
+    let mut target = words.next()?.split(|&byte| byte == b':');
+    let (major, minor) = (number_to_base(target.next()?, 16)?, number_to_base(target.next()?, 16)?);
+    Some((pid, LockTarget { major, minor, inode: number(target.next()?)? }))
+}
+
+/// The process that took the lock, whichever process holds it now, from `/proc/locks`.
+fn locker(wanted: &LockedFile) -> Option<Pid> {
+    let list = file::open(c"/proc/locks", libc::O_RDONLY, 0).ok()?;
+    let mut room = [0; 4096];
+    let mut lines = Lines::new(&mut room);
+    let mut found = None;
+    let mut each = |line: &[u8], _| {
+        found = found.or(exclusive_flock(line).filter(|(_, target)| wanted.is(*target)).map(|(pid, _)| pid));
+    };
+    while lines.read(list.as_raw_fd(), &mut each).ok()? {}
+    found
+}
+
+/// How an open file description holds the lock, from its `fdinfo`.
+fn hold_in(info: &[u8], wanted: &LockedFile) -> Hold {
+    if !fields(info, b"lock:").filter_map(exclusive_flock).any(|(_, target)| wanted.is(target)) {
+        return Hold::None;
+    }
+    let flags = fields(info, b"flags:").next().and_then(|flags| words(flags).next());
+    let flags = flags.and_then(|flags| number_to_base(flags, 8)).and_then(|flags| libc::c_int::try_from(flags).ok());
+    match flags {
+        Some(flags) if flags & libc::O_ACCMODE != libc::O_RDONLY => Hold::Writer,
+        Some(flags) if flags & libc::O_NOATIME != 0 => Hold::Owner,
+        _ => Hold::Reader,
+    }
+}
+
+/// How `pid` holds the lock. The `lock:` lines of `/proc/PID/fdinfo` are those of its open file descriptions, whichever
+/// process took the lock.
+pub(in crate::pidfile) fn hold(pid: Pid, wanted: &LockedFile) -> Hold {
+    let own = decimal(i64::from(pid));
+    let found = hold_below(&[own.as_bytes()], pid, wanted);
+    // Descriptors are not shown of a main thread that has ended before the others.
+    if found != Hold::None || !matches!(stat(pid), Ok(Some(stat)) if stat.has_other_threads_only()) {
+        return found;
+    }
+    let mut found = Hold::None;
+    let each = &mut |_, thread: &[u8]| {
+        if found == Hold::None && number(thread).is_some() {
+            found = hold_below(&[own.as_bytes(), b"/task/", thread], pid, wanted);
+        }
+    };
+    let tasks = path(&[own.as_bytes(), b"/task"]);
+    let _: Sys<()> = tasks.as_c_str().and_then(|tasks| file::for_each_name(tasks, each));
+    found
+}
+
+/// How long a look may take that the process itself can delay.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The same by what is open below `/proc/PLACE`. `fdinfo` is read only where the file is open at all, and in a child: see `helper.rs`.
+fn hold_below(place: &[&[u8]], pid: Pid, wanted: &LockedFile) -> Hold {
+    match has_open(place, wanted) {
+        Ok(true) if pid == process::id() => strongest_hold(place, wanted),
+        Ok(true) => {
+            wanted.mounted();
+            let said = helper::ask(LOOK, || strongest_hold(place, wanted) as u8);
+            let meant = said.ok().and_then(|said| Hold::ALL.into_iter().find(|hold| *hold as u8 == said));
+            meant.unwrap_or(Hold::Unknown)
+        }
+        Ok(false) => Hold::None,
+        Err(Errno::ENOENT | Errno::ESRCH) if process::kill(pid, 0) == Err(Errno::ESRCH) => Hold::None,
+        Err(Errno::ENOENT) if file::status_at(c"/proc/self").is_err() => Hold::NoProc,
+        Err(_) => Hold::Hidden,
+    }
+}
+
+/// The descriptors below `/proc/PLACE` that are open on the file, or may be.
+///
+/// # Errors
+/// Not all of them could be looked at.
+fn for_each_open(place: &[&[u8]], wanted: &LockedFile, each: &mut dyn FnMut(&[u8])) -> Sys<()> {
+    let deadline = Deadline::after(Some(SEARCH));
+    let mut seen = Ok(());
+    let directory = below(place, &[b"/fd"]);
+    file::for_each_name(directory.as_c_str()?, &mut |_, name| {
+        if number(name).is_none() {
+            return;
+        }
+        let is_open =
+            if deadline.passed() { Err(Errno::ETIMEDOUT) } else { leads_to(&below(place, &[b"/fd/", name]), wanted) };
+        match is_open {
+            Ok(true) => each(name),
+            Ok(false) | Err(Errno::ENOENT) => {}
+            Err(errno) => seen = Err(errno),
+        }
+    })?;
+    seen
+}
+
+/// Whether a link of `/proc/PID/fd` leads to the file. No file system is asked, which may take as long as its server likes.
+fn leads_to(link: &ProcPath, wanted: &LockedFile) -> Sys<bool> {
+    let link = link.as_c_str()?;
+    match file::known_identity(link) {
+        Ok(identity) => Ok(identity == wanted.identity),
+        // There is no such call before Linux 4.11, and some sandboxes do not let it through. The names of other things have no slash.
+        Err(_) => file::link_target(link, &mut [0; 1]).map(|target| target == b"/"),
+    }
+}
+
+fn has_open(place: &[&[u8]], wanted: &LockedFile) -> Sys<bool> {
+    let mut found = false;
+    match for_each_open(place, wanted, &mut |_| found = true) {
+        Err(errno) if !found => Err(errno),
+        _ => Ok(found),
+    }
+}
+
+/// The strongest hold that a descriptor below `/proc/PLACE` gives. Does not allocate. May block for ever.
+fn strongest_hold(place: &[&[u8]], wanted: &LockedFile) -> Hold {
+    let mut found = Hold::None;
+    let each = &mut |name: &[u8]| {
+        let mut room = [0; 4096];
+        let path = below(place, &[b"/fdinfo/", name]);
+        let info = path.as_c_str().and_then(|path| file::read_small(path, &mut room));
+        match info.map(|info| hold_in(info, wanted)) {
+            Ok(Hold::None) => {}
+            Ok(hold) if !found.is_privileged() => found = hold,
+            _ => {}
+        }
+    };
+    match for_each_open(place, wanted, each) {
+        Err(_) if found == Hold::None => Hold::Hidden,
+        _ => found,
+    }
+}
+
+fn below(place: &[&[u8]], rest: &[&[u8]]) -> ProcPath {
+    let mut path = path(place);
+    rest.iter().for_each(|part| {
+        path.push(part);
+    });
+    path
+}
+
+/// Whether this user may start daemons for the caller: root and the caller's own.
+fn starts(user: identity::Uid) -> bool {
+    user == 0 || user == identity::effective_user()
+}
+
+fn may_start(pid: Pid) -> bool {
+    real_user(pid).is_some_and(starts)
+}
+
+/// Whether `pid` is the monitor (`monitor/`) of the program whose pid file this is.
+fn is_monitor(pid: Pid, wanted: &LockedFile) -> bool {
+    let mut room = [0; 64];
+    let is_named = read(pid, b"comm", &mut room).is_ok_and(|name| name.starts_with(b"daemonctx: "));
+    is_named && may_start(pid) && hold(pid, wanted).is_privileged()
+}
+
+/// Whether the parent of `pid` is its monitor, and holds the lock for it.
+pub(in crate::pidfile) fn is_monitored(pid: Pid, wanted: &LockedFile) -> bool {
+    matches!(stat(pid), Ok(Some(stat)) if is_monitor(stat.parent, wanted))
+}
+
+/// Whether a descendant of `pid` holds the lock, or a member of its session where that is the daemon's: the session of a start
+/// has lost its leader, and others have one that may have started anything in it.
+pub(in crate::pidfile) fn related_holder(pid: Pid, wanted: &LockedFile) -> bool {
+    const INIT: Pid = 1;
+    let Ok(Some(own)) = stat(pid) else { return false };
+    let owns_session = own.session == pid || has_left_session(pid);
+    let is_child = |child: &mut Stat| {
+        /// A chain of parents is read while it changes.
+        const DEPTH: u32 = 32;
+        for _ in 0..DEPTH {
+            match child.parent {
+                parent if parent == pid => return true,
+                parent if parent <= INIT => return false,
+                parent => match stat(parent) {
+                    Ok(Some(next)) => *child = next,
+                    _ => return false,
+                },
+            }
+        }
+        false
+    };
+    let mut found = false;
+    let deadline = Deadline::after(Some(SEARCH));
+    let _: Sys<()> = for_each_process(&mut |other| {
+        let Ok(Some(mut stat)) = stat(other) else { return };
+        let related = owns_session && stat.session == own.session || is_child(&mut stat);
+        found = found || related && other != pid && !deadline.passed() && hold(other, wanted).is_privileged();
+    });
+    found
+}
+
+/// The processes that hold the lock as a daemon or a start does, as far as they are visible. The lock of one that leads its
+/// session, or whose leader lives, may have been passed to it.
+pub(in crate::pidfile) fn holders(wanted: &LockedFile) -> Vec<Pid> {
+    let mut found = Vec::new();
+    let deadline = Deadline::after(Some(SEARCH));
+    let _: Sys<()> = for_each_process(&mut |pid| {
+        let counts = |hold| match hold {
+            Hold::Writer => may_start(pid) || has_left_session(pid),
+            Hold::Owner => has_left_session(pid) || is_monitor(pid, wanted),
+            _ => false,
+        };
+        if !deadline.passed() && counts(hold(pid, wanted)) {
+            let _: Sys<()> = memory::push(&mut found, pid);
+        }
+    });
+    found
+}
+
+/// How long a search may take, however many descriptors others have open.
+const SEARCH: Duration = Duration::from_secs(2);
+
+/// Looks for the holder of a lock that is not the daemon's. A start is a process of root's or this user's that holds the
+/// lock of a file which is still empty; or replaces the file of a dead daemon, for which it has it open for writing. What a
+/// dead daemon has left holds the lock as the daemon did. Where every process is visible, a lock that none of them holds does not
+/// count: its descriptor may be on its way through a socket. In another PID namespace it may be a daemon's outside.
+pub(in crate::pidfile) fn find_holder(wanted: &LockedFile, is_empty: bool) -> Search {
+    // Mostly it need not be searched for: the lock of a start, and so of a daemon, was taken by root or this user. The process
+    // that took it may have ended and its number be another's, who does not have the lock.
+    let stranger = locker(wanted).filter(|&pid| real_user(pid).is_some_and(|user| !starts(user)));
+    if stranger.is_some_and(|pid| hold(pid, wanted) != Hold::None) {
+        return Search::NotFound;
+    }
+    let deadline = Deadline::after(Some(SEARCH));
+    let (mut found, mut is_complete) = (Search::NotFound, true);
+    let listed = for_each_process(&mut |pid| {
+        if found == Search::Starter || !may_start(pid) || deadline.passed() {
+            return;
+        }
+        match hold(pid, wanted) {
+            Hold::Writer => found = Search::Starter,
+            Hold::Owner if is_empty || is_monitor(pid, wanted) => found = Search::Starter,
+            Hold::Owner if has_left_session(pid) => found = Search::Remains(pid),
+            Hold::Unknown => is_complete = false,
+            _ => {}
+        }
+    });
+    match found {
+        Search::NotFound if !is_complete || listed.is_err() || deadline.passed() => Search::Incomplete,
+        Search::NotFound => find_other_remains(wanted, sees_every_process() || stranger.is_some()),
+        found => found,
+    }
+}
+
+/// The same among the processes of other users, which may have more descriptors than can be looked at: those are passed over.
+/// Unless the lock `is_from_here` it may be that of a process which is not visible.
+fn find_other_remains(wanted: &LockedFile, is_from_here: bool) -> Search {
+    let deadline = Deadline::after(Some(SEARCH));
+    let sees_all = sees_every_process();
+    let mut found = if is_from_here { Search::NotFound } else { Search::Incomplete };
+    let _: Sys<()> = for_each_process(&mut |pid| {
+        if matches!(found, Search::Remains(_)) || deadline.passed() || sees_all && may_start(pid) {
+            return;
+        }
+        found = match hold(pid, wanted) {
+            Hold::Writer | Hold::Owner if has_left_session(pid) => Search::Remains(pid),
+            Hold::Writer | Hold::Owner | Hold::Reader => Search::NotFound,
+            Hold::None | Hold::Hidden | Hold::Unknown | Hold::NoProc => return,
+        };
+    });
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Hold, LockedFile, exclusive_flock, hold_in};
+    use crate::sys::file::Identity;
+    use std::cell::Cell;
+
+    const INFO: &[u8] =
+        b"pos:\t0\nflags:\tFLAGS\nmnt_id:\t27\nlock:\t1: FLOCK  ADVISORY  WRITE 359 00:13:11691 0 EOF\n";
+
+    fn info(flags: &str) -> Vec<u8> {
+        String::from_utf8_lossy(INFO).replace("FLAGS", flags).into_bytes()
+    }
+
+    fn file(major: u32, minor: u32, inode: u64) -> LockedFile {
+        #[allow(clippy::useless_conversion, reason = "its type is the C library's choice")]
+        let device = u64::from(libc::makedev(major, minor));
+        LockedFile {
+            descriptor: -1,
+            identity: Identity { device, inode },
+            mounted: Cell::new(Some(None)),
+            kernel: Cell::new(Some(None)),
+        }
+    }
+
+    #[test]
+    fn a_lock_counts_for_device_and_inode() {
+        assert_eq!(hold_in(&info("0100002"), &file(0, 0x13, 11691)), Hold::Writer);
+        assert_eq!(hold_in(&info("0100002"), &file(0, 0x13, 11692)), Hold::None);
+        assert_eq!(hold_in(&info("0100002"), &file(0, 0x14, 11691)), Hold::None);
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn a_reader_is_told_from_the_owner() {
+        assert_eq!(hold_in(&info("03100000"), &file(0, 0x13, 11691)), Hold::Owner);
+        assert_eq!(hold_in(&info("02100000"), &file(0, 0x13, 11691)), Hold::Reader);
+        assert_eq!(hold_in(&info("nonsense"), &file(0, 0x13, 11691)), Hold::Reader);
+    }
+
+    #[test]
+    fn only_exclusive_flocks_count() {
+        assert!(exclusive_flock(b"\t1: FLOCK  ADVISORY  WRITE 359 00:13:11691 0 EOF").is_some());
+        assert!(exclusive_flock(b"\t1: FLOCK  ADVISORY  READ 359 00:13:11691 0 EOF").is_none());
+        assert!(exclusive_flock(b"\t1: POSIX  ADVISORY  WRITE 359 00:13:11691 0 EOF").is_none());
+    }
+}

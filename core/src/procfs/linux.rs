@@ -1,0 +1,144 @@
+//! The same on Linux, and what else `/proc` has there.
+
+use super::{ProcPath, Stat, for_each_process, read};
+use crate::line::FixedText;
+use crate::pidfile::number;
+use crate::sys::directory;
+use crate::sys::file;
+use crate::sys::process::{self, Pid};
+use crate::sys::signal::Signal;
+use crate::sys::{Errno, Sys, identity};
+
+pub(crate) fn path(parts: &[&[u8]]) -> ProcPath {
+    let mut path = ProcPath::new();
+    path.push(b"/proc/");
+    parts.iter().for_each(|part| {
+        path.push(part);
+    });
+    path
+}
+
+pub(crate) fn decimal(number: i64) -> FixedText<20> {
+    let mut text = FixedText::new();
+    text.push_number(number);
+    text
+}
+
+pub(crate) fn words(line: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+    line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty())
+}
+
+/// The lines that begin with `label`, without it.
+pub(crate) fn fields<'a>(text: &'a [u8], label: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    text.split(|&byte| byte == b'\n').filter_map(move |line| line.strip_prefix(label))
+}
+
+pub(crate) fn field_number(text: &[u8], label: &[u8]) -> Option<u64> {
+    words(fields(text, label).next()?).next().and_then(number)
+}
+
+/// Whether `/proc` numbers processes as this process does; not where it was mounted in another PID namespace.
+pub(crate) fn is_own() -> bool {
+    let mut room = [0; 16];
+    let link = file::open(c"/proc/self", libc::O_PATH | libc::O_NOFOLLOW, 0);
+    let target = link.and_then(|link| directory::read_link(&link, &mut room));
+    match target {
+        Ok(length) => room.get(..length) == Some(decimal(i64::from(process::id())).as_bytes()),
+        // None at all: `Hold::NoProc` says so.
+        Err(_) => true,
+    }
+}
+
+/// Whether every process of the machine is visible: this is the initial PID namespace (`PROC_PID_INIT_INO`).
+pub(crate) fn sees_every_process() -> bool {
+    const INITIAL: u64 = 0xEFFF_FFFC;
+    file::status_behind(c"/proc/self/ns/pid").is_ok_and(|status| status.identity.inode == INITIAL)
+}
+
+/// None where there is no such process.
+///
+/// # Errors
+/// It cannot be known: no `/proc`, or the process is hidden (`hidepid`).
+pub(crate) fn stat(pid: Pid) -> Sys<Option<Stat>> {
+    let mut room = [0; 1024];
+    match read(pid, b"stat", &mut room).and_then(Stat::parse) {
+        Ok(stat) => Ok(Some(stat)),
+        Err(Errno::ENOENT | Errno::ESRCH) if process::kill(pid, 0) == Err(Errno::ESRCH) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// The command's name, in 15 bytes at the most, and a newline; empty where there is no such process.
+pub(crate) fn name(pid: Pid, room: &mut [u8; 32]) -> &[u8] {
+    read(pid, b"comm", room).unwrap_or_default()
+}
+
+/// Whether the main thread of `pid` has a signal below 32 blocked.
+pub(crate) fn blocks(pid: Pid, signal: Signal) -> bool {
+    matches!(stat(pid), Ok(Some(stat)) if stat.blocked >> (signal - 1) & 1 != 0)
+}
+
+/// Whether this process leads a process group that is not the foreground job of a terminal.
+pub(crate) fn leads_background_job() -> bool {
+    let this = process::id();
+    matches!(stat(this), Ok(Some(own)) if own.group == this && own.foreground != this)
+}
+
+pub(crate) fn is_exiting(pid: Pid) -> bool {
+    matches!(stat(pid), Ok(Some(stat)) if stat.is_exiting())
+}
+
+/// Whether a process is on its way from closing its descriptors to its end: it may have a lock that is not seen.
+pub(crate) fn any_is_exiting() -> bool {
+    let mut found = false;
+    let _: Sys<()> = for_each_process(&mut |pid| {
+        found = found || matches!(stat(pid), Ok(Some(stat)) if stat.is_exiting() && !stat.has_ended());
+    });
+    found
+}
+
+fn user(pid: Pid, place: usize) -> Option<identity::Uid> {
+    let mut room = [0; 4096];
+    let status = read(pid, b"status", &mut room).ok()?;
+    let uid = words(fields(status, b"Uid:").next()?).nth(place).and_then(number)?;
+    identity::Uid::try_from(uid).ok()
+}
+
+/// Whom a process was started by; none where it is gone or hidden.
+pub(crate) fn real_user(pid: Pid) -> Option<identity::Uid> {
+    user(pid, 0)
+}
+
+/// Whether `pid` runs as `user`, by real and effective id.
+pub(crate) fn runs_as(pid: Pid, wanted: identity::Uid) -> bool {
+    runs_only_as(pid) == Some(wanted)
+}
+
+/// Whom `pid` runs as, where its real and effective id are the same.
+pub(crate) fn runs_only_as(pid: Pid) -> Option<identity::Uid> {
+    user(pid, 0).filter(|real| user(pid, 1) == Some(*real))
+}
+
+/// The number that a process has in its own, innermost PID namespace.
+pub(crate) fn number_in_own_namespace(pid: Pid) -> Option<Pid> {
+    let mut room = [0; 4096];
+    let status = read(pid, b"status", &mut room).ok()?;
+    let innermost = words(fields(status, b"NSpid:").next()?).next_back().and_then(number)?;
+    Pid::try_from(innermost).ok()
+}
+
+/// Whether a process in another PID namespace calls itself `pid`, and runs as a user who may have written the file.
+pub(crate) fn is_number_elsewhere(pid: Pid, may_write: impl Fn(identity::Uid) -> bool) -> bool {
+    let mut found = false;
+    let listed = for_each_process(&mut |other| {
+        let is_same = other != pid && number_in_own_namespace(other) == Some(pid);
+        found = found || is_same && real_user(other).is_none_or(&may_write);
+    });
+    found || listed.is_err()
+}
+
+/// Whether the session of `pid` has lost its leader, as that of a start has. The lock's descriptor may have been passed to
+/// any process, but few others are in such a session.
+pub(crate) fn has_left_session(pid: Pid) -> bool {
+    matches!(stat(pid), Ok(Some(own)) if own.session > 1 && matches!(stat(own.session), Ok(None)))
+}
