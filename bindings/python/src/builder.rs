@@ -1,6 +1,7 @@
 //! The options of a start, one method each: Python's types in, the core's setters called.
 
 use crate::context::Context;
+use crate::descriptors::opened;
 use crate::error::{misuse, raise};
 use crate::fork::Starting;
 use crate::pidfile::seconds;
@@ -97,6 +98,12 @@ impl Builder {
     /// The descriptors above the standard streams that the daemon is going to have from this process.
     fn kept(&self) -> Vec<RawFd> {
         self.1.iter().copied().chain(kept_unasked()).collect()
+    }
+
+    /// Those that this program has opened and the daemon is not going to have.
+    fn closed(&self) -> Vec<RawFd> {
+        let kept = self.kept();
+        opened().into_iter().filter(|fd| !kept.contains(fd)).collect()
     }
 
     fn stdin(&mut self, target: Target) -> PyResult<()> {

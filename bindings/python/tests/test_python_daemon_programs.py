@@ -499,10 +499,11 @@ def test_calypso(house: House) -> None:
 def test_nrpe_ng(house: House) -> None:
     """Runs commands for a monitor: another user, with that user's groups; sockets that it keeps; AlreadyLocked caught."""
     nrpe = Debian(house, "nrpe-ng", needs=["tornado>=6,<7", "requests", HAS_PKG_RESOURCES])
-    # Not in pytest's folder, which is for nobody but root.
+    # Not in pytest's folder, which is for nobody but root. It is the daemon's user's, as its package makes it.
     fetch.PEERS.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=fetch.PEERS) as run:
-        os.chmod(run, 0o777)
+        os.chmod(run, 0o755)
+        shutil.chown(run, "nobody", "nogroup")
         check_nrpe_ng(house, nrpe, pathlib.Path(run) / "nrpe-ng.pid")
 
 

@@ -2,7 +2,7 @@
 
 import sys
 from _thread import _count as _count_threads
-from os import environ, fsdecode, get_inheritable, geteuid, getpid, listdir, readlink
+from os import environ, fsdecode, geteuid, getpid
 
 from . import _native
 from ._pidfile import PidFile
@@ -544,37 +544,20 @@ def _program_name():
 def _refuse_running_loop():
     asyncio = sys.modules.get("asyncio")
     if asyncio is not None and asyncio._get_running_loop() is not None:
-        message = (
-            "open failed: asyncio loop is running: its descriptors would be closed; "
-            "open the context before asyncio.run, and await ready_async() in it"
-        )
-        raise _error("UsageError", message, step="open", value="asyncio")
+        raise _error("running_loop")
 
 
 def _warn(start, detach):
     """Warn of what the daemon will not have: descriptors that the program has opened and does not list, and threads."""
-    try:
-        listed = set(map(int, listdir("/proc/self/fd")))
-    except OSError:
-        listed = ()
-    others = [fd for fd in listed.difference(start.kept(), _NUMBERS.values()) if _is_own(fd)] if listed else ()
-    if others or _count_threads() or not _SPECIAL.isdisjoint(sys.modules):
+    closed = start.closed()
+    if closed or _count_threads() or not _SPECIAL.isdisjoint(sys.modules):
         from ._remembered import warn
 
-        warn(others, start.keep, detach or detach is None)
+        warn(closed, start.keep, detach or detach is None)
 
 
 # What else is remembered, and forgotten in the daemon.
 _SPECIAL = {"asyncio", "faulthandler", "gevent.hub", "multiprocessing.process"}
-
-
-def _is_own(fd):
-    """Whether a descriptor was opened by this program, and not inherited from the one before execve(2)."""
-    try:
-        # Nothing hands on epoll, inotify and their like, and not all libraries mark them.
-        return not get_inheritable(fd) or readlink(f"/proc/self/fd/{fd}").startswith("anon_inode:")
-    except OSError:  # It was the listing's.
-        return False
 
 
 def _correct_environment(starter):

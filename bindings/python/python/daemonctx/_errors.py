@@ -65,6 +65,15 @@ for _class in (*DaemonError.__subclasses__(), AlreadyRunningError, DaemonError, 
 del _class
 
 
+def running_loop():
+    """Why a start is refused inside of `asyncio.run`."""
+    message = (
+        "open failed: asyncio loop is running: its descriptors would be closed; "
+        "open the context before asyncio.run, and await ready_async() in it"
+    )
+    return UsageError(message, step="open", value="asyncio")
+
+
 # --- the end of a daemon that is not ready -------------------------------------------------------------------------------
 
 # What fits in a record of the start.
