@@ -50,9 +50,10 @@ def stale(house: House) -> int:
 FOREIGN_PROC = """
 [ "$(readlink /proc/self)" != "$(sh -c 'echo $PPID')" ] || exit 77
 for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do sleep 1000 & innocents="$innocents $!"; done
-"$1" start -q --notify exec -p "$2" -- sh -c 'sleep 1000 & exec sleep 1000'
-"$1" start -q -t 1 --notify fd -p "$2.failed" -- sh -c 'sleep 1000 & exec sleep 1000' && exit 1
-"$1" stop -q --retry TERM/1/KILL/1 -p "$2"
+"$1" start -q --notify exec -p "$2" -- sleep 1000 && exit 1
+[ ! -e "$2" ] || exit 1
+unshare --mount --mount-proc "$1" start -q --notify exec -p "$2" -- sh -c 'sleep 1000 & exec sleep 1000' || exit 1
+"$1" stop -q --retry TERM/1/KILL/1 -p "$2" && exit 1
 kill $innocents
 """
 
@@ -63,6 +64,8 @@ def test_nobody_is_signalled_by_a_foreign_proc(house: House) -> None:
     namespace = ["unshare", "--pid", "--fork", "--kill-child", "sh", "-c", FOREIGN_PROC, "sh", COMMAND, str(house.pid_path)]
     status = subprocess.run(namespace, stderr=subprocess.PIPE, text=True, timeout=60)
     assert status.returncode == 0, status
+    assert "start failed: /proc (it is another PID namespace's: mount one that is this one's)" in status.stderr
+    assert "test.pid: /proc belongs to another PID namespace" in status.stderr
     house.pid_path.unlink(missing_ok=True)
 
 

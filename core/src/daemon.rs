@@ -555,7 +555,8 @@ impl Daemon {
     /// What can be checked before anything happens. [`ErrorKind::AlreadyRunning`](crate::ErrorKind::AlreadyRunning): the daemon runs
     /// with the same command line. [`ErrorKind::NameTaken`](crate::ErrorKind::NameTaken): another command line runs under the name.
     /// EPERM for PID 1: a container ends with it, and so would the daemon. EINVAL with [`Detach::No`]: [`exec`](Self::exec) does that.
-    /// ENOENT: no [`monitor`](Self::monitor) is found.
+    /// EPERM where `/proc` is that of another PID namespace: the daemon would not be known by it. ENOENT: no
+    /// [`monitor`](Self::monitor) is found.
     pub fn launch(&self, executable: &Executable) -> Result<Launching, Error> {
         crate::monitor::launch(&self.options, executable)
     }

@@ -13,6 +13,7 @@ use crate::error::{Cause, Error, Failure, Step, Subject};
 use crate::launch::{Executable, Program, not_executed};
 use crate::options::Options;
 use crate::pidfile::PidFileLock;
+use crate::procfs;
 use crate::runtime_directory::{self, Prepared};
 use crate::signals::Quiet;
 use crate::streams::{self, Sources, Stream, Surroundings};
@@ -97,6 +98,10 @@ pub(crate) fn launch(options: &Options, executable: &Executable) -> Result<Launc
         return Err(error.note("a launched program is always detached: use exec"));
     }
     refuse_set_id()?;
+    if !procfs::is_own() {
+        let error = Error::os(Step::Start, Subject::Word("/proc"), Errno::EPERM);
+        return Err(error.note("it is another PID namespace's: mount one that is this one's"));
+    }
     let found;
     let monitor = match &options.monitor {
         Some(monitor) => monitor,

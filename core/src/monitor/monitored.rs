@@ -6,6 +6,7 @@ use super::proc;
 use super::request::StopRequest;
 use crate::error::{Error, Step, Subject};
 use crate::pidfile::{PidFile, is_recorded_here, number, recorded_field as field, recorded_identity};
+use crate::procfs;
 use crate::run_directory;
 use crate::sys::signal::Signal;
 use crate::sys::time::Deadline;
@@ -92,7 +93,7 @@ impl Monitored {
     /// place where there is none.
     ///
     /// # Errors
-    /// The state file cannot be read, or is none: EBADMSG. EXDEV: it belongs to another boot or PID namespace.
+    /// The state file cannot be read, or is none: EBADMSG. EXDEV: it belongs to another boot or PID namespace. EPERM: `/proc` does.
     pub fn find(name: impl AsRef<OsStr>, pid_file: Option<&Path>, run: Option<&Path>) -> Result<Option<Self>, Error> {
         let name = name.as_ref().as_bytes();
         let place = |path: Option<&Path>| path.map(|path| Text::absolute_path(path.as_os_str().as_bytes())).transpose();
@@ -120,6 +121,9 @@ impl Monitored {
             Err(Errno::ENOENT) => return Ok(None),
             Err(errno) => return Err(failed(path.as_bytes())(errno)),
         };
+        if !procfs::is_own() {
+            return Err(failed(path.as_bytes())(Errno::EPERM).note("/proc belongs to another PID namespace"));
+        }
         let shown = path.clone();
         let read = parse(path, &text).ok_or(Errno::EBADMSG).and_then(|(found, is_here)| {
             let found = if is_here { found.look()? } else { return Err(Errno::EXDEV) };
