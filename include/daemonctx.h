@@ -319,6 +319,15 @@ DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_no_new_privileges(daemonctx *c
 DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_prevent_core(daemonctx *ctx, int prevent);
 
 /*
+ Whether (not 0) daemonctx_open() and daemonctx_fork() may detach a process that has other threads; they may not unless set.
+
+ fork(2) gives the daemon the calling thread alone. What the others had locked stays locked for good, and what they were to do is
+ not done: in a runtime that has threads of its own (Go, Node, Java, Ruby) the daemon hangs or crashes. Start before the threads begin,
+ or start such a program by the command daemonctx(1). This is for programs that know what their threads do.
+ */
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_allow_threads(daemonctx *ctx, int allow);
+
+/*
  Whether to detach: DAEMONCTX_DETACH_AUTO, DAEMONCTX_DETACH_YES or DAEMONCTX_DETACH_NO.
 
  Errors: EINVAL: none of them.
@@ -458,10 +467,10 @@ DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_ready_timeout(daemonctx *ctx, 
  In a process that does not detach any step may give one.
 
  What printf() has buffered for standard output is written out before. All descriptors above 2 that are not kept are
- closed. Other threads do not exist in the daemon; locks they held are never released there, but for those of the C library
- itself. Between the fork and the readiness nothing is allocated and no code of the program runs, except atfork handlers.
+ closed. Other threads would not exist in the daemon: a process that has any is refused, unless daemonctx_set_allow_threads() says
+ otherwise. Between the fork and the readiness nothing is allocated and no code of the program runs, except atfork handlers.
 
- Errors: DAEMONCTX_ERROR_USAGE (EALREADY): opened already. Else that of the step.
+ Errors: DAEMONCTX_ERROR_USAGE (EALREADY): opened already; (EOPNOTSUPP): there are other threads. Else that of the step.
  */
 DAEMONCTX_MUST_USE daemonctx_status daemonctx_open(daemonctx *ctx);
 

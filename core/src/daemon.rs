@@ -218,6 +218,16 @@ impl Daemon {
         self
     }
 
+    /// Whether [`open`](Self::open) and [`fork`](Self::fork) may detach a process that has other threads; they may not unless this is set.
+    ///
+    /// fork(2) gives the daemon the calling thread alone. What the others had locked stays locked for good, and what they were to do is not
+    /// done: a runtime that has threads of its own (tokio, Go, Node, the JVM) hangs or crashes. Start such a program before its
+    /// runtime begins, or as a program of its own by [`launch`](Self::launch). This is for programs that know what their threads do.
+    pub fn allow_threads(&mut self, allow: bool) -> &mut Self {
+        self.options.allow_threads = allow;
+        self
+    }
+
     /// Whether to detach; [`Detach::Auto`] unless set.
     pub fn detach(&mut self, detach: Detach) -> &mut Self {
         self.options.detach = detach;

@@ -81,6 +81,43 @@ pub fn kept_unasked() -> impl Iterator<Item = RawFd> {
     own.chain(activation::range()).chain(activation::taken())
 }
 
+/// For language bindings: the descriptors above the standard streams that this program has opened, and not inherited from the one before
+/// execve(2). None where there is no `/proc`.
+#[doc(hidden)]
+#[must_use]
+pub fn opened() -> Vec<RawFd> {
+    let mut listed = Vec::new();
+    // The directory's own is closed afterwards, and counts no more.
+    let _: Sys<()> = file::for_each_name(c"/proc/self/fd", &mut |_, name| {
+        let number = crate::pidfile::number(name).and_then(|number| RawFd::try_from(number).ok());
+        if let Some(fd) = number.filter(|fd| *fd >= fd::FIRST_OTHER) {
+            let _: Sys<()> = memory::push(&mut listed, fd);
+        }
+    });
+    listed.retain(|fd| is_own(*fd));
+    listed
+}
+
+/// Nothing hands on epoll, inotify and their like, and not all libraries mark them.
+fn is_own(fd: RawFd) -> bool {
+    fd::flags(fd).is_ok_and(|flags| flags & libc::FD_CLOEXEC != 0 || is_anonymous(fd))
+}
+
+#[cfg(target_os = "linux")]
+fn is_anonymous(fd: RawFd) -> bool {
+    let mut link = crate::line::FixedText::<32>::new();
+    link.push(b"/proc/self/fd/").push_number(i64::from(fd));
+    let mut room = [0; 16];
+    link.as_c_str()
+        .and_then(|link| file::link_target(link, &mut room))
+        .is_ok_and(|target| target.starts_with(b"anon_inode:"))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_anonymous(_fd: RawFd) -> bool {
+    false
+}
+
 /// Puts `O_NONBLOCK` on the file that `fd` is open on, or takes it off.
 ///
 /// # Errors

@@ -79,6 +79,8 @@ steps! {
     Handle => "handle", Usage;
     /// An argument that no option is made of: NULL where a string is wanted.
     Argument => "argument", Usage;
+    /// Starting from a process that has other threads.
+    Threads => "start with threads", Usage;
     /// Writing out what standard output has buffered.
     Flush => "flush stdout", System;
     /// Making the pipe that the daemon reports on.

@@ -5,6 +5,7 @@
 
 use crate::detach::Surroundings;
 use crate::error::{Error, Failure, Step, Subject};
+use crate::line::FixedText;
 use crate::options::{Hooks, Options};
 use crate::parts::{signal_queue, signal_stream};
 use crate::pidfile::{self, PidFileLock};
@@ -14,6 +15,7 @@ use crate::signals::Quiet;
 use crate::streams::Stream;
 use crate::sys::Errno;
 use crate::sys::fd;
+use crate::sys::process;
 use crate::sys::stdio;
 use crate::text::Text;
 use crate::{activation, descriptors, directories, privileges, signals, streams};
@@ -46,7 +48,11 @@ impl Plan {
     /// Checks everything. The pid file comes last: a start that cannot succeed does not lock others out.
     pub(crate) fn new(options: &Options) -> Result<Self, Error> {
         let surroundings = Surroundings::look();
-        let plan = Self::prepare(options, surroundings, surroundings.detaches(options.detach), options.manual_ready)?;
+        let detach = surroundings.detaches(options.detach);
+        if detach && !options.allow_threads {
+            refuse_threads()?;
+        }
+        let plan = Self::prepare(options, surroundings, detach, options.manual_ready)?;
         activation::close_on_exec();
         Ok(plan)
     }
@@ -140,6 +146,18 @@ impl Plan {
         };
         Error::os(step, subject, errno)
     }
+}
+
+/// Other threads do not exist after fork(2). Where they cannot be counted there may be none.
+fn refuse_threads() -> Result<(), Error> {
+    let others = process::thread_count().unwrap_or(1).saturating_sub(1);
+    if others == 0 {
+        return Ok(());
+    }
+    let mut counted = FixedText::<32>::new();
+    counted.push_unsigned(others).push(if others == 1 { b" other" } else { b" others" });
+    let error = Error::about(Step::Threads, counted.as_bytes(), Errno::EOPNOTSUPP);
+    Err(error.note("the daemon would not have them: start before they begin, use launch, or allow threads"))
 }
 
 fn prepare_pid_files(options: &Options, changes_user: bool) -> Result<(), Error> {

@@ -85,6 +85,7 @@ static int start_new(void)
     int ready = 0;
 
     if (!daemonctx_set_detach(ctx, DAEMONCTX_DETACH_YES) && !daemonctx_set_pid_file(ctx, pid_file) &&
+        !daemonctx_set_allow_threads(ctx, 1) &&
         !daemonctx_keep_descriptor(ctx, speak) && !daemonctx_fork(ctx, &daemon) && daemon == 0)
         daemon_part();
     if (daemon > 0 && daemonctx_wait_ready(ctx, DAEMONCTX_FOREVER, &ready) == DAEMONCTX_OK)

@@ -96,7 +96,7 @@ int main(int argc, char **argv)
 
     if (argc < 3 || ctx == NULL)
         return 2;
-    if (daemonctx_set_detach(ctx, DAEMONCTX_DETACH_YES) || daemonctx_set_user(ctx, argv[2]) ||
+    if (daemonctx_set_detach(ctx, DAEMONCTX_DETACH_YES) || daemonctx_set_allow_threads(ctx, 1) || daemonctx_set_user(ctx, argv[2]) ||
         daemonctx_set_stream_file(ctx, 1, argv[1]))
         return 2;
     for (int i = 3; i < argc; i++)

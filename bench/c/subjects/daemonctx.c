@@ -11,6 +11,7 @@ int become_daemon(const char *pid_file)
     const char *why = "";
     int number = ENOMEM;
     if (ctx != NULL && daemonctx_set_detach(ctx, DAEMONCTX_DETACH_YES) == DAEMONCTX_OK &&
+        daemonctx_set_allow_threads(ctx, 1) == DAEMONCTX_OK &&
         daemonctx_set_pid_file(ctx, pid_file) == DAEMONCTX_OK && daemonctx_open(ctx) == DAEMONCTX_OK)
         return 0;
     daemonctx_error(ctx, NULL, &number, &why);

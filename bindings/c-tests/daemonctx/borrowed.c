@@ -47,6 +47,7 @@ PROGRAM(on_processors)
 {
     daemonctx *ctx = configured(argc - 1, argv);
     with_or_without_threads(argc, argv);
+    MUST(daemonctx_set_allow_threads(ctx, 1));
     open_or_leave(ctx);
     say("%d", (int)getpid());
     check_processors();
@@ -85,6 +86,7 @@ PROGRAM(handled)
 {
     daemonctx *ctx = configured(argc - 1, argv);
     with_or_without_threads(argc, argv);
+    MUST(daemonctx_set_allow_threads(ctx, 1));
     calls = mmap(NULL, sizeof *calls, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     NEED(calls != MAP_FAILED && pthread_atfork(before, in_starter, in_daemon) == 0);
     open_or_leave(ctx);

@@ -88,6 +88,7 @@ static daemonctx_status set_numbers(daemonctx *ctx, const char *word)
     } settings[] = {
         {"no_new", daemonctx_set_no_new_privileges}, {"core", daemonctx_set_prevent_core},
         {"keep", daemonctx_keep_descriptor},         {"manual", daemonctx_set_manual_ready},
+        {"threads", daemonctx_set_allow_threads},
     };
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
         const char *value = after(word, settings[i].name);

@@ -22,6 +22,7 @@ PROGRAM(traced)
 {
     daemonctx *ctx = configured(argc - 1, argv);
     with_or_without_threads(argc, argv);
+    MUST(daemonctx_set_allow_threads(ctx, 1));
     raise(SIGSTOP);
     open_or_leave(ctx);
     say("%d", (int)getpid());

@@ -55,6 +55,7 @@ TEST("a NULL handle: every setter")
     IS_USAGE(daemonctx_set_supplementary_groups(NULL, DAEMONCTX_GROUPS_OWN));
     IS_USAGE(daemonctx_set_no_new_privileges(NULL, 1));
     IS_USAGE(daemonctx_set_prevent_core(NULL, 1));
+    IS_USAGE(daemonctx_set_allow_threads(NULL, 1));
     IS_USAGE(daemonctx_set_detach(NULL, DAEMONCTX_DETACH_NO));
     IS_USAGE(daemonctx_keep_descriptor(NULL, 0));
     IS_USAGE(daemonctx_set_stream_file(NULL, 1, "/x"));

@@ -51,7 +51,7 @@ PROGRAM(threaded)
 TEST_WITHIN(60, "two hundred starts beside threads that allocate without pause: none hangs")
 {
     for (int i = 0; i < 200; i++) {
-        CHECK_INT(START(NULL, "threaded", with_pid_file(), "out=inherit").code, 0);
+        CHECK_INT(START(NULL, "threaded", with_pid_file(), "out=inherit", "threads=1").code, 0);
         pid_t daemon = (pid_t)hear_number();
         CHECK_INT(ended(daemon).code, 0);
         CHECK(!exists("pid"));
@@ -70,10 +70,21 @@ PROGRAM(threaded_waiter)
 
 TEST("the daemon has one thread")
 {
-    CHECK_INT(START(NULL, "threaded_waiter").code, 0);
+    CHECK_INT(START(NULL, "threaded_waiter", "threads=1").code, 0);
     pid_t daemon = (pid_t)hear_number();
     CHECK_TEXT(status_of(daemon, "Threads"), "1");
     terminate(daemon);
+}
+
+TEST("a start beside other threads is refused before anything happens, with how many there are and what to do")
+{
+    struct outcome refused = START(NULL, "threaded", with_pid_file());
+    CHECK_INT(refused.code, 1);
+    CHECK_TEXT(refused.err, "refused 1 EOPNOTSUPP start with threads: start with threads failed: 5 others (the daemon would not have "
+                            "them: start before they begin, use launch, or allow threads): Operation not supported (95 EOPNOTSUPP)\n");
+    CHECK(!exists("pid"));
+    CHECK_INT(START(NULL, "threaded", with_pid_file(), "detach=2", "out=inherit").code, 0);
+    CHECK(hear_number() > 0);
 }
 
 static void allocates_nothing(const char *how, const char *user)

@@ -1,11 +1,10 @@
 //! The options of a start, one method each: Python's types in, the core's setters called.
 
 use crate::context::Context;
-use crate::descriptors::opened;
 use crate::error::{misuse, raise};
 use crate::fork::Starting;
 use crate::pidfile::seconds;
-use daemonctx::parts::{SignalStream, kept_unasked};
+use daemonctx::parts::{SignalStream, kept_unasked, opened};
 use daemonctx::{Daemon, Detach, Facility, Fork, Groups, LogFile, Severity, SignalAction, Stream, Syslog};
 use pyo3::prelude::*;
 use std::ffi::OsString;
@@ -35,7 +34,9 @@ impl Builder {
     #[new]
     fn new() -> PyResult<Self> {
         let mut daemon = Daemon::new().map_err(raise)?;
-        // Python says it is ready when its own part of the start is done, also where the program need not.
+        // Python warns of the threads that it knows, and forks right beside those of libraries such as OpenBLAS.
+        daemon.allow_threads(true);
+        // It says it is ready when its own part of the start is done, also where the program need not.
         daemon.manual_ready(true).fork_hooks(before_fork, after_fork_in_starter);
         Ok(Self(daemon, Vec::new()))
     }

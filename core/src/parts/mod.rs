@@ -12,7 +12,7 @@ mod program;
 pub mod signal_queue;
 pub(crate) mod signal_stream;
 
-pub use crate::descriptors::{close_all_but, kept_unasked, set_nonblocking};
+pub use crate::descriptors::{close_all_but, kept_unasked, opened, set_nonblocking};
 pub use crate::detach::detaches_by_default;
 pub use crate::signals::{block_only, die_by, reset_all_but};
 pub use fork::{Forked, fork};

@@ -45,6 +45,7 @@ pub fn described() -> Result<Daemon, Error> {
             "out_syslog" => drop(daemon.stdout(syslog(value))?),
             "err_syslog" => drop(daemon.stderr(syslog(value))?),
             "manual" => drop(daemon.manual_ready(true)),
+            "allow_threads" => drop(daemon.allow_threads(true)),
             "timeout" => {
                 daemon.ready_timeout(Some(Duration::from_millis(value.parse().expect("a number"))))?;
             }

@@ -255,6 +255,23 @@ pub unsafe extern "C" fn daemonctx_set_prevent_core(ctx: *mut daemonctx, prevent
     }
 }
 
+/// Whether (not 0) daemonctx_open() and daemonctx_fork() may detach a process that has other threads; they may not unless set.
+///
+/// fork(2) gives the daemon the calling thread alone. What the others had locked stays locked for good, and what they were to do is
+/// not done: in a runtime that has threads of its own (Go, Node, Java, Ruby) the daemon hangs or crashes. Start before the threads begin,
+/// or start such a program by the command daemonctx(1). This is for programs that know what their threads do.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn daemonctx_set_allow_threads(ctx: *mut daemonctx, allow: c_int) -> daemonctx_status {
+    // SAFETY: the header asks for a handle, or NULL.
+    unsafe {
+        with(ctx, "daemonctx_set_allow_threads", |ctx| {
+            ctx.daemon.allow_threads(allow != 0);
+            Ok(())
+        })
+    }
+}
+
 /// Whether to detach: DAEMONCTX_DETACH_AUTO, DAEMONCTX_DETACH_YES or DAEMONCTX_DETACH_NO.
 ///
 /// Errors: EINVAL: none of them.

@@ -18,10 +18,10 @@ use std::os::unix::ffi::OsStrExt;
 /// In a process that does not detach any step may give one.
 ///
 /// What printf() has buffered for standard output is written out before. All descriptors above 2 that are not kept are
-/// closed. Other threads do not exist in the daemon; locks they held are never released there, but for those of the C library
-/// itself. Between the fork and the readiness nothing is allocated and no code of the program runs, except atfork handlers.
+/// closed. Other threads would not exist in the daemon: a process that has any is refused, unless daemonctx_set_allow_threads() says
+/// otherwise. Between the fork and the readiness nothing is allocated and no code of the program runs, except atfork handlers.
 ///
-/// Errors: DAEMONCTX_ERROR_USAGE (EALREADY): opened already. Else that of the step.
+/// Errors: DAEMONCTX_ERROR_USAGE (EALREADY): opened already; (EOPNOTSUPP): there are other threads. Else that of the step.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn daemonctx_open(ctx: *mut daemonctx) -> daemonctx_status {

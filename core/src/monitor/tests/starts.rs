@@ -126,8 +126,10 @@ fn the_status_of_a_program_that_ends_without_its_sign_is_told() -> io::Result<()
 
 #[test]
 fn a_message_is_a_sign() -> io::Result<()> {
-    let script = "python3 -c 'import os, socket; s = os.environ[\"NOTIFY_SOCKET\"]; t = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-t.sendto(b\"STATUS=x\\nREADY=1\", \"\\0\" + s[1:])'; [ $LISTEN_PID = $$ ] && echo $$ > $D/meant; exec sleep 1000";
+    // The sender stays: messages of processes that are gone do not count.
+    let script = "[ $LISTEN_PID = $$ ] && echo $$ > $D/meant
+exec python3 -c 'import os, socket; s = os.environ[\"NOTIFY_SOCKET\"]; t = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+t.sendto(b\"STATUS=x\\nREADY=1\", \"\\0\" + s[1:]); os.execlp(\"sleep\", \"sleep\", \"1000\")'";
     let mut sandbox = Sandbox::new(Ready::Sign, script)?;
     sandbox.launch.sign = Sign::Notify;
     let (program, monitor) = sandbox.started();
