@@ -44,7 +44,14 @@ pub struct Context {
     ready_descriptor: Option<RawFd>,
     pid_file: Option<PidFileLock>,
     detached: bool,
-    ready: bool,
+    said: Option<Outcome>,
+}
+
+/// What the daemon has said of its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Ready,
+    Failed,
 }
 
 const STDOUT: libc::c_int = 1;
@@ -61,7 +68,7 @@ impl Context {
             places: plan.streams.take_places(),
             ready_descriptor: plan.ready_descriptor.take(),
             pid_file: plan.pid_file.take(),
-            ready: false,
+            said: None,
         };
         if !plan.manual_ready {
             context.tell_all().unwrap_or_else(|_| start::vanish());
@@ -78,7 +85,7 @@ impl Context {
     /// Whether the starter knows that the daemon is ready.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.ready
+        self.said == Some(Outcome::Ready)
     }
 
     /// Says that the daemon is ready: standard error is switched to where it was meant to go, the starter leaves with 0, and
@@ -87,10 +94,12 @@ impl Context {
     ///
     /// # Errors
     /// Standard error cannot be switched. Or the starter is gone, killed before it knew (EPIPE): whoever ran it was told that
-    /// the start failed, so the daemon should end.
+    /// the start failed, so the daemon should end. EALREADY after [`fail`](Self::fail).
     pub fn ready(&mut self) -> Result<(), Error> {
-        if self.ready {
-            return Ok(());
+        match self.said {
+            Some(Outcome::Ready) => return Ok(()),
+            Some(Outcome::Failed) => return Err(Error::os(Step::Start, Subject::Nothing, Errno::EALREADY)),
+            None => {}
         }
         if let Some(late) = self.late_stderr.take() {
             let switched = fd::connect(late.as_raw_fd(), STDERR);
@@ -103,7 +112,7 @@ impl Context {
     /// otherwise.
     fn tell_all(&mut self) -> Sys<()> {
         let starter = self.tie.take().map(Tie::report_ready).transpose()?;
-        self.ready = true;
+        self.said = Some(Outcome::Ready);
         notify::ready();
         if let Some(starter) = starter {
             starter.let_go();
@@ -119,7 +128,7 @@ impl Context {
     /// not detach prints the line itself.
     ///
     /// # Errors
-    /// EINVAL when `status` is not between 1 and 255; EALREADY when the daemon is ready already; EPIPE when the starter is
+    /// EINVAL when `status` is not between 1 and 255; EALREADY when the daemon has said before that it is ready or has failed; EPIPE when the starter is
     /// gone.
     pub fn fail(&mut self, status: i32, message: impl AsRef<[u8]>) -> Result<(), Error> {
         self.fail_with(status, message.as_ref())
@@ -129,9 +138,10 @@ impl Context {
         if !(1..=255).contains(&status) {
             return Err(Error::os(Step::Argument, Subject::Number(i64::from(status)), Errno::EINVAL));
         }
-        if self.ready {
+        if self.said.is_some() {
             return Err(Error::os(Step::Start, Subject::Nothing, Errno::EALREADY));
         }
+        self.said = Some(Outcome::Failed);
         match self.tie.take() {
             Some(tie) => {
                 let told = tie.send(&Record::Said(Said::new(status, message)));

@@ -460,7 +460,7 @@ impl Daemon {
     /// * All descriptors above 2 that are not kept are closed in the daemon: no value that owns one may be used or dropped
     ///   there (I/O safety, [`std::os::fd`]).
     pub unsafe fn open(&mut self) -> Result<Context, Error> {
-        flush_rust()?;
+        flush_rust();
         // SAFETY: the caller keeps the contract.
         unsafe { self.open_unflushed() }
     }
@@ -519,7 +519,7 @@ impl Daemon {
     /// # Safety
     /// As for [`open`](Self::open).
     pub unsafe fn fork(&mut self) -> Result<Fork, Error> {
-        flush_rust()?;
+        flush_rust();
         // SAFETY: the caller keeps the contract.
         unsafe { self.fork_unflushed() }
     }
@@ -594,7 +594,7 @@ impl Daemon {
     }
 
     fn try_exec(&self, executable: &Executable) -> Result<Infallible, Error> {
-        flush_rust()?;
+        flush_rust();
         if executable.respawns().is_some() {
             return Err(Error::os(Step::Execute, Subject::Word("respawn"), Errno::EOPNOTSUPP).note("needs a monitor"));
         }
@@ -663,9 +663,8 @@ fn number(step: Step, id: u32) -> Result<Name, Error> {
     Ok(Name::Number(id))
 }
 
-fn flush_rust() -> Result<(), Error> {
+/// So that it appears once. Text that cannot be written is no reason not to start.
+fn flush_rust() {
     use std::io::Write;
-    std::io::stdout().flush().map_err(|error| {
-        Error::os(Step::Flush, Subject::Nothing, Errno::new(error.raw_os_error().unwrap_or(libc::EIO)))
-    })
+    let _ = std::io::stdout().flush();
 }

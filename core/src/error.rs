@@ -81,8 +81,6 @@ steps! {
     Argument => "argument", Usage;
     /// Starting from a process that has other threads.
     Threads => "start with threads", Usage;
-    /// Writing out what standard output has buffered.
-    Flush => "flush stdout", System;
     /// Making the pipe that the daemon reports on.
     Pipe => "pipe", System;
     /// The first fork.

@@ -94,6 +94,31 @@ TEST("ready() after an ordinary start does nothing, and fail() comes too late")
     terminate((pid_t)hear_number());
 }
 
+PROGRAM(failed_and_ready)
+{
+    daemonctx *ctx = configured(argc, argv);
+    MUST(daemonctx_set_manual_ready(ctx, 1));
+    open_or_leave(ctx);
+    MUST(daemonctx_fail(ctx, 3, "no port"));
+    int ready = daemonctx_ready(ctx);
+    int errnum = errno;
+    int again = daemonctx_fail(ctx, 4, "no port either");
+    say("%d %d %d", ready, again, errnum == EALREADY && errno == EALREADY);
+    exit(0);
+}
+
+TEST("after fail() neither ready() nor another fail() is told to anybody")
+{
+    const char *said = text("%d %d 1", DAEMONCTX_ERROR_START, DAEMONCTX_ERROR_START);
+    struct outcome starter = START(NULL, "failed_and_ready", "program=me");
+    HEAR(said);
+    CHECK_INT(starter.code, 3);
+    CHECK_TEXT(starter.err, "me: start failed: no port\n");
+    starter = START(NULL, "failed_and_ready", "program=me", "detach=2");
+    HEAR(said);
+    CHECK_TEXT(starter.err, "me: start failed: no port\n");
+}
+
 /* --- not ready ------------------------------------------------------------------------------------------------------ */
 
 /* Arguments: how to end, then settings. */

@@ -141,6 +141,16 @@ pub fn run(name: &str) -> ! {
         "waiting" => waiting(),
         "worker" => worker(),
         "managed" => managed(),
+        "unwritable" => {
+            let full = std::fs::File::create("/dev/full").expect("the device");
+            // SAFETY: dup2 takes two numbers; standard output is nobody's.
+            assert_eq!(unsafe { libc::dup2(std::os::fd::AsRawFd::as_raw_fd(&full), 1) }, 1);
+            print!("lost");
+            drop(full);
+            let _context = open();
+            report(pid());
+            std::process::exit(0);
+        }
         "guarded" => {
             guard::forbid_children();
             let _context = open();

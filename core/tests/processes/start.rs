@@ -1,7 +1,7 @@
 //! What a daemon is.
 
 use crate::Test;
-use crate::house::{House, before_exec, descriptors, field, stat};
+use crate::house::{House, before_exec, descriptors, field, stat, wait};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
@@ -11,6 +11,7 @@ pub const TESTS: &[Test] = &[
     ("start: nobody, with nothing left of root", nobody_with_nothing_left_of_root),
     ("start: a new root with the pid file in it", a_new_root_with_the_pid_file_in_it),
     ("start: leaked descriptors above a lowered limit are closed", leaked_descriptors_are_closed),
+    ("start: standard output that cannot be written out fails none", unwritable_output),
 ];
 
 fn the_daemon_is_one(house: &mut House) {
@@ -118,4 +119,10 @@ fn leaked_descriptors_are_closed(house: &mut House) {
     let pid = house.hear_number();
     assert!(descriptors(pid).iter().all(|(fd, _)| *fd < 50), "{:?}", descriptors(pid));
     house.end(pid, libc::SIGTERM);
+}
+
+fn unwritable_output(house: &mut House) {
+    house.start("unwritable", &[]).is(0, "");
+    let pid = house.hear_number();
+    assert_eq!(wait(pid), 0);
 }
