@@ -2,25 +2,14 @@
 
 use crate::schedule;
 use clap::builder::{PossibleValuesParser, TypedValueParser, ValueParser};
-use daemonctx::{Facility, Groups, KillMode, ListenAddress, Readiness};
+use daemonctx::{Facility, Groups, KillMode, Readiness};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// Longer times are taken for mistakes.
-const LONGEST: f64 = 1e9;
-
-/// `500ms`, `5s`, `1m`, `2h`; a plain number is seconds.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    const UNITS: [(&str, f64); 4] = [("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
-    let unit = UNITS.iter().find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, *seconds)));
-    let (number, seconds) = unit.unwrap_or((text, 1.0));
-    let is_plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    let time = number.parse::<f64>().ok().map(|number| number * seconds).filter(|time| is_plain && *time < LONGEST);
-    let time = time.and_then(|time| Duration::try_from_secs_f64(time).ok());
-    time.ok_or_else(|| "expected a time such as 5, 500ms, 5s or 1m".to_owned())
+    daemonctx::parse_duration(text).ok_or_else(|| "expected a time such as 5, 500ms, 5s or 1m".to_owned())
 }
 
 pub(crate) fn signal(text: &str) -> Result<i32, String> {
@@ -58,41 +47,7 @@ fn number<T: FromStr>(text: &str, is_fit: impl Fn(&T) -> bool, expected: &str) -
 }
 
 pub(crate) fn readiness(text: &str) -> Result<Readiness, String> {
-    const NEWLINE: i32 = 3;
-    const EXPECTED: &str = "expected exec, running:TIME, forking[:PIDFILE], fd[:NUMBER], systemd, listen:[ADDRESS:]PORT, \
-                            listen:PATH or file:PATH";
-    let path = |text: &str| Some(PathBuf::from(text)).filter(|_| !text.is_empty());
-    let found = match text.split_once(':').map_or((text, None), |(how, more)| (how, Some(more))) {
-        ("exec", None) => Some(Readiness::Executed),
-        ("running", Some(time)) => duration(time).ok().map(Readiness::StillRunning),
-        ("fd", number) => {
-            number.map_or(Some(NEWLINE), |text| text.parse().ok().filter(|fd| *fd >= NEWLINE)).map(Readiness::Newline)
-        }
-        ("systemd", None) => Some(Readiness::Notify),
-        ("forking", None) => Some(Readiness::Forked(None)),
-        ("forking", Some(file)) => path(file).map(|file| Readiness::Forked(Some(file))),
-        ("listen", Some(address)) => listen_address(address).map(Readiness::Listening),
-        ("file", Some(file)) => path(file).map(Readiness::File),
-        _ => None,
-    };
-    let is_name = |text: &str| text.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    found.ok_or_else(|| match text.strip_prefix("listen:") {
-        Some(address) if is_name(address) => {
-            "expected a numeric address, such as listen:127.0.0.1:8000 or listen:[::1]:8000".to_owned()
-        }
-        _ => EXPECTED.to_owned(),
-    })
-}
-
-/// `8080`, `127.0.0.1:8080`, `[::1]:8080`, or a path with a slash.
-fn listen_address(text: &str) -> Option<ListenAddress> {
-    if text.contains('/') {
-        return Some(ListenAddress::Unix(text.into()));
-    }
-    let port = |text: &str| text.parse().ok().filter(|port| *port != 0);
-    let Some((address, number)) = text.rsplit_once(':') else { return Some(ListenAddress::Port(None, port(text)?)) };
-    let address = address.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(address);
-    Some(ListenAddress::Port(Some(address.parse().ok()?), port(number)?))
+    text.parse().map_err(|error: daemonctx::Error| error.words().to_owned())
 }
 
 pub(crate) fn kill_modes() -> ValueParser {
@@ -182,34 +137,8 @@ pub(crate) fn command_names() -> PossibleValuesParser {
 
 #[cfg(test)]
 mod tests {
-    use super::{duration, listen_address, split};
-    use daemonctx::ListenAddress;
+    use super::split;
     use std::ffi::OsStr;
-    use std::time::Duration;
-
-    #[test]
-    fn durations_have_units() {
-        for (text, milliseconds) in
-            [("5", 5000), ("0.5", 500), ("500ms", 500), ("5s", 5000), ("1m", 60_000), ("1.5h", 5_400_000)]
-        {
-            assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
-        }
-        for wrong in ["", "s", "-1", "1e3", "inf", "nan", "5 s", "5x", "1e9", "9999999999"] {
-            assert!(duration(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn addresses_to_listen_on() {
-        let port = |address: &str, port| address.parse().ok().map(|address| ListenAddress::Port(Some(address), port));
-        assert_eq!(listen_address("80"), Some(ListenAddress::Port(None, 80)));
-        assert_eq!(listen_address("127.0.0.1:80"), port("127.0.0.1", 80));
-        assert_eq!(listen_address("[::1]:80"), port("::1", 80));
-        assert_eq!(listen_address("/run/x:1"), Some(ListenAddress::Unix("/run/x:1".into())));
-        for wrong in ["", "0", "65536", "-1", "localhost:80", ":80", "127.0.0.1:", "x"] {
-            assert_eq!(listen_address(wrong), None, "{wrong}");
-        }
-    }
 
     #[test]
     fn owners_and_assignments() {

@@ -65,6 +65,8 @@ steps! {
     SignalMap => "signal map", Option;
     /// The time allowed until readiness.
     ReadyTimeout => "ready timeout", Option;
+    /// When a launched program is ready.
+    Readiness => "readiness", Option;
     /// The descriptor to tell a supervisor on.
     ReadyDescriptor => "ready descriptor", Option;
     /// Whether to detach.
@@ -472,7 +474,10 @@ impl Error {
         self.detail.as_ref().map_or(&Subject::Nothing, |Detail(detail)| &detail.0)
     }
 
-    fn words(&self) -> &'static str {
+    /// For the command: what is said in parentheses, if anything.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn words(&self) -> &'static str {
         self.detail.as_ref().map_or("", |Detail(detail)| detail.1)
     }
 }

@@ -79,6 +79,8 @@ pub use starting::Starting;
 pub use streams::{Facility, LogFile, Severity, Stream, Syslog};
 #[doc(hidden)]
 pub use streams::{open_for_reading, open_log_file};
+#[doc(hidden)]
+pub use sys::time::parse_duration;
 
 /// The programs of the README, compiled as examples are.
 #[cfg(doctest)]
@@ -87,7 +89,7 @@ struct Readme;
 
 /// How many threads this process has; `None` where the system does not say (no `/proc`).
 ///
-/// A start works with other threads alive, but they do not exist in the daemon; a program may want to know before.
+/// Where it has more than one, [`Daemon::open`] is refused unless [`Daemon::allow_threads`] says otherwise.
 #[must_use]
 pub fn thread_count() -> Option<u64> {
     sys::process::thread_count()

@@ -13,6 +13,7 @@ use crate::sys::signalfd::Arrivals;
 use crate::sys::time::Deadline;
 use crate::sys::{Errno, Sys, fd, memory};
 use crate::text::Text;
+use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 /// A launch that wants a name.
@@ -92,7 +93,7 @@ impl Contender<'_> {
 
     fn course(&self, found: &Monitored, has_name: bool) -> Course {
         let end_or = |cause| if self.options.stop.takes_over { Course::End } else { Course::Refuse(cause) };
-        let first = || found.processes().first().copied();
+        let first = || found.find_processes().first().map(|one| one.pid);
         match found.state() {
             MonitoredState::Ended | MonitoredState::GaveUp if has_name => Course::Begin,
             MonitoredState::Unmonitored | MonitoredState::Lost if has_name => {
@@ -111,9 +112,7 @@ impl Contender<'_> {
     }
 
     fn is_same_command(&self, found: &Monitored) -> bool {
-        let command = found.command();
-        let words = command.iter().map(|word| std::os::unix::ffi::OsStrExt::as_bytes(*word));
-        words.eq(self.arguments.iter().map(std::ffi::CStr::to_bytes))
+        found.words().map(OsStrExt::as_bytes).eq(self.arguments.iter().map(std::ffi::CStr::to_bytes))
     }
 
     fn refusal(&self, cause: Cause) -> Error {
@@ -124,10 +123,10 @@ impl Contender<'_> {
 /// Says what runs, as a shell would show it without quotes.
 fn other_command(found: &Monitored) -> Error {
     let mut line = Vec::new();
-    let joined = found.command().iter().try_for_each(|word| {
+    let joined = found.words().try_for_each(|word| {
         let space: &[u8] = if line.is_empty() { b"" } else { b" " };
         memory::extend(&mut line, space)?;
-        memory::extend(&mut line, std::os::unix::ffi::OsStrExt::as_bytes(*word))
+        memory::extend(&mut line, word.as_bytes())
     });
     let command = joined.and_then(|()| Text::new(&line)).unwrap_or_default();
     let pid = found.pid().unwrap_or_else(|| found.monitor_pid());

@@ -9,7 +9,7 @@ use crate::sys::pidfd::Process;
 use crate::sys::process::{self, Pid};
 use crate::sys::signal::Signal;
 use crate::sys::time::{self, Deadline};
-use crate::sys::{Errno, Sys};
+use crate::sys::{Errno, Sys, memory};
 use std::time::Duration;
 
 /// A process that no other can be mistaken for, on this boot and in this PID namespace.
@@ -63,7 +63,7 @@ pub(super) fn descendants_of(ancestor: Identity) -> Vec<Identity> {
             let stat = proc::stat(child).ok().filter(|stat| stat.parent == above.pid && !stat.has_ended());
             let child = stat.map(|stat| Identity { pid: child, start: stat.start });
             if let Some(child) = child.filter(|child| !found.contains(child)) {
-                found.push(child);
+                add(&mut found, child);
             }
         });
         if listed.is_err() || proc::stat(above.pid).map(|stat| stat.start) != Ok(above.start) {
@@ -89,13 +89,14 @@ impl Leftovers {
         if !program.is_alive() {
             return self.group_of(program.pid);
         }
-        let mut all = vec![program];
+        let mut all = Vec::new();
+        add(&mut all, program);
         let session = proc::stat(program.pid).map_or(0, |stat| stat.session);
         let below = descendants_of(program);
         let beside = members(|stat| session > 1 && stat.session == session && stat.start >= self.monitor.start);
         for one in below.into_iter().chain(beside) {
             if !all.contains(&one) {
-                all.push(one);
+                add(&mut all, one);
             }
         }
         // A session of another, if the program ended meanwhile.
@@ -146,16 +147,26 @@ struct Left<'a> {
 
 impl Left<'_> {
     fn look(&mut self) -> &[Identity] {
-        let found = if self.spares { self.of.program.into_iter().collect() } else { self.of.find() };
+        let mut found = Vec::new();
+        match self.of.program.filter(|_| self.spares) {
+            Some(program) => add(&mut found, program),
+            None if self.spares => {}
+            None => found = self.of.find(),
+        }
         // Whoever asks from inside is spared, as by a monitor.
         for one in found.into_iter().filter(|one| one.pid != process::id()) {
             if !self.known.contains(&one) {
-                self.known.push(one);
+                add(&mut self.known, one);
             }
         }
         self.known.retain(|one| one.is_alive());
         &self.known
     }
+}
+
+/// Without memory it is missed this time.
+fn add(found: &mut Vec<Identity>, one: Identity) {
+    let _: Sys<()> = memory::push(found, one);
 }
 
 fn wait_for(deadline: Deadline, mut holds: impl FnMut() -> bool) -> bool {
@@ -175,7 +186,7 @@ fn members(belongs: impl Fn(&crate::procfs::Stat) -> bool) -> Vec<Identity> {
     let mut found = Vec::new();
     let _: Sys<()> = proc::for_each_process(&mut |pid, stat| {
         if belongs(stat) && !stat.has_ended() {
-            found.push(Identity { pid, start: stat.start });
+            add(&mut found, Identity { pid, start: stat.start });
         }
     });
     found

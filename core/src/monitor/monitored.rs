@@ -187,7 +187,11 @@ impl Monitored {
     /// The program's arguments, the first of which is its name.
     #[must_use]
     pub fn command(&self) -> Vec<&OsStr> {
-        self.command.split(|&byte| byte == 0).map(OsStr::from_bytes).collect()
+        self.words().collect()
+    }
+
+    pub(super) fn words(&self) -> impl Iterator<Item = &OsStr> {
+        self.command.split(|&byte| byte == 0).map(OsStr::from_bytes)
     }
 
     /// The daemon's pid file.
@@ -214,14 +218,20 @@ impl Monitored {
     /// session's. Processes that have left both are not found.
     #[must_use]
     pub fn processes(&self) -> Vec<i32> {
-        let all = if self.is_unmonitored() {
-            self.leftovers().find()
-        } else {
-            let mut all = leftovers::descendants_of(self.monitor);
-            all.sort_by_key(|one| Some(*one) != self.program);
-            all
-        };
-        all.into_iter().map(|one| one.pid).collect()
+        self.find_processes().into_iter().map(|one| one.pid).collect()
+    }
+
+    pub(super) fn find_processes(&self) -> Vec<Identity> {
+        if self.is_unmonitored() {
+            return self.leftovers().find();
+        }
+        let mut all = leftovers::descendants_of(self.monitor);
+        if let Some(place) = all.iter().position(|one| Some(*one) == self.program) {
+            if let Some(first) = all.get_mut(..=place) {
+                first.rotate_right(1);
+            }
+        }
+        all
     }
 
     fn is_unmonitored(&self) -> bool {
@@ -336,11 +346,12 @@ fn read_whole(path: &Text) -> Sys<Vec<u8>> {
     Ok(text)
 }
 
+/// Without memory the rest is missing.
 fn unescape(value: &[u8]) -> Vec<u8> {
     let mut bytes = value.iter().copied();
     let mut plain = Vec::new();
     while let Some(byte) = bytes.next() {
-        plain.push(match byte {
+        let byte = match byte {
             b'\t' => 0,
             b'\\' => match bytes.next() {
                 Some(b'n') => b'\n',
@@ -348,7 +359,10 @@ fn unescape(value: &[u8]) -> Vec<u8> {
                 other => other.unwrap_or(b'\\'),
             },
             _ => byte,
-        });
+        };
+        if memory::push(&mut plain, byte).is_err() {
+            break;
+        }
     }
     plain
 }

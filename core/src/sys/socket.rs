@@ -8,7 +8,9 @@ use super::identity::Uid;
 use super::pidfd::Process;
 use super::process::Pid;
 use super::{Sys, check, check_size};
+use crate::line::FixedText;
 use crate::text::Text;
+use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 fn empty_address() -> libc::sockaddr_storage {
@@ -47,6 +49,26 @@ pub(crate) fn local_address(fd: RawFd) -> Sys<Address> {
         libc::AF_UNIX if length as usize > path => Address::NamedUnix,
         _ => Address::Other,
     })
+}
+
+unsafe extern "C" {
+    fn inet_pton(family: libc::c_int, text: *const libc::c_char, address: *mut libc::c_void) -> libc::c_int;
+}
+
+/// An IPv4 or IPv6 address in numbers (inet_pton(3)).
+pub(crate) fn parse_ip(text: &[u8]) -> Option<IpAddr> {
+    // Longer than any.
+    let mut address = FixedText::<64>::new();
+    address.push(text);
+    let address = address.as_c_str().ok().filter(|address| address.count_bytes() == text.len())?;
+    let (mut old, mut new) = ([0_u8; 4], [0_u8; 16]);
+    // SAFETY: the text ends in NUL, and the places have the sizes of the families' addresses.
+    unsafe {
+        if inet_pton(libc::AF_INET, address.as_ptr(), old.as_mut_ptr().cast()) == 1 {
+            return Some(IpAddr::from(old));
+        }
+        (inet_pton(libc::AF_INET6, address.as_ptr(), new.as_mut_ptr().cast()) == 1).then(|| IpAddr::from(new))
+    }
 }
 
 /// Whether `fd` is a socket that waits for connections.

@@ -47,6 +47,29 @@ pub(crate) fn ticks_per_second() -> u64 {
     u64::try_from(ticks).ok().filter(|&ticks| ticks > 0).unwrap_or(100)
 }
 
+/// For the command: a time such as `500ms`, `5s`, `0.5`, `1m` or `2h`; a plain number is seconds. Times of thirty years and more are taken for
+/// mistakes.
+#[must_use]
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    const LONGEST: u64 = 1_000_000_000;
+    const UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
+    let unit = UNITS.iter().find_map(|(unit, milliseconds)| Some((text.strip_suffix(unit)?, *milliseconds)));
+    let (number, milliseconds) = unit.unwrap_or((text, 1000));
+    let mut parts = number.as_bytes().splitn(2, |byte| *byte == b'.');
+    let (whole, fraction) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    if whole.is_empty() && fraction.is_empty() || !fraction.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let whole = if whole.is_empty() { 0 } else { crate::pidfile::number(whole).filter(|whole| *whole < LONGEST)? };
+    let digits = fraction.iter().copied().chain(std::iter::repeat(b'0')).take(9);
+    let fraction = digits.fold(0_u64, |number, digit| number * 10 + u64::from(digit - b'0'));
+    // A number of units, in billionths.
+    let units = u128::from(whole) * 1_000_000_000 + u128::from(fraction);
+    let nanoseconds = units * u128::from(milliseconds) / 1000;
+    let seconds = u64::try_from(nanoseconds / 1_000_000_000).ok().filter(|seconds| *seconds < LONGEST)?;
+    Some(Duration::new(seconds, (nanoseconds % 1_000_000_000) as u32))
+}
+
 /// Lets `duration` pass, or less when a signal arrives.
 #[allow(deprecated, reason = "of musl's time_t libc says that it will be longer")]
 pub(crate) fn pause(duration: Duration) {
@@ -97,5 +120,32 @@ impl Deadline {
 
     pub(crate) fn passed(self) -> bool {
         self.0.is_some_and(|end| nanoseconds(monotonic()) >= end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, parse_duration};
+
+    #[test]
+    fn times_have_units() {
+        let milliseconds = |text| parse_duration(text).map(|time| time.as_millis());
+        for (text, expected) in [
+            ("5", 5000),
+            ("0.5", 500),
+            (".25s", 250),
+            ("500ms", 500),
+            ("1.5m", 90_000),
+            ("2h", 7_200_000),
+            ("0", 0),
+            ("999999999", 999_999_999_000),
+        ] {
+            assert_eq!(milliseconds(text), Some(expected), "{text}");
+        }
+        assert_eq!(parse_duration("0.000000001"), Some(Duration::from_nanos(1)));
+        for text in ["", ".", "s", "ms", "-1", "1e3", "1 s", "1000000000", "1000000h", "inf", "5d", "1.2.3", "\u{661}"]
+        {
+            assert_eq!(parse_duration(text), None, "{text}");
+        }
     }
 }

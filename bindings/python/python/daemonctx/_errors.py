@@ -115,7 +115,8 @@ def one_line(message):
     """Text that fits in the starter's line: what is not printable is escaped."""
     text = str(message)
     if not text.isprintable():
-        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+        # Not by a codec, which may be out of reach by now.
+        text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
     return text.encode()[:_LONGEST].decode(errors="ignore")
 
 
