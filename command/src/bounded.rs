@@ -1,7 +1,7 @@
 //! What may block for ever, done by a child within a time, and how much of others' text is shown.
 
 use crate::sys;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -16,6 +16,27 @@ pub(crate) const LINE: usize = 4096;
 pub(crate) fn read_in_child(work: impl FnOnce(UnixStream) -> io::Result<()>) -> Option<Vec<u8>> {
     let (text, is_whole) = read_what_comes(work);
     is_whole.then_some(text)
+}
+
+/// What a look in a child finds.
+///
+/// # Errors
+/// Its own, or ETIMEDOUT where it takes too long.
+pub(crate) fn look_in_child(look: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> io::Result<Vec<u8>> {
+    const FOUND: u8 = b'+';
+    let said = read_in_child(|mut output| {
+        let mut text = vec![FOUND];
+        match look(&mut text) {
+            Ok(()) => output.write_all(&text),
+            Err(error) => output.write_all(error.raw_os_error().unwrap_or(libc::EIO).to_string().as_bytes()),
+        }
+    });
+    let failed = io::Error::from_raw_os_error;
+    let said = said.filter(|said| !said.is_empty()).ok_or_else(|| failed(libc::ETIMEDOUT))?;
+    match said.split_first() {
+        Some((&FOUND, found)) => Ok(found.to_vec()),
+        _ => Err(failed(std::str::from_utf8(&said).ok().and_then(|errno| errno.parse().ok()).unwrap_or(libc::EIO))),
+    }
 }
 
 /// What a child writes in time, and whether that is all.

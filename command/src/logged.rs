@@ -1,7 +1,7 @@
 //! The last lines that a daemon has logged: in the files that its standard output and standard error go to, else in
 //! the system log.
 
-use crate::bounded::{read_in_child, read_within};
+use crate::bounded::{look_in_child, read_in_child, read_within};
 use crate::process::{line_of, number_in, path, words};
 use crate::sys;
 use daemonctx::{Monitored, MonitoredOutput};
@@ -37,9 +37,14 @@ const MOST: u64 = 1 << 16;
 /// # Errors
 /// It may not be known.
 pub(crate) fn outputs(pid: i32) -> io::Result<Vec<Vec<u8>>> {
-    let targets =
-        ["fd/1", "fd/2"].iter().map(|output| Ok(fs::read_link(path(pid, output))?.into_os_string().into_vec()));
-    let mut targets: Vec<_> = targets.collect::<io::Result<_>>()?;
+    let joined = look_in_child(|joined| {
+        for output in ["fd/1", "fd/2"] {
+            joined.extend(fs::read_link(path(pid, output))?.into_os_string().into_vec());
+            joined.push(0);
+        }
+        Ok(())
+    })?;
+    let mut targets: Vec<_> = joined.split(|byte| *byte == 0).take(2).map(<[u8]>::to_vec).collect();
     targets.dedup();
     Ok(targets)
 }
@@ -54,17 +59,13 @@ pub(crate) fn in_files(pid: i32, lines: usize) -> Vec<Log> {
     let mut seen = Vec::new();
     let mut logs = Vec::new();
     for number in OUTPUTS {
-        let source = fs::read_link(path(pid, &["fd/", &number.to_string()].concat())).unwrap_or_default();
-        // The entry of anything else in fdinfo may block: that of an epoll descriptor does as long as its owner likes. The child looks
-        // again, as the process may exchange it.
-        if !source.is_absolute() {
-            continue;
-        }
         let Some(found) = read_in_child(|output| write_end_of(pid, number, lines, output)) else { continue };
-        let Some((identity, text)) = found.split_at_checked(IDENTITY) else { continue };
+        let mut parts = found.splitn(2, |byte| *byte == 0);
+        let (Some(source), Some(rest)) = (parts.next(), parts.next()) else { continue };
+        let Some((identity, text)) = rest.split_at_checked(IDENTITY) else { continue };
         if !seen.contains(&identity.to_vec()) {
             seen.push(identity.to_vec());
-            logs.push(Log { source: source.into_os_string().into_vec(), lines: split_lines(text) });
+            logs.push(Log { source: source.to_vec(), lines: split_lines(text) });
         }
     }
     logs
@@ -135,11 +136,15 @@ impl OpenFile {
 /// Device and inode.
 const IDENTITY: usize = 16;
 
-/// Writes which file a process has open for writing, and its end. What was opened is compared with the descriptor once more, as the
+/// Writes the path of a file that a process has open for writing, which file it is, and its end. What was opened is compared with the descriptor once more, as the
 /// process can exchange that.
 fn write_end_of(pid: i32, number: RawFd, lines: usize, mut output: impl Write) -> io::Result<()> {
-    let held =
-        File::options().read(true).custom_flags(sys::O_PATH).open(path(pid, &["fd/", &number.to_string()].concat()))?;
+    let link = path(pid, &["fd/", &number.to_string()].concat());
+    let source = fs::read_link(&link)?;
+    if !source.is_absolute() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let held = File::options().read(true).custom_flags(sys::O_PATH).open(link)?;
     let (its, ours) = (OpenFile::of(&pid.to_string(), number), OpenFile::of("self", held.as_raw_fd()));
     let is_fit = its.zip(ours).is_some_and(|(its, ours)| its.is_writable() && its.is_same(&ours));
     if !is_fit {
@@ -151,6 +156,7 @@ fn write_end_of(pid: i32, number: RawFd, lines: usize, mut output: impl Write) -
     }
     let file = File::open(["/proc/self/fd/", &held.as_raw_fd().to_string()].concat())?;
     let end = tail(&file, file.metadata()?.len(), lines, MOST)?;
+    output.write_all(&[source.as_os_str().as_bytes(), b"\0"].concat())?;
     output.write_all(&[metadata.dev().to_ne_bytes(), metadata.ino().to_ne_bytes()].concat())?;
     write_lines(&end, output)
 }

@@ -1,6 +1,7 @@
 //! What there is to see of a process: `/proc` (proc(5)), as far as it may be read. What may not is not known, and no
 //! error.
 
+use crate::bounded::look_in_child;
 use crate::sys;
 use std::fs;
 use std::io;
@@ -148,16 +149,39 @@ impl Inodes {
     }
 }
 
+/// A child looks: a process can have a file that it closes meanwhile be released by whoever looks, which may take for ever.
 pub(crate) fn descriptors(pid: i32) -> io::Result<Descriptors> {
+    const LOCAL: u8 = b'l';
+    const OTHER: u8 = b'-';
+    // A byte for each descriptor; for a socket's its kind and inode behind it.
+    let listed = look_in_child(|listed| {
+        for entry in fs::read_dir(path(pid, "fd"))? {
+            let path = entry?.path();
+            let target = fs::read_link(&path).unwrap_or_default();
+            let inode = target.as_os_str().as_bytes().strip_prefix(b"socket:[");
+            let inode = inode.and_then(|rest| rest.strip_suffix(b"]")).and_then(number_in);
+            match inode {
+                Some(inode) => {
+                    listed.push(if sys::is_unix_socket(&path) { LOCAL } else { b'i' });
+                    listed.extend(inode.to_ne_bytes());
+                }
+                None => listed.push(OTHER),
+            }
+        }
+        Ok(())
+    })?;
     let mut found = Descriptors { open: 0, sockets: Inodes::default() };
-    for entry in fs::read_dir(path(pid, "fd"))? {
+    let mut rest = &listed[..];
+    while let Some((kind, more)) = rest.split_first() {
         found.open += 1;
-        let path = entry?.path();
-        let target = fs::read_link(&path).unwrap_or_default();
-        let inode = target.as_os_str().as_bytes().strip_prefix(b"socket:[").and_then(|rest| rest.strip_suffix(b"]"));
-        let Some(inode) = inode.and_then(number_in) else { continue };
-        let of_its_kind = if sys::is_unix_socket(&path) { &mut found.sockets.local } else { &mut found.sockets.other };
-        of_its_kind.push(inode);
+        rest = more;
+        if *kind == OTHER {
+            continue;
+        }
+        let Some((inode, more)) = more.split_first_chunk() else { break };
+        let of_its_kind = if *kind == LOCAL { &mut found.sockets.local } else { &mut found.sockets.other };
+        of_its_kind.push(u64::from_ne_bytes(*inode));
+        rest = more;
     }
     Ok(found)
 }

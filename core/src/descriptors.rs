@@ -139,12 +139,6 @@ fn close_gaps(kept: &[RawFd]) {
     close_between(first, RawFd::MAX);
 }
 
-/// For a child that keeps none: closes every descriptor.
-#[cfg(target_os = "linux")]
-pub(crate) fn close_all() {
-    close_between(0, RawFd::MAX);
-}
-
 /// Closes `first..=last` by the best way there is: one call, else what `/proc` lists, else every number there can be.
 fn close_between(first: RawFd, last: RawFd) {
     if fd::close_range(first, last).is_ok() || close_listed(first, last).is_ok() {

@@ -32,6 +32,8 @@ mod detach;
 mod directories;
 mod error;
 mod guarded_file;
+#[cfg(target_os = "linux")]
+mod helper;
 mod launch;
 mod line;
 mod lines;

@@ -56,13 +56,22 @@ def dead_file_system(bench: Bench, door: Door) -> None:
 
 def unreadable_epoll(bench: Bench, door: Door) -> None:
     """8: a process that has locked the pid file, and may be named in it, has an epoll descriptor whose fdinfo hangs who reads it."""
+    looked_at_in_time(bench, door, "swap")
+
+
+def closing_epoll(bench: Bench, door: Door) -> None:
+    """8: the same with files that such an epoll watches, closed when somebody looks: he releases them, and hangs."""
+    looked_at_in_time(bench, door, "close")
+
+
+def looked_at_in_time(bench: Bench, door: Door, how: str) -> None:
     device = bench.place() / "fuse"
     os.mknod(device, 0o666 | stat.S_IFCHR, os.stat("/dev/fuse").st_rdev)
     device.chmod(0o666)
     for is_named in (True, False):
         path, folder = bench.place() / "web.pid", bench.place(owner=NOBODY)
         write(path, "4194303\n")
-        attacker = bench.child("epoll", path, device, folder, user=NOBODY)
+        attacker = bench.child("epoll", how, path, device, folder, user=NOBODY)
         try:
             if is_named:
                 write(path, f"{attacker.pid}\n")
@@ -107,4 +116,4 @@ def stopped_monitor(bench: Bench, door: Door) -> None:
         door.wrong("the program is alive after stop")
 
 
-SCENARIOS = [many_descriptors, dead_file_system, unreadable_epoll, stopped_daemon, stopped_monitor]
+SCENARIOS = [many_descriptors, dead_file_system, unreadable_epoll, closing_epoll, stopped_daemon, stopped_monitor]

@@ -91,6 +91,7 @@ fn fill(output: RawFd, launch: &Launch, facts: &Facts) -> Sys<()> {
     output.push(b"\nboot=")?.push(boot(&mut room)?)?;
     output.push(b"\npidns=")?.number(pid_namespace()?)?;
     output.push(b"\nsince=")?.number(time::realtime().as_secs())?;
+    output.push(b"\nwritten=")?.number(time::boot_ticks())?;
     output.push(b"\nrestarts=")?.number(u64::from(facts.restarts))?;
     if let Some(limit) = launch.settings.respawn.and_then(|respawn| respawn.limit) {
         output.push(b"\nlimit=")?.number(u64::from(limit))?;

@@ -2,7 +2,9 @@
 //!
 //! Without a monitor nothing but proof counts. The program is known by its identity. While it lives, its descendants and all members of
 //! its session are the daemon's: the monitor or the program made that session, and only descendants are in it. When it has ended, the
-//! members of its process group in the monitor's session are. A descendant that left both for a session of its own is not found.
+//! members of its process group in the monitor's session are, if they began while the monitor was known to live, and their descendants:
+//! both numbers may have been given again since to another session and a group of it. A descendant that left both for a session of its
+//! own is not found, nor is one that began later.
 
 use super::proc;
 use crate::sys::pidfd::Process;
@@ -80,6 +82,8 @@ pub(super) fn descendants_of(ancestor: Identity) -> Vec<Identity> {
 pub(super) struct Leftovers {
     pub(super) monitor: Identity,
     pub(super) program: Option<Identity>,
+    /// When the monitor lived for sure, in clock ticks since boot; 0 where that is not known.
+    pub(super) lived: u64,
 }
 
 impl Leftovers {
@@ -103,13 +107,20 @@ impl Leftovers {
         if program.is_alive() { all } else { self.group_of(program.pid) }
     }
 
-    /// Two numbers that were given together to nobody else: as long as the session has a member, its number is no process's.
+    /// A session's number is no other process's for as long as it has a member, but afterwards.
     fn group_of(&self, program: Pid) -> Vec<Identity> {
         let session = self.monitor.pid;
         if proc::stat(session).is_ok_and(|stat| stat.start != self.monitor.start) {
             return Vec::new();
         }
-        members(|stat| stat.session == session && stat.group == program && stat.start >= self.monitor.start)
+        let began = self.monitor.start..self.lived;
+        let mut all = members(|stat| stat.session == session && stat.group == program && began.contains(&stat.start));
+        for one in all.clone().into_iter().flat_map(descendants_of) {
+            if !all.contains(&one) {
+                add(&mut all, one);
+            }
+        }
+        all
     }
 
     /// Ends all: by `signal` to the program, SIGTERM to the others and SIGKILL after `timeout`; by SIGKILL at once without a signal.

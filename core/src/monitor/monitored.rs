@@ -75,6 +75,8 @@ pub struct Monitored {
     restarts: u64,
     limit: Option<u64>,
     since: u64,
+    /// When the file was written, in clock ticks since boot.
+    written: u64,
     end: Vec<u8>,
     command: Vec<u8>,
     pid_file: Option<Vec<u8>>,
@@ -239,7 +241,7 @@ impl Monitored {
     }
 
     fn leftovers(&self) -> Leftovers {
-        Leftovers { monitor: self.monitor, program: self.program }
+        Leftovers { monitor: self.monitor, program: self.program, lived: self.written }
     }
 
     /// Whether the program that is written down is alive.
@@ -392,6 +394,7 @@ fn parse(path: Text, text: &[u8]) -> Option<(Monitored, bool)> {
         restarts: field(b"restarts").and_then(number)?,
         limit: field(b"limit").and_then(number),
         since: field(b"since").and_then(number)?,
+        written: field(b"written").and_then(number).unwrap_or(0),
         end: field(b"end").map(unescape).unwrap_or_default(),
         command: unescape(field(b"command")?),
         pid_file: field(b"pidfile").map(unescape),

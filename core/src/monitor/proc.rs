@@ -1,5 +1,7 @@
 //! What `/proc` says of the children of a process, and of their sockets.
 
+#[cfg(target_os = "linux")]
+use crate::helper;
 use crate::pidfile::number;
 use crate::procfs::{self, ProcPath, Stat, directory};
 use crate::sys::process::{self, Pid};
@@ -7,6 +9,8 @@ use crate::sys::{Errno, Sys, fd, file};
 use std::ffi::CStr;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU8, Ordering};
+#[cfg(target_os = "linux")]
+use std::time::Duration;
 
 /// Fails with ENOENT, as a missing `/proc` does, where `/proc` is that of another PID namespace: its numbers are other processes'.
 fn check() -> Sys<()> {
@@ -36,6 +40,13 @@ pub(super) fn is_there() -> bool {
 /// meanwhile may be missed.
 pub(super) fn for_each_child(parent: Pid, each: &mut dyn FnMut(Pid)) -> Sys<()> {
     check()?;
+    // A child of this process's own that hangs at a look is none of the program's.
+    #[cfg(target_os = "linux")]
+    let each = &mut |child| {
+        if !helper::is_stuck(child) {
+            each(child);
+        }
+    };
     let mut has_lists = true;
     let mut tasks: ProcPath = directory(parent);
     file::for_each_name(tasks.push(b"/task").as_c_str()?, &mut |_, thread| {
@@ -56,9 +67,25 @@ pub(super) fn for_each_child(parent: Pid, each: &mut dyn FnMut(Pid)) -> Sys<()> 
     if has_lists { Ok(()) } else { scan_for_children(parent, each) }
 }
 
-/// Whether a process has the socket of this inode open.
+/// Whether a process has the socket of this inode open. A child looks, as the process can delay it for good.
+///
+/// # Errors
+/// ETIMEDOUT: it does. EAGAIN: too many children are delayed.
 #[cfg(target_os = "linux")]
 pub(super) fn has_socket(pid: Pid, inode: u64) -> Sys<bool> {
+    const PATIENCE: Duration = Duration::from_millis(100);
+    // An errno is one more, to tell it from these.
+    let look = |_| look_for_socket(pid, inode).map_or_else(|errno| (errno.value() + 1) as u8, u8::from);
+    let mut answer = Err(Errno::ETIMEDOUT);
+    helper::look_at_each(1, PATIENCE, look, &mut |said| {
+        answer = if said > 1 { Err(Errno::new(i32::from(said) - 1)) } else { Ok(said == 1) };
+        false
+    })?;
+    answer
+}
+
+#[cfg(target_os = "linux")]
+fn look_for_socket(pid: Pid, inode: u64) -> Sys<bool> {
     /// `socket:[INODE]`
     const SOCKET: &[u8] = b"socket:[";
     const LONGEST: usize = SOCKET.len() + 21;

@@ -175,7 +175,10 @@ impl<'a> PidFileView<'a> {
                 age::doubt_about_number(pid, self.path, &self.status_now()).map_or(Identity::Daemon, Identity::Unknown)
             }
             Hold::Owner => age::doubt_about_owner(pid, &self.status_now()).map_or(Identity::Daemon, Identity::Unknown),
-            Hold::Hidden | Hold::Unknown => self.by_age(pid),
+            Hold::Hidden => self.by_age(pid),
+            // No daemon delays that. The lock may be a reader's.
+            Hold::Unknown if locks::is_strangers(&file) => Identity::Other,
+            Hold::Unknown => self.by_age(pid),
             // A process that was given the PID of a dead daemon can lock what it can read.
             Hold::Reader => Identity::Other,
             Hold::None if locks::is_monitored(pid, &file) => Identity::Daemon,

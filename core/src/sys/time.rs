@@ -70,6 +70,20 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     Some(Duration::new(seconds, (nanoseconds % 1_000_000_000) as u32))
 }
 
+/// The time since the machine was booted in clock ticks, rounded down as in `/proc/PID/stat`.
+#[cfg(target_os = "linux")]
+pub(crate) fn boot_ticks() -> u64 {
+    let (now, per_second) = (since_boot(), ticks_per_second());
+    let whole = now.as_secs().saturating_mul(per_second);
+    whole.saturating_add(u64::from(now.subsec_nanos()).saturating_mul(per_second) / 1_000_000_000)
+}
+
+/// Elsewhere no process is known by it.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn boot_ticks() -> u64 {
+    0
+}
+
 /// Lets `duration` pass, or less when a signal arrives.
 #[allow(deprecated, reason = "of musl's time_t libc says that it will be longer")]
 pub(crate) fn pause(duration: Duration) {

@@ -262,19 +262,37 @@ fn is_stale(house: &House, request: StopRequest) {
 /// A session with the monitor's number, and in it a process group with the program's.
 fn group_of_a_dead_monitor(house: &mut House) {
     in_own_namespace(house, GROUP_OF_A_DEAD_MONITOR, |house| {
-        let (daemon, monitor) = killed(house);
-        let mut leader = beside(house, &["say:here", "await", "stay:group say:grouped"]);
-        // SAFETY: setsid takes nothing.
-        before_exec(&mut leader, || assert_ne!(unsafe { libc::setsid() }, -1));
-        let leader = monitor.given_to(leader);
-        house.hear_from("here");
-        daemon.give_away();
-        signal_any(monitor.pid, libc::SIGUSR1);
-        assert_eq!(child_of(house, monitor.pid), daemon.pid, "the PID can be had");
-        house.hear_from("grouped");
+        for leaders_live in [true, false] {
+            group_of_former(house, leaders_live);
+        }
+    });
+}
+
+/// Its leaders may have ended while a member lives: the numbers are nobody's then, but not the daemon's again.
+fn group_of_former(house: &mut House, leaders_live: bool) {
+    let (daemon, monitor) = killed(house);
+    let mut leader = beside(house, &["say:here", "await", "stay:group stay:x say:grouped"]);
+    // SAFETY: setsid takes nothing.
+    before_exec(&mut leader, || assert_ne!(unsafe { libc::setsid() }, -1));
+    let mut leader = monitor.given_to(leader);
+    house.hear_from("here");
+    daemon.give_away();
+    signal_any(monitor.pid, libc::SIGUSR1);
+    assert_eq!(child_of(house, monitor.pid), daemon.pid, "the PID can be had");
+    let member = child_of(house, daemon.pid);
+    house.hear_from("grouped");
+    if leaders_live {
         is_stale(house, StopRequest::Terminate);
         are_unharmed((leader, daemon.pid));
-    });
+    } else {
+        leader.kill().unwrap();
+        leader.wait().unwrap();
+        kill(daemon.pid);
+        is_stale(house, StopRequest::Terminate);
+    }
+    assert_eq!(field(member, "ShdPnd"), format!("{:016x}", 0), "no signal is on its way");
+    signal_any(member, libc::SIGKILL);
+    assert_eq!(wait(member), libc::SIGKILL, "nothing else has ended it");
 }
 
 /// The descendant is known when the stop begins. The program takes its time, and reaps it.

@@ -1,6 +1,7 @@
 //! The same on Linux.
 
-use super::{Hold, Search, helper};
+use super::{Hold, Search};
+use crate::helper;
 use crate::lines::Lines;
 use crate::pidfile::content::number;
 use crate::procfs::{
@@ -131,6 +132,16 @@ fn locker(wanted: &LockedFile) -> Option<Pid> {
     found
 }
 
+/// The same where it is a process of a user who does not start daemons for the caller.
+fn stranger(wanted: &LockedFile) -> Option<Pid> {
+    locker(wanted).filter(|&pid| real_user(pid).is_some_and(|user| !starts(user)))
+}
+
+/// Whether a process of such a user has taken the lock, as far as `/proc/locks` tells: it names a process that may have ended.
+pub(in crate::pidfile) fn is_strangers(wanted: &LockedFile) -> bool {
+    stranger(wanted).is_some()
+}
+
 /// How an open file description holds the lock, from its `fdinfo`.
 fn hold_in(info: &[u8], wanted: &LockedFile) -> Hold {
     if !fields(info, b"lock:").filter_map(exclusive_flock).any(|(_, target)| wanted.is(target)) {
@@ -148,6 +159,56 @@ fn hold_in(info: &[u8], wanted: &LockedFile) -> Hold {
 /// How `pid` holds the lock. The `lock:` lines of `/proc/PID/fdinfo` are those of its open file descriptions, whichever
 /// process took the lock.
 pub(in crate::pidfile) fn hold(pid: Pid, wanted: &LockedFile) -> Hold {
+    if pid == process::id() {
+        return look(pid, wanted);
+    }
+    let mut found = Hold::Unknown;
+    look_at_each(&[pid], wanted, Deadline::after(None), &mut |_, hold| {
+        found = hold;
+        false
+    });
+    found
+}
+
+/// How long a process may delay a look at it.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The same of each of many processes: for `each`, which says whether to go on. One that delays the look is unknown. False where not all of
+/// them were looked at before the deadline.
+fn look_at_each(
+    pids: &[Pid],
+    wanted: &LockedFile,
+    deadline: Deadline,
+    each: &mut dyn FnMut(Pid, Hold) -> bool,
+) -> bool {
+    wanted.mounted();
+    let mut rest = pids;
+    while let Some((next, after)) = rest.split_first() {
+        let (mut pids, mut goes_on) = (rest.iter(), true);
+        let look = |index: usize| rest.get(index).map_or(Hold::None, |pid| look(*pid, wanted)) as u8;
+        let looked = helper::look_at_each(rest.len(), PATIENCE, look, &mut |said| {
+            let meant = Hold::ALL.into_iter().find(|hold| *hold as u8 == said).unwrap_or(Hold::Unknown);
+            goes_on = pids.next().is_none_or(|pid| each(*pid, meant)) && !deadline.passed();
+            goes_on
+        });
+        if !goes_on {
+            return !deadline.passed();
+        }
+        match looked {
+            Ok(looked) if looked > 0 => rest = rest.get(looked..).unwrap_or_default(),
+            // The first one delays it, or no child can be made.
+            _ if !each(*next, Hold::Unknown) => return true,
+            _ => rest = after,
+        }
+        if deadline.passed() {
+            return rest.is_empty();
+        }
+    }
+    true
+}
+
+/// What a look finds, in this very process. It may never end.
+fn look(pid: Pid, wanted: &LockedFile) -> Hold {
     let own = decimal(i64::from(pid));
     let found = hold_below(&[own.as_bytes()], pid, wanted);
     // Descriptors are not shown of a main thread that has ended before the others.
@@ -165,20 +226,22 @@ pub(in crate::pidfile) fn hold(pid: Pid, wanted: &LockedFile) -> Hold {
     found
 }
 
-/// How long a look may take that the process itself can delay.
-const LOOK: Duration = Duration::from_secs(1);
-
-/// The same by what is open below `/proc/PLACE`. `fdinfo` is read only where the file is open at all, and in a child: see `helper.rs`.
+/// The strongest hold that a descriptor below `/proc/PLACE` gives. `fdinfo` is read only where the file is open, or may be.
 fn hold_below(place: &[&[u8]], pid: Pid, wanted: &LockedFile) -> Hold {
-    match has_open(place, wanted) {
-        Ok(true) if pid == process::id() => strongest_hold(place, wanted),
-        Ok(true) => {
-            wanted.mounted();
-            let said = helper::ask(LOOK, || strongest_hold(place, wanted) as u8);
-            let meant = said.ok().and_then(|said| Hold::ALL.into_iter().find(|hold| *hold as u8 == said));
-            meant.unwrap_or(Hold::Unknown)
+    let mut found = Hold::None;
+    let each = &mut |name: &[u8]| {
+        let mut room = [0; 4096];
+        let path = below(place, &[b"/fdinfo/", name]);
+        let info = path.as_c_str().and_then(|path| file::read_small(path, &mut room));
+        match info.map(|info| hold_in(info, wanted)) {
+            Ok(Hold::None) => {}
+            Ok(hold) if !found.is_privileged() => found = hold,
+            _ => {}
         }
-        Ok(false) => Hold::None,
+    };
+    match for_each_open(place, wanted, each) {
+        _ if found != Hold::None => found,
+        Ok(()) => Hold::None,
         Err(Errno::ENOENT | Errno::ESRCH) if process::kill(pid, 0) == Err(Errno::ESRCH) => Hold::None,
         Err(Errno::ENOENT) if file::status_at(c"/proc/self").is_err() => Hold::NoProc,
         Err(_) => Hold::Hidden,
@@ -218,33 +281,6 @@ fn leads_to(link: &ProcPath, wanted: &LockedFile) -> Sys<bool> {
     }
 }
 
-fn has_open(place: &[&[u8]], wanted: &LockedFile) -> Sys<bool> {
-    let mut found = false;
-    match for_each_open(place, wanted, &mut |_| found = true) {
-        Err(errno) if !found => Err(errno),
-        _ => Ok(found),
-    }
-}
-
-/// The strongest hold that a descriptor below `/proc/PLACE` gives. Does not allocate. May block for ever.
-fn strongest_hold(place: &[&[u8]], wanted: &LockedFile) -> Hold {
-    let mut found = Hold::None;
-    let each = &mut |name: &[u8]| {
-        let mut room = [0; 4096];
-        let path = below(place, &[b"/fdinfo/", name]);
-        let info = path.as_c_str().and_then(|path| file::read_small(path, &mut room));
-        match info.map(|info| hold_in(info, wanted)) {
-            Ok(Hold::None) => {}
-            Ok(hold) if !found.is_privileged() => found = hold,
-            _ => {}
-        }
-    };
-    match for_each_open(place, wanted, each) {
-        Err(_) if found == Hold::None => Hold::Hidden,
-        _ => found,
-    }
-}
-
 fn below(place: &[&[u8]], rest: &[&[u8]]) -> ProcPath {
     let mut path = path(place);
     rest.iter().for_each(|part| {
@@ -262,16 +298,16 @@ fn may_start(pid: Pid) -> bool {
     real_user(pid).is_some_and(starts)
 }
 
-/// Whether `pid` is the monitor (`monitor/`) of the program whose pid file this is.
-fn is_monitor(pid: Pid, wanted: &LockedFile) -> bool {
+/// Whether `pid`, if it holds the lock as the owner does, is the monitor (`monitor/`) of the program whose pid file this is.
+fn may_be_monitor(pid: Pid) -> bool {
     let mut room = [0; 64];
-    let is_named = read(pid, b"comm", &mut room).is_ok_and(|name| name.starts_with(b"daemonctx: "));
-    is_named && may_start(pid) && hold(pid, wanted).is_privileged()
+    may_start(pid) && read(pid, b"comm", &mut room).is_ok_and(|name| name.starts_with(b"daemonctx: "))
 }
 
 /// Whether the parent of `pid` is its monitor, and holds the lock for it.
 pub(in crate::pidfile) fn is_monitored(pid: Pid, wanted: &LockedFile) -> bool {
-    matches!(stat(pid), Ok(Some(stat)) if is_monitor(stat.parent, wanted))
+    let parent = stat(pid).ok().flatten().map(|stat| stat.parent).filter(|parent| may_be_monitor(*parent));
+    parent.is_some_and(|parent| hold(parent, wanted).is_privileged())
 }
 
 /// Whether a descendant of `pid` holds the lock, or a member of its session where that is the daemon's: the session of a start
@@ -295,32 +331,53 @@ pub(in crate::pidfile) fn related_holder(pid: Pid, wanted: &LockedFile) -> bool 
         }
         false
     };
+    let related = processes(&mut |other| {
+        let stat = stat(other).ok().flatten();
+        let is_related = |mut stat: Stat| owns_session && stat.session == own.session || is_child(&mut stat);
+        other != pid && stat.is_some_and(is_related)
+    });
     let mut found = false;
-    let deadline = Deadline::after(Some(SEARCH));
-    let _: Sys<()> = for_each_process(&mut |other| {
-        let Ok(Some(mut stat)) = stat(other) else { return };
-        let related = owns_session && stat.session == own.session || is_child(&mut stat);
-        found = found || related && other != pid && !deadline.passed() && hold(other, wanted).is_privileged();
+    look_at_each(&related.found, wanted, Deadline::after(Some(SEARCH)), &mut |_, hold| {
+        found = hold.is_privileged();
+        !found
     });
     found
+}
+
+/// Processes that are to be looked at.
+struct Processes {
+    found: Vec<Pid>,
+    /// Whether these are all that there are.
+    is_complete: bool,
+}
+
+fn processes(are_wanted: &mut dyn FnMut(Pid) -> bool) -> Processes {
+    let (mut found, mut is_complete) = (Vec::new(), true);
+    let listed = for_each_process(&mut |pid| {
+        if are_wanted(pid) {
+            is_complete = memory::push(&mut found, pid).is_ok() && is_complete;
+        }
+    });
+    Processes { found, is_complete: is_complete && listed.is_ok() }
 }
 
 /// The processes that hold the lock as a daemon or a start does, as far as they are visible. The lock of one that leads its
 /// session, or whose leader lives, may have been passed to it.
 pub(in crate::pidfile) fn holders(wanted: &LockedFile) -> Vec<Pid> {
-    let mut found = Vec::new();
-    let deadline = Deadline::after(Some(SEARCH));
-    let _: Sys<()> = for_each_process(&mut |pid| {
-        let counts = |hold| match hold {
-            Hold::Writer => may_start(pid) || has_left_session(pid),
-            Hold::Owner => has_left_session(pid) || is_monitor(pid, wanted),
+    let all = processes(&mut |pid| may_start(pid) || has_left_session(pid));
+    let mut holders = Vec::new();
+    look_at_each(&all.found, wanted, Deadline::after(Some(SEARCH)), &mut |pid, hold| {
+        let counts = match hold {
+            Hold::Writer => true,
+            Hold::Owner => has_left_session(pid) || may_be_monitor(pid),
             _ => false,
         };
-        if !deadline.passed() && counts(hold(pid, wanted)) {
-            let _: Sys<()> = memory::push(&mut found, pid);
+        if counts {
+            let _: Sys<()> = memory::push(&mut holders, pid);
         }
+        true
     });
-    found
+    holders
 }
 
 /// How long a search may take, however many descriptors others have open.
@@ -333,26 +390,24 @@ const SEARCH: Duration = Duration::from_secs(2);
 pub(in crate::pidfile) fn find_holder(wanted: &LockedFile, is_empty: bool) -> Search {
     // Mostly it need not be searched for: the lock of a start, and so of a daemon, was taken by root or this user. The process
     // that took it may have ended and its number be another's, who does not have the lock.
-    let stranger = locker(wanted).filter(|&pid| real_user(pid).is_some_and(|user| !starts(user)));
+    let stranger = stranger(wanted);
     if stranger.is_some_and(|pid| hold(pid, wanted) != Hold::None) {
         return Search::NotFound;
     }
-    let deadline = Deadline::after(Some(SEARCH));
-    let (mut found, mut is_complete) = (Search::NotFound, true);
-    let listed = for_each_process(&mut |pid| {
-        if found == Search::Starter || !may_start(pid) || deadline.passed() {
-            return;
-        }
-        match hold(pid, wanted) {
+    let all = processes(&mut may_start);
+    let (mut found, mut is_complete) = (Search::NotFound, all.is_complete);
+    let looked = look_at_each(&all.found, wanted, Deadline::after(Some(SEARCH)), &mut |pid, hold| {
+        match hold {
             Hold::Writer => found = Search::Starter,
-            Hold::Owner if is_empty || is_monitor(pid, wanted) => found = Search::Starter,
+            Hold::Owner if is_empty || may_be_monitor(pid) => found = Search::Starter,
             Hold::Owner if has_left_session(pid) => found = Search::Remains(pid),
             Hold::Unknown => is_complete = false,
             _ => {}
         }
+        found != Search::Starter
     });
     match found {
-        Search::NotFound if !is_complete || listed.is_err() || deadline.passed() => Search::Incomplete,
+        Search::NotFound if !is_complete || !looked => Search::Incomplete,
         Search::NotFound => find_other_remains(wanted, sees_every_process() || stranger.is_some()),
         found => found,
     }
@@ -361,18 +416,16 @@ pub(in crate::pidfile) fn find_holder(wanted: &LockedFile, is_empty: bool) -> Se
 /// The same among the processes of other users, which may have more descriptors than can be looked at: those are passed over.
 /// Unless the lock `is_from_here` it may be that of a process which is not visible.
 fn find_other_remains(wanted: &LockedFile, is_from_here: bool) -> Search {
-    let deadline = Deadline::after(Some(SEARCH));
     let sees_all = sees_every_process();
+    let others = processes(&mut |pid| !(sees_all && may_start(pid)));
     let mut found = if is_from_here { Search::NotFound } else { Search::Incomplete };
-    let _: Sys<()> = for_each_process(&mut |pid| {
-        if matches!(found, Search::Remains(_)) || deadline.passed() || sees_all && may_start(pid) {
-            return;
+    look_at_each(&others.found, wanted, Deadline::after(Some(SEARCH)), &mut |pid, hold| {
+        match hold {
+            Hold::Writer | Hold::Owner if has_left_session(pid) => found = Search::Remains(pid),
+            Hold::Writer | Hold::Owner | Hold::Reader => found = Search::NotFound,
+            Hold::None | Hold::Hidden | Hold::Unknown | Hold::NoProc => {}
         }
-        found = match hold(pid, wanted) {
-            Hold::Writer | Hold::Owner if has_left_session(pid) => Search::Remains(pid),
-            Hold::Writer | Hold::Owner | Hold::Reader => Search::NotFound,
-            Hold::None | Hold::Hidden | Hold::Unknown | Hold::NoProc => return,
-        };
+        !matches!(found, Search::Remains(_))
     });
     found
 }

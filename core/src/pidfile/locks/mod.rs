@@ -1,16 +1,14 @@
 //! Which processes have the lock of a pid file. Facts only: `assess.rs` decides what they prove.
 
 #[cfg(target_os = "linux")]
-mod helper;
-#[cfg(target_os = "linux")]
 mod linux;
 #[cfg(not(target_os = "linux"))]
 mod portable;
 
 #[cfg(target_os = "linux")]
-pub(super) use linux::{LockedFile, find_holder, hold, holders, is_monitored, related_holder};
+pub(super) use linux::{LockedFile, find_holder, hold, holders, is_monitored, is_strangers, related_holder};
 #[cfg(not(target_os = "linux"))]
-pub(super) use portable::{LockedFile, find_holder, hold, holders, is_monitored, related_holder};
+pub(super) use portable::{LockedFile, find_holder, hold, holders, is_monitored, is_strangers, related_holder};
 
 use crate::sys::process::Pid;
 

@@ -21,6 +21,10 @@ pub(in crate::pidfile) fn is_monitored(_pid: Pid, _wanted: &LockedFile) -> bool 
     false
 }
 
+pub(in crate::pidfile) fn is_strangers(_wanted: &LockedFile) -> bool {
+    false
+}
+
 pub(in crate::pidfile) fn holders(_wanted: &LockedFile) -> Vec<Pid> {
     Vec::new()
 }

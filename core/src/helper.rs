@@ -1,0 +1,184 @@
+//! A child process for looks that may never end.
+//!
+//! What `/proc` shows of the descriptors of another process can block for as long as that process likes, and no signal ends it. An epoll(7)
+//! descriptor is shown under the lock that epoll_wait(2) holds while it writes to memory, which may be a file of the process's own FUSE
+//! server. And even the directory `/proc/PID/fd` takes hold of each file for a moment: if the process closes a file just then, its
+//! release is left to whoever looks, and a file that such an epoll watches is released under the same lock. So a child looks. It holds
+//! nothing open of this process's, and is left alone where it takes too long.
+#![allow(unsafe_code, reason = "the fork")]
+
+use crate::descriptors::Keep;
+use crate::sys::pidfd::Process;
+use crate::sys::process::{self, Forked, Pid};
+use crate::sys::signal::{self, Set};
+use crate::sys::time::{self, Deadline};
+use crate::sys::{Errno, Sys, fd, file};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
+
+/// Children that were left alone. There are never more, however often this process looks.
+static STUCK: [AtomicI32; 8] = [const { AtomicI32::new(FREE) }; 8];
+const FREE: Pid = 0;
+
+/// Has a child do `look` with 0, 1, 2 and so on, and gives what it says of each to `take`, which says whether to go on. Returns of how many
+/// something was said: all but those from the one on that took longer than `patience`, or was not to be gone on with.
+///
+/// `look` must be async-signal-safe (signal-safety(7)): the child has other threads' locks as they were. The program does not notice the
+/// child: no SIGCHLD is sent, and wait(2) does not find it.
+///
+/// # Errors
+/// No child can be made: EAGAIN when as many as may be are stuck; those of pipe(2) and clone(2).
+pub(crate) fn look_at_each(
+    count: usize,
+    patience: Duration,
+    look: impl Fn(usize) -> u8,
+    take: &mut dyn FnMut(u8) -> bool,
+) -> Sys<usize> {
+    forget_ended();
+    if STUCK.iter().all(|place| place.load(Ordering::Relaxed) != FREE) {
+        return Err(Errno::EAGAIN);
+    }
+    let (answers, said) = fd::pipe()?;
+    // No handler of the program's runs in the child.
+    let mask = signal::set_mask(&Set::full());
+    // SAFETY: the caller keeps to what is async-signal-safe, and so does what else the child does.
+    let forked = unsafe { process::fork_unnoticed() };
+    if forked == Ok(Forked::Child) {
+        say_each(count, &said, look);
+    }
+    signal::set_mask(&mask);
+    drop(said);
+    let Forked::Parent(child) = forked? else { return Err(Errno::EIO) };
+    let taken = take_answers(count, patience, &answers, take);
+    end(child);
+    Ok(taken)
+}
+
+fn say_each(count: usize, said: &OwnedFd, look: impl Fn(usize) -> u8) -> ! {
+    process::rename(c"daemonctx-look");
+    // Whoever waits for the end of a pipe, or for a lock, would wait for as long as the child is stuck.
+    for fd in 0..fd::FIRST_OTHER {
+        fd::close(fd);
+    }
+    let _: Sys<()> = file::change_directory(c"/");
+    Keep::only(said.as_raw_fd());
+    for index in 0..count {
+        if fd::write(said.as_raw_fd(), &[look(index)]) != Ok(1) {
+            break;
+        }
+    }
+    process::exit_now(0)
+}
+
+fn take_answers(count: usize, patience: Duration, answers: &OwnedFd, take: &mut dyn FnMut(u8) -> bool) -> usize {
+    let mut taken = 0;
+    while taken < count {
+        let deadline = Deadline::after(Some(patience));
+        if fd::poll(&mut [fd::readable(answers.as_raw_fd())], deadline.poll_timeout()) != Ok(true) {
+            break;
+        }
+        let mut room = [0; 256];
+        let said = fd::read(answers.as_raw_fd(), &mut room).unwrap_or(0);
+        if said == 0 {
+            break;
+        }
+        for answer in room.iter().take(said) {
+            taken += 1;
+            if !take(*answer) {
+                return taken;
+            }
+        }
+    }
+    taken
+}
+
+/// Kills the child, if it has not ended by itself, and takes its status. One that is stuck does not hear of it before it is let go.
+fn end(child: Pid) {
+    const PATIENCE: Duration = Duration::from_millis(50);
+    const PAUSE: Duration = Duration::from_millis(1);
+    let _: Sys<()> = process::kill(child, libc::SIGKILL);
+    let deadline = Deadline::after(Some(PATIENCE));
+    // Not where there is no descriptor for it: who only knows its number cannot wait for such a child.
+    let process = Process::open(child).ok().filter(|process| process.as_poll_descriptor() >= 0);
+    while process::wait_unnoticed(child).is_none() {
+        if deadline.passed() {
+            return remember(child);
+        }
+        if process.as_ref().is_none_or(|process| process.wait(deadline.remaining()).is_err()) {
+            time::pause(PAUSE);
+        }
+    }
+}
+
+/// Where there is no place left it stays a zombie until this process ends.
+fn remember(child: Pid) {
+    let take = |place: &AtomicI32| place.compare_exchange(FREE, child, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+    let _: bool = STUCK.iter().any(take);
+}
+
+/// Takes the status of those that were let go; one that was remembered by the parent of this process is no child of its own.
+fn forget_ended() {
+    for place in &STUCK {
+        let child = place.load(Ordering::Relaxed);
+        if child != FREE && process::wait_unnoticed(child).is_some() {
+            let _: Result<Pid, Pid> = place.compare_exchange(child, FREE, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Whether a child of this process is one that was left alone.
+pub(crate) fn is_stuck(child: Pid) -> bool {
+    STUCK.iter().any(|place| place.load(Ordering::Relaxed) == child)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, FREE, Ordering, STUCK, forget_ended, look_at_each};
+    use crate::sys::file;
+    use crate::sys::time::{self, Deadline};
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    #[test]
+    #[cfg_attr(miri, ignore = "processes")]
+    fn a_child_says_what_it_sees_and_holds_nothing() {
+        let open = |index: usize| {
+            let mut count = 0_u8;
+            let each = &mut |_, name: &[u8]| count += u8::from(!name.starts_with(b"."));
+            let listed = file::for_each_name(c"/proc/self/fd", each);
+            if listed.is_ok() { count + index as u8 } else { u8::MAX }
+        };
+        let mut said = Vec::new();
+        let looked = look_at_each(3, PATIENCE, open, &mut |answer| {
+            said.push(answer);
+            true
+        });
+        // The descriptors of the directory itself and of the pipe.
+        assert_eq!((looked, said), (Ok(3), vec![2, 3, 4]));
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "processes")]
+    fn who_takes_too_long_is_left_alone_and_waited_for_later() {
+        const FOREVER: Duration = Duration::from_secs(1000);
+        let never = |index: usize| loop {
+            if index == 0 {
+                return 7;
+            }
+            time::pause(FOREVER);
+        };
+        let mut said = Vec::new();
+        let looked = look_at_each(2, Duration::from_millis(100), never, &mut |answer| {
+            said.push(answer);
+            true
+        });
+        assert_eq!((looked, said), (Ok(1), vec![7]));
+        let deadline = Deadline::after(Some(PATIENCE));
+        while STUCK.iter().any(|place| place.load(Ordering::Relaxed) != FREE) && !deadline.passed() {
+            time::pause(Duration::from_millis(1));
+            forget_ended();
+        }
+        assert!(!deadline.passed());
+    }
+}
