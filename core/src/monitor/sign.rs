@@ -167,12 +167,12 @@ impl<'a> Watch<'a> {
             }
             Self::PidFile { path, next } if next.passed() => {
                 *next = Deadline::after(Some(STEP));
+                let found = read_pid(path).ok().filter(|pid| proc::is_child(*pid))?;
                 // How a program ends that goes into the background tells whether it has: its children are given away before that is known.
                 let ends = |pid| proc::stat(pid).is_ok_and(|stat| stat.is_ending() || stat.has_ended());
                 if program.is_some_and(ends) {
                     return None;
                 }
-                let found = read_pid(path).ok().filter(|pid| proc::is_child(*pid))?;
                 *program = Some(found);
                 Some(Event::Sign)
             }
