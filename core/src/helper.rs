@@ -21,18 +21,62 @@ use std::time::Duration;
 static STUCK: [AtomicI32; 8] = [const { AtomicI32::new(FREE) }; 8];
 const FREE: Pid = 0;
 
-/// Has a child do `look` with 0, 1, 2 and so on, and gives what it says of each to `take`, which says whether to go on. Returns of how many
-/// something was said: all but those from the one on that took longer than `patience`, or was not to be gone on with.
+/// How long one process may delay a look at it.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Has a child look at each process, and tells `take` what it says of it, or nothing of one that takes too long; `take` says whether to go
+/// on. False where the deadline has passed before all were looked at.
 ///
 /// `look` must be async-signal-safe (signal-safety(7)): the child has other threads' locks as they were. The program does not notice the
 /// child: no SIGCHLD is sent, and wait(2) does not find it.
+pub(crate) fn look_at_each(
+    pids: &[Pid],
+    deadline: Deadline,
+    look: impl Fn(Pid) -> u8,
+    take: &mut dyn FnMut(Pid, Option<u8>) -> bool,
+) -> bool {
+    let mut rest = pids;
+    while let Some((next, after)) = rest.split_first() {
+        let (mut pids, mut goes_on) = (rest.iter(), true);
+        let looked = look_at_some(rest, PATIENCE, &look, &mut |said| {
+            goes_on = pids.next().is_none_or(|pid| take(*pid, Some(said))) && !deadline.passed();
+            goes_on
+        });
+        match looked {
+            _ if !goes_on => return !deadline.passed(),
+            Ok(looked) if looked > 0 => rest = rest.get(looked..).unwrap_or_default(),
+            // The first one delays it, or no child can be made.
+            _ if !take(*next, None) => return true,
+            _ => rest = after,
+        }
+        if deadline.passed() {
+            return rest.is_empty();
+        }
+    }
+    true
+}
+
+/// The same of one, at any time.
+///
+/// # Errors
+/// ETIMEDOUT: it takes longer than `patience`. And those below.
+pub(crate) fn look_at(pid: Pid, patience: Duration, look: impl Fn(Pid) -> u8) -> Sys<u8> {
+    let mut answer = Err(Errno::ETIMEDOUT);
+    look_at_some(&[pid], patience, look, &mut |said| {
+        answer = Ok(said);
+        false
+    })?;
+    answer
+}
+
+/// Of how many something was said before one took too long, or was not to be gone on with.
 ///
 /// # Errors
 /// No child can be made: EAGAIN when as many as may be are stuck; those of pipe(2) and clone(2).
-pub(crate) fn look_at_each(
-    count: usize,
+fn look_at_some(
+    pids: &[Pid],
     patience: Duration,
-    look: impl Fn(usize) -> u8,
+    look: impl Fn(Pid) -> u8,
     take: &mut dyn FnMut(u8) -> bool,
 ) -> Sys<usize> {
     forget_ended();
@@ -42,20 +86,20 @@ pub(crate) fn look_at_each(
     let (answers, said) = fd::pipe()?;
     // No handler of the program's runs in the child.
     let mask = signal::set_mask(&Set::full());
-    // SAFETY: the caller keeps to what is async-signal-safe, and so does what else the child does.
+    // SAFETY: the callers keep to what is async-signal-safe, and so does what else the child does.
     let forked = unsafe { process::fork_unnoticed() };
     if forked == Ok(Forked::Child) {
-        say_each(count, &said, look);
+        say_each(pids, &said, look);
     }
     signal::set_mask(&mask);
     drop(said);
     let Forked::Parent(child) = forked? else { return Err(Errno::EIO) };
-    let taken = take_answers(count, patience, &answers, take);
+    let taken = take_answers(pids.len(), patience, &answers, take);
     end(child);
     Ok(taken)
 }
 
-fn say_each(count: usize, said: &OwnedFd, look: impl Fn(usize) -> u8) -> ! {
+fn say_each(pids: &[Pid], said: &OwnedFd, look: impl Fn(Pid) -> u8) -> ! {
     process::rename(c"daemonctx-look");
     // Whoever waits for the end of a pipe, or for a lock, would wait for as long as the child is stuck.
     for fd in 0..fd::FIRST_OTHER {
@@ -63,8 +107,8 @@ fn say_each(count: usize, said: &OwnedFd, look: impl Fn(usize) -> u8) -> ! {
     }
     let _: Sys<()> = file::change_directory(c"/");
     Keep::only(said.as_raw_fd());
-    for index in 0..count {
-        if fd::write(said.as_raw_fd(), &[look(index)]) != Ok(1) {
+    for pid in pids {
+        if fd::write(said.as_raw_fd(), &[look(*pid)]) != Ok(1) {
             break;
         }
     }
@@ -134,47 +178,48 @@ pub(crate) fn is_stuck(child: Pid) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, FREE, Ordering, STUCK, forget_ended, look_at_each};
+    use super::{Duration, Errno, FREE, Ordering, Pid, STUCK, forget_ended, look_at, look_at_each};
     use crate::sys::file;
     use crate::sys::time::{self, Deadline};
 
-    const PATIENCE: Duration = Duration::from_secs(10);
+    const LONG: Duration = Duration::from_secs(10);
 
     #[test]
     #[cfg_attr(miri, ignore = "processes")]
     fn a_child_says_what_it_sees_and_holds_nothing() {
-        let open = |index: usize| {
+        let open = |pid: Pid| {
             let mut count = 0_u8;
             let each = &mut |_, name: &[u8]| count += u8::from(!name.starts_with(b"."));
             let listed = file::for_each_name(c"/proc/self/fd", each);
-            if listed.is_ok() { count + index as u8 } else { u8::MAX }
+            if listed.is_ok() { count + pid as u8 } else { u8::MAX }
         };
         let mut said = Vec::new();
-        let looked = look_at_each(3, PATIENCE, open, &mut |answer| {
-            said.push(answer);
+        let is_all = look_at_each(&[0, 1, 2], Deadline::after(Some(LONG)), open, &mut |pid, answer| {
+            said.push((pid, answer));
             true
         });
         // The descriptors of the directory itself and of the pipe.
-        assert_eq!((looked, said), (Ok(3), vec![2, 3, 4]));
+        assert_eq!((is_all, said), (true, vec![(0, Some(2)), (1, Some(3)), (2, Some(4))]));
     }
 
     #[test]
     #[cfg_attr(miri, ignore = "processes")]
     fn who_takes_too_long_is_left_alone_and_waited_for_later() {
         const FOREVER: Duration = Duration::from_secs(1000);
-        let never = |index: usize| loop {
-            if index == 0 {
+        let look = |pid: Pid| loop {
+            if pid != 1 {
                 return 7;
             }
             time::pause(FOREVER);
         };
+        assert_eq!(look_at(1, Duration::from_millis(1), look), Err(Errno::ETIMEDOUT));
         let mut said = Vec::new();
-        let looked = look_at_each(2, Duration::from_millis(100), never, &mut |answer| {
+        look_at_each(&[0, 1, 2], Deadline::after(Some(LONG)), look, &mut |_, answer| {
             said.push(answer);
             true
         });
-        assert_eq!((looked, said), (Ok(1), vec![7]));
-        let deadline = Deadline::after(Some(PATIENCE));
+        assert_eq!(said, [Some(7), None, Some(7)]);
+        let deadline = Deadline::after(Some(LONG));
         while STUCK.iter().any(|place| place.load(Ordering::Relaxed) != FREE) && !deadline.passed() {
             time::pause(Duration::from_millis(1));
             forget_ended();

@@ -75,13 +75,11 @@ pub(super) fn for_each_child(parent: Pid, each: &mut dyn FnMut(Pid)) -> Sys<()> 
 pub(super) fn has_socket(pid: Pid, inode: u64) -> Sys<bool> {
     const PATIENCE: Duration = Duration::from_millis(100);
     // An errno is one more, to tell it from these.
-    let look = |_| look_for_socket(pid, inode).map_or_else(|errno| (errno.value() + 1) as u8, u8::from);
-    let mut answer = Err(Errno::ETIMEDOUT);
-    helper::look_at_each(1, PATIENCE, look, &mut |said| {
-        answer = if said > 1 { Err(Errno::new(i32::from(said) - 1)) } else { Ok(said == 1) };
-        false
-    })?;
-    answer
+    let look = |pid| look_for_socket(pid, inode).map_or_else(|errno| (errno.value() + 1) as u8, u8::from);
+    match helper::look_at(pid, PATIENCE, look)? {
+        said @ 0..=1 => Ok(said == 1),
+        errno => Err(Errno::new(i32::from(errno) - 1)),
+    }
 }
 
 #[cfg(target_os = "linux")]

@@ -159,52 +159,57 @@ fn hold_in(info: &[u8], wanted: &LockedFile) -> Hold {
 /// How `pid` holds the lock. The `lock:` lines of `/proc/PID/fdinfo` are those of its open file descriptions, whichever
 /// process took the lock.
 pub(in crate::pidfile) fn hold(pid: Pid, wanted: &LockedFile) -> Hold {
+    const PATIENCE: Duration = Duration::from_secs(1);
     if pid == process::id() {
         return look(pid, wanted);
     }
-    let mut found = Hold::Unknown;
-    look_at_each(&[pid], wanted, Deadline::after(None), &mut |_, hold| {
-        found = hold;
-        false
-    });
-    found
+    wanted.mounted();
+    let said = helper::look_at(pid, PATIENCE, |pid| look(pid, wanted) as u8);
+    said.ok().and_then(Hold::from_number).unwrap_or(Hold::Unknown)
 }
 
-/// How long a process may delay a look at it.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// What a child finds of a process.
+#[derive(Clone, Copy)]
+struct Found {
+    hold: Hold,
+    has_left_session: bool,
+    /// Whether it is the monitor (`monitor/`) of the program whose pid file this is, if it holds the lock as the owner does.
+    may_be_monitor: bool,
+}
 
-/// The same of each of many processes: for `each`, which says whether to go on. One that delays the look is unknown. False where not all of
-/// them were looked at before the deadline.
-fn look_at_each(
-    pids: &[Pid],
-    wanted: &LockedFile,
-    deadline: Deadline,
-    each: &mut dyn FnMut(Pid, Hold) -> bool,
-) -> bool {
-    wanted.mounted();
-    let mut rest = pids;
-    while let Some((next, after)) = rest.split_first() {
-        let (mut pids, mut goes_on) = (rest.iter(), true);
-        let look = |index: usize| rest.get(index).map_or(Hold::None, |pid| look(*pid, wanted)) as u8;
-        let looked = helper::look_at_each(rest.len(), PATIENCE, look, &mut |said| {
-            let meant = Hold::ALL.into_iter().find(|hold| *hold as u8 == said).unwrap_or(Hold::Unknown);
-            goes_on = pids.next().is_none_or(|pid| each(*pid, meant)) && !deadline.passed();
-            goes_on
-        });
-        if !goes_on {
-            return !deadline.passed();
+impl Found {
+    const LEFT: u8 = 1 << 6;
+    const MONITOR: u8 = 1 << 7;
+
+    fn of(pid: Pid, wanted: &LockedFile) -> u8 {
+        let hold = look(pid, wanted);
+        if hold == Hold::None {
+            return hold as u8;
         }
-        match looked {
-            Ok(looked) if looked > 0 => rest = rest.get(looked..).unwrap_or_default(),
-            // The first one delays it, or no child can be made.
-            _ if !each(*next, Hold::Unknown) => return true,
-            _ => rest = after,
-        }
-        if deadline.passed() {
-            return rest.is_empty();
-        }
+        let flag = |flag, is_set| if is_set { flag } else { 0 };
+        hold as u8 | flag(Self::LEFT, has_left_session(pid)) | flag(Self::MONITOR, may_be_monitor(pid))
     }
-    true
+
+    fn from_number(number: u8) -> Option<Self> {
+        let hold = Hold::from_number(number & !(Self::LEFT | Self::MONITOR))?;
+        let (left, monitor) = (number & Self::LEFT != 0, number & Self::MONITOR != 0);
+        Some(Self { hold, has_left_session: left, may_be_monitor: monitor })
+    }
+}
+
+/// Looks at all processes that `are_wanted`, for `each`, which says whether to go on. False where not all of them were looked at in time. All
+/// that is read of a process is read in a child.
+fn search(wanted: &LockedFile, are_wanted: impl Fn(Pid) -> bool, each: &mut dyn FnMut(Pid, Found) -> bool) -> bool {
+    let (mut all, mut is_complete) = (Vec::new(), true);
+    let listed = for_each_process(&mut |pid| is_complete = memory::push(&mut all, pid).is_ok() && is_complete);
+    wanted.mounted();
+    let deadline = Deadline::after(Some(SEARCH));
+    let unknown = Found { hold: Hold::Unknown, has_left_session: false, may_be_monitor: false };
+    let look = |pid| if are_wanted(pid) { Found::of(pid, wanted) } else { Hold::None as u8 };
+    let looked = helper::look_at_each(&all, deadline, look, &mut |pid, said| {
+        each(pid, said.and_then(Found::from_number).unwrap_or(unknown))
+    });
+    looked && is_complete && listed.is_ok()
 }
 
 /// What a look finds, in this very process. It may never end.
@@ -298,7 +303,6 @@ fn may_start(pid: Pid) -> bool {
     real_user(pid).is_some_and(starts)
 }
 
-/// Whether `pid`, if it holds the lock as the owner does, is the monitor (`monitor/`) of the program whose pid file this is.
 fn may_be_monitor(pid: Pid) -> bool {
     let mut room = [0; 64];
     may_start(pid) && read(pid, b"comm", &mut room).is_ok_and(|name| name.starts_with(b"daemonctx: "))
@@ -331,45 +335,24 @@ pub(in crate::pidfile) fn related_holder(pid: Pid, wanted: &LockedFile) -> bool 
         }
         false
     };
-    let related = processes(&mut |other| {
-        let stat = stat(other).ok().flatten();
-        let is_related = |mut stat: Stat| owns_session && stat.session == own.session || is_child(&mut stat);
-        other != pid && stat.is_some_and(is_related)
-    });
+    let is_related = |mut stat: Stat| owns_session && stat.session == own.session || is_child(&mut stat);
+    let are_wanted = |other| other != pid && stat(other).ok().flatten().is_some_and(is_related);
     let mut found = false;
-    look_at_each(&related.found, wanted, Deadline::after(Some(SEARCH)), &mut |_, hold| {
-        found = hold.is_privileged();
+    search(wanted, are_wanted, &mut |_, one| {
+        found = one.hold.is_privileged();
         !found
     });
     found
 }
 
-/// Processes that are to be looked at.
-struct Processes {
-    found: Vec<Pid>,
-    /// Whether these are all that there are.
-    is_complete: bool,
-}
-
-fn processes(are_wanted: &mut dyn FnMut(Pid) -> bool) -> Processes {
-    let (mut found, mut is_complete) = (Vec::new(), true);
-    let listed = for_each_process(&mut |pid| {
-        if are_wanted(pid) {
-            is_complete = memory::push(&mut found, pid).is_ok() && is_complete;
-        }
-    });
-    Processes { found, is_complete: is_complete && listed.is_ok() }
-}
-
 /// The processes that hold the lock as a daemon or a start does, as far as they are visible. The lock of one that leads its
 /// session, or whose leader lives, may have been passed to it.
 pub(in crate::pidfile) fn holders(wanted: &LockedFile) -> Vec<Pid> {
-    let all = processes(&mut |pid| may_start(pid) || has_left_session(pid));
     let mut holders = Vec::new();
-    look_at_each(&all.found, wanted, Deadline::after(Some(SEARCH)), &mut |pid, hold| {
-        let counts = match hold {
+    search(wanted, |pid| may_start(pid) || has_left_session(pid), &mut |pid, one| {
+        let counts = match one.hold {
             Hold::Writer => true,
-            Hold::Owner => has_left_session(pid) || may_be_monitor(pid),
+            Hold::Owner => one.has_left_session || one.may_be_monitor,
             _ => false,
         };
         if counts {
@@ -394,13 +377,12 @@ pub(in crate::pidfile) fn find_holder(wanted: &LockedFile, is_empty: bool) -> Se
     if stranger.is_some_and(|pid| hold(pid, wanted) != Hold::None) {
         return Search::NotFound;
     }
-    let all = processes(&mut may_start);
-    let (mut found, mut is_complete) = (Search::NotFound, all.is_complete);
-    let looked = look_at_each(&all.found, wanted, Deadline::after(Some(SEARCH)), &mut |pid, hold| {
-        match hold {
+    let (mut found, mut is_complete) = (Search::NotFound, true);
+    let looked = search(wanted, may_start, &mut |pid, one| {
+        match one.hold {
             Hold::Writer => found = Search::Starter,
-            Hold::Owner if is_empty || may_be_monitor(pid) => found = Search::Starter,
-            Hold::Owner if has_left_session(pid) => found = Search::Remains(pid),
+            Hold::Owner if is_empty || one.may_be_monitor => found = Search::Starter,
+            Hold::Owner if one.has_left_session => found = Search::Remains(pid),
             Hold::Unknown => is_complete = false,
             _ => {}
         }
@@ -417,11 +399,10 @@ pub(in crate::pidfile) fn find_holder(wanted: &LockedFile, is_empty: bool) -> Se
 /// Unless the lock `is_from_here` it may be that of a process which is not visible.
 fn find_other_remains(wanted: &LockedFile, is_from_here: bool) -> Search {
     let sees_all = sees_every_process();
-    let others = processes(&mut |pid| !(sees_all && may_start(pid)));
     let mut found = if is_from_here { Search::NotFound } else { Search::Incomplete };
-    look_at_each(&others.found, wanted, Deadline::after(Some(SEARCH)), &mut |pid, hold| {
-        match hold {
-            Hold::Writer | Hold::Owner if has_left_session(pid) => found = Search::Remains(pid),
+    search(wanted, |pid| !(sees_all && may_start(pid)), &mut |pid, one| {
+        match one.hold {
+            Hold::Writer | Hold::Owner if one.has_left_session => found = Search::Remains(pid),
             Hold::Writer | Hold::Owner | Hold::Reader => found = Search::NotFound,
             Hold::None | Hold::Hidden | Hold::Unknown | Hold::NoProc => {}
         }

@@ -37,8 +37,11 @@ pub(super) enum Hold {
 
 #[cfg(target_os = "linux")]
 impl Hold {
-    const ALL: [Self; 7] =
-        [Self::Writer, Self::Owner, Self::Reader, Self::None, Self::Hidden, Self::Unknown, Self::NoProc];
+    /// What `as u8` makes a number of.
+    fn from_number(number: u8) -> Option<Self> {
+        let all = [Self::Writer, Self::Owner, Self::Reader, Self::None, Self::Hidden, Self::Unknown, Self::NoProc];
+        all.into_iter().find(|hold| *hold as u8 == number)
+    }
 
     /// Whether a process that can merely read the file could not have taken the lock.
     pub(super) fn is_privileged(self) -> bool {
