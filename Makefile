@@ -31,6 +31,7 @@ help:
 	@echo "make check   build everything and run all tests"
 	@echo "make build   the same, and the Python package in $(VENV)"
 	@echo "make wheels  the Python distributions in target/wheels; make check-wheels tries them on every CPython and below aarch64"
+	@echo "make check-newer-pythons  the Python tests on CPython 3.14 and 3.15, of Debian unstable and experimental"
 	@echo "make debian  Debian packages in target/debian-packages; make check-debian tries them in a small Debian"
 	@echo "make check-all  ci, and what takes too long for every time"
 	@echo "make ci      check, and everything else that guards the contract: formats, lints, header, docs"
@@ -153,6 +154,8 @@ check-python: python
 check-programs: python
 	@echo "== Python: real programs on our python-daemon"
 	cd bindings/python && $(abspath $(VENV))/bin/python -m pytest -q tests/test_python_daemon_programs.py
+	@echo "== Python: a program that Nuitka has compiled"
+	cd bindings/python && DAEMONCTX_SLOW=1 $(abspath $(VENV))/bin/python -m pytest -q tests/test_frameworks.py -k nuitka
 
 # The wheel on the oldest and the newest CPython; on all of them in check-wheels.
 PYTHONS := 3.9 3.13

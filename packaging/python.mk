@@ -2,13 +2,15 @@
 
 WHEELS := target/wheels
 WHEEL_MACHINES := x86_64 aarch64
-WHEEL_PYTHONS := 3.9 3.10 3.11 3.12 3.13
+# Newer than what Debian has: unpacked in target/pythons, where tests look for interpreters that are nowhere else.
+NEWER_PYTHONS := 3.14 3.15
+WHEEL_PYTHONS := 3.9 3.10 3.11 3.12 3.13 $(NEWER_PYTHONS)
 WHEEL_TOOLS := ziglang build twine abi3audit
 # A Debian for aarch64, and what runs its programs here.
 ARM64_ROOT := target/arm64-root
 QEMU := target/qemu
 
-.PHONY: wheels check-wheels check-wheel
+.PHONY: wheels check-wheels check-wheel newer-pythons check-newer-pythons
 
 wheels: $(VENV)/.wheel-tools
 	@echo "== building the Python distributions in $(WHEELS)"
@@ -21,7 +23,7 @@ $(VENV)/.wheel-tools: $(VENV)/.tools packaging/python.mk
 	@touch $@
 
 # What is published, as it is published: on every CPython that is here, and below an emulated aarch64.
-check-wheels: wheels
+check-wheels: wheels newer-pythons
 	@echo "== the distributions: tags, contents, metadata, installed everywhere"
 	@bindings/c-tests/clients/fetch $(QEMU) qemu-user-static
 	@packaging/arm64-root $(ARM64_ROOT)
@@ -31,6 +33,14 @@ check-wheels: wheels
 	@echo "== all of the tests on every CPython, with that wheel"
 	cd bindings/python && DAEMONCTX_WHEEL=$$(ls $(abspath $(WHEELS))/daemonctx-*_x86_64.whl) \
 		$(abspath $(VENV))/bin/python tests/peers/run_on.py $(WHEEL_PYTHONS) -- \
+		-k 'not test_cherrypy and not test_python_daemon_programs'
+
+newer-pythons:
+	@for version in $(NEWER_PYTHONS); do packaging/newer-python target/pythons/$$version $$version || exit; done
+
+check-newer-pythons: newer-pythons $(VENV)/.tools
+	@echo "== Python: the wheel on CPythons that Debian does not have yet"
+	cd bindings/python && $(abspath $(VENV))/bin/python tests/peers/run_on.py $(NEWER_PYTHONS) -- \
 		-k 'not test_cherrypy and not test_python_daemon_programs'
 
 # The same of the one that check-pythons runs with, as far as it takes seconds.

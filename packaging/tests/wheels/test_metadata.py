@@ -18,7 +18,7 @@ CLASSIFIERS = {
     "Environment :: No Input/Output (Daemon)",
     "Operating System :: POSIX :: Linux",
     "Typing :: Typed",
-    *(f"Programming Language :: Python :: 3.{minor}" for minor in range(9, 14)),
+    *(f"Programming Language :: Python :: 3.{minor}" for minor in range(9, 16)),
 }
 
 

@@ -159,7 +159,7 @@ def _build_pure(folder: pathlib.Path, destination: pathlib.Path) -> None:
 
 
 def python(version: str) -> pathlib.Path:
-    """The interpreter of a version as ``"3.9"``: the running one, pyenv's, or that in PATH."""
+    """The interpreter of a version as ``"3.9"``: the running one, pyenv's, that in PATH, or one that ``make newer-pythons`` has unpacked."""
     if version == "%d.%d" % sys.version_info[:2]:
         return pathlib.Path(sys.executable)
     roots = [os.environ.get("PYENV_ROOT"), os.path.expanduser("~/.pyenv")]
@@ -167,9 +167,12 @@ def python(version: str) -> pathlib.Path:
         for found in sorted(pathlib.Path(root).glob(f"versions/{version}.*/bin/python")):
             return found
     found_in_path = shutil.which(f"python{version}")
-    if found_in_path is None:
+    if found_in_path is not None:
+        return pathlib.Path(found_in_path)
+    unpacked = ROOT / f"target/pythons/{version}/usr/bin/python{version}"
+    if not unpacked.exists():
         raise Unavailable(f"no CPython {version} here")
-    return pathlib.Path(found_in_path)
+    return unpacked
 
 
 @contextlib.contextmanager
