@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
+import pwd
 import socket
 import subprocess
+import sys
 import urllib.request
 
 import pytest
@@ -111,8 +114,64 @@ with DaemonContext(pidfile=PidFile(sys.argv[1]), manual_ready=True) as context:
 """
 
 
+IN_ANOTHER_ROOT = """
+import os, sys
+import daemonctx
+from daemonctx import DaemonContext, PidFile
+
+ROOT = sys.argv[2]
+with DaemonContext(pidfile=PidFile(sys.argv[1]), uid="nobody", chroot_directory=ROOT, stderr=ROOT + "/log", manual_ready=True) as context:
+    if len(sys.argv) > 3:
+        context.fail("no port", 7)
+    with daemonctx.signals("TERM") as stream:
+        daemonctx.notify("STATUS=frozen")
+        with daemonctx.Watchdog(alive=lambda: True):
+            context.ready()
+        next(stream)
+    with open("/said", "w") as file:
+        file.write(f"{os.getuid()} {os.listdir('/')}")
+"""
+
+# Nuitka compiles C for minutes.
+FREEZERS = {
+    "cx_Freeze": ("cxfreeze build_exe --silent --script=hello.py --build-exe=dist", "dist/hello"),
+    "nuitka": ("python -m nuitka --standalone --output-dir=dist hello.py", "dist/hello.dist/hello.bin"),
+}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a new root, or another user, needs root")
+@pytest.mark.parametrize("freezer", FREEZERS)
+def test_a_frozen_program_as_another_user_in_another_root(house: House, freezer: str) -> None:
+    if freezer == "nuitka" and "DAEMONCTX_SLOW" not in os.environ:
+        pytest.skip("make check-programs does it")
+    refuse_foreign_library()
+    interpreter = python(freezer.lower(), freezer)
+    (house.folder / "hello.py").write_text(IN_ANOTHER_ROOT)
+    line, program = FREEZERS[freezer]
+    tool, *arguments = line.split()
+    subprocess.run([f"{pathlib.Path(interpreter).parent}/{tool}", *arguments], cwd=house.folder, check=True, timeout=580)
+    root = house.folder / "root"
+    root.mkdir()
+    root.chmod(0o777)
+    command = [str(house.folder / program), str(house.pid_path), str(root)]
+    done = house.start(command)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert house.end(house.pid()) == 0
+    assert (root / "log").read_text() == ""
+    assert (root / "said").read_text().startswith(f"{pwd.getpwnam('nobody').pw_uid} [")
+    house.pid_path.unlink()  # In root's folder; nobody cannot.
+    done = house.start([*command, "fail"])
+    assert (done.returncode, done.stderr) == (7, f"{pathlib.Path(program).name}: start failed: no port\n")
+
+
+def refuse_foreign_library() -> None:
+    if fetch.ROOT / "target" / "pythons" in pathlib.Path(sys.base_prefix).parents:
+        pytest.skip("this interpreter's C library is not the system's, so what is frozen would not run")
+
+
 @pytest.mark.parametrize("way", ["--onedir", "--onefile"])
 def test_a_frozen_program(house: House, way: str) -> None:
+    refuse_foreign_library()
     interpreter = python("pyinstaller", "pyinstaller")
     (house.folder / "hello.py").write_text(FROZEN)
     command = [interpreter, "-m", "PyInstaller", way, "--log-level", "ERROR", "--specpath", ".", "hello.py"]

@@ -254,6 +254,89 @@ def test_what_is_kept_is_not_named(house: House, door: str, what: str) -> None:
     house.reap(int(house.hear()))
 
 
+# What a program may open before the start and drop in the daemon, and what writes to it.
+OWNERS = {
+    "a file": ("it = open(FOLDER + '/x.csv', 'w'); it.write('text')", "it.write('more'); it.flush()"),
+    "an unbuffered file": ("it = open(FOLDER + '/x.csv', 'wb', buffering=0); it.write(b'text')", "it.write(b'more')"),
+    "a file of a number": ("it = os.fdopen(os.open(FOLDER + '/x.csv', os.O_RDWR | os.O_CREAT), 'r+b'); it.write(b'text')", "it.flush()"),
+    "sockets": ("import socket; it = [*socket.socketpair(), open(FOLDER + '/x.csv', 'w').write('text')]", "it[0].send(b'more')"),
+    "a pipe of multiprocessing": (
+        "import multiprocessing; it = [*multiprocessing.Pipe(), open(FOLDER + '/x.csv', 'w').write('text')]",
+        "it[1].send(1)",
+    ),
+}
+
+
+@EACH_DOOR
+@pytest.mark.parametrize("what", OWNERS)
+def test_an_object_whose_descriptor_was_closed_touches_no_other_file(house: House, door: str, what: str) -> None:
+    """The number is another file's by then: what is written would go there, and the object's end would close that."""
+    opened, used = OWNERS[what]
+    done = house.run(
+        f"""
+        import gc
+        {opened}
+        become()
+        take_numbers()
+        try: {used}
+        except (OSError, ValueError): report("refused")
+        else: report("accepted")
+        it = None; gc.collect()
+        report(os.getpid(), dirt(), all(os.fstat(file.fileno()) and file.write("x") == 1 and not file.flush() for file in data))
+        """,
+        head=DATA + DOORS[door],
+    )
+    assert "DaemonWarning: closed in the daemon: " in done.stderr
+    assert house.hear() == "refused"
+    pid, _, said = house.hear().partition(" ")
+    assert said == "[] True"
+    assert (house.folder / "x.csv").read_text() == "text", "what was written before the start is there, once"
+    house.reap(int(pid))
+
+
+def test_an_object_whose_number_the_daemon_uses_itself_does_not_close_it(house: House) -> None:
+    done = house.run(
+        """
+        import gc
+        it = [open(FOLDER + f"/x{number}", "w") for number in range(8)]
+        DaemonContext(pidfile=PidFile(PID_FILE), files_preserve=[REPORT], detach_process=True).open()
+        it = None; gc.collect()
+        report(PidFile(PID_FILE).status())
+        signal.pause()
+        """
+    )
+    assert done.returncode == 0
+    assert house.hear() == "running"
+    house.end(house.pid())
+    assert not house.pid_path.exists()
+
+
+@EACH_DOOR
+def test_a_mapping_goes_on(house: House, door: str) -> None:
+    """Its descriptor is its own, as that of libffi is, which maps more of its own code later."""
+    done = house.run(
+        """
+        import ctypes, mmap
+        open(FOLDER + "/map", "w").write("text")
+        with open(FOLDER + "/map", "r+b") as file:
+            it = mmap.mmap(file.fileno(), 0)
+        become()
+        take_numbers()
+        it.resize(mmap.PAGESIZE)
+        calls = [ctypes.CFUNCTYPE(ctypes.c_int)(lambda: 7) for number in range(1000)]
+        report(os.getpid(), dirt(), it[:4], os.path.getsize(FOLDER + "/map") == mmap.PAGESIZE, {call() for call in calls})
+        it.close()
+        report(all(os.fstat(file.fileno()) for file in data))
+        """,
+        head=DATA + DOORS[door],
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    pid, _, said = house.hear().partition(" ")
+    assert said == "[] b'text' True {7}"
+    assert house.hear() == "True"
+    house.reap(int(pid))
+
+
 @EACH_DOOR
 def test_an_ordinary_program_is_not_warned(house: House, door: str) -> None:
     """What these modules open when they are imported, or leave behind when they are used, is not the program's."""

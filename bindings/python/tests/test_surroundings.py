@@ -14,6 +14,7 @@ import sys
 import daemonctx
 import pytest
 from conftest import LIMIT, OPEN, House
+from doors import DOORS
 
 
 def target(pid: int, fd: int) -> str:
@@ -301,6 +302,51 @@ def test_another_interpreter_of_the_process_is_refused(house: House) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert (house.folder / "said").read_text() == "open failed: not the main interpreter of this process"
+
+
+INTERPRETERS = """
+try:
+    import _interpreters
+except ImportError:  # Before Python 3.13.
+    import _xxsubinterpreters as _interpreters
+"""
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_start_beside_another_interpreter_is_refused(house: House, door: str) -> None:
+    done = house.run(
+        """
+        made = _interpreters.create()
+        try: become()
+        except (Exception, SystemExit) as error: print(error)
+        _interpreters.destroy(made)
+        become()
+        made = _interpreters.create()
+        _interpreters.run_string(made, "import os; os.write(%d, b'inside ')" % REPORT)
+        report(os.getpid())
+        """,
+        head=DOORS[door] + INTERPRETERS,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "open failed: other interpreters exist: a fork would crash" in done.stdout
+    said, pid = house.hear().split()
+    assert said == "inside"
+    house.reap(int(pid))
+
+
+def test_an_isolated_interpreter_refuses_the_import(house: House) -> None:
+    done = house.run(
+        """
+        made = _interpreters.create()
+        text = "try: import daemonctx\\nexcept ImportError as error: open(%r, 'w').write(str(error))" % (FOLDER + "/said")
+        _interpreters.run_string(made, text)
+        """,
+        head=INTERPRETERS,
+        use="",
+    )
+    assert done.returncode == 0
+    if (house.folder / "said").exists():  # Before Python 3.12 it is not isolated.
+        assert (house.folder / "said").read_text() == "module daemonctx._native does not support loading in subinterpreters"
 
 
 def test_a_starter_that_is_killed_leaves_no_daemon(house: House) -> None:

@@ -150,13 +150,14 @@ class DaemonContext:
         if self.is_open:
             return
         _refuse_running_loop()
+        _refuse_interpreters(self.detach_process)
         start = _native.Builder()
         handlers = self._prepare(start)
         pidfile = self._prepare_pidfile(start)
         _warn(start, self.detach_process)
         _flush(sys.stdout, sys.stderr, self.stdout, self.stderr)
         starter = getpid()
-        context = start.open()
+        context = _fork(start.open)
         _correct_environment(starter)
         try:
             _forget(context.is_detached)
@@ -533,7 +534,8 @@ def _program_name():
     argument = argument if isinstance(argument, str) else ""
     spec = getattr(sys.modules.get("__main__"), "__spec__", None)
     name = getattr(spec, "name", None)
-    if name and name != "__main__":
+    # A frozen program is not run by the name of a module: cx_Freeze has one for itself.
+    if name and name != "__main__" and not getattr(sys, "frozen", False):
         # A package is run by its module __main__.
         return name[: -len(".__main__")] if name.endswith(".__main__") else name
     if argument in ("", "-", "-c", "-m"):
@@ -547,6 +549,14 @@ def _refuse_running_loop():
         raise _error("running_loop")
 
 
+def _refuse_interpreters(detach):
+    """Refuse a fork beside other interpreters of this process: CPython's crashes or hangs in the child."""
+    interpreters = sys.modules.get("_interpreters") or sys.modules.get("_xxsubinterpreters")
+    if interpreters is not None and len(interpreters.list_all()) > 1:
+        if _native.detaches_by_default() if detach is None else detach:
+            raise _error("other_interpreters")
+
+
 def _warn(start, detach):
     """Warn of what the daemon will not have: descriptors that the program has opened and does not list, and threads."""
     closed = start.closed()
@@ -558,6 +568,18 @@ def _warn(start, detach):
 
 # What else is remembered, and forgotten in the daemon.
 _SPECIAL = {"asyncio", "faulthandler", "gevent.hub", "multiprocessing.process"}
+
+
+def _fork(call):
+    """Call what forks. multiprocessing's resource tracker is the daemon's afterwards: newer CPythons let go of it in a child of os.fork()."""
+    intent = getattr(sys.modules.get("multiprocessing.resource_tracker"), "_fork_intent", None)
+    if intent is None:
+        return call()
+    intent.preserve_fd = True
+    try:
+        return call()
+    finally:
+        intent.preserve_fd = False
 
 
 def _correct_environment(starter):
@@ -578,7 +600,6 @@ def _forget(is_forked):
                 pass  # It is closed, or another file by now that blocks.
     except ValueError:  # Not the main thread, in a process that did not detach.
         pass
-    if not _SPECIAL.isdisjoint(sys.modules):
-        from ._remembered import forget
-
-        forget(is_forked)
+    remembered = sys.modules.get(f"{__package__}._remembered")
+    if remembered is not None:
+        remembered.forget(is_forked)

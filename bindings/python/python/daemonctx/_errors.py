@@ -74,6 +74,12 @@ def running_loop():
     return UsageError(message, step="open", value="asyncio")
 
 
+def other_interpreters():
+    """Why a start is refused in a process with subinterpreters."""
+    message = "open failed: other interpreters exist: a fork would crash; close them before open(), or create them after it"
+    return UsageError(message, step="open", value="interpreters")
+
+
 # --- the end of a daemon that is not ready -------------------------------------------------------------------------------
 
 # What fits in a record of the start.

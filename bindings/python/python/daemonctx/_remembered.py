@@ -9,6 +9,8 @@ import os
 import stat
 import sys
 import warnings
+from _io import BufferedRandom, BufferedWriter, FileIO, TextIOWrapper
+from _weakref import ref
 
 from ._errors import DaemonWarning
 
@@ -22,10 +24,11 @@ def warn(descriptors, keep, detaches):
     :param keep: is called with each that is kept all the same.
     :param detaches: whether the start may fork.
     """
+    global _disowned
     _note_asyncio()
     if "faulthandler" in sys.modules and _cancel_dump():
         _warn_of("faulthandler.dump_traceback_later() is cancelled; call it in the daemon")
-    lost = _keep_or_name(sorted(descriptors), keep)
+    lost, _disowned = _keep_or_name(sorted(descriptors), keep)
     if lost:
         _warn_of(f"closed in the daemon: {lost}; keep it with files_preserve, or open it after the start")
     count, names = other_threads() if detaches else (0, ())
@@ -54,20 +57,28 @@ def _warn_of(message):
 
 
 def _keep_or_name(descriptors, keep):
-    """Keep what is used by number behind the program's back; name the rest, as text that is empty where there is none.
+    """Keep what is used by number behind the program's back. Returns the names of the rest, as text, and the objects that own it.
 
     :param descriptors: open descriptors of this process that the program has not listed, in ascending order.
     :param keep: is called with each descriptor to keep.
     """
+    if not descriptors:
+        return "", []
     targets = {fd: _target(fd) for fd in descriptors}
+    owners = _owners(targets)
     kept = {fd for fd, target in targets.items() if target in _RANDOM}
-    kept |= set(_of_resource_tracker()) | set(_of_faulthandler()) | set(_of_shared_memory(targets)) | set(_of_loops(targets))
+    kept |= set(_of_resource_tracker()) | set(_of_faulthandler(owners)) | set(_of_shared_memory(targets)) | set(_of_loops(targets))
+    kept |= set(_of_mappings({fd: target for fd, target in targets.items() if fd not in owners}))
     for fd in kept.intersection(targets):
         keep(fd)
+    for fd in kept.intersection(owners):
+        del owners[fd]
+    for fd, items in owners.items():
+        _write_out(fd, items)
     left = set(targets) - kept - set(_of_forkserver()) - set(_of_processes())
     names = [_name(fd, targets[fd]) for fd in sorted(left) if not _is_of_no_interest(fd, targets[fd])]
     shown = names if len(names) <= _MOST_NAMES else [*names[:_MOST_NAMES], f"{len(names) - _MOST_NAMES} others"]
-    return ", ".join(shown)
+    return ", ".join(shown), [(fd, ref(item)) for fd, items in owners.items() for item in items]
 
 
 _MOST_NAMES = 8
@@ -116,7 +127,7 @@ def _of_processes():
         yield from (fd for fd in (getattr(popen, "sentinel", None), *own) if isinstance(fd, int))
 
 
-def _of_faulthandler():
+def _of_faulthandler(owners):
     """The files that faulthandler writes to from C: enable() and register() hold them."""
     if "faulthandler" not in sys.modules:
         return
@@ -124,19 +135,54 @@ def _of_faulthandler():
 
     for file in gc.get_referents(sys.modules["faulthandler"]):
         yield from _descriptor_of(file)
+    if sys.version_info >= (3, 14):  # It does not show them any more.
+        for file in _held_from_c([item for items in owners.values() for item in items]):
+            yield from _descriptor_of(file)
+
+
+def _held_from_c(items):
+    """Those of *items* to which there is a reference that the garbage collector does not see."""
+    import gc
+
+    # What is counted for an object of which all references are seen.
+    items = [FileIO(1, closefd=False), *items]
+    unseen = []
+    for item in items:
+        seen = sum(sum(found is item for found in gc.get_referents(holder)) for holder in gc.get_referrers(item))
+        unseen.append(sys.getrefcount(item) - seen)
+    return [item for item, count in zip(items, unseen) if count > unseen[0]]
 
 
 def _cancel_dump():
-    """Cancel faulthandler.dump_traceback_later(), and return whether it was under way.
+    """Cancel faulthandler.dump_traceback_later(), and return whether it was under way: then it held a file.
 
     A thread of faulthandler's waits for the time. In the daemon it does not exist, and the end of the interpreter would wait for it.
     """
     import faulthandler
     import gc
 
-    before = len(gc.get_referents(faulthandler))
+    files = [sys.stderr, *(item for item in gc.get_objects() if isinstance(item, _FILES))]
+    before = list(map(sys.getrefcount, files))
     faulthandler.cancel_dump_traceback_later()
-    return len(gc.get_referents(faulthandler)) < before
+    return list(map(sys.getrefcount, files)) != before
+
+
+def _of_mappings(targets):
+    """Files that are mapped into memory: an mmap object has a descriptor of its own, and so has libffi, of its own code."""
+    if any(target.startswith("/") for target in targets.values()):
+        mapped = set(_mapped())
+        yield from (fd for fd, target in targets.items() if target in mapped)
+
+
+def _mapped():
+    try:
+        with open("/proc/self/maps", "rb") as maps:
+            for line in maps:
+                parts = line.rstrip(b"\n").split(None, 5)
+                if len(parts) == 6:
+                    yield os.fsdecode(parts[5])
+    except OSError:
+        pass
 
 
 def _of_shared_memory(targets):
@@ -179,6 +225,71 @@ def _watched_by(fd):
 # --- what is forgotten ------------------------------------------------------------------------------------------------
 
 
+# Objects with a descriptor that the start closes: each as the number and a weak reference.
+_disowned = []
+
+
+def _owners(targets):
+    """The objects of this program that write to one of these descriptors or would close it at their end, by descriptor."""
+    import gc
+
+    classes = _FILES
+    for module, name in (("_socket", "socket"), ("multiprocessing.connection", "_ConnectionBase")):
+        found = getattr(sys.modules.get(module), name, None)
+        classes += (found,) if found else ()
+    owners = {}
+    for item in gc.get_objects():
+        if isinstance(item, classes):
+            for fd in _descriptor_of(item):
+                if fd in targets:
+                    owners.setdefault(fd, []).append(item)
+    return owners
+
+
+_FILES = (FileIO, TextIOWrapper, BufferedWriter, BufferedRandom)
+
+
+def _write_out(fd, items):
+    """Have a file that the daemon will not have contain what was written to it: nobody can do that later."""
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        for item in items:
+            try:
+                item.flush()
+            except Exception:
+                pass  # Text that cannot be written is no reason not to start.
+
+
+def _disown():
+    """In the daemon: close objects whose descriptor the start has closed. Later they would close, or write to, what has got the number."""
+    for fd, reference in _disowned:
+        item = reference()
+        try:
+            if isinstance(item, FileIO):
+                _close_object(fd, item)
+            elif hasattr(item, "_handle"):  # multiprocessing's
+                item._handle = None
+            elif not isinstance(item, _FILES):  # A socket. Files of other kinds have one of the first.
+                item.detach()
+        except (AttributeError, OSError, ValueError):
+            pass
+    _disowned.clear()
+
+
+def _close_object(fd, file):
+    """Close a file object, and no descriptor: where the start has used the number anew it stays what it is."""
+    try:
+        inheritable, copy = os.get_inheritable(fd), os.dup(fd)
+    except OSError:
+        copy = None
+    try:
+        FileIO.close(file)
+    except OSError:
+        pass  # As it is closed.
+    if copy is not None:
+        os.dup2(copy, fd, inheritable)
+        os.close(copy)
+
+
 # What asyncio forgets in each child of a fork, from Python 3.12 on: the descriptor of signals and the loop of this thread.
 _of_asyncio = None, -1
 
@@ -209,6 +320,7 @@ def _restore_asyncio():
 
 def forget(is_forked):
     """In the daemon: what is the starter's. What is the daemon's now is restored."""
+    _disown()
     if "asyncio" in sys.modules:
         _restore_asyncio()
     server = getattr(sys.modules.get("multiprocessing.forkserver"), "_forkserver", None)
@@ -293,7 +405,6 @@ _OF_C_LIBRARY = ("/var/lib/sss/", "/run/nscd/", "/var/run/nscd/", "/run/systemd/
 
 def _descriptors_of_objects():
     import gc
-    from _io import FileIO
 
     return {fd for item in gc.get_objects() if isinstance(item, FileIO) for fd in _descriptor_of(item)}
 
