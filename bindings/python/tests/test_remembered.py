@@ -126,11 +126,35 @@ def test_a_process_of_the_starter_is_forgotten(house: House, door: str) -> None:
         """,
         head=DATA + DOORS[door] + "import multiprocessing as mp\n",
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    said = "DaemonWarning: 1 child process (ForkProcess-1) will not be the daemon's, nor end with it; start it after open()"
+    assert said in done.stderr and done.stderr.count("DaemonWarning") == 1
     pid, process = map(int, house.hear().split())
     assert house.reap(pid) == 0
     assert (house.folder / "log").read_text() == ""
     house.end(process)
+
+
+@EACH_DOOR
+def test_a_manager_that_was_started_before_is_named(house: House, door: str) -> None:
+    """It goes on for the daemon, and nobody ends it."""
+    done = house.run(
+        """
+        if __name__ == "__main__":
+            manager = mp.get_context("fork").Manager()
+            shared = manager.dict(a=1)
+            become()
+            shared["b"] = 2
+            report(os.getpid(), manager._process.pid, dict(shared))
+        """,
+        head=DATA + DOORS[door] + "import multiprocessing as mp\n",
+    )
+    assert done.returncode == 0
+    assert "DaemonWarning: 1 child process (SyncManager-1) will not be the daemon's, nor end with it" in done.stderr
+    pid, manager, said = house.hear().split(" ", 2)
+    assert said == "{'a': 1, 'b': 2}"
+    assert house.reap(int(pid)) == 0
+    house.end(int(manager), 9)
 
 
 @EACH_DOOR

@@ -304,6 +304,26 @@ def test_another_interpreter_of_the_process_is_refused(house: House) -> None:
     assert (house.folder / "said").read_text() == "open failed: not the main interpreter of this process"
 
 
+@pytest.mark.parametrize("door", DOORS)
+def test_the_starter_runs_no_finalizer(house: House, door: str) -> None:
+    """A descriptor that is kept is the daemon's: an object that says goodbye on it would say so in the starter too."""
+    house.run(
+        """
+        class Client:
+            def __del__(self, pid=os.getpid): os.write(REPORT, b"goodbye of %d\\n" % pid())
+        client = Client()
+        atexit.register(lambda: report("exit of", os.getpid()))
+        become()
+        report(os.getpid())
+        """,
+        head=DOORS[door],
+    )
+    pid = house.hear()
+    assert [house.hear(), house.hear()] == [f"exit of {pid}", f"goodbye of {pid}"]
+    house.reap(int(pid))
+    assert house.silent()
+
+
 INTERPRETERS = """
 try:
     import _interpreters

@@ -31,6 +31,11 @@ def warn(descriptors, keep, detaches):
     lost, _disowned = _keep_or_name(sorted(descriptors), keep)
     if lost:
         _warn_of(f"closed in the daemon: {lost}; keep it with files_preserve, or open it after the start")
+    children = _living_children() if detaches else ()
+    if children:
+        one = len(children) == 1
+        named = f"{len(children)} child process{'' if one else 'es'} ({', '.join(children)})"
+        _warn_of(f"{named} will not be the daemon's, nor end with it; start {'it' if one else 'them'} after open()")
     count, names = other_threads() if detaches else (0, ())
     if count:
         named = f" ({', '.join(names)})" if names else ""
@@ -125,6 +130,12 @@ def _of_processes():
         popen = getattr(process, "_popen", None)
         own = getattr(getattr(popen, "finalizer", None), "_args", ())
         yield from (fd for fd in (getattr(popen, "sentinel", None), *own) if isinstance(fd, int))
+
+
+def _living_children():
+    """The names of multiprocessing's processes, a manager's included. At the starter's exit nobody ends or joins them."""
+    children = getattr(sys.modules.get("multiprocessing.process"), "_children", ())
+    return [process.name for process in list(children) if process.is_alive()]
 
 
 def _of_faulthandler(owners):
