@@ -929,9 +929,10 @@ def test_everything_else_is_closed(house: House) -> None:
         house,
         """
         kept, closed = open("/dev/null"), open("/dev/null")
+        number = closed.fileno()
         context = daemon.DaemonContext(files_preserve=[kept, REPORT])
         context.open()
-        report(os.getpid(), kept.fileno(), closed.fileno(), *os.listdir("/proc/self/fd"))
+        report(os.getpid(), kept.fileno(), number, *os.listdir("/proc/self/fd"))
         signal.pause()
         """,
     )
