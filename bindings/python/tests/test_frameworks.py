@@ -128,8 +128,9 @@ with DaemonContext(pidfile=PidFile(sys.argv[1]), uid="nobody", chroot_directory=
         with daemonctx.Watchdog(alive=lambda: True):
             context.ready()
         next(stream)
-    with open("/said", "w") as file:
-        file.write(f"{os.getuid()} {os.listdir('/')}")
+    # Before Python 3.10 a text file imports a module of the locale's, which is out of reach.
+    with open("/said", "wb") as file:
+        file.write(f"{os.getuid()} {os.listdir('/')}".encode())
 """
 
 # Nuitka compiles C for minutes.
