@@ -149,8 +149,7 @@ class DaemonContext:
         """
         if self.is_open:
             return
-        _refuse_running_loop()
-        _refuse_interpreters(self.detach_process)
+        _refuse(self.detach_process)
         start = _native.Builder()
         handlers = self._prepare(start)
         pidfile = self._prepare_pidfile(start)
@@ -543,18 +542,14 @@ def _program_name():
     return argument.rstrip("/").rpartition("/")[2] or argument
 
 
-def _refuse_running_loop():
+def _refuse(detach):
     asyncio = sys.modules.get("asyncio")
     if asyncio is not None and asyncio._get_running_loop() is not None:
         raise _error("running_loop")
+    if "_interpreters" in sys.modules or "_xxsubinterpreters" in sys.modules:
+        from ._remembered import refuse_interpreters
 
-
-def _refuse_interpreters(detach):
-    """Refuse a fork beside other interpreters of this process: CPython's crashes or hangs in the child."""
-    interpreters = sys.modules.get("_interpreters") or sys.modules.get("_xxsubinterpreters")
-    if interpreters is not None and len(interpreters.list_all()) > 1:
-        if _native.detaches_by_default() if detach is None else detach:
-            raise _error("other_interpreters")
+        refuse_interpreters(detach)
 
 
 def _warn(start, detach):
@@ -571,15 +566,11 @@ _SPECIAL = {"asyncio", "faulthandler", "gevent.hub", "multiprocessing.process"}
 
 
 def _fork(call):
-    """Call what forks. multiprocessing's resource tracker is the daemon's afterwards: newer CPythons let go of it in a child of os.fork()."""
-    intent = getattr(sys.modules.get("multiprocessing.resource_tracker"), "_fork_intent", None)
-    if intent is None:
-        return call()
-    intent.preserve_fd = True
-    try:
-        return call()
-    finally:
-        intent.preserve_fd = False
+    if "multiprocessing.resource_tracker" in sys.modules:
+        from ._remembered import fork
+
+        return fork(call)
+    return call()
 
 
 def _correct_environment(starter):

@@ -12,9 +12,10 @@ import warnings
 from _io import BufferedRandom, BufferedWriter, FileIO, TextIOWrapper
 from _weakref import ref
 
-from ._errors import DaemonWarning
+from . import _native
+from ._errors import DaemonWarning, other_interpreters
 
-__all__ = ["forget", "logging_descriptors", "other_threads", "warn"]
+__all__ = ["forget", "fork", "logging_descriptors", "other_threads", "refuse_interpreters", "warn"]
 
 
 def warn(descriptors, keep, detaches):
@@ -40,6 +41,25 @@ def warn(descriptors, keep, detaches):
     if count:
         named = f" ({', '.join(names)})" if names else ""
         _warn_of(f"{count} other thread{'s' * (count > 1)}{named} will not exist in the daemon; start them after open()")
+
+
+def refuse_interpreters(detach):
+    """Refuse a fork beside other interpreters of this process: CPython's crashes or hangs in the child."""
+    interpreters = sys.modules.get("_interpreters") or sys.modules["_xxsubinterpreters"]
+    if len(interpreters.list_all()) > 1 and (_native.detaches_by_default() if detach is None else detach):
+        raise other_interpreters()
+
+
+def fork(call):
+    """Call what forks. multiprocessing's resource tracker is the daemon's afterwards: newer CPythons let go of it in a child of os.fork()."""
+    intent = getattr(sys.modules["multiprocessing.resource_tracker"], "_fork_intent", None)
+    if intent is None:
+        return call()
+    intent.preserve_fd = True
+    try:
+        return call()
+    finally:
+        intent.preserve_fd = False
 
 
 def other_threads():

@@ -5,7 +5,7 @@ import sys
 
 from ... import _native
 from ..._context import DaemonContext as _Core
-from ..._context import _flush, _forget, _fork, _program_name, _refuse_interpreters, _refuse_running_loop, _warn
+from ..._context import _flush, _forget, _fork, _program_name, _refuse, _warn
 from ..._pidfile import PidFile as _PidFile
 from .._owner import is_open
 from .._unlocked import refuse_living
@@ -121,8 +121,7 @@ class _Start(_Core):
 
     def fork(self):
         """Start, and come back in the daemon, with False; and in the starter when the daemon is ready, with True."""
-        _refuse_running_loop()
-        _refuse_interpreters(True)
+        _refuse(True)
         start = _native.Builder()
         handlers = self._prepare(start)
         pidfile = self._prepare_pidfile(start)
