@@ -394,3 +394,17 @@ def test_threads_of_libraries_are_not_counted(house: House) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     house.reap(int(house.hear()))
+
+
+def test_a_socket_that_another_thread_closes_meanwhile_fails_no_start() -> None:
+    import socket
+
+    from daemonctx import _remembered
+
+    with socket.socket() as closed, open("/dev/null") as file:
+        fd = closed.fileno()
+        closed.close()
+        # What the kernel said of it before.
+        for descriptor in (fd, file.fileno()):
+            assert _remembered._name(descriptor, "socket:[1]") == f"socket (descriptor {descriptor})"
+            assert not _remembered._is_of_pair(descriptor) and not _remembered._peer(descriptor)

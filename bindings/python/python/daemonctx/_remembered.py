@@ -454,37 +454,42 @@ def _name(fd, target):
 
 
 def _socket_name(fd):
-    with _duplicate(fd) as sock:
-        try:
-            own, peer = _address(sock.getsockname()), _address(sock.getpeername())
-        except OSError:  # Not connected.
-            own, peer = _address(sock.getsockname()), ""
-    return " ".join(["socket", own, *(["to", peer] if peer else [])]).strip()
+    _, own, peer = _addresses(fd)
+    return " ".join(["socket", own or "", *(["to", peer] if peer else [])]).strip()
 
 
 def _peer(fd):
-    with _duplicate(fd) as sock:
-        try:
-            return str(_address(sock.getpeername()))
-        except OSError:
-            return ""
+    _, _, peer = _addresses(fd)
+    return str(peer or "")
 
 
 def _is_of_pair(fd):
     """Whether it is an end of a socketpair(2): connected, and neither end has a name."""
     import socket
 
-    with _duplicate(fd) as sock:
-        try:
-            return sock.family == socket.AF_UNIX and not sock.getsockname() and not sock.getpeername()
-        except OSError:
-            return False
+    return _addresses(fd) == (socket.AF_UNIX, "", "")
 
 
-def _duplicate(fd):
+def _addresses(fd):
+    """A socket's family, and both addresses as text: None where it has none, or another thread has closed it meanwhile."""
     import socket
 
-    return socket.socket(fileno=os.dup(fd))
+    copy = -1
+    try:
+        copy = os.dup(fd)
+        sock = socket.socket(fileno=copy)
+    except OSError:
+        if copy >= 0:
+            os.close(copy)
+        return None, None, None
+    with sock:
+        found = [sock.family]
+        for ask in (sock.getsockname, sock.getpeername):
+            try:
+                found.append(_address(ask()))
+            except OSError:
+                found.append(None)
+    return tuple(found)
 
 
 def _address(address):
