@@ -241,7 +241,6 @@ OTHERS = {
     "a temporary file": ("import tempfile; it = tempfile.TemporaryFile()", " (deleted) (descriptor "),
     "the null device": ("it = open(os.devnull, 'w')", "/dev/null (descriptor "),
     "a socket": ("import socket; it = socket.create_server(('127.0.0.1', 0))", "socket 127.0.0.1:"),
-    "a database": ("import sqlite3; it = sqlite3.connect(FOLDER + '/x.db'); it.execute('create table t(a)')", "{0}/x.db (descriptor "),
     "a lock": (
         "import fcntl; it = os.open(FOLDER + '/lock', os.O_RDWR | os.O_CREAT); fcntl.flock(it, fcntl.LOCK_EX)",
         "{0}/lock (descriptor ",
@@ -394,6 +393,33 @@ def test_threads_of_libraries_are_not_counted(house: House) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     house.reap(int(house.hear()))
+
+
+@EACH_DOOR
+@pytest.mark.parametrize("mode", ["delete", "wal"])
+def test_a_database_of_sqlite_writes_to_its_own_file(house: House, door: str, mode: str) -> None:
+    done = house.run(
+        f"""
+        path = FOLDER + "/it.db"
+        connection = sqlite3.connect(path)
+        connection.execute("pragma journal_mode = {mode}")
+        connection.execute("create table t (x)")
+        connection.commit()
+        become()
+        take_numbers()
+        connection.execute("insert into t values (1)")
+        connection.commit()
+        connection.close()
+        report(os.getpid(), dirt(), all(os.fstat(file.fileno()) for file in data), sqlite3.connect(path).execute("select x from t").fetchall())
+        """,
+        head=DATA + DOORS[door] + "import sqlite3\n",
+    )
+    assert done.returncode == 0
+    assert "kept open in the daemon, but without their locks: SQLite's " in done.stderr and "/it.db (descriptor " in done.stderr
+    assert "closed in the daemon" not in done.stderr
+    pid, _, said = house.hear().partition(" ")
+    assert said == "[] True [(1,)]"
+    house.reap(int(pid))
 
 
 def test_a_socket_that_another_thread_closes_meanwhile_fails_no_start() -> None:

@@ -29,7 +29,9 @@ def warn(descriptors, keep, detaches):
     _note_asyncio()
     if "faulthandler" in sys.modules and _cancel_dump():
         _warn_of("faulthandler.dump_traceback_later() is cancelled; call it in the daemon")
-    lost, _disowned = _keep_or_name(sorted(descriptors), keep)
+    lost, databases, _disowned = _keep_or_name(sorted(descriptors), keep)
+    if databases:
+        _warn_of(f"kept open in the daemon, but without their locks: SQLite's {databases}; connect after open()")
     if lost:
         _warn_of(f"closed in the daemon: {lost}; keep it with files_preserve, or open it after the start")
     children = _living_children() if detaches else ()
@@ -82,18 +84,21 @@ def _warn_of(message):
 
 
 def _keep_or_name(descriptors, keep):
-    """Keep what is used by number behind the program's back. Returns the names of the rest, as text, and the objects that own it.
+    """Keep what is used by number behind the program's back. Returns the names of the rest, and of what is SQLite's, as text, and the
+    objects that own the rest.
 
     :param descriptors: open descriptors of this process that the program has not listed, in ascending order.
     :param keep: is called with each descriptor to keep.
     """
     if not descriptors:
-        return "", []
+        return "", "", []
     targets = {fd: _target(fd) for fd in descriptors}
     owners = _owners(targets)
     kept = {fd for fd, target in targets.items() if target in _RANDOM}
     kept |= set(_of_resource_tracker()) | set(_of_faulthandler(owners)) | set(_of_shared_memory(targets)) | set(_of_loops(targets))
-    kept |= set(_of_mappings({fd: target for fd, target in targets.items() if fd not in owners}))
+    without_owner = {fd: target for fd, target in targets.items() if fd not in owners}
+    databases = set(_of_databases(without_owner))
+    kept |= databases | set(_of_mappings(without_owner))
     for fd in kept.intersection(targets):
         keep(fd)
     for fd in kept.intersection(owners):
@@ -102,8 +107,12 @@ def _keep_or_name(descriptors, keep):
         _write_out(fd, items)
     left = set(targets) - kept - set(_of_forkserver()) - set(_of_processes())
     names = [_name(fd, targets[fd]) for fd in sorted(left) if not _is_of_no_interest(fd, targets[fd])]
-    shown = names if len(names) <= _MOST_NAMES else [*names[:_MOST_NAMES], f"{len(names) - _MOST_NAMES} others"]
-    return ", ".join(shown), [(fd, ref(item)) for fd, items in owners.items() for item in items]
+    disowned = [(fd, ref(item)) for fd, items in owners.items() for item in items]
+    return _joined(names), _joined([_name(fd, targets[fd]) for fd in sorted(databases)]), disowned
+
+
+def _joined(names):
+    return ", ".join(names if len(names) <= _MOST_NAMES else [*names[:_MOST_NAMES], f"{len(names) - _MOST_NAMES} others"])
 
 
 _MOST_NAMES = 8
@@ -203,6 +212,24 @@ def _of_mappings(targets):
     if any(target.startswith("/") for target in targets.values()):
         mapped = set(_mapped())
         yield from (fd for fd, target in targets.items() if target in mapped)
+
+
+def _of_databases(targets):
+    """Files of SQLite's, which only C knows of: a connection would write to what has got the number."""
+    if "_sqlite3" not in sys.modules:
+        return
+    databases = {target for fd, target in targets.items() if target.startswith("/") and _is_database(fd)}
+    for fd, target in targets.items():
+        if target in databases or any(target == path + end for path in databases for end in ("-journal", "-wal", "-shm")):
+            yield fd
+
+
+def _is_database(fd):
+    """By its first bytes (https://www.sqlite.org/fileformat.html); one that is new has none yet."""
+    try:
+        return stat.S_ISREG(os.fstat(fd).st_mode) and os.pread(fd, 16, 0) in (b"SQLite format 3\0", b"")
+    except OSError:
+        return False
 
 
 def _mapped():
