@@ -8,7 +8,7 @@ use crate::sys::directory;
 use crate::sys::file;
 use crate::sys::process::{self, Pid};
 use crate::sys::signal::Signal;
-use crate::sys::time::Deadline;
+use crate::sys::time::{self, Deadline};
 use crate::sys::{Errno, Sys, identity, memory};
 use std::time::Duration;
 
@@ -76,9 +76,20 @@ pub(crate) fn name(pid: Pid, room: &mut [u8; 32]) -> &[u8] {
     read(pid, b"comm", room).unwrap_or_default()
 }
 
-/// Whether the main thread of `pid` has a signal below 32 blocked.
+/// Whether the main thread of `pid` has a signal below 32 blocked, also while it sleeps. Shells block all of them for the moment in which a
+/// child is made (vfork(2)): until they go on they have not let them in again.
 pub(crate) fn blocks(pid: Pid, signal: Signal) -> bool {
-    matches!(stat(pid), Ok(Some(stat)) if stat.blocked >> (signal - 1) & 1 != 0)
+    const PATIENCE: Duration = Duration::from_secs(1);
+    const PAUSE: Duration = Duration::from_millis(1);
+    let deadline = Deadline::after(Some(PATIENCE));
+    loop {
+        match stat(pid) {
+            Ok(Some(stat)) if stat.blocked >> (signal - 1) & 1 == 0 => return false,
+            Ok(Some(stat)) if stat.is_busy() && !deadline.passed() => time::pause(PAUSE),
+            Ok(stat) => return stat.is_some(),
+            Err(_) => return false,
+        }
+    }
 }
 
 /// Whether this process leads a process group that is not the foreground job of a terminal.

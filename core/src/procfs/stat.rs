@@ -75,6 +75,12 @@ impl Stat {
         self.is_zombie() && self.threads > 1
     }
 
+    /// Whether it runs, is about to, or waits for something in the kernel that no signal interrupts.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn is_busy(&self) -> bool {
+        matches!(self.state, b'R' | b'D')
+    }
+
     fn is_zombie(&self) -> bool {
         matches!(self.state, b'Z' | b'X')
     }

@@ -13,6 +13,7 @@ pub const TESTS: &[Test] = &[
     ("surroundings: below inetd", below_inetd),
     ("surroundings: a socket pair as standard input is no inetd", a_socket_pair_is_no_inetd),
     ("surroundings: a child of PID 1 in a PID namespace", child_of_init),
+    ("surroundings: a child of a shell that is PID 1 and has signals blocked for a moment", child_of_busy_shell),
     ("surroundings: a child of a container's init stays", below_a_containers_init),
     ("surroundings: a child of a supervisor stays", below_a_supervisor),
     ("surroundings: a descendant of supervisord detaches", a_descendant_of_supervisord),
@@ -99,14 +100,34 @@ fn a_socket_pair_is_no_inetd(house: &mut House) {
     house.end(pid, libc::SIGTERM);
 }
 
-/// `unshare` is util-linux's; making a PID namespace needs root.
 fn child_of_init(house: &mut House) {
-    let this = house.program("daemon", &[]);
-    let mut command = Command::new("unshare");
     // PID 1 starts the daemon, sees the starter leave, and ends: the namespace and all in it end with it.
     let script = "\"$@\"; status=$?; read -r daemon < \"$2\"; \
                   echo \"$status $(ps -o ppid= -p $daemon) $(ps -o sid= -p $daemon) $daemon\" >&2";
-    command.args(["--pid", "--fork", "--mount-proc", "sh", "-c", script, "sh"]);
+    detaches_below(house, &["sh", "-c", script, "sh"]);
+}
+
+/// Shells block all signals while they make a child (vfork(2)), which may run before they go on.
+fn child_of_busy_shell(house: &mut House) {
+    const SHELL: &str = "
+import os, signal, sys, time
+signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+child = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, setsigmask=[])
+end = time.monotonic() + 0.1
+while time.monotonic() < end: pass
+signal.pthread_sigmask(signal.SIG_SETMASK, [])
+status = os.waitpid(child, 0)[1]
+daemon = int(open(sys.argv[2]).read())
+parent = open(f'/proc/{daemon}/stat').read().rpartition(')')[2].split()[1]
+print(status, parent, os.getsid(daemon), daemon, file=sys.stderr)";
+    detaches_below(house, &["python3", "-c", SHELL]);
+}
+
+/// `unshare` is util-linux's; making a PID namespace needs root.
+fn detaches_below(house: &mut House, init: &[&str]) {
+    let this = house.program("daemon", &[]);
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--mount-proc"]).args(init);
     command.arg(this.get_program()).args(this.get_args());
     command.envs(this.get_envs().filter_map(|(name, value)| Some((name, value?))));
     command.stdin(Stdio::null()).stdout(Stdio::null());
