@@ -266,7 +266,8 @@ DAEMON = """
             break
     stream.close()
     report(getattr(signal.getsignal(signal.SIGTERM), "__name__", "other"))
-    signal.pause()
+    while True:  # A signal may come just before a pause, which would wait for the next.
+        signal.sigtimedwait((), 0.1)
 """
 
 
