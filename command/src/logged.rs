@@ -136,8 +136,8 @@ impl OpenFile {
 /// Device and inode.
 const IDENTITY: usize = 16;
 
-/// Writes the path of a file that a process has open for writing, which file it is, and its end. What was opened is compared with the descriptor once more, as the
-/// process can exchange that.
+/// Writes the path of a file that a process has open for writing, which file it is, and its end. What was opened is compared with the
+/// descriptor once more, as the process can exchange that.
 fn write_end_of(pid: i32, number: RawFd, lines: usize, mut output: impl Write) -> io::Result<()> {
     let link = path(pid, &["fd/", &number.to_string()].concat());
     let source = fs::read_link(&link)?;

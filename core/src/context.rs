@@ -128,8 +128,8 @@ impl Context {
     /// not detach prints the line itself.
     ///
     /// # Errors
-    /// EINVAL when `status` is not between 1 and 255; EALREADY when the daemon has said before that it is ready or has failed; EPIPE when the starter is
-    /// gone.
+    /// EINVAL when `status` is not between 1 and 255; EALREADY when the daemon has said before that it is ready or has failed; EPIPE
+    /// when the starter is gone.
     pub fn fail(&mut self, status: i32, message: impl AsRef<[u8]>) -> Result<(), Error> {
         self.fail_with(status, message.as_ref())
     }

@@ -176,9 +176,9 @@ impl<'a> PidFileView<'a> {
             }
             Hold::Owner => age::doubt_about_owner(pid, &self.status_now()).map_or(Identity::Daemon, Identity::Unknown),
             Hold::Hidden => self.by_age(pid),
-            // No daemon delays that. The lock may be a reader's.
-            Hold::Unknown if locks::is_strangers(&file) => Identity::Other,
-            Hold::Unknown => self.by_age(pid),
+            // It is hostile, and its lock may be a reader's.
+            Hold::Delayed if locks::is_strangers(&file) => Identity::Other,
+            Hold::Delayed | Hold::Unknown => self.by_age(pid),
             // A process that was given the PID of a dead daemon can lock what it can read.
             Hold::Reader => Identity::Other,
             Hold::None if locks::is_monitored(pid, &file) => Identity::Daemon,

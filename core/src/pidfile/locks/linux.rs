@@ -164,8 +164,11 @@ pub(in crate::pidfile) fn hold(pid: Pid, wanted: &LockedFile) -> Hold {
         return look(pid, wanted);
     }
     wanted.mounted();
-    let said = helper::look_at(pid, PATIENCE, |pid| look(pid, wanted) as u8);
-    said.ok().and_then(Hold::from_number).unwrap_or(Hold::Unknown)
+    match helper::look_at(pid, PATIENCE, |pid| look(pid, wanted) as u8) {
+        Ok(said) => Hold::from_number(said).unwrap_or(Hold::Unknown),
+        Err(Errno::ETIMEDOUT) => Hold::Delayed,
+        Err(_) => Hold::Unknown,
+    }
 }
 
 /// What a child finds of a process.
@@ -374,7 +377,8 @@ pub(in crate::pidfile) fn find_holder(wanted: &LockedFile, is_empty: bool) -> Se
     // Mostly it need not be searched for: the lock of a start, and so of a daemon, was taken by root or this user. The process
     // that took it may have ended and its number be another's, who does not have the lock.
     let stranger = stranger(wanted);
-    if stranger.is_some_and(|pid| hold(pid, wanted) != Hold::None) {
+    let is_seen = |hold| !matches!(hold, Hold::None | Hold::Delayed | Hold::Unknown);
+    if stranger.is_some_and(|pid| is_seen(hold(pid, wanted))) {
         return Search::NotFound;
     }
     let (mut found, mut is_complete) = (Search::NotFound, true);
@@ -404,7 +408,7 @@ fn find_other_remains(wanted: &LockedFile, is_from_here: bool) -> Search {
         match one.hold {
             Hold::Writer | Hold::Owner if one.has_left_session => found = Search::Remains(pid),
             Hold::Writer | Hold::Owner | Hold::Reader => found = Search::NotFound,
-            Hold::None | Hold::Hidden | Hold::Unknown | Hold::NoProc => {}
+            Hold::None | Hold::Hidden | Hold::Delayed | Hold::Unknown | Hold::NoProc => {}
         }
         !matches!(found, Search::Remains(_))
     });

@@ -29,7 +29,9 @@ pub(super) enum Hold {
     None,
     /// The process may not be looked at.
     Hidden,
-    /// The look took too long, or could not be taken.
+    /// The process delays the look, as no honest one does.
+    Delayed,
+    /// It could not be looked at: no child could be made for that.
     Unknown,
     /// There is no `/proc`.
     NoProc,
@@ -39,7 +41,8 @@ pub(super) enum Hold {
 impl Hold {
     /// What `as u8` makes a number of.
     fn from_number(number: u8) -> Option<Self> {
-        let all = [Self::Writer, Self::Owner, Self::Reader, Self::None, Self::Hidden, Self::Unknown, Self::NoProc];
+        // The others are not said by a child.
+        let all = [Self::Writer, Self::Owner, Self::Reader, Self::None, Self::Hidden, Self::NoProc];
         all.into_iter().find(|hold| *hold as u8 == number)
     }
 
