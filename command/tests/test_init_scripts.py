@@ -74,7 +74,8 @@ class Service:
         assert (found["result"], found["pid"]) == ("running", pid)
 
     def ends(self, pid: int) -> None:
-        self.house.stop().is_(0, f"stopped, PID {pid}")
+        # tinyproxy misses a signal that comes between its look at "quit" and poll(): 2 of 400 times by a plain kill.
+        self.house.stop("--retry", "TERM/3/TERM/3/TERM/9").is_(0, f"stopped, PID {pid}")
         assert is_gone(pid) and self.status().returncode == 3
         assert not [entry for entry in os.listdir("/proc") if entry.isdigit() and self.program.encode() in command_line(entry)]
         self.own_pid_file.unlink(missing_ok=True)  # rinetd leaves it
