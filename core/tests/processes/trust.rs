@@ -2,10 +2,12 @@
 //! decides who runs or who is signalled.
 
 use crate::Test;
-use crate::house::{House, before_exec};
+use crate::house::{House, before_exec, refuse};
 use crate::programs::{open, pause_for_ever, pid, report};
 use daemonctx::{Error, PidFile, Status, Stopped};
 use std::fs;
+use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -21,6 +23,7 @@ pub const TESTS: &[Test] = &[
     ("trust: a daemon that executes another program still runs", executed),
     ("trust: another user's lock blocks no start and makes no daemon run", locked_by_another),
     ("trust: another user's lock does not keep a program from acquiring the file", acquired_over_a_lock),
+    ("trust: a daemon whose lock a process of nobody's took runs, also where no look can be taken", taken_by_nobody),
     ("trust: a lock on another device's file with the same inode number proves nothing", same_inode),
     ("trust: age proves who runs where only root can write", age_without_doubt),
     ("trust: age proves nothing in doubt", age_in_doubt),
@@ -263,6 +266,40 @@ fn acquired_over_a_lock(house: &mut House) {
     assert_eq!(file.read_pid().unwrap(), i32::try_from(std::process::id()).ok());
     lock.release();
     is_unharmed(stranger);
+}
+
+/// As where the PID of a starter, which took the lock for its daemon, has become another user's. A query that can make no child to look at the
+/// daemon must not take it for stale.
+fn taken_by_nobody(house: &mut House) {
+    if !is_root() {
+        return;
+    }
+    let file = fs::File::options().read(true).write(true).create_new(true).open(house.pid_file()).unwrap();
+    let fd = file.as_raw_fd();
+    let mut daemon = Command::new("sleep");
+    before_exec(daemon.arg("1000"), move || {
+        // SAFETY: fcntl takes numbers.
+        assert_eq!(unsafe { libc::fcntl(fd, libc::F_SETFD, 0) }, 0);
+    });
+    let daemon = daemon.spawn().unwrap();
+    let mut stranger = Command::new("sleep");
+    before_exec(stranger.arg("1000").uid(NOBODY), move || {
+        // SAFETY: flock takes numbers.
+        assert_eq!(unsafe { libc::flock(fd, libc::LOCK_EX | libc::LOCK_NB) }, 0);
+    });
+    let stranger = stranger.spawn().unwrap();
+    writeln!(&file, "{}", daemon.id()).unwrap();
+    drop(file);
+    for can_look in [true, false] {
+        let mut query = house.program("asking", &[]);
+        if !can_look {
+            before_exec(&mut query, || refuse(libc::SYS_clone, 0, 0, libc::EAGAIN));
+        }
+        assert!(query.status().unwrap().success());
+        assert_eq!(house.hear_from("status "), format!("Ok(Running({}))", daemon.id()), "can look: {can_look}");
+    }
+    is_unharmed(stranger);
+    is_unharmed(daemon);
 }
 
 /// In a mount namespace of its own: two file systems number their files alike.
