@@ -48,10 +48,12 @@ build: library command monitor python
 
 # --- build -----------------------------------------------------------------------------------------------------------
 
-library:
+# With the monitor beside it, where daemonctx_launch() looks for it first.
+library: monitor
 	@echo "== building libdaemonctx.so.0 and libdaemon.so.0 in $(LIB)"
 	$(CARGO) build --release -p daemonctx-ffi -p daemonctx-ffi-libdaemon
 	@$(call link-libraries,target/release,$(LIB),$(CC))
+	@ln -sf $(abspath $(BIN))/daemonctx-monitor $(LIB)
 	@mkdir -p $(LIB)/pkgconfig
 	@$(foreach package,$(PACKAGES_OF_LIBRARIES),$(call filled,$(package)) packaging/library.pc.in > $(LIB)/pkgconfig/$(package).pc &&) :
 library: override LIBDIR = $(abspath $(LIB))

@@ -77,13 +77,17 @@ typedef enum {
    */
   DAEMONCTX_ERROR_PRIVILEGES = 6,
   /*
-   The start failed after the fork (daemonctx_wait_ready() only; otherwise the starter exits).
+   The start failed after the fork (daemonctx_wait_ready() and daemonctx_launch(); otherwise the starter exits).
    */
   DAEMONCTX_ERROR_START = 7,
   /*
-   The daemon was not ready in time (daemonctx_wait_ready() only).
+   The daemon was not ready in time (the same).
    */
-  DAEMONCTX_ERROR_TIMEOUT = 8
+  DAEMONCTX_ERROR_TIMEOUT = 8,
+  /*
+   A daemon with another command line runs under the name (daemonctx_launch()).
+   */
+  DAEMONCTX_ERROR_NAME_TAKEN = 9
 } daemonctx_status;
 
 /*
@@ -161,6 +165,20 @@ typedef enum {
    */
   DAEMONCTX_GROUPS_NONE = 1
 } daemonctx_groups;
+
+/*
+ Which processes the stop of a launched program ends: daemonctx_set_kill_mode().
+ */
+typedef enum {
+  /*
+   The program and all its descendants. The default.
+   */
+  DAEMONCTX_KILL_TREE = 0,
+  /*
+   The program alone: its descendants go on.
+   */
+  DAEMONCTX_KILL_PROCESS = 1
+} daemonctx_kill_mode;
 
 /*
  What a signal does in the daemon: daemonctx_set_signal().
@@ -323,7 +341,7 @@ DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_prevent_core(daemonctx *ctx, i
 
  fork(2) gives the daemon the calling thread alone. What the others had locked stays locked for good, and what they were to do is
  not done: in a runtime that has threads of its own (Go, Node, Java, Ruby) the daemon hangs or crashes. Start before the threads begin,
- or start such a program by the command daemonctx(1). This is for programs that know what their threads do.
+ or start such a program by daemonctx_launch() or the command daemonctx(1). This is for programs that know what their threads do.
  */
 DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_allow_threads(daemonctx *ctx, int allow);
 
@@ -341,6 +359,14 @@ DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_detach(daemonctx *ctx, daemonc
  Errors: EBADF: negative.
  */
 DAEMONCTX_MUST_USE daemonctx_status daemonctx_keep_descriptor(daemonctx *ctx, int fd);
+
+/*
+ Whether (not 0) all descriptors that are open at the start are kept, for a runtime with pipes of its own; they are not unless set. A
+ program that is launched gets those without the close-on-exec flag.
+
+ A daemon that keeps a pipe of its starter's has who reads that pipe wait for it.
+ */
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_keep_all_descriptors(daemonctx *ctx, int keep);
 
 /*
  Has a standard stream (0, 1 or 2) come from or go to a file: read for 0; appended to for 1 and 2, and created with mode
@@ -534,6 +560,79 @@ DAEMONCTX_MUST_USE daemonctx_status daemonctx_reopen_streams(daemonctx *ctx);
  Errors: DAEMONCTX_ERROR_USAGE (EBADF): not opened.
  */
 daemonctx_status daemonctx_close(daemonctx *ctx);
+
+/*
+ When a program that daemonctx_launch() starts is ready, as `daemonctx start --notify` has it (daemonctx(1)):
+
+ - "running:500ms": when it has run for so long; 500 ms is the default;
+ - "exec": as soon as it was executed;
+ - "fd" or "fd:N": when it writes a newline to descriptor 3, or N;
+ - "systemd": when it, or a descendant, sends READY=1 to NOTIFY_SOCKET (sd_notify(3));
+ - "forking" or "forking:PIDFILE": when it has put itself into the background, or that file names the daemon;
+ - "listen:PORT", "listen:ADDRESS:PORT" or "listen:PATH": when it, or a descendant, listens there;
+ - "file:PATH": when that file is there and newer than the launch.
+
+ Errors: DAEMONCTX_ERROR_OPTION (EINVAL): something else; the text says what is allowed.
+ */
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_readiness(daemonctx *ctx, const char *readiness);
+
+/*
+ How many times a launched program that fails (exits with another status than 0, or is killed) is started again, each time so many
+ milliseconds after its end. 0: never, the default. DAEMONCTX_FOREVER: without limit. A program that has run for a minute has all of
+ its times again.
+
+ Errors: DAEMONCTX_ERROR_USAGE (EINVAL): another negative number.
+ */
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_respawn(daemonctx *ctx, long times, long milliseconds);
+
+/*
+ The signal that asks a launched program to end, SIGTERM unless set.
+
+ Errors: EINVAL: no signal has that number.
+ */
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_stop_signal(daemonctx *ctx, int signal);
+
+/*
+ How many milliseconds a launched program may take to end before it is killed, 5000 unless set.
+
+ Errors: DAEMONCTX_ERROR_USAGE (EINVAL): negative.
+ */
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_stop_timeout(daemonctx *ctx, long milliseconds);
+
+/*
+ Which processes the stop of a launched program ends: DAEMONCTX_KILL_TREE or DAEMONCTX_KILL_PROCESS.
+
+ Errors: EINVAL: none of them.
+ */
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_kill_mode(daemonctx *ctx, daemonctx_kill_mode mode);
+
+/*
+ The executable that stays with a launched program: daemonctx-monitor, which is installed with the library and found beside it unless set.
+
+ Errors: ENOENT: empty. ENAMETOOLONG. Whether it can be executed is found by daemonctx_launch().
+ */
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_monitor(daemonctx *ctx, const char *path);
+
+/*
+ Starts a program as a daemon, another one or this one again, waits until it is ready (daemonctx_set_readiness()), and goes on. *daemon, if
+ daemon is not NULL, becomes its PID then. The calling program may have threads: it does not fork. The daemon's parent is a process of its
+ own, the monitor, which stays with it, so that it and all its descendants are known.
+
+ path is the executable, "/proc/self/exe" for this program again; PATH is not searched. argv are its arguments, the first of which is what it is called, and envp its environment,
+ as for execve(2); argv may be NULL for path alone, envp for this program's environment.
+
+ All options of the handle count but daemonctx_set_signal(), daemonctx_set_detach(), daemonctx_set_allow_threads(),
+ daemonctx_set_manual_ready() and daemonctx_set_ready_descriptor(): the program begins with the signals of a fresh process. The handle can
+ be used again, also after an error.
+
+ The daemon's name is the one that daemonctx_set_program_name() set; `daemonctx list`, `status NAME` and `stop NAME` (daemonctx(1)) know it
+ by that, and there is one daemon for a name. With a pid file it is stopped by daemonctx_pidfile_stop() as well.
+
+ Errors: the launch has failed then, and nothing is left of it. DAEMONCTX_ERROR_ALREADY_RUNNING: it runs. DAEMONCTX_ERROR_NAME_TAKEN.
+ DAEMONCTX_ERROR_START: the program ended before it was ready. DAEMONCTX_ERROR_TIMEOUT. DAEMONCTX_ERROR_SYSTEM (ENOENT): no such
+ program, or no monitor; (EPERM): this process is PID 1.
+ */
+DAEMONCTX_MUST_USE daemonctx_status daemonctx_launch(daemonctx *ctx, const char *path, const char *const *argv, const char *const *envp, pid_t *daemon);
 
 /*
  Sends assignments, one a line, such as "STATUS=reading the configuration", to the service manager (sd_notify(3)); readiness

@@ -252,6 +252,15 @@ impl Daemon {
         self.keep_descriptor(file.as_raw_fd())
     }
 
+    /// Keeps all descriptors open that are open at the start, for a runtime with pipes of its own; false unless set. A program that is
+    /// launched or executed gets those without the close-on-exec flag.
+    ///
+    /// A daemon that keeps a pipe of its starter's has who reads that pipe wait for it.
+    pub fn keep_all_descriptors(&mut self, keep: bool) -> &mut Self {
+        self.options.keep_all = keep;
+        self
+    }
+
     /// Where standard input comes from.
     ///
     /// # Errors
@@ -394,7 +403,7 @@ impl Daemon {
     /// EINVAL: a number that is no signal.
     pub fn stop_signal(&mut self, signal: i32) -> Result<&mut Self, Error> {
         if !(1..=signal::LAST).contains(&signal) {
-            return Err(Error::os(Step::Signal, Subject::Signal(signal), Errno::EINVAL));
+            return Err(Error::os(Step::StopSignal, Subject::Signal(signal), Errno::EINVAL));
         }
         self.options.stop.signal = signal;
         Ok(self)
@@ -428,7 +437,7 @@ impl Daemon {
         let options = &self.options;
         privileges::Plan::new(&options.privileges)?;
         directories::Plan::new(options.umask, options.root.as_ref(), &options.working)?;
-        options.keep.checked()?;
+        options.kept()?;
         streams::check_files(&options.streams, options.root.as_ref())?;
         options.pid_file.as_ref().map_or(Ok(()), PidFile::check_free)
     }
@@ -599,7 +608,7 @@ impl Daemon {
             return Err(Error::os(Step::Execute, Subject::Word("respawn"), Errno::EOPNOTSUPP).note("needs a monitor"));
         }
         let mut plan = Plan::in_place(&self.options)?;
-        let program = executable.program()?;
+        let program = executable.program(self.options.root.is_some())?;
         Err(start::execute(&mut plan, &program))
     }
 

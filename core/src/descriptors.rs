@@ -11,6 +11,25 @@ use std::os::fd::RawFd;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Keep(Vec<RawFd>);
 
+/// What becomes of the descriptors that the program did not name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Others {
+    Close,
+    Keep,
+    /// Those that execve(2) keeps.
+    KeepInheritable,
+}
+
+impl Others {
+    fn keep(self, fd: RawFd) -> bool {
+        match self {
+            Self::Close => false,
+            Self::Keep => fd::is_open(fd),
+            Self::KeepInheritable => fd::flags(fd).is_ok_and(|flags| flags & libc::FD_CLOEXEC == 0),
+        }
+    }
+}
+
 impl Keep {
     /// Adds a descriptor. Standard streams are never closed, so adding one changes nothing.
     pub(crate) fn add(&mut self, fd: RawFd) -> Sys<()> {
@@ -23,10 +42,12 @@ impl Keep {
         }
     }
 
-    /// What the program asked for, checked: every one of them is open. What systemd has passed on is kept as well.
-    pub(crate) fn checked(&self) -> Result<Self, Error> {
+    /// What the program asked for, checked: every one of them is open. What systemd has passed on is kept as well, and of the others
+    /// those that `others` says.
+    pub(crate) fn checked(&self, others: Others) -> Result<Self, Error> {
         let failed = |fd: &RawFd, errno| Error::os(Step::KeepDescriptor, Subject::Number(i64::from(*fd)), errno);
         let mut checked = Self::default();
+        checked.add_others(others).map_err(|errno| Error::os(Step::KeepDescriptor, Subject::Word("all"), errno))?;
         for fd in &self.0 {
             fd::flags(*fd).map_err(|errno| failed(fd, errno))?;
             checked.add(*fd).map_err(|errno| failed(fd, errno))?;
@@ -39,6 +60,18 @@ impl Keep {
             checked.add(fd).map_err(|errno| failed(&fd, errno))?;
         }
         Ok(checked)
+    }
+
+    fn add_others(&mut self, others: Others) -> Sys<()> {
+        if others == Others::Close {
+            return Ok(());
+        }
+        match listed() {
+            Ok(listed) => listed.into_iter().filter(|fd| others.keep(*fd)).try_for_each(|fd| self.add(fd)),
+            Err(Errno::ENOMEM) => Err(Errno::ENOMEM),
+            // There is no /proc.
+            Err(_) => (fd::FIRST_OTHER..fd::limit()).filter(|fd| others.keep(*fd)).try_for_each(|fd| self.add(fd)),
+        }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = RawFd> {
@@ -86,16 +119,21 @@ pub fn kept_unasked() -> impl Iterator<Item = RawFd> {
 #[doc(hidden)]
 #[must_use]
 pub fn opened() -> Vec<RawFd> {
-    let mut listed = Vec::new();
-    // The directory's own is closed afterwards, and counts no more.
-    let _: Sys<()> = file::for_each_name(c"/proc/self/fd", &mut |_, name| {
-        let number = crate::pidfile::number(name).and_then(|number| RawFd::try_from(number).ok());
-        if let Some(fd) = number.filter(|fd| *fd >= fd::FIRST_OTHER) {
-            let _: Sys<()> = memory::push(&mut listed, fd);
-        }
-    });
+    let mut listed = listed().unwrap_or_default();
     listed.retain(|fd| is_own(*fd));
     listed
+}
+
+/// The descriptors above the standard streams in `/proc`, of which one was the directory's own.
+fn listed() -> Sys<Vec<RawFd>> {
+    let (mut listed, mut complete) = (Vec::new(), Ok(()));
+    file::for_each_name(c"/proc/self/fd", &mut |_, name| {
+        let number = crate::pidfile::number(name).and_then(|number| RawFd::try_from(number).ok());
+        if let Some(fd) = number.filter(|fd| *fd >= fd::FIRST_OTHER) {
+            complete = complete.and(memory::push(&mut listed, fd));
+        }
+    })?;
+    complete.map(|()| listed)
 }
 
 /// Nothing hands on epoll, inotify and their like, and not all libraries mark them.

@@ -63,6 +63,8 @@ steps! {
     Stderr => "stderr", Option;
     /// An entry of the signal map.
     SignalMap => "signal map", Option;
+    /// The signal that asks a launched program to end.
+    StopSignal => "stop signal", Option;
     /// The time allowed until readiness.
     ReadyTimeout => "ready timeout", Option;
     /// When a launched program is ready.

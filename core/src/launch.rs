@@ -82,8 +82,9 @@ impl Variable {
 }
 
 impl Executable {
-    /// The executable at `path`, by which it is called, too, unless [`argument`](Self::argument) says otherwise. With a chroot
-    /// the path is inside it. `PATH` is not searched.
+    /// The executable at `path`, by which it is called, too, unless [`argument`](Self::argument) says otherwise. A relative path is
+    /// taken from this process's working directory, and `/proc/self/exe` is this program. With a chroot the path is inside it. `PATH`
+    /// is not searched.
     ///
     /// # Errors
     /// ENOENT: empty. ENAMETOOLONG. EINVAL: it holds a NUL.
@@ -141,18 +142,25 @@ impl Executable {
         self
     }
 
+    /// For C: takes out again what [`readiness`](Self::readiness) was given.
+    #[doc(hidden)]
+    pub fn take_readiness(&mut self) -> Readiness {
+        std::mem::take(&mut self.readiness)
+    }
+
     /// Restarts the program when it fails; [`Daemon::exec`](crate::Daemon::exec) cannot, and fails with EOPNOTSUPP.
     pub fn respawn(&mut self, respawn: Option<Respawn>) -> &mut Self {
         self.respawn = respawn;
         self
     }
 
-    /// What is executed.
-    pub(crate) fn program(&self) -> Result<Program, Error> {
+    /// What is executed, below another root directory or not.
+    pub(crate) fn program(&self, has_root: bool) -> Result<Program, Error> {
+        let failed = |errno| Error::about(Step::Execute, self.path.as_bytes(), errno);
         let lists = self.arguments().and_then(|arguments| Ok((arguments, self.environment()?)));
-        let (arguments, environment) =
-            lists.map_err(|errno| Error::about(Step::Execute, self.path.as_bytes(), errno))?;
-        Ok(Program { path: self.path.clone(), arguments, environment })
+        let (arguments, environment) = lists.map_err(failed)?;
+        let path = if has_root { self.path.clone() } else { resolved(&self.path).map_err(failed)? };
+        Ok(Program { path, arguments, environment })
     }
 
     pub(crate) fn when_ready(&self) -> &Readiness {
@@ -188,6 +196,20 @@ impl Executable {
         }
         list.finish()?;
         Ok(list)
+    }
+}
+
+/// The path as it is for other processes and in other directories: absolute, and without what `/proc/self` is for this process.
+fn resolved(path: &Text) -> Sys<Text> {
+    const OWN: [&[u8]; 2] = [b"/proc/self/", b"/proc/thread-self/"];
+    if !OWN.iter().any(|own| path.as_bytes().starts_with(own)) {
+        return Text::absolute_path(path.as_bytes());
+    }
+    let mut room = memory::filled(0, crate::text::PATH_MAX)?;
+    match file::link_target(path.as_c_str(), &mut room) {
+        Ok(target) => Text::absolute_path(target),
+        Err(Errno::EINVAL) => Ok(path.clone()),
+        Err(errno) => Err(errno),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Everything that can be set, with its defaults.
 
-use crate::descriptors::Keep;
+use crate::descriptors::{Keep, Others};
 use crate::detach::Detach;
 use crate::error::{Error, Step};
 use crate::monitor::KillMode;
@@ -24,6 +24,7 @@ pub(crate) struct Options {
     pub(crate) detach: Detach,
     pub(crate) allow_threads: bool,
     pub(crate) keep: Keep,
+    pub(crate) keep_all: bool,
     pub(crate) streams: [Option<Stream>; 3],
     pub(crate) signals: signals::Map,
     pub(crate) pid_file: Option<PidFile>,
@@ -82,6 +83,7 @@ impl Options {
             allow_threads: false,
             detach: Detach::Auto,
             keep: Keep::default(),
+            keep_all: false,
             streams: [None, None, None],
             signals: signals::Map::default(),
             pid_file: None,
@@ -95,5 +97,15 @@ impl Options {
             monitor: None,
             state_directory: None,
         })
+    }
+
+    /// The descriptors that the daemon keeps.
+    pub(crate) fn kept(&self) -> Result<Keep, Error> {
+        self.keep.checked(if self.keep_all { Others::Keep } else { Others::Close })
+    }
+
+    /// Those that a program which is executed gets.
+    pub(crate) fn kept_on_exec(&self) -> Result<Keep, Error> {
+        self.keep.checked(if self.keep_all { Others::KeepInheritable } else { Others::Close })
     }
 }

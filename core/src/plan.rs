@@ -66,7 +66,7 @@ impl Plan {
         activation::prepare().map_err(|errno| Error::os(Step::KeepDescriptor, Subject::Word("LISTEN_PID"), errno))?;
         let privileges = privileges::Plan::new(&options.privileges)?;
         let directories = directories::Plan::new(options.umask, options.root.as_ref(), &options.working)?;
-        let mut keep = options.keep.checked()?;
+        let mut keep = options.kept()?;
         let default = if surroundings.below_inetd { Stream::inherit() } else { Stream::null() };
         let seen = streams::Surroundings { program: options.program.as_bytes(), root: directories.root() };
         let streams = streams::Plan::new(&options.streams, &default, manual_ready, &seen)?;

@@ -39,7 +39,7 @@ def test_every_function_has_a_page() -> None:
 def test_no_page_explains_what_is_not_there() -> None:
     types = {"daemonctx_pidfile"}
     assert names()["3"] - exported() == types
-    enums = {"daemonctx_status", "daemonctx_pidfile_state", "daemonctx_stop", "daemonctx_detach", "daemonctx_groups", "daemonctx_signal_action"}
+    enums = {"daemonctx_status", "daemonctx_kill_mode", "daemonctx_pidfile_state", "daemonctx_stop", "daemonctx_detach", "daemonctx_groups", "daemonctx_signal_action"}
     known = exported() | types | enums | {"daemonctx_set_", "daemon_log_flags", "daemon_pid_file_proc_t"}
     for page in ALL:
         assert set(OURS.findall(page.text())) - known == set(), page

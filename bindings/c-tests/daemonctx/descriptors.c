@@ -55,6 +55,16 @@ TEST("kept ones are kept, those between them closed")
     terminate(daemon);
 }
 
+TEST("all are kept where asked")
+{
+    CHECK_INT(START(leak_some, "daemon", "keep_all=1").code, 0);
+    pid_t daemon = (pid_t)hear_number();
+    char *all = descriptors_of(daemon);
+    CHECK_HAS(all, "0 1 2 3 4 5 7 ");
+    CHECK_HAS(all, " 20 21 22 40 100 255 256 700 900");
+    terminate(daemon);
+}
+
 TEST("kept above a lowered RLIMIT_NOFILE")
 {
     CHECK_INT(START(leak_and_lower, "daemon", "keep=900").code, 0);

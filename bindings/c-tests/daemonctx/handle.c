@@ -70,7 +70,8 @@ static daemonctx_status set_paths_and_names(daemonctx *ctx, const char *word)
         {"pid_file", daemonctx_set_pid_file}, {"directory", daemonctx_set_working_directory},
         {"chroot", daemonctx_set_chroot},     {"user", daemonctx_set_user},
         {"group", daemonctx_set_group},       {"program", daemonctx_set_program_name},
-        {"runtime", daemonctx_set_runtime_directory},
+        {"runtime", daemonctx_set_runtime_directory}, {"ready", daemonctx_set_readiness},
+        {"monitor", daemonctx_set_monitor},
     };
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
         const char *value = after(word, settings[i].name);
@@ -88,7 +89,8 @@ static daemonctx_status set_numbers(daemonctx *ctx, const char *word)
     } settings[] = {
         {"no_new", daemonctx_set_no_new_privileges}, {"core", daemonctx_set_prevent_core},
         {"keep", daemonctx_keep_descriptor},         {"manual", daemonctx_set_manual_ready},
-        {"threads", daemonctx_set_allow_threads},
+        {"threads", daemonctx_set_allow_threads},    {"keep_all", daemonctx_set_keep_all_descriptors},
+        {"stop_signal", daemonctx_set_stop_signal},
     };
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
         const char *value = after(word, settings[i].name);
@@ -119,6 +121,12 @@ static daemonctx_status set(daemonctx *ctx, const char *word)
         return daemonctx_set_supplementary_groups(ctx, (daemonctx_groups)atoi(value));
     if ((value = after(word, "detach")) != NULL)
         return daemonctx_set_detach(ctx, (daemonctx_detach)atoi(value));
+    if ((value = after(word, "kill_mode")) != NULL)
+        return daemonctx_set_kill_mode(ctx, (daemonctx_kill_mode)atoi(value));
+    if ((value = after(word, "stop_timeout")) != NULL)
+        return daemonctx_set_stop_timeout(ctx, atol(value));
+    if ((value = after(word, "respawn")) != NULL)
+        return daemonctx_set_respawn(ctx, atol(value), 0);
     daemonctx_status status = set_paths_and_names(ctx, word);
     return status != NOT_THIS ? status : set_numbers(ctx, word);
 }
@@ -134,10 +142,8 @@ daemonctx *configured(int argc, char **argv)
     return ctx;
 }
 
-void open_or_leave(daemonctx *ctx)
+void refuse(daemonctx *ctx)
 {
-    if (daemonctx_open(ctx) == DAEMONCTX_OK)
-        return;
     const char *step;
     const char *why;
     int number;
@@ -147,6 +153,12 @@ void open_or_leave(daemonctx *ctx)
         must(status, "errno is not what daemonctx_error() says");
     fprintf(stderr, "refused %d %s %s: %s\n", status, strerrorname_np(number), step, why);
     exit(daemonctx_exit_status(ctx));
+}
+
+void open_or_leave(daemonctx *ctx)
+{
+    if (daemonctx_open(ctx) != DAEMONCTX_OK)
+        refuse(ctx);
 }
 
 const char *with_pid_file(void)

@@ -139,10 +139,10 @@ fn prepare(options: &Options, executable: &Executable) -> Result<Ingredients, Er
     let privileges = privileges::Plan::new(&options.privileges)?;
     let (owner, ids) = (privileges.owner(), privileges.into_ids());
     let directories = directories::Plan::new(options.umask, options.root.as_ref(), &options.working)?;
-    let keep = options.keep.checked()?;
+    let keep = options.kept_on_exec()?;
     let pid_path = options.pid_file.as_ref().map(|file| file.text().clone());
     translate::check_sign(&keep, pid_path.as_ref(), executable.when_ready())?;
-    let Program { path, arguments, environment } = executable.program()?;
+    let Program { path, arguments, environment } = executable.program(directories.root().is_some())?;
     let wanted = executable.when_ready();
     let (ready, sign) = translate::readiness(wanted).map_err(failed(Step::Ready, wanted.subject()))?;
     let (pid_variables, environment) =

@@ -33,8 +33,9 @@ pub(super) fn find() -> Result<Text, Error> {
         Some(path) => {
             Error::os(Step::Execute, Subject::Text(path), Errno::EPERM).note("another user can write or replace it")
         }
-        None => Error::os(Step::Execute, Subject::Word(NAME), Errno::ENOENT)
-            .note("neither beside this program or its library nor in libexec/daemonctx: see Daemon::monitor"),
+        None => Error::os(Step::Execute, Subject::Word(NAME), Errno::ENOENT).note(
+            "neither beside this program or its library nor in libexec/daemonctx: install it, or say where it is",
+        ),
     })
 }
 

@@ -115,10 +115,14 @@ impl Leftovers {
         }
         let began = self.monitor.start..self.lived;
         let mut all = members(|stat| stat.session == session && stat.group == program && began.contains(&stat.start));
-        for one in all.clone().into_iter().flat_map(descendants_of) {
-            if !all.contains(&one) {
-                add(&mut all, one);
+        let (mut below, count) = (0, all.len());
+        while let Some(&member) = all.get(below).filter(|_| below < count) {
+            for one in descendants_of(member) {
+                if !all.contains(&one) {
+                    add(&mut all, one);
+                }
             }
+            below += 1;
         }
         all
     }

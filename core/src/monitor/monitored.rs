@@ -315,9 +315,7 @@ impl Monitored {
 
     fn stop_by_monitor(&self, request: StopRequest, deadline: Deadline) -> Sys<bool> {
         let monitor = self.monitor.open()?.ok_or(Errno::ESRCH)?;
-        monitor.signal(request.signal())?;
-        // A stopped monitor (SIGSTOP) would take the signal only when somebody else continues it.
-        let _: Sys<()> = monitor.signal(libc::SIGCONT);
+        request.send(&monitor)?;
         monitor.wait(deadline.remaining())
     }
 }

@@ -1,6 +1,8 @@
 //! What is asked of a monitor by signals.
 
 use super::event::Stop;
+use crate::sys::Sys;
+use crate::sys::pidfd::Process;
 use crate::sys::signal::{Set, Signal};
 
 /// How a launched daemon is stopped.
@@ -16,12 +18,20 @@ pub enum StopRequest {
 }
 
 impl StopRequest {
-    pub(super) fn signal(self) -> Signal {
+    fn signal(self) -> Signal {
         match self {
             Self::Terminate => libc::SIGTERM,
             Self::Kill => libc::SIGQUIT,
             Self::EndWithProgram => libc::SIGUSR1,
         }
+    }
+
+    /// Asks a monitor.
+    pub(crate) fn send(self, monitor: &Process) -> Sys<()> {
+        monitor.signal(self.signal())?;
+        // One that was stopped (SIGSTOP) would take the signal only when somebody else continues it.
+        let _: Sys<()> = monitor.signal(libc::SIGCONT);
+        Ok(())
     }
 }
 

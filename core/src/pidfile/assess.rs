@@ -181,7 +181,7 @@ impl<'a> PidFileView<'a> {
             Hold::Delayed | Hold::Unknown => self.by_age(pid),
             // A process that was given the PID of a dead daemon can lock what it can read.
             Hold::Reader => Identity::Other,
-            Hold::None if locks::is_monitored(pid, &file) => Identity::Daemon,
+            Hold::None if locks::monitor_of(pid, &file).is_some() => Identity::Daemon,
             Hold::None => self.by_relation(pid, &file),
         }
     }
@@ -215,6 +215,11 @@ impl<'a> PidFileView<'a> {
             Identity::Unknown(why) if self.proof.accepts_age() => Identity::Unknown(why),
             _ => Identity::Other,
         }
+    }
+
+    /// The monitor of the daemon that has this PID, if it was launched.
+    pub(super) fn monitor_of(&self, pid: Pid) -> Option<Process> {
+        locks::monitor_of(pid, &LockedFile::new(self.descriptor, &self.status))
     }
 
     /// The processes that hold the lock as a daemon or a start does.

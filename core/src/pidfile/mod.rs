@@ -23,9 +23,10 @@ pub(crate) use held::{
 pub(crate) use recorded::{field as recorded_field, is_here as is_recorded_here, parse_identity as recorded_identity};
 
 use crate::error::{Error, Step};
-use crate::sys::Errno;
+use crate::monitor::StopRequest;
 use crate::sys::file::{self, Lock};
 use crate::sys::pidfd::Process;
+use crate::sys::{Errno, Sys};
 use crate::text::Text;
 use assess::{Assessment, PidFileView};
 use content::Content;
@@ -286,13 +287,14 @@ impl PidFile {
     }
 
     /// Ends the daemon: SIGTERM, `grace` to follow it, then SIGKILL. Returns when the process is gone, and its file with
-    /// it. A daemon that does not run is no error.
+    /// it. A daemon that does not run is no error. A launched program is not started again, and its monitor ends with its descendants.
     ///
     /// # Errors
     /// As for [`signal`](Self::signal). ETIMEDOUT: the process has not ended within 10 s after SIGKILL, as one does not that waits for a
-    /// dead file system.
+    /// dead file system, or the monitor not within 10 s after the program.
     pub fn stop(&self, grace: Duration) -> Result<Stopped, Error> {
         const KILL: Duration = Duration::from_secs(10);
+        const NONE: i32 = 0;
         let Some(target) = self.running()? else {
             self.remove_stale();
             return Ok(Stopped::NotRunning);
@@ -302,6 +304,11 @@ impl PidFile {
             Err(error) if error.errno() == Some(Errno::ESRCH.value()) => Ok(()),
             sent => sent,
         };
+        send(NONE)?;
+        let monitor = self.monitor_of(&target)?;
+        if let Some(monitor) = &monitor {
+            let _: Sys<()> = StopRequest::EndWithProgram.send(monitor);
+        }
         send(libc::SIGTERM)?;
         let how = if target.wait(Some(grace))? {
             Stopped::Terminated
@@ -312,8 +319,17 @@ impl PidFile {
             }
             Stopped::Killed
         };
+        if monitor.is_some_and(|monitor| monitor.wait(Some(KILL)) == Ok(false)) {
+            return Err(self.error(Step::Wait, Errno::ETIMEDOUT).note("its monitor not ended after 10 s"));
+        }
         self.remove_stale();
         Ok(how)
+    }
+
+    fn monitor_of(&self, daemon: &Running) -> Result<Option<Process>, Error> {
+        let Some(file) = self.open()? else { return Ok(None) };
+        let view = PidFileView::new(file.as_raw_fd(), &self.path, self.proof);
+        view.map(|view| view.monitor_of(daemon.pid())).map_err(|errno| self.error(Step::PidFile, errno))
     }
 
     /// Removes the file: this process's own, whose lock is given up with it; that of the process that this one was forked from;

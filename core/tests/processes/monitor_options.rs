@@ -5,7 +5,7 @@ use crate::house::{House, before_exec, exists, field, refuse, signal_any, stat, 
 use crate::monitor::{SLEEP, found, launch, state_files, stop};
 use crate::monitor_names::{borrowed, read_pid, shell};
 use crate::syslog::{Dev, around, may_mount};
-use daemonctx::{Monitored, MonitoredOutput, MonitoredState, StopRequest};
+use daemonctx::{Monitored, MonitoredOutput, MonitoredState, PidFile, StopRequest, Stopped};
 use std::ffi::{CStr, CString};
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -20,6 +20,7 @@ pub const TESTS: &[Test] = &[
     ("monitor: kinds of readiness that cannot be", bad_readiness),
     ("monitor: messages from another network namespace", network_namespace),
     ("monitor: stop signal, timeout and kill mode", stopping),
+    ("monitor: a stop by the pid file is the end of a daemon that is restarted", stop_by_pid_file),
     ("monitor: a directory of the daemon's own", runtime_directory),
     ("monitor: a directory of a launch that fails", runtime_directory_of_a_failure),
     ("monitor: log files are opened again", logs),
@@ -150,6 +151,27 @@ fn stopping(house: &mut House) {
 fn stop_but(house: &mut House, monitor: i32) {
     assert_eq!(found(house).monitor_pid(), monitor);
     assert!(found(house).stop(StopRequest::Terminate, None).expect("a monitor"));
+}
+
+/// The program ends by itself, by the signal, or by SIGKILL; its child is ended after it.
+fn stop_by_pid_file(house: &mut House) {
+    let words = ["ready=newline:3", "respawn=10", "stop_timeout=5000"];
+    for (trap, program, how) in [
+        (":", "exec sleep 1000", Stopped::Terminated),
+        ("trap 'exit 143' TERM", "while :; do sleep 0.02; done", Stopped::Terminated),
+        ("trap '' TERM", "exec sleep 1000", Stopped::Killed),
+    ] {
+        let script = format!("sleep 2000 & {trap}; echo x >> $D/lives; echo >&3; exec 3>&-; {program}");
+        let (daemon, _) = launch(house, &borrowed(&shell(house, &script, &words)));
+        signal_any(daemon, libc::SIGKILL);
+        let lives = || fs::read_to_string(house.path("lives")).unwrap_or_default().lines().count();
+        until(|| lives() == 2 && found(house).pid().is_some_and(|pid| pid != daemon && pid == house.pid()));
+        let file = PidFile::new(house.pid_file()).unwrap();
+        assert_eq!(file.stop(Duration::from_millis(300)), Ok(how), "{trap}");
+        assert!(!house.pid_file().exists() && state_files(house).is_empty() && lives() == 2, "{trap}");
+        house.wait_for_all();
+        fs::remove_file(house.path("lives")).unwrap();
+    }
 }
 
 fn runtime_directory(house: &mut House) {

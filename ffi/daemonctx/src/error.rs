@@ -25,10 +25,12 @@ pub enum daemonctx_status {
     DAEMONCTX_ERROR_ALREADY_RUNNING = 5,
     /// Privileges could not be dropped, or were still there afterwards.
     DAEMONCTX_ERROR_PRIVILEGES = 6,
-    /// The start failed after the fork (daemonctx_wait_ready() only; otherwise the starter exits).
+    /// The start failed after the fork (daemonctx_wait_ready() and daemonctx_launch(); otherwise the starter exits).
     DAEMONCTX_ERROR_START = 7,
-    /// The daemon was not ready in time (daemonctx_wait_ready() only).
+    /// The daemon was not ready in time (the same).
     DAEMONCTX_ERROR_TIMEOUT = 8,
+    /// A daemon with another command line runs under the name (daemonctx_launch()).
+    DAEMONCTX_ERROR_NAME_TAKEN = 9,
 }
 
 use daemonctx_status::*;
@@ -42,6 +44,7 @@ fn status(kind: ErrorKind) -> daemonctx_status {
         ErrorKind::Privileges => DAEMONCTX_ERROR_PRIVILEGES,
         ErrorKind::Start => DAEMONCTX_ERROR_START,
         ErrorKind::Timeout => DAEMONCTX_ERROR_TIMEOUT,
+        ErrorKind::NameTaken => DAEMONCTX_ERROR_NAME_TAKEN,
         _ => DAEMONCTX_ERROR_SYSTEM,
     }
 }

@@ -17,11 +17,13 @@ pub mod options;
 
 pub mod start;
 
+pub mod launch;
+
 pub mod notify;
 
 pub mod pidfile;
 
-use ::daemonctx::{Context, Daemon, Error, Starting};
+use ::daemonctx::{Context, Daemon, Error, Readiness, Respawn, Starting};
 use error::{Record, daemonctx_status};
 use libc::{c_char, c_long};
 use std::ffi::{CStr, OsStr};
@@ -36,6 +38,8 @@ pub struct daemonctx {
     daemon: Daemon,
     context: Option<Context>,
     starting: Option<Starting>,
+    readiness: Readiness,
+    respawn: Option<Respawn>,
     error: Record,
 }
 

@@ -2,7 +2,7 @@
 
 use super::error::{Record, daemonctx_status};
 use crate::{Failure, daemonctx, limit, optional, string, with};
-use ::daemonctx::{Daemon, Detach, Facility, Groups, LogFile, Severity, SignalAction, Stream, Syslog};
+use ::daemonctx::{Daemon, Detach, Facility, Groups, LogFile, Readiness, Severity, SignalAction, Stream, Syslog};
 use daemonctx_ffi_common::errno::set_errno;
 use daemonctx_ffi_common::heap::{from_c, to_c};
 use libc::{c_char, c_int, c_long, c_uint, gid_t, mode_t, uid_t};
@@ -49,7 +49,7 @@ pub type daemonctx_groups_value = c_int;
 pub type daemonctx_signal_action_value = c_int;
 
 /// What a value from C means.
-fn choose<T, const N: usize>(value: c_int, choices: [(c_int, T); N]) -> Result<T, Failure> {
+pub(super) fn choose<T, const N: usize>(value: c_int, choices: [(c_int, T); N]) -> Result<T, Failure> {
     let found = choices.into_iter().find(|(name, _)| *name == value);
     found.map(|(_, meaning)| meaning).ok_or(Failure::Invalid(value.into()))
 }
@@ -63,7 +63,14 @@ fn choose<T, const N: usize>(value: c_int, choices: [(c_int, T); N]) -> Result<T
 #[must_use]
 pub extern "C" fn daemonctx_new() -> *mut daemonctx {
     let handle = match Daemon::new() {
-        Ok(daemon) => to_c(daemonctx { daemon, context: None, starting: None, error: Record::new() }),
+        Ok(daemon) => to_c(daemonctx {
+            daemon,
+            context: None,
+            starting: None,
+            readiness: Readiness::default(),
+            respawn: None,
+            error: Record::new(),
+        }),
         Err(_) => std::ptr::null_mut(),
     };
     if handle.is_null() {
@@ -259,7 +266,7 @@ pub unsafe extern "C" fn daemonctx_set_prevent_core(ctx: *mut daemonctx, prevent
 ///
 /// fork(2) gives the daemon the calling thread alone. What the others had locked stays locked for good, and what they were to do is
 /// not done: in a runtime that has threads of its own (Go, Node, Java, Ruby) the daemon hangs or crashes. Start before the threads begin,
-/// or start such a program by the command daemonctx(1). This is for programs that know what their threads do.
+/// or start such a program by daemonctx_launch() or the command daemonctx(1). This is for programs that know what their threads do.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn daemonctx_set_allow_threads(ctx: *mut daemonctx, allow: c_int) -> daemonctx_status {
@@ -304,6 +311,22 @@ pub unsafe extern "C" fn daemonctx_keep_descriptor(ctx: *mut daemonctx, fd: c_in
     unsafe {
         with(ctx, "daemonctx_keep_descriptor", |ctx| {
             ctx.daemon.keep_descriptor(fd)?;
+            Ok(())
+        })
+    }
+}
+
+/// Whether (not 0) all descriptors that are open at the start are kept, for a runtime with pipes of its own; they are not unless set. A
+/// program that is launched gets those without the close-on-exec flag.
+///
+/// A daemon that keeps a pipe of its starter's has who reads that pipe wait for it.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn daemonctx_set_keep_all_descriptors(ctx: *mut daemonctx, keep: c_int) -> daemonctx_status {
+    // SAFETY: the header asks for a handle, or NULL.
+    unsafe {
+        with(ctx, "daemonctx_set_keep_all_descriptors", |ctx| {
+            ctx.daemon.keep_all_descriptors(keep != 0);
             Ok(())
         })
     }

@@ -9,6 +9,7 @@ use crate::procfs::{
     sees_every_process, stat, words,
 };
 use crate::sys::file::{self, Identity, Status};
+use crate::sys::pidfd::Process;
 use crate::sys::process::{self, Pid};
 use crate::sys::time::Deadline;
 use crate::sys::{Errno, Sys, identity, memory};
@@ -311,10 +312,12 @@ fn may_be_monitor(pid: Pid) -> bool {
     may_start(pid) && read(pid, b"comm", &mut room).is_ok_and(|name| name.starts_with(b"daemonctx: "))
 }
 
-/// Whether the parent of `pid` is its monitor, and holds the lock for it.
-pub(in crate::pidfile) fn is_monitored(pid: Pid, wanted: &LockedFile) -> bool {
-    let parent = stat(pid).ok().flatten().map(|stat| stat.parent).filter(|parent| may_be_monitor(*parent));
-    parent.is_some_and(|parent| hold(parent, wanted).is_privileged())
+/// The parent of `pid` if it is its monitor, and holds the lock for it.
+pub(in crate::pidfile) fn monitor_of(pid: Pid, wanted: &LockedFile) -> Option<Process> {
+    let parent = stat(pid).ok().flatten()?.parent;
+    // Opened before it is looked at: its number may be another's soon.
+    let process = Process::open(parent).ok()?;
+    (may_be_monitor(parent) && hold(parent, wanted).is_privileged()).then_some(process)
 }
 
 /// Whether a descendant of `pid` holds the lock, or a member of its session where that is the daemon's: the session of a start

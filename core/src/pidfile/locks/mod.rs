@@ -6,9 +6,9 @@ mod linux;
 mod portable;
 
 #[cfg(target_os = "linux")]
-pub(super) use linux::{LockedFile, find_holder, hold, holders, is_monitored, is_strangers, related_holder};
+pub(super) use linux::{LockedFile, find_holder, hold, holders, is_strangers, monitor_of, related_holder};
 #[cfg(not(target_os = "linux"))]
-pub(super) use portable::{LockedFile, find_holder, hold, holders, is_monitored, is_strangers, related_holder};
+pub(super) use portable::{LockedFile, find_holder, hold, holders, is_strangers, monitor_of, related_holder};
 
 use crate::sys::process::Pid;
 

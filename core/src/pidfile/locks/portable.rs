@@ -2,6 +2,7 @@
 
 use super::{Hold, Search};
 use crate::sys::file::Status;
+use crate::sys::pidfd::Process;
 use crate::sys::process::Pid;
 use std::os::fd::RawFd;
 
@@ -17,8 +18,8 @@ pub(in crate::pidfile) fn hold(_pid: Pid, _wanted: &LockedFile) -> Hold {
     Hold::NoProc
 }
 
-pub(in crate::pidfile) fn is_monitored(_pid: Pid, _wanted: &LockedFile) -> bool {
-    false
+pub(in crate::pidfile) fn monitor_of(_pid: Pid, _wanted: &LockedFile) -> Option<Process> {
+    None
 }
 
 pub(in crate::pidfile) fn is_strangers(_wanted: &LockedFile) -> bool {

@@ -4,7 +4,7 @@ use super::{HARMLESS, PATHS, Where, errno, set_errno};
 use crate::choice::Choices;
 use crate::house::{text_of, wrong};
 use daemonctx_linked as api;
-use daemonctx_linked::{error, notify, options, pidfile, start};
+use daemonctx_linked::{error, launch, notify, options, pidfile, start};
 use std::ffi::{CString, c_char, c_int, c_long};
 use std::ptr::{null, null_mut};
 
@@ -118,7 +118,7 @@ impl Handles {
 
 /// Any option, set to anything.
 fn set(handle: Handle, choices: &mut Choices<'_>) -> error::daemonctx_status {
-    let which = choices.one_of(24);
+    let which = choices.one_of(30);
     let number = choices.number();
     let unsigned = number as u32;
     let text = choices.text(if which < 4 { &NAMES } else { &PATHS });
@@ -150,6 +150,12 @@ fn set(handle: Handle, choices: &mut Choices<'_>) -> error::daemonctx_status {
             20 => options::daemonctx_set_pid_file(handle, text),
             21 => options::daemonctx_set_ready_descriptor(handle, number),
             22 => options::daemonctx_set_manual_ready(handle, number),
+            23 => options::daemonctx_set_keep_all_descriptors(handle, number),
+            24 => launch::daemonctx_set_readiness(handle, text),
+            25 => launch::daemonctx_set_respawn(handle, choices.long(), choices.long()),
+            26 => launch::daemonctx_set_stop_signal(handle, number),
+            27 => launch::daemonctx_set_stop_timeout(handle, choices.long()),
+            28 => launch::daemonctx_set_kill_mode(handle, number),
             _ => options::daemonctx_set_ready_timeout(handle, choices.long()),
         }
     }
