@@ -133,7 +133,11 @@ fn usual_run_directory() -> Sys<RunDirectory> {
 }
 
 /// Nobody else may write there, or move the directory away: `/tmp` and `/run` see to that.
-fn make_directory(path: &Text) -> Sys<()> {
+/// One level, of this user's alone.
+///
+/// # Errors
+/// It cannot be made, or is another's: EPERM.
+pub(crate) fn make_directory(path: &Text) -> Sys<()> {
     const WRITTEN_BY_OTHERS: libc::mode_t = 0o022;
     let user = identity::effective_user();
     match file::make_directory(path.as_c_str(), if user == 0 { 0o755 } else { 0o700 }) {

@@ -6,11 +6,11 @@ use super::proc;
 use super::settings::KillMode;
 use crate::line::FixedText;
 use crate::pidfile::number;
-use crate::streams;
 use crate::sys::file::{self, Identity, Kind, Lock};
 use crate::sys::process::{self, Ended, Pid};
 use crate::sys::{Errno, Sys, fd, memory, time};
 use crate::text::Text;
+use crate::{run_directory, streams};
 use std::os::fd::{AsRawFd, RawFd};
 
 const READ_BY_ALL: libc::mode_t = 0o644;
@@ -24,6 +24,8 @@ pub(super) struct Facts {
     pub(super) program: Option<Pid>,
     pub(super) restarts: u32,
     pub(super) end: Option<Ended>,
+    /// When the phase or the program changed last, in seconds since 1970.
+    pub(super) since: u64,
 }
 
 impl Phase {
@@ -45,6 +47,7 @@ pub(super) struct StateFile<'a> {
     path: &'a Text,
     /// A name of its own until it is complete.
     new: Text,
+    directory: Text,
 }
 
 impl<'a> StateFile<'a> {
@@ -52,14 +55,20 @@ impl<'a> StateFile<'a> {
         let mut path = Vec::new();
         memory::extend(&mut path, launch.state_file.as_bytes())?;
         memory::extend(&mut path, b".new")?;
-        Ok(Self { path: &launch.state_file, new: Text::path(&path)? })
+        Ok(Self { path: &launch.state_file, new: Text::path(&path)?, directory: launch.state_file.parent()? })
     }
 
     pub(super) fn write(&self, launch: &Launch, facts: &Facts) -> Sys<()> {
         // Left by a monitor that was killed; the launcher's lock keeps others from writing one now.
         let _: Sys<()> = file::unlink(self.new.as_c_str());
         let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW;
-        let output = file::open(self.new.as_c_str(), flags, READ_BY_ALL)?;
+        let output = match file::open(self.new.as_c_str(), flags, READ_BY_ALL) {
+            Err(Errno::ENOENT) => {
+                run_directory::make_directory(&self.directory)?;
+                file::open(self.new.as_c_str(), flags, READ_BY_ALL)
+            }
+            opened => opened,
+        }?;
         let written = fill(output.as_raw_fd(), launch, facts)
             .and_then(|()| file::rename(self.new.as_c_str(), self.path.as_c_str()));
         if written.is_err() {
@@ -90,7 +99,7 @@ fn fill(output: RawFd, launch: &Launch, facts: &Facts) -> Sys<()> {
     let mut room = [0; 64];
     output.push(b"\nboot=")?.push(boot(&mut room)?)?;
     output.push(b"\npidns=")?.number(pid_namespace()?)?;
-    output.push(b"\nsince=")?.number(time::realtime().as_secs())?;
+    output.push(b"\nsince=")?.number(facts.since)?;
     output.push(b"\nwritten=")?.number(time::boot_ticks())?;
     output.push(b"\nrestarts=")?.number(u64::from(facts.restarts))?;
     if let Some(limit) = launch.settings.respawn.and_then(|respawn| respawn.limit) {
@@ -231,13 +240,13 @@ impl<'a> PidFile<'a> {
         Ok(Some(Self { path, lock, identity: file::status_of(lock)?.identity, written: None }))
     }
 
-    /// Writes a PID that is not in the file yet, into a new file where the old one was removed. A program that writes its PID to the same
+    /// Writes a PID that is not in the file, into a new file where the old one was removed. A program that writes its PID to the same
     /// path may replace the file: that one stays as long as it names the program, and goes when it names one that has ended.
     ///
     /// # Errors
     /// ESTALE: another file has its place.
     pub(super) fn write(&mut self, pid: Pid) -> Sys<()> {
-        if self.written == Some(pid) {
+        if self.written == Some(pid) && file::status_at(self.path.as_c_str()) != Err(Errno::ENOENT) {
             return Ok(());
         }
         match self.write_to_file(pid) {

@@ -16,7 +16,7 @@ use crate::report::{Listener, Record};
 use crate::sys::process::{self, Ended, Pid};
 use crate::sys::signal::Signal;
 use crate::sys::signalfd::Arrivals;
-use crate::sys::time::Deadline;
+use crate::sys::time::{self, Deadline};
 use crate::sys::{Errno, Sys, fd};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
@@ -36,7 +36,7 @@ pub(super) struct Monitor<'a> {
     /// Whatever more time the program asks for.
     latest: Deadline,
     step: Deadline,
-    /// When to write again what could not be written down.
+    /// When to write down the same again.
     rewrite: Deadline,
     program: Option<Pid>,
     /// The program that ended last.
@@ -70,6 +70,9 @@ pub(super) struct Guard {
 /// How long a disk may be full until it is tried again.
 const REWRITE: Duration = Duration::from_secs(1);
 
+/// How often pid file and state file are looked after: somebody may have removed them, and systemd-tmpfiles(8) removes old files of `/tmp`.
+const REFRESH: Duration = if cfg!(test) { Duration::from_millis(100) } else { Duration::from_secs(3600) };
+
 impl<'a> Monitor<'a> {
     /// Signals are blocked. The only place that allocates, but for what [`Action::Start`] needs.
     pub(super) fn new(launch: &'a Launch, line: Line, guard: Guard, pids: Option<OwnedFd>) -> Sys<Self> {
@@ -96,7 +99,7 @@ impl<'a> Monitor<'a> {
             none_told: true,
             pid_file: PidFile::of(launch)?,
             state_file: StateFile::of(launch)?,
-            facts: Facts { phase: Phase::Starting, guard: guard.pid, program: None, restarts: 0, end: None },
+            facts: Facts { phase: Phase::Starting, guard: guard.pid, program: None, restarts: 0, end: None, since: 0 },
             lives: 0,
             failure: None,
             hindrance: None,
@@ -334,11 +337,20 @@ impl<'a> Monitor<'a> {
     }
 
     fn note(&mut self, phase: Phase) -> Sys<()> {
+        if (self.facts.phase, self.facts.program) != (phase, self.program) || self.facts.since == 0 {
+            self.facts.since = time::realtime().as_secs();
+        }
         (self.facts.phase, self.facts.program) = (phase, self.program);
         self.logging.tell(self.program);
         let in_pid_file = self.write_pid();
-        let written = in_pid_file.and(self.state_file.write(self.launch, &self.facts));
-        self.rewrite = Deadline::after(written.is_err().then_some(REWRITE));
+        let mut in_state_file = self.state_file.write(self.launch, &self.facts);
+        if in_state_file.is_err() && matches!(phase, Phase::GaveUp | Phase::Ended) {
+            // It is written for the last time. The old one makes room on a full disk, and would name a program that has ended.
+            self.state_file.remove();
+            in_state_file = self.state_file.write(self.launch, &self.facts);
+        }
+        let written = in_pid_file.and(in_state_file);
+        self.rewrite = Deadline::after(Some(if written.is_ok() { REFRESH } else { REWRITE }));
         written
     }
 

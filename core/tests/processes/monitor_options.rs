@@ -4,6 +4,7 @@ use crate::Test;
 use crate::house::{House, before_exec, exists, field, refuse, signal_any, stat, until};
 use crate::monitor::{SLEEP, found, launch, state_files, stop};
 use crate::monitor_names::{borrowed, read_pid, shell};
+use crate::reused::{in_own_namespace, mount_run};
 use crate::syslog::{Dev, around, may_mount};
 use daemonctx::{Monitored, MonitoredOutput, MonitoredState, PidFile, StopRequest, Stopped};
 use std::ffi::{CStr, CString};
@@ -11,6 +12,8 @@ use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
+
+const FULL: &str = "monitor: gives up while the disk is full";
 
 pub const TESTS: &[Test] = &[
     ("monitor: half a second without a kind of readiness", usual_readiness),
@@ -28,6 +31,7 @@ pub const TESTS: &[Test] = &[
     ("monitor: syslog names each life that wrote, however late it is read", late_logger),
     ("monitor: last words of a launch that fails", last_words),
     ("monitor: gives up", gives_up),
+    (FULL, gives_up_on_full_disk),
     ("monitor: pid file of a program that closes its lock", closed_lock),
     ("monitor: neither /run nor XDG_RUNTIME_DIR", no_runtime_directory),
     ("monitor: PID 1 of a container", container),
@@ -327,6 +331,21 @@ fn gives_up(house: &mut House) {
     house.wait_for_all();
     assert_eq!(found(house).state(), MonitoredState::GaveUp);
     found(house).stop(StopRequest::Terminate, None).unwrap();
+}
+
+/// The program fills the directory of state files, in each of its lives.
+fn gives_up_on_full_disk(house: &mut House) {
+    in_own_namespace(house, FULL, |house| {
+        mount_run(c"size=32k,mode=755");
+        let script = "while ! [ -e $D/go ]; do sleep 0.01; done; head -c 100000 /dev/zero >> /run/fill; exit 3";
+        let all = shell(house, script, &["respawn=10", "ready=running:10", "usual_run"]);
+        house.start("launching", &borrowed(&all)).is(0, "");
+        house.hear_from("pid ");
+        fs::write(house.path("go"), "").unwrap();
+        house.wait_for_all();
+        let state = Monitored::find("program", Some(&house.pid_file()), None).unwrap().expect("a record");
+        assert_eq!((state.state(), state.restarts().0), (MonitoredState::GaveUp, 2));
+    });
 }
 
 /// The program gives up the lock. Then its monitor has it, and after that its identity is in the state file.

@@ -9,6 +9,7 @@ use crate::programs::report;
 use crate::tracing::{self, Traced};
 use crate::trust::{is_root, is_unharmed};
 use daemonctx::{Monitored, MonitoredState, PidFile, Status, StopRequest, Stopped};
+use std::ffi::CStr;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command};
@@ -36,7 +37,7 @@ const LONG: Duration = Duration::from_secs(20);
 const LAST: &str = "/proc/sys/kernel/ns_last_pid";
 
 /// Runs a test of this name once more, in a PID namespace of its own.
-fn in_own_namespace(house: &mut House, name: &str, test: impl FnOnce(&mut House)) {
+pub fn in_own_namespace(house: &mut House, name: &str, test: impl FnOnce(&mut House)) {
     const INSIDE: &str = "DAEMONCTX_OWN_NAMESPACE";
     // A start below the first process of a namespace does not detach, so that is a shell.
     const NAMESPACE: [&str; 8] =
@@ -231,12 +232,16 @@ fn program_of_a_dead_monitor(house: &mut House) {
     });
 }
 
+/// A /run of the test's own, whose mount namespace is its own.
+pub fn mount_run(options: &CStr) {
+    let (kind, place) = (c"tmpfs".as_ptr(), c"/run".as_ptr());
+    // SAFETY: mount takes strings.
+    assert_eq!(unsafe { libc::mount(kind, place, kind, 0, options.as_ptr().cast()) }, 0);
+}
+
 /// What a pid file means is looked up in state files at the usual place.
 fn by_pid_file(house: &mut House) {
-    // The mount namespace is the test's own.
-    let (kind, place) = (c"tmpfs".as_ptr(), c"/run".as_ptr());
-    // SAFETY: mount takes constant strings.
-    assert_eq!(unsafe { libc::mount(kind, place, kind, 0, std::ptr::null()) }, 0);
+    mount_run(c"size=1m");
     let (daemon, monitor) = launch(house, &[&SLEEP[..], &["ready=running:10", "usual_run"]].concat());
     let daemon = Former::of(daemon);
     kill(monitor);

@@ -57,6 +57,26 @@ fn a_pid_file_that_was_removed_is_made_again() -> io::Result<()> {
     Ok(())
 }
 
+#[test]
+fn files_that_were_removed_are_written_again_in_time() -> io::Result<()> {
+    let mut sandbox = Sandbox::new(Ready::Executed, "exec sleep 1000")?;
+    let states = sandbox.folder.join("states");
+    fs::create_dir(&states)?;
+    sandbox.launch.state_file = text(states.join("state").to_string_lossy().as_bytes());
+    let (program, monitor) = sandbox.started();
+    let state = || fs::read_to_string(states.join("state")).unwrap_or_default();
+    let since = |text: String| text.lines().find(|line| line.starts_with("since=")).map(str::to_owned);
+    let first = since(state());
+    fs::remove_dir_all(&states)?;
+    fs::remove_file(sandbox.folder.join("pid"))?;
+    until("the state", || since(state()).is_some() && since(state()) == first);
+    until("the pid", || sandbox.pid("pid") == program);
+    assert!(!sandbox.is_unlocked());
+    stop(&sandbox, monitor, &[program]);
+    assert!(!states.join("state").exists());
+    Ok(())
+}
+
 /// An administrator may give the program's own pid file as the daemon's.
 #[test]
 fn a_program_may_replace_the_pid_file_by_its_own() -> io::Result<()> {
