@@ -178,7 +178,17 @@ fn close_gaps(kept: &[RawFd]) {
 }
 
 /// Closes `first..=last` by the best way there is: one call, else what `/proc` lists, else every number there can be.
+///
+/// The call looks at every place of the table, which stays as large as it ever was (1.3 ns a place on Linux 6.18). Where that may be large
+/// the list takes less time.
 fn close_between(first: RawFd, last: RawFd) {
+    const SMALL: RawFd = 1024;
+    if last == RawFd::MAX && fd::limit() > SMALL {
+        let is_closed = first >= SMALL || fd::close_range(first, SMALL - 1).is_ok();
+        if is_closed && close_listed(first.max(SMALL), last).is_ok() {
+            return;
+        }
+    }
     if fd::close_range(first, last).is_ok() || close_listed(first, last).is_ok() {
         return;
     }
