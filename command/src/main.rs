@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 /// This executable, whatever has become of its file. Its own name is what ps(1) shows, so that comes first.
 fn monitor() -> PathBuf {
-    let own = std::env::current_exe().ok().filter(|path| path.is_file());
+    let own = daemonctx::parts::executable().filter(|path| path.is_file());
     own.unwrap_or_else(|| PathBuf::from("/proc/self/exe"))
 }
 

@@ -142,6 +142,16 @@ impl Place {
         self.in_run(self.run.as_deref())
     }
 
+    /// Whether it has a monitor that this user may neither see nor signal (proc(5), `hidepid`).
+    pub(crate) fn has_hidden_monitor(&self) -> bool {
+        let path = self.pid_file.as_ref().map(PidFile::path);
+        let is_hidden = |run| {
+            let found = Monitored::find(&self.name, path, run);
+            found.is_err_and(|error| error.errno() == Some(libc::EACCES))
+        };
+        is_hidden(self.run()) || path.is_some() && is_hidden(Some(Path::new(ROOTS)))
+    }
+
     fn in_run(&self, run: Option<&Path>) -> Result<Option<Monitored>, Error> {
         let path = self.pid_file.as_ref().map(PidFile::path);
         match Monitored::find(&self.name, path, run) {

@@ -197,10 +197,8 @@ fn look_at_monitored(daemon: &Monitored, lines: usize) -> Option<Found> {
     let log = || if lines == 0 { Vec::new() } else { logged::in_paths(daemon, lines) };
     let held = |holders, why| Some(Found::Held { last: daemon.pid(), holders, why, log: log() });
     match daemon.state() {
-        MonitoredState::Starting if restarts == 0 => Some(Found::Starting { holders: others() }),
-        MonitoredState::Starting | MonitoredState::Running | MonitoredState::Unmonitored => {
-            running_monitored(daemon, lines)
-        }
+        MonitoredState::Starting => Some(Found::Starting { holders: others() }),
+        MonitoredState::Running | MonitoredState::Unmonitored => running_monitored(daemon, lines),
         MonitoredState::Stopping => running_monitored(daemon, lines).or_else(|| held(others(), Held::Left)),
         MonitoredState::Waiting => held(Process::read(daemon.monitor_pid()).into_iter().collect(), Held::Waiting),
         MonitoredState::Left => held(others(), Held::Left),

@@ -7,7 +7,7 @@ use crate::options::{self, Ending};
 use crate::place::Place;
 use crate::schedule::{self, Schedule, Step};
 use crate::usage;
-use daemonctx::parts::Process;
+use daemonctx::parts::{FoundMonitor, Process};
 use daemonctx::{Error, Monitored, MonitoredState, PidFile, Running, Status, StopRequest};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -78,6 +78,9 @@ impl<'a> Stop<'a> {
                     return Ok(stopped);
                 }
                 continue;
+            }
+            if self.place.has_hidden_monitor() {
+                return Err(self.not_permitted());
             }
             let Some(file) = &self.place.pid_file else { return Ok(Stopped::nothing(begun)) };
             if let Some(daemon) = file.running()? {
@@ -176,10 +179,19 @@ impl<'a> Stop<'a> {
 
     // Without: a pid file of any other program.
 
+    /// Its state file may be gone, while its monitor would start it again.
     fn stop_by_file(&self, daemon: &Running, file: &PidFile, begun: Instant) -> Result<Stopped, Failure> {
+        let monitor = FoundMonitor::of(file, daemon)?;
+        match monitor.as_ref().map_or(Ok(()), |monitor| monitor.ask(StopRequest::EndWithProgram)) {
+            Err(error) if error.errno() == Some(libc::ESRCH) => {}
+            asked => asked?,
+        }
         for step in &self.schedule.0 {
             send(|signal| daemon.signal(signal), step.signal)?;
             if daemon.wait(step.wait)? {
+                if !monitor.map_or(Ok(true), |monitor| monitor.wait(Some(CLEARING)))? {
+                    return Err(self.failure("stop failed: its monitor is still there"));
+                }
                 let left = wait_for_holders(file, || false);
                 remove(file);
                 let (pid, by) = (Some(daemon.pid()), Some(step.signal));
@@ -212,6 +224,11 @@ impl<'a> Stop<'a> {
 
     fn failure(&self, why: impl Into<String>) -> Failure {
         Failure::new(code::FAILED, why).of(&self.place.name)
+    }
+
+    fn not_permitted(&self) -> Failure {
+        let why = "stop is not permitted: its monitor is another user's, and hidden (/proc with hidepid)";
+        Failure::new(code::NOT_PERMITTED, why).of(&self.place.name)
     }
 
     fn still_there(&self, pid: i32, last: Option<&Step>) -> Failure {

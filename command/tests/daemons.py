@@ -18,7 +18,7 @@ import sys
 import tempfile
 import textwrap
 import time
-from typing import Any, Iterator
+from typing import Any, Callable, Iterator
 
 import inherited  # noqa: F401: it has done its work by being imported
 import pytest
@@ -184,6 +184,14 @@ def is_gone(pid: int) -> bool:
         return stat(pid)[0] in "ZX"
     except (FileNotFoundError, ProcessLookupError):
         return True
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """For what no descriptor tells."""
+    limit = time.monotonic() + LIMIT
+    while not holds():
+        assert time.monotonic() < limit, "too late"
+        time.sleep(0.01)
 
 
 def wait_gone(pid: int) -> None:

@@ -10,7 +10,7 @@ import subprocess
 from typing import Iterator
 
 import pytest
-from daemons import LIMIT, NOBODY, NOGROUP, House, descriptors, environment, house, is_root, stat, status
+from daemons import LIMIT, NOBODY, NOGROUP, House, descriptors, environment, house, is_gone, is_root, stat, status
 
 __all__ = ["house"]
 SLEEP = ["--", "sleep", "1000"]
@@ -253,3 +253,19 @@ def test_what_stays_as_it_was(house: House) -> None:
     assert os.sched_getscheduler(pid) == os.SCHED_BATCH
     assert stat(pid)[4] == "0"
     house.stop().is_(0)
+
+
+def test_the_monitors_variable_in_somebodys_environment(house: House) -> None:
+    said = house.command("status", "-p", house.pid_path, env={**os.environ, "DAEMONCTX_MONITOR": "1"})
+    assert said.returncode == 3 and "is not running" in said.stdout, said
+
+
+@is_root
+def test_without_proc(house: House) -> None:
+    inside = ["unshare", "--mount", "sh", "-c", 'while umount -l /proc 2>/dev/null; do :; done; exec "$@"', "sh"]
+    if subprocess.run([*inside, "true"], capture_output=True).returncode:
+        pytest.skip("no mount namespace can be made here")
+    pid = house.started("--", "sleep", "1000", wrap=inside)
+    house.command("status", "-p", house.pid_path, wrap=inside).is_(0)
+    house.stop(wrap=inside).is_(0, f"stopped, PID {pid}")
+    assert is_gone(pid)

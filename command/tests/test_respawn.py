@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import signal
+import subprocess
 import time
 
 import pytest
-from daemons import House, house, is_gone, kill, stat, wait_gone
+from daemons import COMMAND, House, house, is_gone, kill, stat, wait_gone, wait_until
 
 __all__ = ["house"]
 RESPAWN = ["--respawn", "--respawn-delay"]
@@ -153,3 +155,54 @@ def test_readiness(house: House) -> None:
     kill(pid)
     next_pid(house)
     house.stop().is_(0)
+
+
+def state_file(house: House) -> pathlib.Path:
+    """Of the house's daemon, which its pid file names."""
+    own = os.environ.get("XDG_RUNTIME_DIR") or f"/tmp/daemonctx-{os.geteuid()}"
+    folder = pathlib.Path("/run" if os.geteuid() == 0 else own) / "daemonctx"
+    return next(path for path in folder.glob("*.state") if f"pidfile={house.pid_path}\n" in path.read_text())
+
+
+@pytest.mark.parametrize("words", [[], ["--retry", "KILL/5"]])
+def test_stopped_without_its_state_file(house: House, words: list[str]) -> None:
+    """A cleaner of /tmp, or a logout, may have removed it."""
+    pid = house.started(*RESPAWN, "0", *house.shell("say here $$; exec sleep 1000"))
+    monitor = monitor_of(pid)
+    assert next_pid(house) == pid
+    state_file(house).unlink()
+    house.stop(*words).is_(0, f"PID {pid}")
+    assert is_gone(pid) and is_gone(monitor) and house.is_silent() and not house.pid_path.exists()
+
+
+def test_a_start_again_is_not_running_before_it_is_ready(house: House) -> None:
+    program = house.shell("say here $$; [ -e $D/again ] || echo >&3; exec sleep 1000")
+    words = [*RESPAWN, "0", "--notify", "fd:3", "--ready-timeout", "20", "--", *program]
+    first = house.started(*words, env={**os.environ, "D": str(house.folder)})
+    assert next_pid(house) == first
+    (house.folder / "again").touch()
+    kill(first)
+    next_pid(house)
+    said = house.command("status", "-p", house.pid_path, "--json")
+    assert (said.returncode, said.json["result"]) == (4, "starting")
+    house.start("-t", "0.2", *words[:-len(program) - 3], "--", *program, env={**os.environ, "D": str(house.folder)}).is_(124, "", "a restart")
+    house.stop().is_(0)
+
+
+@pytest.mark.parametrize("how", ["too late", "interrupted"])
+def test_a_stop_that_came_to_nothing_changes_nothing(house: House, how: str) -> None:
+    deaf = house.shell("trap '' TERM; say here $$; exec sleep 1000")
+    first = house.started(*RESPAWN, "0", "--", *deaf)
+    assert next_pid(house) == first
+    if how == "too late":
+        house.stop("--retry", "TERM/100ms").is_(1, "", f"PID {first}: still there after TERM")
+    else:
+        stop = subprocess.Popen([COMMAND, "stop", "-p", house.pid_path, "--retry", "TERM/20"])
+        wait_until(lambda: "state=stopping\n" in state_file(house).read_text())
+        stop.send_signal(signal.SIGINT)
+        stop.wait()
+    wait_until(lambda: "state=running\n" in state_file(house).read_text())
+    house.start("--", *deaf).is_(0, f"runs already, PID {first}")
+    kill(first)
+    assert next_pid(house) != first
+    house.stop("--retry", "KILL/5").is_(0)

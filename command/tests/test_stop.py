@@ -310,3 +310,14 @@ def test_during_a_start(house: House, words: list[str], line: str) -> None:
         _, err = start.communicate(timeout=LIMIT)
     assert start.returncode == 1 and "x: start failed" in err
     house.stop().is_(0, "does not run")
+
+
+@is_root
+def test_a_hidden_monitor_is_not_passed_over(house: House) -> None:
+    """Its user may signal the program, and the monitor of root's would start that again."""
+    pid = house.started("--respawn", "--respawn-delay", "0", "--user", "nobody", "--", "sleep", "1000")
+    hide = ["unshare", "--mount", "sh", "-c", 'mount -t proc -o hidepid=2 proc /proc && exec "$@"', "sh"]
+    os.chmod(house.folder, 0o755)
+    house.stop(nobody=True, wrap=hide).is_(4, "", "not permitted")
+    assert house.pid() == pid and not is_gone(pid)
+    house.stop().is_(0)

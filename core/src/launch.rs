@@ -201,16 +201,16 @@ impl Executable {
 
 /// The path as it is for other processes and in other directories: absolute, and without what `/proc/self` is for this process.
 fn resolved(path: &Text) -> Sys<Text> {
-    const OWN: [&[u8]; 2] = [b"/proc/self/", b"/proc/thread-self/"];
-    if !OWN.iter().any(|own| path.as_bytes().starts_with(own)) {
-        return Text::absolute_path(path.as_bytes());
+    #[cfg(target_os = "linux")]
+    if [&b"/proc/self/"[..], b"/proc/thread-self/"].iter().any(|own| path.as_bytes().starts_with(own)) {
+        let mut room = memory::filled(0, crate::text::PATH_MAX)?;
+        return match file::link_target(path.as_c_str(), &mut room) {
+            Ok(target) => Text::absolute_path(target),
+            Err(Errno::EINVAL) => Ok(path.clone()),
+            Err(errno) => Err(errno),
+        };
     }
-    let mut room = memory::filled(0, crate::text::PATH_MAX)?;
-    match file::link_target(path.as_c_str(), &mut room) {
-        Ok(target) => Text::absolute_path(target),
-        Err(Errno::EINVAL) => Ok(path.clone()),
-        Err(errno) => Err(errno),
-    }
+    Text::absolute_path(path.as_bytes())
 }
 
 /// A program as execve(2) wants it. The environment must not change before it is executed.

@@ -54,9 +54,8 @@ impl Contender<'_> {
             wait.get_or_insert_with(Wait::begin).pause()?;
             if limit.passed() {
                 let time = Subject::Time(self.options.ready_timeout.unwrap_or_default());
-                return Err(
-                    Error::os(Step::Ready, time, Errno::ETIMEDOUT).note("another launch or a stop is under way")
-                );
+                return Err(Error::os(Step::Ready, time, Errno::ETIMEDOUT)
+                    .note("another launch, a restart or a stop is under way"));
             }
         }
     }
@@ -104,9 +103,6 @@ impl Contender<'_> {
             MonitoredState::Waiting => Course::Refuse(Cause::Held(None)),
             // A program that is dead in the file is about to be replaced there by what comes next.
             MonitoredState::Running if found.has_program() => Course::Refuse(Cause::Held(found.pid())),
-            MonitoredState::Starting if found.restarts().0 > 0 && found.has_program() => {
-                Course::Refuse(Cause::Held(found.pid()))
-            }
             _ => Course::Wait,
         }
     }

@@ -20,12 +20,13 @@ struct Found {
     pid: Pid,
     parent: Pid,
     start: u64,
+    has_ended: bool,
 }
 
 impl Found {
     fn of(pid: Pid, parent: Pid) -> Option<Self> {
         let stat = proc::stat(pid).ok().filter(|stat| stat.parent == parent)?;
-        Some(Self { pid, parent, start: stat.start })
+        Some(Self { pid, parent, start: stat.start, has_ended: stat.has_ended() })
     }
 
     fn identity(self) -> Identity {
@@ -149,31 +150,37 @@ pub(super) fn is_only_child(spared: Identity) -> bool {
     listed.is_ok() && count == 1 && is_there
 }
 
-/// Sends SIGTERM to every descendant, and SIGCONT, without which one that is stopped would not notice.
+/// Sends SIGTERM to every descendant, and SIGCONT, without which one that is stopped would not notice. Takes the status of orphans that have
+/// ended, but not that of `program`.
 ///
 /// # Errors
 /// There is no `/proc` to find them in.
-pub(super) fn terminate(spared: Option<Identity>) -> Sys<()> {
-    signal_all(&[libc::SIGTERM, libc::SIGCONT], spared)
+pub(super) fn terminate(spared: Option<Identity>, program: Option<Pid>) -> Sys<()> {
+    signal_all(&[libc::SIGTERM, libc::SIGCONT], spared, program)
 }
 
-/// Kills every descendant.
+/// Kills every descendant. In all else as [`terminate`].
 ///
 /// # Errors
 /// As for [`terminate`].
-pub(super) fn kill(spared: Option<Identity>) -> Sys<()> {
-    signal_all(&[libc::SIGKILL], spared)
+pub(super) fn kill(spared: Option<Identity>, program: Option<Pid>) -> Sys<()> {
+    signal_all(&[libc::SIGKILL], spared, program)
 }
 
 /// Sends signals to every descendant once, also to those that are forked meanwhile, or change their parent.
-fn signal_all(signals: &[Signal], spared: Option<Identity>) -> Sys<()> {
+fn signal_all(signals: &[Signal], spared: Option<Identity>, program: Option<Pid>) -> Sys<()> {
     let mut before = Tree::empty(spared);
     for _ in 0..PASSES {
         let tree = Tree::look(spared)?;
         let mut news = false;
         for found in tree.iter().filter(|found| !before.contains(*found)) {
             news = true;
-            signals.iter().for_each(|signal| send(found, *signal));
+            if !found.has_ended {
+                signals.iter().for_each(|signal| send(found, *signal));
+            } else if found.parent == process::id() && Some(found.pid) != program {
+                // Programs that fork without pause would fill the table of processes with them.
+                process::wait(found.pid, false);
+            }
         }
         if !news {
             break;

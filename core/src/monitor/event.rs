@@ -29,6 +29,8 @@ pub(crate) enum Event {
     Extend(Duration),
     Due(Timer),
     Stop(Stop),
+    /// Who asked for [`Stop::WithProgram`] has ended, and the program has not.
+    RequesterGone,
     /// The launcher has told its caller that the program is ready.
     Confirmed,
     /// The launcher ended or cancelled the start.
@@ -41,7 +43,7 @@ pub(crate) enum Stop {
     Politely,
     /// SIGKILL.
     AtOnce,
-    /// Whoever asks signals the program; its end is the last.
+    /// Who asks signals the program: its end is the last, for as long as the requester lives.
     WithProgram,
 }
 

@@ -69,12 +69,28 @@ impl<'a> StateFile<'a> {
             }
             opened => opened,
         }?;
-        let written = fill(output.as_raw_fd(), launch, facts)
-            .and_then(|()| file::rename(self.new.as_c_str(), self.path.as_c_str()));
+        let written = fill(Output::to(output.as_raw_fd()), launch, facts)
+            .and_then(|_| file::rename(self.new.as_c_str(), self.path.as_c_str()));
         if written.is_err() {
             let _: Sys<()> = file::unlink(self.new.as_c_str());
         }
-        written
+        match written {
+            Err(Errno::ENOSPC | Errno::EDQUOT) => self.overwrite(launch, facts),
+            written => written,
+        }
+    }
+
+    /// On a full disk there is room where the old text is. A reader may find a part of it, for a moment.
+    fn overwrite(&self, launch: &Launch, facts: &Facts) -> Sys<()> {
+        /// What a file system gives out at once, the least of them.
+        const BLOCK: u64 = 512;
+        let output = file::open(self.path.as_c_str(), libc::O_WRONLY | libc::O_NOFOLLOW, 0)?;
+        let room = file::status_of(output.as_raw_fd())?.size.next_multiple_of(BLOCK);
+        if fill(Output::counting(), launch, facts)? > room {
+            return Err(Errno::ENOSPC);
+        }
+        let length = fill(Output::to(output.as_raw_fd()), launch, facts)?;
+        file::shorten(output.as_raw_fd(), length)
     }
 
     /// One that cannot be removed names a monitor that is gone.
@@ -85,8 +101,8 @@ impl<'a> StateFile<'a> {
     }
 }
 
-fn fill(output: RawFd, launch: &Launch, facts: &Facts) -> Sys<()> {
-    let mut output = Output { fd: output, bytes: [0; Output::ROOM], length: 0 };
+/// How long the text is.
+fn fill(mut output: Output, launch: &Launch, facts: &Facts) -> Sys<u64> {
     output.push(b"daemonctx=1\nname=")?.escape(launch.name.as_bytes())?;
     output.push(b"\nstate=")?.push(facts.phase.word().as_bytes())?;
     output.push(b"\nmonitor=")?.identity(process::id())?;
@@ -131,7 +147,8 @@ fn fill(output: RawFd, launch: &Launch, facts: &Facts) -> Sys<()> {
     for (index, argument) in launch.arguments.iter().enumerate() {
         output.push(if index > 0 { b"\t" } else { b"" })?.escape(argument.to_bytes())?;
     }
-    output.push(b"\n")?.flush()
+    output.push(b"\n")?.flush()?;
+    Ok(output.total)
 }
 
 /// A file that is written piece by piece. Small: the monitor keeps the deepest stack that it ever had.
@@ -139,10 +156,21 @@ struct Output {
     fd: RawFd,
     bytes: [u8; Self::ROOM],
     length: usize,
+    total: u64,
 }
 
 impl Output {
     const ROOM: usize = 512;
+    const NONE: RawFd = -1;
+
+    fn to(fd: RawFd) -> Self {
+        Self { fd, bytes: [0; Self::ROOM], length: 0, total: 0 }
+    }
+
+    /// Nothing is written, and all is counted.
+    fn counting() -> Self {
+        Self::to(Self::NONE)
+    }
 
     fn push(&mut self, text: &[u8]) -> Sys<&mut Self> {
         for &byte in text {
@@ -159,6 +187,10 @@ impl Output {
 
     fn flush(&mut self) -> Sys<()> {
         let length = std::mem::take(&mut self.length);
+        self.total += length as u64;
+        if self.fd == Self::NONE {
+            return Ok(());
+        }
         write_all(self.fd, self.bytes.get(..length).unwrap_or_default())
     }
 
@@ -277,9 +309,15 @@ impl<'a> PidFile<'a> {
         if status.identity != self.identity || status.kind != Kind::Regular {
             return Err(Errno::ESTALE);
         }
-        file::truncate(output.as_raw_fd())?;
-        let mut output = Output { fd: output.as_raw_fd(), bytes: [0; Output::ROOM], length: 0 };
-        output.number(u64::from(pid.unsigned_abs()))?.push(b"\n")?.flush()
+        // One write over the old PID, the rest of which becomes empty lines: nobody finds an empty file.
+        let mut text = Output::to(output.as_raw_fd());
+        text.number(u64::from(pid.unsigned_abs()))?.push(b"\n")?;
+        let length = text.length as u64;
+        while (text.length as u64) < status.size && text.length < Output::ROOM {
+            text.push(b"\n")?;
+        }
+        text.flush()?;
+        file::shorten(output.as_raw_fd(), length)
     }
 
     /// The new file's lock has the old one's number, so the next life inherits it.

@@ -190,7 +190,7 @@ fn clear_away() -> bool {
         if deadline.passed() {
             return false;
         }
-        let _: Sys<()> = descendants::kill(None);
+        let _: Sys<()> = descendants::kill(None, None);
         while process::reap_any() {}
         if process::has_children() {
             time::pause(STEP);

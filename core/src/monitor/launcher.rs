@@ -3,6 +3,7 @@
 use super::launch::Launch;
 use super::outcome::{self, Outcome, Told};
 use crate::line::Line;
+use crate::sys::file::{self, Kind};
 use crate::sys::pidfd::Process;
 use crate::sys::process::{self, Pid, StringList};
 use crate::sys::{Errno, Sys, environment, memory, spawn};
@@ -14,9 +15,11 @@ use std::time::Duration;
 /// Names the socket to the launcher.
 const VARIABLE: &CStr = c"DAEMONCTX_MONITOR";
 
-/// The socket of a monitor that has just been executed, if this process is to be one.
+/// The socket of a monitor that has just been executed, if this process is to be one. The variable may be in somebody's environment.
 pub(crate) fn socket() -> Option<RawFd> {
-    environment::with(VARIABLE, crate::pidfile::number).flatten().and_then(|fd| RawFd::try_from(fd).ok())
+    let named = environment::with(VARIABLE, crate::pidfile::number).flatten();
+    let fd = named.and_then(|fd| RawFd::try_from(fd).ok())?;
+    file::status_of(fd).is_ok_and(|status| status.kind == Kind::Socket).then_some(fd)
 }
 
 /// A program that is being launched.

@@ -67,6 +67,11 @@ impl Machine {
         self.launcher == Launcher::Told
     }
 
+    /// The stop is one of [`Stop::WithProgram`], and ends with its requester.
+    pub(crate) fn awaits_requester(&self) -> bool {
+        matches!(self.state, State::Ending(_, Means::Requester { .. }))
+    }
+
     pub(crate) fn on(&mut self, event: Event) -> Actions {
         match (self.state, event) {
             (State::Over, _) => Actions::default(),
@@ -74,6 +79,7 @@ impl Machine {
             (_, Event::LauncherGone) => self.launcher_gone(),
             (State::Ending(then, means), Event::Stop(stop)) => self.stop_ending(then, means, stop),
             (_, Event::Stop(stop)) => self.stop(stop),
+            (State::Ending(Then::Stop, Means::Requester { was_ready }), Event::RequesterGone) => self.go_on(was_ready),
             (State::Ending(then, means), event) => self.ending(then, means, event),
             (State::Idle | State::Opening | State::Launching | State::Starting | State::Announcing, event) => {
                 self.starting(event)
@@ -199,11 +205,28 @@ impl Machine {
         match stop {
             Stop::AtOnce if self.has_to_end(Then::Stop) => self.kill(Then::Stop),
             // A launcher waits for the outcome of a start, which must not depend on others.
-            Stop::WithProgram if self.program && self.was_ready => {
-                self.enter(State::Ending(Then::Stop, Means::Others), [Some(Action::Note(Phase::Stopping))])
+            Stop::WithProgram if self.was_ready && matches!(self.state, State::Running | State::Starting) => {
+                let means = Means::Requester { was_ready: self.state == State::Running };
+                self.enter(State::Ending(Then::Stop, means), [Some(Action::Note(Phase::Stopping))])
             }
             _ => self.end(Then::Stop),
         }
+    }
+
+    /// The stop has come to nothing. The start of a life that was under way has its whole time again.
+    fn go_on(&mut self, was_ready: bool) -> Actions {
+        if was_ready {
+            let settled = self.settings.respawn.map(|respawn| Action::Arm(Timer::Step, respawn.settled));
+            return self.enter(State::Running, [Some(Action::Note(Phase::Running)), settled]);
+        }
+        let limit = self.settings.start_timeout.map(|time| Action::Arm(Timer::Limit, time));
+        let time = match self.settings.ready {
+            Ready::Running(time) => Some(time),
+            Ready::Followed => Some(FOLLOWED),
+            Ready::Executed | Ready::Sign => None,
+        };
+        let ready = time.map(|time| Action::Arm(Timer::Step, time));
+        self.enter(State::Starting, [Some(Action::Note(Phase::Starting)), limit, ready])
     }
 
     fn stop_ending(&mut self, then: Then, means: Means, stop: Stop) -> Actions {
@@ -212,7 +235,7 @@ impl Machine {
         match (stop, means) {
             (_, Means::Kill(..)) => Actions::default(),
             (Stop::AtOnce, _) => self.kill(then),
-            (Stop::Politely, Means::Others) => self.end(then),
+            (Stop::Politely, Means::Requester { .. }) => self.end(then),
             _ => Actions::default(),
         }
     }
@@ -228,7 +251,7 @@ impl Machine {
     fn launcher_gone(&mut self) -> Actions {
         match self.state {
             _ if self.launcher == Launcher::Released => Actions::default(),
-            State::Ending(_, means) if means != Means::Others => Actions::default(),
+            State::Ending(_, means) if !matches!(means, Means::Requester { .. }) => Actions::default(),
             _ => self.end(Then::Cancel),
         }
     }

@@ -13,7 +13,7 @@ pub enum StopRequest {
     Terminate,
     /// By SIGKILL.
     Kill,
-    /// The caller signals the program; its end is the last.
+    /// The caller signals the program, whose end is the last for as long as the caller lives.
     EndWithProgram,
 }
 

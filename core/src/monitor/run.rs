@@ -13,6 +13,7 @@ use super::{claim, descendants, proc, program, request, warning};
 use crate::error::{Failure, Step};
 use crate::readiness;
 use crate::report::{Listener, Record};
+use crate::sys::pidfd::Process;
 use crate::sys::process::{self, Ended, Pid};
 use crate::sys::signal::Signal;
 use crate::sys::signalfd::Arrivals;
@@ -43,6 +44,8 @@ pub(super) struct Monitor<'a> {
     ended: Pid,
     /// The last other child of this life that failed.
     orphan_end: Option<(Pid, Ended)>,
+    /// Who asked for [`Stop::WithProgram`], if that is known.
+    asker: Option<Process>,
     /// The descendant that asked for the stop.
     requester: Option<Identity>,
     /// The first process of this life, which leads its group.
@@ -92,6 +95,7 @@ impl<'a> Monitor<'a> {
             program: None,
             ended: 0,
             orphan_end: None,
+            asker: None,
             requester: None,
             group: 0,
             launching: None,
@@ -130,14 +134,20 @@ impl<'a> Monitor<'a> {
         let sign = if watches { self.watch.descriptor() } else { -1 };
         let look = if watches { self.watch.next() } else { Deadline::after(None) };
         let deadline = self.limit.or(self.step).or(look).or(self.rewrite);
-        let mut fds = [self.signals.as_poll_descriptor(), launching, line, sign].map(fd::readable);
+        let asker = self.asker.as_ref().filter(|_| self.machine.awaits_requester());
+        let asker = asker.map_or(-1, Process::as_poll_descriptor);
+        let mut fds = [self.signals.as_poll_descriptor(), launching, line, sign, asker].map(fd::readable);
         let _: Sys<bool> = fd::poll(&mut fds, self.signals.patience(deadline.poll_timeout()));
-        let [_, launching, line, sign] = fds.map(|fd| fd.revents != 0);
+        let [_, launching, line, sign, asker] = fds.map(|fd| fd.revents != 0);
         if launching {
             self.hear_child();
         }
         self.take_signals();
         self.reap();
+        if asker && self.asker.as_ref().is_some_and(|asker| asker.wait(Some(Duration::ZERO)) == Ok(true)) {
+            self.asker = None;
+            self.tell(Event::RequesterGone);
+        }
         if line {
             self.hear_launcher();
         }
@@ -149,10 +159,21 @@ impl<'a> Monitor<'a> {
         while let Some((signal, sender)) = self.signals.take_from() {
             if let Some(stop) = request::stop_of(signal) {
                 // The last request counts: one from outside spares nobody.
-                let sender = sender.filter(|_| sender != self.program);
-                self.requester = sender.and_then(descendants::identity);
+                let other = sender.filter(|_| sender != self.program);
+                self.requester = other.and_then(descendants::identity);
+                let asker = sender.map(Process::open);
                 self.tell(Event::Stop(stop));
+                self.follow_requester(asker);
             }
+        }
+    }
+
+    /// One in another PID namespace has no number here: what it asks for stays asked for.
+    fn follow_requester(&mut self, asker: Option<Sys<Process>>) {
+        let is_gone = matches!(asker, Some(Err(Errno::ESRCH)));
+        self.asker = asker.and_then(Result::ok);
+        if is_gone && self.machine.awaits_requester() {
+            self.tell(Event::RequesterGone);
         }
     }
 
@@ -343,13 +364,7 @@ impl<'a> Monitor<'a> {
         (self.facts.phase, self.facts.program) = (phase, self.program);
         self.logging.tell(self.program);
         let in_pid_file = self.write_pid();
-        let mut in_state_file = self.state_file.write(self.launch, &self.facts);
-        if in_state_file.is_err() && matches!(phase, Phase::GaveUp | Phase::Ended) {
-            // It is written for the last time. The old one makes room on a full disk, and would name a program that has ended.
-            self.state_file.remove();
-            in_state_file = self.state_file.write(self.launch, &self.facts);
-        }
-        let written = in_pid_file.and(in_state_file);
+        let written = in_pid_file.and(self.state_file.write(self.launch, &self.facts));
         self.rewrite = Deadline::after(Some(if written.is_ok() { REFRESH } else { REWRITE }));
         written
     }
@@ -423,7 +438,7 @@ impl<'a> Monitor<'a> {
 
     fn signal_all(&self, signal: Signal) {
         let send = if signal == libc::SIGKILL { descendants::kill } else { descendants::terminate };
-        let sent = send(self.spared());
+        let sent = send(self.spared(), self.program);
         if sent.is_err() {
             descendants::signal_group(self.group, signal);
             self.signal_program(signal);

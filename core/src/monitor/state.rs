@@ -36,8 +36,8 @@ pub(super) enum Then {
 /// By what processes are being ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Means {
-    /// Somebody else's signals to the program.
-    Others,
+    /// The requester's signals to the program, which was ready or not.
+    Requester { was_ready: bool },
     /// The stop signal to the program.
     StopSignal,
     /// SIGTERM to its descendants.

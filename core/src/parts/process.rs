@@ -1,8 +1,15 @@
 //! A process that is meant and no other.
 
 use crate::error::{Error, Step, Subject};
-use crate::sys::{Errno, pidfd};
+use crate::sys::{Errno, pidfd, process};
+use std::path::PathBuf;
 use std::time::Duration;
+
+/// The path of this program's executable, also where there is no `/proc`, if it was executed by an absolute path.
+#[must_use]
+pub fn executable() -> Option<PathBuf> {
+    process::executable().ok().map(|path| path.as_path().to_owned())
+}
 
 /// A process, held fast by a pidfd where the system has them: signals never reach another one that has got its PID.
 #[derive(Debug)]

@@ -326,7 +326,8 @@ impl PidFile {
         Ok(how)
     }
 
-    fn monitor_of(&self, daemon: &Running) -> Result<Option<Process>, Error> {
+    /// The monitor of a daemon that was launched.
+    pub(crate) fn monitor_of(&self, daemon: &Running) -> Result<Option<Process>, Error> {
         let Some(file) = self.open()? else { return Ok(None) };
         let view = PidFileView::new(file.as_raw_fd(), &self.path, self.proof);
         view.map(|view| view.monitor_of(daemon.pid())).map_err(|errno| self.error(Step::PidFile, errno))

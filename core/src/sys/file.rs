@@ -193,8 +193,14 @@ pub(crate) fn set_owner(fd: RawFd, user: Option<libc::uid_t>, group: Option<libc
 }
 
 pub(crate) fn truncate(fd: RawFd) -> Sys<()> {
+    shorten(fd, 0)
+}
+
+/// Cuts off what is behind so many bytes.
+pub(crate) fn shorten(fd: RawFd, length: u64) -> Sys<()> {
+    let length = libc::off_t::try_from(length).unwrap_or(libc::off_t::MAX);
     // SAFETY: ftruncate takes two numbers.
-    uninterrupted(|| check(unsafe { libc::ftruncate(fd, 0) })).map(drop)
+    uninterrupted(|| check(unsafe { libc::ftruncate(fd, length) })).map(drop)
 }
 
 /// Writes at the beginning of a file.

@@ -414,11 +414,26 @@ pub(crate) const RUNNING_EXECUTABLE: Option<&CStr> = Some(c"/proc/self/exe");
 #[cfg(not(target_os = "linux"))]
 pub(crate) const RUNNING_EXECUTABLE: Option<&CStr> = None;
 
-/// The path of the file that this process executes. Allocates.
+/// The path of the file that this process executes; without `/proc` that by which it was executed, if that is absolute. Allocates.
 #[cfg(target_os = "linux")]
 pub(crate) fn executable() -> Sys<Text> {
     let mut room = memory::filled(0, crate::text::PATH_MAX)?;
-    super::file::link_target(c"/proc/self/exe", &mut room).and_then(Text::path)
+    match super::file::link_target(c"/proc/self/exe", &mut room) {
+        Err(Errno::ENOENT) => {
+            let path = executed().map(CStr::to_bytes).filter(|path| path.starts_with(b"/"));
+            Text::path(path.ok_or(Errno::ENOENT)?)
+        }
+        target => target.and_then(Text::path),
+    }
+}
+
+/// The path that execve(2) was given.
+#[cfg(target_os = "linux")]
+fn executed() -> Option<&'static CStr> {
+    // SAFETY: takes a number.
+    let path = unsafe { libc::getauxval(libc::AT_EXECFN) } as *const libc::c_char;
+    // SAFETY: what the kernel has written above the stack, where it stays.
+    (!path.is_null()).then(|| unsafe { CStr::from_ptr(path) })
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -51,6 +51,8 @@ pub(super) struct World {
     /// SIGTERM or SIGKILL was sent to descendants.
     signalled: bool,
     killed: bool,
+    /// This life is being ended.
+    ending: bool,
     /// The time to end has begun to run.
     timed: bool,
     ready: bool,
@@ -63,6 +65,8 @@ pub(super) struct World {
     state_file: bool,
     gave_up: bool,
     stopped: bool,
+    /// A stop that ends with its requester.
+    asked: bool,
     /// The stop does not wait for others.
     pub(super) bounded: bool,
     pub(super) cancelled: bool,
@@ -93,6 +97,7 @@ impl World {
             none_told: true,
             signalled: false,
             killed: false,
+            ending: false,
             timed: false,
             ready: false,
             failed: false,
@@ -104,6 +109,7 @@ impl World {
             state_file: false,
             gave_up: false,
             stopped: false,
+            asked: false,
             bounded: false,
             cancelled: false,
             sparing: false,
@@ -175,11 +181,14 @@ impl World {
         if self.limit {
             add(Event::Due(Timer::Limit), &|world| {
                 world.limit = false;
-                world.failed |= !world.ready;
+                world.failed |= !world.ready && !world.asked;
             });
         }
         for stop in [Stop::Politely, Stop::AtOnce, Stop::WithProgram] {
             add(Event::Stop(stop), &|world| world.ask_to_stop(stop));
+        }
+        if self.asked {
+            add(Event::RequesterGone, &|world| (world.asked, world.sparing) = (false, false));
         }
         match self.launcher {
             Launcher::Connected => {
@@ -209,6 +218,7 @@ impl World {
     fn lose_program(&mut self, clean: bool, alone: bool) {
         (self.launching, self.program, self.descendants, self.none_told) = (false, false, !alone, alone);
         self.failed |= !clean || alone && !self.ready;
+        self.stopped |= std::mem::take(&mut self.asked);
         if !clean || alone {
             self.settle_confirmation();
         }
@@ -229,7 +239,13 @@ impl World {
         self.bounded |= stop != Stop::WithProgram;
         let untouched = self.told_ready && !self.stopped && !self.signalled && !self.cancelled;
         self.sparing |= untouched && self.machine.settings.kill_mode == KillMode::Process;
-        self.stopped = true;
+        self.stopped |= !(stop == Stop::WithProgram && self.may_ask());
+        self.asked = !self.stopped;
+    }
+
+    /// Whether a stop may end with its requester: once the program has executed, in a launch that was ready, and nothing else ends it.
+    fn may_ask(&self) -> bool {
+        self.told_ready && self.program && !self.launching && !self.ending
     }
 
     pub(super) fn tell(mut self, event: Event) -> Checked<(Self, Actions)> {
@@ -243,9 +259,10 @@ impl World {
             (Event::Due(Timer::Step), _) => step == Some(Cause::Readiness),
             _ => false,
         };
+        let is_sign = is_sign && !self.asked;
         let becomes_ready = is_sign && !self.ready && !self.stopped && !self.cancelled && !self.failed;
         self.ready |= is_sign;
-        if event == Event::Due(Timer::Step) && step == Some(Cause::Settling) {
+        if event == Event::Due(Timer::Step) && step == Some(Cause::Settling) && !self.asked {
             self.restarts = 0;
         }
         let actions = self.machine.on(event);
@@ -271,7 +288,9 @@ impl World {
         }
         check(
             !self.machine.spares_requester()
-                || self.stopped && self.told_ready && matches!(self.launcher, Launcher::Confirmed | Launcher::GivenUp),
+                || (self.stopped || self.asked)
+                    && self.told_ready
+                    && matches!(self.launcher, Launcher::Confirmed | Launcher::GivenUp),
             "who asked is spared by the stop of a launched daemon only",
         )?;
         check(event != Event::Stop(Stop::AtOnce) || self.exited || self.killed, "a stop at once kills")?;
@@ -291,15 +310,18 @@ impl World {
                 self.owed = Some(Answer::Followed);
             }
             Action::Start => self.start()?,
-            Action::StopProgram => check(self.program, "signals go to a living program")?,
+            Action::StopProgram => {
+                check(self.program, "signals go to a living program")?;
+                self.ending = true;
+            }
             Action::KillProgram => {
                 check(self.program && self.sparing, "the program alone is killed where descendants are spared")?;
-                self.killed = true;
+                (self.killed, self.ending) = (true, true);
             }
             Action::TerminateAll | Action::KillAll => {
                 check(self.program || !self.none_told, "signals go to living processes")?;
                 check(!self.sparing || self.cancelled, "descendants are spared")?;
-                (self.signalled, self.killed) = (true, self.killed || action == Action::KillAll);
+                (self.signalled, self.ending, self.killed) = (true, true, self.killed || action == Action::KillAll);
             }
             Action::Arm(Timer::Limit, _) => self.limit = true,
             Action::PutOff(_) => {
@@ -309,7 +331,8 @@ impl World {
                 check(time != STOP_TIME || !self.timed, "the time to end is not prolonged")?;
                 self.timed |= time == STOP_TIME;
                 self.step = Some(match event {
-                    Event::Executed | Event::Followed => Cause::Readiness,
+                    Event::RequesterGone if self.ready => Cause::Settling,
+                    Event::Executed | Event::Followed | Event::RequesterGone => Cause::Readiness,
                     Event::Published | Event::PublishFailed if self.ready => Cause::Settling,
                     _ => Cause::Other,
                 });
@@ -341,7 +364,7 @@ impl World {
 
     fn start(&mut self) -> Checked {
         check(self.is_empty() && self.none_told, "no life beside another")?;
-        check(!self.stopped && !self.cancelled, "nothing is started after a stop or a cancellation")?;
+        check(!self.stopped && !self.asked && !self.cancelled, "nothing is started after a stop or a cancellation")?;
         check(self.state_file, "a start is in the state file")?;
         let may_restart =
             self.launcher == Launcher::Confirmed && self.failed && self.machine.settings.respawn.is_some();
@@ -355,6 +378,7 @@ impl World {
         self.lives = 2.min(self.lives + 1);
         (self.launching, self.program, self.none_told, self.pid_file) = (true, true, false, true);
         (self.ready, self.failed, self.signalled, self.killed, self.timed) = (false, false, false, false, false);
+        self.ending = false;
         Ok(())
     }
 
@@ -366,7 +390,9 @@ impl World {
                 check(self.is_empty() && is_spent && self.failed, "the limit is spent before giving up")?;
             }
             Phase::Ended => check(self.is_empty(), "what has ended left nothing")?,
-            Phase::Waiting => check(self.is_empty() && !self.stopped, "nothing is alive before a restart")?,
+            Phase::Waiting => {
+                check(self.is_empty() && !self.stopped && !self.asked, "nothing is alive before a restart")?
+            }
             Phase::Left => check(!self.program, "left is what outlives the program")?,
             Phase::Starting => check(self.program && !self.ready, "starting until ready")?,
             Phase::Running => check(self.program && self.ready, "running when ready")?,

@@ -58,6 +58,32 @@ fn a_pid_file_that_was_removed_is_made_again() -> io::Result<()> {
 }
 
 #[test]
+fn a_stop_that_was_asked_for_ends_with_its_requester() -> io::Result<()> {
+    let mut sandbox = Sandbox::new(Ready::Executed, "echo $$ >> $D/lives; exec sleep 1000")?;
+    sandbox.launch.settings.respawn = respawn(3);
+    let (program, monitor) = sandbox.started();
+    let ask =
+        |then: &str| std::process::Command::new("sh").args(["-c", &format!("kill -USR1 {monitor}; {then}")]).spawn();
+    let mut requester = ask("exec sleep 1000")?;
+    until("stopping", || sandbox.has_state("state", "stopping"));
+    requester.kill()?;
+    requester.wait()?;
+    until("running again", || sandbox.has_state("state", "running"));
+    signal(program, libc::SIGKILL);
+    until("started again", || sandbox.read("lives").lines().count() == 2);
+    // One that is gone before it is looked at.
+    until("written down", || sandbox.has_state("state", "running") && sandbox.has_state("restarts", "1"));
+    assert!(ask("")?.wait()?.success());
+    until("running still", || sandbox.has_state("state", "running"));
+    let again = sandbox.pid("pid");
+    signal(again, libc::SIGKILL);
+    until("started a third time", || sandbox.read("lives").lines().count() == 3);
+    until("written down", || sandbox.has_state("state", "running") && sandbox.has_state("restarts", "2"));
+    stop(&sandbox, monitor, &[sandbox.pid("pid")]);
+    Ok(())
+}
+
+#[test]
 fn files_that_were_removed_are_written_again_in_time() -> io::Result<()> {
     let mut sandbox = Sandbox::new(Ready::Executed, "exec sleep 1000")?;
     let states = sandbox.folder.join("states");
