@@ -48,6 +48,8 @@ pub(super) struct StateFile<'a> {
     /// A name of its own until it is complete.
     new: Text,
     directory: Text,
+    /// It was written before, so its directory was there.
+    was_there: bool,
 }
 
 impl<'a> StateFile<'a> {
@@ -55,15 +57,26 @@ impl<'a> StateFile<'a> {
         let mut path = Vec::new();
         memory::extend(&mut path, launch.state_file.as_bytes())?;
         memory::extend(&mut path, b".new")?;
-        Ok(Self { path: &launch.state_file, new: Text::path(&path)?, directory: launch.state_file.parent()? })
+        Ok(Self {
+            path: &launch.state_file,
+            new: Text::path(&path)?,
+            directory: launch.state_file.parent()?,
+            was_there: false,
+        })
     }
 
-    pub(super) fn write(&self, launch: &Launch, facts: &Facts) -> Sys<()> {
+    pub(super) fn write(&mut self, launch: &Launch, facts: &Facts) -> Sys<()> {
+        let written = self.replace(launch, facts);
+        self.was_there |= written.is_ok();
+        written
+    }
+
+    fn replace(&self, launch: &Launch, facts: &Facts) -> Sys<()> {
         // Left by a monitor that was killed; the launcher's lock keeps others from writing one now.
         let _: Sys<()> = file::unlink(self.new.as_c_str());
         let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW;
         let output = match file::open(self.new.as_c_str(), flags, READ_BY_ALL) {
-            Err(Errno::ENOENT) => {
+            Err(Errno::ENOENT) if self.was_there => {
                 run_directory::make_directory(&self.directory)?;
                 file::open(self.new.as_c_str(), flags, READ_BY_ALL)
             }
