@@ -115,3 +115,35 @@ TEST("nothing in it can panic")
         skip("the library is stripped");
     CHECK_TEXT(shell(text("nm %s | grep -Ei 'panic|rust_begin_unwind|handle_alloc_error' || :", library())), "");
 }
+
+/* A program that loads the library as a foreign function interface does, and closes it as one whose handle is collected as garbage. */
+static const char host[] =
+    "#include <dlfcn.h>\n"
+    "#include <unistd.h>\n"
+    "int main(int argc, char **argv)\n"
+    "{\n"
+    "    void *library = dlopen(argv[1], RTLD_NOW);\n"
+    "    void *(*new)(void) = (void *(*)(void))dlsym(library, \"daemonctx_new\");\n"
+    "    int (*set_pid_file)(void *, const char *) = (int (*)(void *, const char *))dlsym(library, \"daemonctx_set_pid_file\");\n"
+    "    int (*set_manual_ready)(void *, int) = (int (*)(void *, int))dlsym(library, \"daemonctx_set_manual_ready\");\n"
+    "    int (*open)(void *) = (int (*)(void *))dlsym(library, \"daemonctx_open\");\n"
+    "    int (*ready)(void *) = (int (*)(void *))dlsym(library, \"daemonctx_ready\");\n"
+    "    void *ctx = new();\n"
+    "    if (argc != 2 || set_pid_file(ctx, \"pid\") || set_manual_ready(ctx, 1) || open(ctx) || dlclose(library) || ready(ctx))\n"
+    "        return 1;\n"
+    "    for (;;)\n"
+    "        pause();\n"
+    "}\n";
+
+TEST("a daemon whose program closes the library by dlclose(3) keeps its pid file, and removes it at SIGTERM")
+{
+    write_file("host.c", host);
+    shell(text("%s -o host host.c -ldl", setting("HARNESS_CC")));
+    struct outcome starter = START(NULL, path("host"), library());
+    CHECK_TEXT(starter.err, "");
+    CHECK_INT(starter.code, 0);
+    pid_t daemon = pid_in("pid");
+    CHECK(is_alive(daemon));
+    terminate(daemon);
+    CHECK(!exists("pid"));
+}
