@@ -149,6 +149,11 @@ pub unsafe extern "C" fn daemonctx_reopen_streams(ctx: *mut daemonctx) -> daemon
 /// In the daemon: removes the pid file and gives up its lock. The end of the process does it too, by exit(3) or by SIGTERM,
 /// SIGINT and SIGHUP where the program does not handle them.
 ///
+/// A handler that ends the process otherwise leaves the file behind, stale: one that calls _exit(2), or sets the default action and raises
+/// the signal again. PHP and Ruby have such handlers from the beginning: install another that exits, or set the signal to
+/// DAEMONCTX_SIGNAL_DEFAULT by daemonctx_set_signal() before daemonctx_open(). A program that sets the default action itself afterwards
+/// (SIG_DFL) leaves the file behind as well.
+///
 /// Errors: DAEMONCTX_ERROR_USAGE (EBADF): not opened.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn daemonctx_close(ctx: *mut daemonctx) -> daemonctx_status {
