@@ -36,6 +36,7 @@ help:
 	@echo "make check-all  ci, and what takes too long for every time"
 	@echo "make ci      check, and everything else that guards the contract: formats, lints, header, docs"
 	@echo "make examples  the service of examples/service in each language; make check-examples tries it"
+	@echo "make check-runtimes  docs/start/runtimes.md with Go, Node, Java, Ruby, PHP, Perl and LuaJIT, which it downloads"
 	@echo "make check-portable  compiled for other systems, and tested without what they lack: docs/portability.md"
 	@echo "make check-i686  tested on 32 bits; make check-aarch64 in an emulated machine: some minutes"
 	@echo "make trust   everything that can go wrong, tried: half an hour; make check-trust is short"
@@ -167,7 +168,7 @@ check-pythons: $(VENV)/.tools
 		-k 'not test_cherrypy and not test_python_daemon_programs'
 
 # What takes too long for every time.
-check-all: ci check-programs check-wheels check-debian check-msrv check-deny check-semver check-portable check-i686 check-aarch64
+check-all: ci check-programs check-runtimes check-wheels check-debian check-msrv check-deny check-semver check-portable check-i686 check-aarch64
 
 check-types: python
 	@echo "== Python: stubs against the package, and their use"

@@ -1,10 +1,11 @@
-# The example service in each language, built as its users build theirs. Included by the Makefile of the project.
+# The examples, built as their users build theirs. Included by the Makefile of the project.
 #
-# The tests need root: a network of their own has port 80 free.
+# The tests need root: a network of their own has the ports free.
 
 SERVICES := target/examples
+RUNTIMES := $(DEBIAN)/runtimes
 
-.PHONY: examples check-examples
+.PHONY: examples check-examples check-runtimes
 
 examples: library python
 	@mkdir -p $(SERVICES)
@@ -18,3 +19,12 @@ check-examples: examples
 	$(CARGO) clippy --quiet --locked --manifest-path examples/service/Cargo.toml --target-dir $(SERVICES) -- -D warnings
 	cd bindings/python && $(abspath $(VENV))/bin/python -m mypy --strict ../../examples/service/greeter.py
 	cd examples/service/tests && $(abspath $(VENV))/bin/python -m pytest -q
+
+# Downloads 90 MB the first time; what cannot be had is skipped, and named.
+check-runtimes: library command $(VENV)/.tools
+	@echo "== Go, Node, Java, Ruby, PHP, Perl, Lua: the programs of docs/start/runtimes.md, and that page"
+	@examples/runtimes/tools $(RUNTIMES)
+	cd examples/runtimes/tests && RUNTIMES=$(abspath $(RUNTIMES)) LIBDAEMON_DIR=$(abspath $(LIB)) DAEMONCTX=$(abspath $(BIN)/daemonctx) \
+		$(abspath $(VENV))/bin/python -m pytest -q -rs
+	cd site/tests && RUNTIMES=$(abspath $(RUNTIMES)) LIBDAEMON_DIR=$(abspath $(LIB)) DAEMONCTX=$(abspath $(BIN)/daemonctx) \
+		$(abspath $(VENV))/bin/python -B -m pytest -q -rs test_pages.py -k runtimes

@@ -37,8 +37,8 @@ def add_user(user: str, number: int) -> None:
 def main(script: str) -> None:
     here = os.getcwd()
     for folder in FOLDERS:
-        tools = os.environ["TOOLS"] + folder
-        lay_over(folder, *([tools] if os.path.isdir(tools) else []))
+        tools = [tools + folder for tools in os.environ["TOOLS"].split(":")]
+        lay_over(folder, *filter(os.path.isdir, tools))
     for folder in MADE:
         os.makedirs(folder, exist_ok=True)
     for user, number in USERS.items():

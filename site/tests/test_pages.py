@@ -23,9 +23,12 @@ SANDBOX = REPOSITORY / "man/tests/sandbox.py"
 LIBRARY_FOLDER = pathlib.Path(os.environ.get("LIBDAEMON_DIR") or REPOSITORY / "target/lib").resolve()
 COMMAND = pathlib.Path(os.environ.get("DAEMONCTX") or REPOSITORY / "target/release/daemonctx").resolve()
 TOOLS = pathlib.Path(os.environ.get("SITE_TOOLS") or REPOSITORY / "target/debian/site/root").resolve()
+RUNTIMES = pathlib.Path(os.environ.get("RUNTIMES") or REPOSITORY / "target/debian/runtimes").resolve()
+RUNTIMES_NEEDED = ("usr/bin/go", "usr/bin/node", "usr/bin/ruby", "usr/bin/php", "usr/bin/luajit", "usr/local/lib/node_modules/koffi")
 SYSTEMD = REPOSITORY / "bindings/c-tests/systemd"
 SYSTEM_PYTHON = "/usr/bin/python3"
 HERE_PAGES = [path for path in pages() if place(path) == "here"]
+RUNTIMES_PAGES = [path for path in pages() if place(path) == "with the runtimes"]
 SYSTEMD_PAGES = [path for path in pages() if place(path) == "below systemd"]
 
 
@@ -43,8 +46,10 @@ def environment(folder: pathlib.Path) -> dict[str, str]:
         "CARGO_HOME": cargo,
         "CARGO_NET_OFFLINE": "true",
         "CARGO_TARGET_DIR": str(REPOSITORY / "target/site-cargo"),
+        "NODE_PATH": "/usr/local/lib/node_modules",
+        "GOCACHE": str(RUNTIMES / "go-cache"),
         # For alone.py.
-        "TOOLS": str(TOOLS),
+        "TOOLS": f"{TOOLS}:{RUNTIMES / 'root'}",
         "DAEMONCTX": str(COMMAND),
     }
 
@@ -84,6 +89,16 @@ def test_done_as_it_stands(path: pathlib.Path, tmp_path: pathlib.Path) -> None:
     for folder in (tmp_path, *tmp_path.parents[:2]):
         folder.chmod(0o755)
     compare(path, done(path, tmp_path))
+
+
+@pytest.mark.parametrize("path", RUNTIMES_PAGES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_done_with_the_runtimes(path: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    # One JDK is new enough, and not another that the machine has.
+    places = {name: [RUNTIMES / "root", pathlib.Path("/")] for name in RUNTIMES_NEEDED} | {"usr/bin/javac": [RUNTIMES / "root"]}
+    missing = [name for name, folders in places.items() if not any((folder / name).exists() for folder in folders)]
+    if missing:
+        pytest.skip(f"`make check-runtimes` unpacks what it can; there is no {', '.join(missing)}")
+    test_done_as_it_stands(path, tmp_path)
 
 
 @pytest.fixture(scope="module")
