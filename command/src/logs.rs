@@ -33,8 +33,9 @@ pub(crate) fn logs(options: &Logs) -> Result<Answer, Failure> {
         std::thread::sleep(STEP);
         for file in &mut files {
             // A file that was moved away comes back.
-            let more = file.more().unwrap_or_default();
-            output.text(&file.path, &more)?;
+            while let Some(more) = file.more().ok().filter(|more| !more.is_empty()) {
+                output.text(&file.path, &more)?;
+            }
         }
     }
 }
@@ -99,8 +100,9 @@ impl Followed {
         found
     }
 
-    /// What was appended. A new file at the path, and one that was emptied, are read from their beginning.
+    /// What was appended, so much of it as is held at once. A new file at the path, and one that was emptied, are read from their beginning.
     fn more(&mut self) -> io::Result<Vec<u8>> {
+        const ROOM: u64 = 1 << 20;
         let now = std::fs::metadata(&self.path)?;
         let open = self.file.as_ref().map(File::metadata).transpose()?;
         let is_same = open.is_some_and(|open| (open.dev(), open.ino()) == (now.dev(), now.ino()));
@@ -110,9 +112,9 @@ impl Followed {
                 self.place = 0;
             }
             file.seek(SeekFrom::Start(self.place))?;
-            self.place += u64::try_from(file.read_to_end(&mut rest)?).unwrap_or_default();
+            self.place += u64::try_from(file.take(ROOM).read_to_end(&mut rest)?).unwrap_or_default();
         }
-        if !is_same {
+        if !is_same && rest.is_empty() {
             self.file = Some(logged::open_regular(&self.path)?);
             self.place = 0;
         }

@@ -64,7 +64,8 @@ pub(crate) fn state_files(run: Option<&Text>) -> Sys<Vec<Text>> {
         }
     });
     match listed {
-        Err(Errno::ENOENT) | Ok(()) => added.map(|()| files),
+        // Another user may have put a file in the place of a directory below /tmp.
+        Err(Errno::ENOENT | Errno::ENOTDIR) | Ok(()) => added.map(|()| files),
         Err(errno) => Err(errno),
     }
 }

@@ -34,16 +34,23 @@ fn looks(pid: Pid, place: &Place) -> Sys<bool> {
     match place {
         Place::Port(address, port) => {
             let row = |line: &[u8]| internet(line, *address, *port);
-            Ok(has_row(pid, b"/net/tcp", &row)? || has_row(pid, b"/net/tcp6", &row)?)
+            let has = |inode| proc::has_socket(pid, inode);
+            Ok(has_row(pid, b"/net/tcp", &row, &has)? || has_row(pid, b"/net/tcp6", &row, &has)?)
         }
-        // A name with a newline in it makes lines that look like any other's. So there has to be a socket at the path.
+        // A name with a newline in it makes lines that look like any other's. So there has to be a socket at the path, and one that has two
+        // rows has a forged one.
         Place::Path(wanted) => match socket_at(pid, wanted.as_bytes()) {
             None => Ok(false),
-            socket => has_row(pid, b"/net/unix", &|line| {
-                unix(line, |path| {
-                    is_path(path, wanted) || path.first() == Some(&b'/') && socket_at(pid, path) == socket
-                })
-            }),
+            socket => has_row(
+                pid,
+                UNIX,
+                &|line| {
+                    unix(line, |path| {
+                        is_path(path, wanted) || path.first() == Some(&b'/') && socket_at(pid, path) == socket
+                    })
+                },
+                &|inode| Ok(proc::has_socket(pid, inode)? && is_sole(pid, inode)?),
+            ),
         },
     }
 }
@@ -58,8 +65,22 @@ enum Row {
     Last,
 }
 
-/// Whether a row of a table is that of a socket which the process has.
-fn has_row(pid: Pid, table: &[u8], row: &dyn Fn(&[u8]) -> Row) -> Sys<bool> {
+const UNIX: &[u8] = b"/net/unix";
+
+/// Whether the table of Unix sockets has one row of this inode and no other.
+fn is_sole(pid: Pid, inode: u64) -> Sys<bool> {
+    let count = Cell::new(0_u32);
+    let each = |line: &[u8]| {
+        if unix_row(line).1 == Some(inode) {
+            count.set(count.get().saturating_add(1));
+        }
+        Row::Other
+    };
+    has_row(pid, UNIX, &each, &|_| Ok(false)).map(|_| count.get() == 1)
+}
+
+/// Whether a row of a table is that of a socket which the process `has`.
+fn has_row(pid: Pid, table: &[u8], row: &dyn Fn(&[u8]) -> Row, has: &dyn Fn(u64) -> Sys<bool>) -> Sys<bool> {
     let (found, is_over) = (Cell::new(false), Cell::new(false));
     let mut listed = Ok(());
     let table = file::open(directory::<64>(pid).push(table).as_c_str()?, libc::O_RDONLY, 0)?;
@@ -68,7 +89,7 @@ fn has_row(pid: Pid, table: &[u8], row: &dyn Fn(&[u8]) -> Row) -> Sys<bool> {
     let mut each = |line: &[u8], _| match row(line) {
         _ if is_over.get() => {}
         Row::Listens(inode) => {
-            listed = listed.and(proc::has_socket(pid, inode).map(|has| found.set(found.get() || has)));
+            listed = listed.and(has(inode).map(|has| found.set(found.get() || has)));
             is_over.set(found.get());
         }
         Row::Other => {}
@@ -144,17 +165,21 @@ fn socket_address(text: &[u8]) -> Option<(IpAddr, u16)> {
     Some((address, port))
 }
 
-/// `Num: RefCount Protocol Flags Type St Inode Path`
+/// Flags, inode and path of `Num: RefCount Protocol Flags Type St Inode Path`.
+fn unix_row(line: &[u8]) -> (u32, Option<u64>, &[u8]) {
+    let mut rest = line;
+    skip_words(&mut rest, 3);
+    let flags = hexadecimal(next_word(&mut rest)).unwrap_or(0);
+    skip_words(&mut rest, 2);
+    (flags, number(next_word(&mut rest)), rest)
+}
+
 fn unix(line: &[u8], is_wanted: impl Fn(&[u8]) -> bool) -> Row {
     /// `__SO_ACCEPTCON`.
     const LISTENS: u32 = 1 << 16;
     /// An abstract name begins so.
     const ABSTRACT: u8 = b'@';
-    let mut rest = line;
-    skip_words(&mut rest, 3);
-    let flags = hexadecimal(next_word(&mut rest)).unwrap_or(0);
-    skip_words(&mut rest, 2);
-    let (inode, path) = (number(next_word(&mut rest)), rest);
+    let (flags, inode, path) = unix_row(line);
     match inode {
         Some(inode) if flags & LISTENS != 0 && path.first() != Some(&ABSTRACT) && is_wanted(path) => {
             Row::Listens(inode)

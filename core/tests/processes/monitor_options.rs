@@ -10,7 +10,10 @@ use daemonctx::{Monitored, MonitoredOutput, MonitoredState, PidFile, StopRequest
 use std::ffi::{CStr, CString};
 use std::fs;
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::net::UnixStream;
+use std::os::fd::AsRawFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
 const FULL: &str = "monitor: gives up while the disk is full";
@@ -19,6 +22,7 @@ pub const TESTS: &[Test] = &[
     ("monitor: half a second without a kind of readiness", usual_readiness),
     ("monitor: goes into the background", forked),
     ("monitor: listens", listens),
+    ("monitor: a forged row of a socket is no listener", forged_row),
     ("monitor: a file appears", file),
     ("monitor: kinds of readiness that cannot be", bad_readiness),
     ("monitor: messages from another network namespace", network_namespace),
@@ -96,6 +100,25 @@ fn listens(house: &mut House) {
             let _ = fs::remove_file(&socket);
         }
     }
+}
+
+/// Another process listens at the path, and the name of a socket has a newline and what looks like a row of the program's own.
+fn forged_row(house: &mut House) {
+    let path = house.path("socket");
+    let _other = UnixListener::bind(&path).unwrap();
+    let (own, _peer) = UnixStream::pair().unwrap();
+    let inode = fs::metadata(format!("/proc/self/fd/{}", own.as_raw_fd())).unwrap().ino();
+    let row = format!("{}\n0: 00000002 00000000 00010000 0001 01 {inode} {}", house.folder.display(), path.display());
+    let _forger = UnixListener::bind_addr(&SocketAddr::from_abstract_name(row).unwrap()).unwrap();
+    assert!(fs::read_to_string("/proc/net/unix").unwrap().contains(&format!(" {inode} {}", path.display())));
+    let keep = format!("keep={}", own.as_raw_fd());
+    let ready = format!("ready=socket:{}", path.display());
+    // SAFETY: fcntl takes numbers.
+    assert_eq!(unsafe { libc::fcntl(own.as_raw_fd(), libc::F_SETFD, 0) }, 0);
+    house.start("launching", &[&SLEEP[..], &[&keep, &ready, "timeout=300"]].concat()).is(0, "");
+    let said = house.hear_from("failed ");
+    assert!(said.contains("nothing listens there"), "{said}");
+    house.wait_for_all();
 }
 
 fn file(house: &mut House) {
