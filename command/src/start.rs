@@ -160,7 +160,7 @@ fn launch(options: &Launch, place: &Place, described: &mut Described, monitor: &
     let report = &options.say.report;
     let progress = Progress::begin(&place.name, limit, !report.quiet && !report.json);
     let launched = described.daemon.monitor(monitor)?.launch(&described.executable);
-    let ready = launched.and_then(|mut launching| launching.wait_unless_called_off().map(|()| launching));
+    let ready = launched.and_then(|mut launching| launching.wait_unless_cancelled().map(|()| launching));
     drop(progress);
     if ready.is_err() {
         parts::block_only(&[])?;

@@ -16,7 +16,7 @@ use crate::plan::Plan;
 use crate::privileges::{self, Groups, Name};
 use crate::signals::SignalAction;
 use crate::start::{self, Aside, Caller, Role};
-use crate::starting::Starting;
+use crate::starting::PendingStart;
 use crate::streams::{self, Stream};
 use crate::sys::{Errno, signal};
 use crate::text::Text;
@@ -75,7 +75,7 @@ impl std::fmt::Debug for Daemon {
 #[derive(Debug)]
 pub enum Fork {
     /// The program that goes on.
-    Starter(Starting),
+    Starter(PendingStart),
     /// The daemon.
     Daemon(Context),
 }
@@ -201,13 +201,13 @@ impl Daemon {
         self
     }
 
-    /// Changes user, group and supplementary groups of this process now, as a start would: in all its threads, for good and
-    /// verified. Nothing else happens. For servers that bind their ports first, with privileges, and go on without.
+    /// Sets user, group and supplementary groups of this process now, as a start does: in all its threads, irrevocably and verified.
+    /// No other option is applied. For servers that bind their ports first.
     ///
     /// # Errors
-    /// What was asked for cannot be: nothing has changed. Or a step or the proof failed; the process is then neither what it was
-    /// nor what it should be, and must end.
-    pub fn change_owner(&self) -> Result<(), Error> {
+    /// An option is invalid, or the user or group does not exist: nothing has changed. A later step or the verification failed: the
+    /// process may have lost some of its privileges and must exit.
+    pub fn drop_privileges(&self) -> Result<(), Error> {
         let mut plan = privileges::Plan::new(&self.options.privileges)?;
         plan.apply(false).map_err(|Failure { step, errno, value }| Error::os(step, plan.subject(step, value), errno))
     }
@@ -453,7 +453,7 @@ impl Daemon {
 
     /// Starts the daemon. Only the daemon comes back from it: the starter waits until the daemon is ready and leaves then by
     /// `_exit(0)`, or prints one line on standard error and leaves with the status of [`Error::exit_status`]. While it waits,
-    /// SIGINT, SIGQUIT and SIGTERM call the start off.
+    /// SIGINT, SIGQUIT and SIGTERM cancel the start.
     ///
     /// What standard output has buffered is written out before, here and in the C library; atexit handlers do not run in the
     /// starter.
@@ -646,7 +646,7 @@ impl Daemon {
             }
             Ok(Aside::Starter(lines, helper)) => match self.plan.take() {
                 // The builder can be used again: this process has opened nothing.
-                Some(plan) => Ok(Fork::Starter(Starting::new(lines, helper, plan))),
+                Some(plan) => Ok(Fork::Starter(PendingStart::new(lines, helper, plan))),
                 None => Err(Error::bad_handle(true)),
             },
             Err(error) => {

@@ -77,7 +77,7 @@ pub use pidfile::{PidFile, PidFileLock, Running, Status, Stopped};
 pub use privileges::Groups;
 pub use readiness::{ListenAddress, Readiness};
 pub use signals::SignalAction;
-pub use starting::Starting;
+pub use starting::PendingStart;
 pub use streams::{Facility, LogFile, Severity, Stream, Syslog};
 #[doc(hidden)]
 pub use streams::{open_for_reading, open_log_file};

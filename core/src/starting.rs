@@ -40,7 +40,7 @@ use std::time::Duration;
 /// # Ok::<(), daemonctx::Error>(())
 /// ```
 #[must_use = "whether the daemon is ready is known by waiting for it"]
-pub struct Starting {
+pub struct PendingStart {
     /// The helper's; the daemon's when the helper was killed before it reported the outcome.
     listener: Listener,
     /// The daemon's, until then.
@@ -58,13 +58,13 @@ pub struct Starting {
 /// How long a starter waits, in milliseconds, for a daemon that is ready to have told everybody else.
 const TELLING: libc::c_int = 5_000;
 
-impl std::fmt::Debug for Starting {
+impl std::fmt::Debug for PendingStart {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Starting").field("daemon", &self.daemon).finish_non_exhaustive()
+        formatter.debug_struct("PendingStart").field("daemon", &self.daemon).finish_non_exhaustive()
     }
 }
 
-impl Starting {
+impl PendingStart {
     pub(crate) fn new(lines: Lines, helper: Pid, plan: Plan) -> Self {
         let Lines { helper: listener, daemon } = lines;
         let deadline = Deadline::after(None);
@@ -108,12 +108,12 @@ impl Starting {
         self.result().map(|()| true)
     }
 
-    /// Waits until the daemon is ready, or until a person calls the start off: SIGINT, SIGQUIT and SIGTERM do, where they are not
-    /// ignored, and are taken. The daemon is ended then.
+    /// Waits until the daemon is ready, or until SIGINT, SIGQUIT or SIGTERM cancels the start, where they are not ignored. The signal is
+    /// taken, and the daemon is terminated.
     ///
     /// # Errors
-    /// The start failed, or was called off ([`Error::signal`]); nothing is left of it.
-    pub fn wait_unless_called_off(&mut self) -> Result<(), Error> {
+    /// The start failed, or was cancelled ([`Error::signal`]); nothing is left of it.
+    pub fn wait_unless_cancelled(&mut self) -> Result<(), Error> {
         let quiet = Quiet::begin();
         let called_off = self.watch();
         drop(quiet);
@@ -280,7 +280,7 @@ impl Starting {
     }
 }
 
-impl AsFd for Starting {
+impl AsFd for PendingStart {
     /// Becomes readable when the outcome is known.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.listener.as_fd()

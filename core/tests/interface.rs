@@ -3,8 +3,8 @@
 use daemonctx::parts::{Forked, Handshake, OutputLine, Process, Program, SignalStream};
 use daemonctx::{
     Context, Daemon, Detach, Error, ErrorKind, Executable, Facility, Fork, Groups, KillMode, Launching, ListenAddress,
-    ListenDescriptor, LogFile, Monitored, MonitoredOutput, MonitoredState, PidFile, PidFileLock, Readiness, Respawn,
-    Running, Severity, SignalAction, Starting, Status, Step, StopRequest, Stopped, Stream, Syslog,
+    ListenDescriptor, LogFile, Monitored, MonitoredOutput, MonitoredState, PendingStart, PidFile, PidFileLock,
+    Readiness, Respawn, Running, Severity, SignalAction, Status, Step, StopRequest, Stopped, Stream, Syslog,
 };
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -30,7 +30,7 @@ fn threads_may_have_them() {
     any_thread_may_have::<Program>();
     any_thread_may_have::<Running>();
     any_thread_may_have::<SignalStream>();
-    any_thread_may_have::<Starting>();
+    any_thread_may_have::<PendingStart>();
     any_thread_may_have::<Stream>();
     any_thread_may_have::<Syslog>();
     is_an_error::<Error>();

@@ -2,7 +2,7 @@
 
 use crate::context::Context;
 use crate::error::{misuse, raise};
-use crate::fork::Starting;
+use crate::fork::PendingStart;
 use crate::pidfile::seconds;
 use daemonctx::parts::{SignalStream, kept_unasked, opened};
 use daemonctx::{Daemon, Detach, Facility, Fork, Groups, LogFile, Severity, SignalAction, Stream, Syslog};
@@ -78,8 +78,8 @@ impl Builder {
     }
 
     /// Changes user and groups of this process now, which stays what it is.
-    fn change_owner(&self) -> PyResult<()> {
-        self.0.change_owner().map_err(raise)
+    fn drop_privileges(&self) -> PyResult<()> {
+        self.0.drop_privileges().map_err(raise)
     }
 
     fn prevent_core(&mut self, prevent: bool) {
@@ -203,13 +203,13 @@ impl Builder {
         in_daemon(py, context)
     }
 
-    /// Starts, and comes back in both: with a `Context` in the daemon, with a `Starting` in the starter.
+    /// Starts, and comes back in both: with a `Context` in the daemon, with a `PendingStart` in the starter.
     fn fork(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         refuse_subinterpreter(py)?;
         // SAFETY: as for `open`.
         match unsafe { self.0.fork_unflushed() }.map_err(raise)? {
             Fork::Daemon(context) => Ok(Py::new(py, in_daemon(py, context)?)?.into_any()),
-            Fork::Starter(starting) => Ok(Py::new(py, Starting::new(starting))?.into_any()),
+            Fork::Starter(starting) => Ok(Py::new(py, PendingStart::new(starting))?.into_any()),
         }
     }
 }

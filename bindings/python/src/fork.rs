@@ -6,19 +6,19 @@ use std::time::Duration;
 
 /// A daemon that is being started, in the program that goes on. The helper that watches it is waited for by `wait`.
 #[pyclass(module = "daemonctx._native", unsendable)]
-pub(crate) struct Starting {
-    starting: daemonctx::Starting,
+pub(crate) struct PendingStart {
+    starting: daemonctx::PendingStart,
     exit_status: Option<i32>,
 }
 
-impl Starting {
-    pub(crate) fn new(starting: daemonctx::Starting) -> Self {
+impl PendingStart {
+    pub(crate) fn new(starting: daemonctx::PendingStart) -> Self {
         Self { starting, exit_status: None }
     }
 }
 
 #[pymethods]
-impl Starting {
+impl PendingStart {
     /// The daemon's PID.
     #[getter]
     fn pid(&self) -> i32 {

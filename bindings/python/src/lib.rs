@@ -26,7 +26,7 @@ mod _native {
     #[pymodule_export]
     use crate::descriptors::close_on_exec;
     #[pymodule_export]
-    use crate::fork::Starting;
+    use crate::fork::PendingStart;
     #[pymodule_export]
     use crate::log_file::open_log_file;
     #[pymodule_export]

@@ -270,7 +270,7 @@ impl Launching {
     ///
     /// # Errors
     /// The launch failed, or was cancelled ([`Error::signal`]); nothing is left of it.
-    pub fn wait_unless_called_off(&mut self) -> Result<(), Error> {
+    pub fn wait_unless_cancelled(&mut self) -> Result<(), Error> {
         let quiet = Quiet::begin();
         let cancelled = self.watch();
         drop(quiet);

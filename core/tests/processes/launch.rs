@@ -112,7 +112,7 @@ fn failed(error: &Error) -> String {
 
 fn ready(mut launching: Launching) -> Result<i32, Error> {
     report("waiting");
-    launching.wait_unless_called_off()?;
+    launching.wait_unless_cancelled()?;
     match words("then=").pop().as_deref() {
         Some("cancel") => {
             let pid = launching.pid().expect("it is ready");

@@ -444,7 +444,7 @@ fn owners() -> Vec<String> {
 fn changing_owner() {
     let mut wish = daemonctx::Daemon::new().expect("memory");
     wish.user("nobody_of_that_name").expect("a name");
-    report(wish.change_owner().expect_err("there is no such user"));
+    report(wish.drop_privileges().expect_err("there is no such user"));
     let (begin, begun) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         begin.send(()).expect("somebody waits");
@@ -453,12 +453,12 @@ fn changing_owner() {
     begun.recv().expect("a thread");
     wish.user_id(65534).and_then(|wish| wish.group_id(65534)).expect("numbers");
     wish.supplementary_groups(daemonctx::Groups::None);
-    wish.change_owner().expect("we are root");
+    wish.drop_privileges().expect("we are root");
     for owner in owners() {
         report(owner);
     }
     wish.user_id(0).expect("a number");
-    report(wish.change_owner().expect_err("for good"));
+    report(wish.drop_privileges().expect_err("for good"));
 }
 
 fn another_owner(house: &mut House) {

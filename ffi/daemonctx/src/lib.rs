@@ -23,7 +23,7 @@ pub mod notify;
 
 pub mod pidfile;
 
-use ::daemonctx::{Context, Daemon, Error, Readiness, Respawn, Starting};
+use ::daemonctx::{Context, Daemon, Error, PendingStart, Readiness, Respawn};
 use error::{Record, daemonctx_status};
 use libc::{c_char, c_long};
 use std::ffi::{CStr, OsStr};
@@ -37,7 +37,7 @@ use std::time::Duration;
 pub struct daemonctx {
     daemon: Daemon,
     context: Option<Context>,
-    starting: Option<Starting>,
+    starting: Option<PendingStart>,
     readiness: Readiness,
     respawn: Option<Respawn>,
     error: Record,

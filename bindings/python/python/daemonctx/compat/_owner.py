@@ -22,7 +22,7 @@ def change_owner(uid, gid):
         if value is not None:
             setter(value)
     wish.initgroups(False)
-    wish.change_owner()
+    wish.drop_privileges()
 
 
 def own_group(uid, gid):

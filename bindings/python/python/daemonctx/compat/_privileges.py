@@ -25,4 +25,4 @@ def change_owner(uid=None, gid=None):
     wish.initgroups(gid is None)
     if gid is not None and os.geteuid() == 0:
         os.setgroups([])  # Also where the user stays.
-    wish.change_owner()
+    wish.drop_privileges()

@@ -128,7 +128,7 @@ class _Start(_Core):
         _warn(start, True)
         _flush(sys.stdout, sys.stderr)
         begun = _fork(start.fork)
-        if isinstance(begun, _native.Starting):
+        if isinstance(begun, _native.PendingStart):
             _await(begun)
             return True
         try:
