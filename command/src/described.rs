@@ -7,7 +7,7 @@ use crate::program;
 use crate::streams::streams;
 use crate::usage;
 use crate::values::{self, split};
-use daemonctx::{Daemon, Detach, Executable, Readiness, Respawn};
+use daemonctx::{Daemon, Detach, Readiness, Respawn};
 use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use std::path::PathBuf;
 /// What is to be started, and how.
 pub(crate) struct Described {
     pub(crate) daemon: Daemon,
-    pub(crate) executable: Executable,
+    pub(crate) executable: daemonctx::Program,
     /// The file that is executed.
     pub(crate) program: PathBuf,
     pub(crate) nice: Option<i32>,
@@ -46,11 +46,14 @@ impl Described {
         let mut daemon = daemon(options, place)?;
         streams(&mut daemon, &options.streams, detach)?;
         daemon.detach(detach);
-        let mut executable = Executable::new(&program)?;
-        for argument in &options.words {
-            executable.argument(argument)?;
+        let mut executable = daemonctx::Program::new(&program);
+        let mut words = options.words.iter();
+        if let Some(name) = words.next() {
+            executable.arg0(name);
         }
-        environment(&mut executable, &options.inherited)?;
+        executable.args(words);
+        environment(&mut executable, &options.inherited);
+        executable.take_option_error()?;
         Ok(Self { daemon, executable, program, nice: options.owner.nice })
     }
 }
@@ -120,15 +123,14 @@ fn owner(daemon: &mut Daemon, options: &Owner) -> Result<(), Failure> {
     Ok(())
 }
 
-fn environment(executable: &mut Executable, options: &Inherited) -> Result<(), Failure> {
-    executable.inherit_environment(!options.clean_env);
+fn environment(executable: &mut daemonctx::Program, options: &Inherited) {
+    if options.clean_env {
+        executable.env_clear();
+    }
     for name in &options.unset {
-        executable.without_variable(name)?;
+        executable.env_remove(name);
     }
-    for (name, value) in &options.env {
-        executable.variable(name, value)?;
-    }
-    Ok(())
+    executable.envs(options.env.iter().map(|(name, value)| (name, value)));
 }
 
 fn readiness(described: &mut Described, launch: &Launch, place: &Place) -> Result<(), Failure> {

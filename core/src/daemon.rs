@@ -5,7 +5,7 @@ use crate::context::Context;
 use crate::detach::Detach;
 use crate::directories;
 use crate::error::{Error, Failure, Step, Subject};
-use crate::launch::Executable;
+use crate::launch::Program;
 #[cfg(doc)]
 use crate::monitor::Monitored;
 use crate::monitor::{KillMode, Launching};
@@ -534,20 +534,20 @@ impl Daemon {
     }
 
     /// Launches another program as a daemon, from a program that goes on. A monitor stays with it: a small process that knows all of its
-    /// descendants, keeps its pid file and state file, restarts it ([`Executable::respawn`]) and stops it ([`Monitored::stop`]).
+    /// descendants, keeps its pid file and state file, restarts it ([`Program::respawn`]) and stops it ([`Monitored::stop`]).
     ///
     /// The launch is undone unless it is confirmed, so a program that is launched is either known to be ready or gone:
     ///
     /// ```standalone_crate
-    /// use daemonctx::{Daemon, Error, Executable, Monitored, StopRequest};
+    /// use daemonctx::{Daemon, Error, Monitored, Program, StopRequest};
     ///
     /// fn main() -> Result<(), Error> {
     ///     // First of all: this program is its own monitor.
     ///     daemonctx::become_monitor_if_asked();
     ///     let folder = std::env::temp_dir().join(format!("daemonctx-{}", std::process::id()));
     /// #   std::fs::create_dir(&folder).expect("a folder");
-    ///     let mut program = Executable::new("/bin/sleep")?;
-    ///     program.argument("sleep")?.argument("60")?;
+    ///     let mut program = Program::new("/bin/sleep");
+    ///     program.arg("60");
     ///     let mut daemon = Daemon::new()?;
     ///     daemon.program_name("nap")?.pid_file(folder.join("nap.pid"))?.state_directory(&folder)?;
     ///
@@ -563,7 +563,7 @@ impl Daemon {
     ///
     /// A launched program is always detached, whatever supervises this process. [`signal`](Self::signal),
     /// [`manual_ready`](Self::manual_ready) and [`ready_descriptor`](Self::ready_descriptor) are for programs that use this library, and
-    /// mean nothing here: the program begins with the signals of a fresh process, and [`Executable::readiness`] says when it is ready.
+    /// mean nothing here: the program begins with the signals of a fresh process, and [`Program::readiness`] says when it is ready.
     /// Sockets that a service manager has passed on are passed on.
     ///
     /// There is one daemon for a name. While another launch is under way, this one waits for its outcome, and while a daemon is
@@ -576,8 +576,8 @@ impl Daemon {
     /// EPERM for PID 1: a container ends with it, and so would the daemon. EINVAL with [`Detach::No`]: [`exec`](Self::exec) does that.
     /// EPERM where `/proc` is that of another PID namespace: the daemon would not be known by it. ENOENT: no
     /// [`monitor`](Self::monitor) is found.
-    pub fn launch(&self, executable: &Executable) -> Result<Launching, Error> {
-        crate::monitor::launch(&self.options, executable)
+    pub fn launch(&self, program: &Program) -> Result<Launching, Error> {
+        crate::monitor::launch(&self.options, program)
     }
 
     /// Makes this process the daemon, without forking, and executes the program in it. Returns only the error; this process may be
@@ -588,9 +588,9 @@ impl Daemon {
     /// fresh process. Nobody removes the pid file when the program ends: it is stale then, which the next start finds out.
     ///
     /// ```no_run
-    /// use daemonctx::{Daemon, Executable};
+    /// use daemonctx::{Daemon, Program};
     ///
-    /// let program = Executable::new("/usr/sbin/hello")?;
+    /// let program = Program::new("/usr/sbin/hello");
     /// let error = Daemon::new()?.pid_file("/run/hello.pid")?.exec(&program);
     /// eprintln!("hello: {error}");
     /// std::process::exit(error.exit_status());
@@ -598,17 +598,14 @@ impl Daemon {
     /// # Ok::<(), daemonctx::Error>(())
     /// ```
     #[must_use = "exec returns only if it fails"]
-    pub fn exec(&self, executable: &Executable) -> Error {
-        self.try_exec(executable).map_or_else(|error| error, |never| match never {})
+    pub fn exec(&self, program: &Program) -> Error {
+        self.try_exec(program).map_or_else(|error| error, |never| match never {})
     }
 
-    fn try_exec(&self, executable: &Executable) -> Result<Infallible, Error> {
+    fn try_exec(&self, program: &Program) -> Result<Infallible, Error> {
         flush_rust();
-        if executable.respawns().is_some() {
-            return Err(Error::os(Step::Execute, Subject::Word("respawn"), Errno::EOPNOTSUPP).note("needs a monitor"));
-        }
+        let program = program.prepare_once(self.options.root.is_some())?;
         let mut plan = Plan::in_place(&self.options)?;
-        let program = executable.program(self.options.root.is_some())?;
         Err(start::execute(&mut plan, &program))
     }
 

@@ -1,6 +1,7 @@
-//! A program that is made a daemon without knowing of it: the last step of its start is execve(2).
+//! A program that is executed: what it gets, and execve(2).
 
 use crate::error::{Error, Failure, Step, Subject};
+use crate::option_errors::OptionErrors;
 use crate::readiness::Readiness;
 use crate::signals;
 use crate::sys::process::{self, StringList};
@@ -11,30 +12,34 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
-/// A program for [`Daemon::launch`](crate::Daemon::launch) or [`Daemon::exec`](crate::Daemon::exec): what to execute, with which
-/// arguments and environment, and when it is ready.
+/// A program to execute, its arguments and its environment: the words are those of [`std::process::Command`].
 ///
-/// It begins with the signals of a fresh process: nothing is ignored or blocked.
+/// [`Daemon::launch`](crate::Daemon::launch) launches it, [`Daemon::exec`](crate::Daemon::exec) replaces this process with it, and
+/// [`parts::run`](crate::parts::run) runs it to its end. It begins with the signals of a fresh process: none is ignored or blocked.
+///
+/// As with `Command`, no method fails: an invalid path, argument or variable is the error of the call that executes the program.
 ///
 /// ```no_run
-/// use daemonctx::{Daemon, Executable, Readiness};
+/// use daemonctx::{Daemon, Program, Readiness};
 ///
 /// daemonctx::become_monitor_if_asked();
-/// let mut program = Executable::new("/bin/sh")?;
-/// program.argument("sh")?.argument("-c")?.argument("echo >&3; exec sleep 60 3>&-")?;
-/// program.readiness(Readiness::Newline(3)).without_variable("LANG")?;
+/// let mut program = Program::new("/bin/sh");
+/// program.args(["-c", "echo >&3; exec sleep 60 3>&-"]).env_remove("LANG").readiness(Readiness::Newline(3));
 /// Daemon::new()?.launch(&program)?.confirm()?;
 /// # Ok::<(), daemonctx::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Executable {
+pub struct Program {
     path: Text,
+    /// What the program is called; its path unless set.
+    name: Option<Text>,
     arguments: Vec<Text>,
-    /// The starter's environment goes along, but for these.
+    /// This process's environment is inherited, except for these.
     inherits: bool,
     variables: Vec<Variable>,
     readiness: Readiness,
     respawn: Option<Respawn>,
+    errors: OptionErrors,
 }
 
 /// How a program is restarted that has failed: exited with another status than 0, or been killed.
@@ -81,62 +86,90 @@ impl Variable {
     }
 }
 
-impl Executable {
-    /// The executable at `path`, by which it is called, too, unless [`argument`](Self::argument) says otherwise. A relative path is
-    /// taken from this process's working directory, and `/proc/self/exe` is this program. With a chroot the path is inside it. `PATH`
-    /// is not searched.
+impl Program {
+    /// The executable at `path`. A relative path is taken from this process's working directory, and `/proc/self/exe` is this program.
+    /// With a chroot the path is inside it. `PATH` is not searched.
     ///
-    /// # Errors
-    /// ENOENT: empty. ENAMETOOLONG. EINVAL: it holds a NUL.
-    pub fn new(path: impl AsRef<Path>) -> Result<Self, Error> {
+    /// Invalid: a path that is empty (ENOENT), too long (ENAMETOOLONG) or holds a NUL (EINVAL).
+    pub fn new(path: impl AsRef<Path>) -> Self {
         let bytes = path.as_ref().as_os_str().as_bytes();
-        let path = Text::path(bytes).map_err(|errno| Error::about(Step::Execute, bytes, errno))?;
-        let (arguments, variables) = (Vec::new(), Vec::new());
-        Ok(Self { path, arguments, inherits: true, variables, readiness: Readiness::default(), respawn: None })
+        let mut errors = OptionErrors::default();
+        let path = errors.add(Text::path(bytes).map_err(|errno| Error::about(Step::Execute, bytes, errno)));
+        Self {
+            path: path.unwrap_or_default(),
+            name: None,
+            arguments: Vec::new(),
+            inherits: true,
+            variables: Vec::new(),
+            readiness: Readiness::default(),
+            respawn: None,
+            errors,
+        }
     }
 
-    /// Adds an argument; the first is what the program is called.
+    /// Adds an argument, behind the program's name.
     ///
-    /// # Errors
-    /// EINVAL: it holds a NUL. ENOMEM.
-    pub fn argument(&mut self, argument: impl AsRef<OsStr>) -> Result<&mut Self, Error> {
-        let bytes = argument.as_ref().as_bytes();
+    /// Invalid: one that holds a NUL (EINVAL).
+    pub fn arg(&mut self, arg: impl AsRef<OsStr>) -> &mut Self {
+        let bytes = arg.as_ref().as_bytes();
         let pushed = Text::new(bytes).and_then(|text| memory::push(&mut self.arguments, text));
-        pushed.map_err(|errno| Error::about(Step::Argument, bytes, errno))?;
-        Ok(self)
+        self.errors.add(pushed.map_err(|errno| Error::about(Step::Argument, bytes, errno)));
+        self
+    }
+
+    /// Adds arguments, as [`arg`](Self::arg) does.
+    pub fn args(&mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> &mut Self {
+        args.into_iter().fold(self, |program, arg| program.arg(arg))
+    }
+
+    /// The program's name: its argument 0, which is its path unless set.
+    ///
+    /// Invalid: one that holds a NUL (EINVAL).
+    pub fn arg0(&mut self, arg: impl AsRef<OsStr>) -> &mut Self {
+        let bytes = arg.as_ref().as_bytes();
+        let name = Text::new(bytes).map_err(|errno| Error::about(Step::ProgramName, bytes, errno));
+        if let Some(name) = self.errors.replace(Step::ProgramName, name) {
+            self.name = Some(name);
+        }
+        self
     }
 
     /// Sets an environment variable for the program.
     ///
-    /// # Errors
-    /// EINVAL: the name is empty or holds `=`, or there is a NUL in either. ENOMEM.
-    pub fn variable(&mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Result<&mut Self, Error> {
+    /// Invalid: a name that is empty or holds `=`, a NUL in name or value (EINVAL).
+    pub fn env(&mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> &mut Self {
         self.change_variable(name.as_ref().as_bytes(), Some(value.as_ref().as_bytes()))
     }
 
-    /// Takes an environment variable away from the program.
+    /// Sets environment variables, as [`env`](Self::env) does.
+    pub fn envs(&mut self, variables: impl IntoIterator<Item = (impl AsRef<OsStr>, impl AsRef<OsStr>)>) -> &mut Self {
+        variables.into_iter().fold(self, |program, (name, value)| program.env(name, value))
+    }
+
+    /// Removes an environment variable, set or inherited.
     ///
-    /// # Errors
-    /// As for [`variable`](Self::variable).
-    pub fn without_variable(&mut self, name: impl AsRef<OsStr>) -> Result<&mut Self, Error> {
+    /// Invalid: as for [`env`](Self::env).
+    pub fn env_remove(&mut self, name: impl AsRef<OsStr>) -> &mut Self {
         self.change_variable(name.as_ref().as_bytes(), None)
     }
 
-    fn change_variable(&mut self, name: &[u8], value: Option<&[u8]>) -> Result<&mut Self, Error> {
-        let failed = |errno| Error::about(Step::Argument, name, errno);
-        let variable = Variable::new(name, value).map_err(failed)?;
-        self.variables.retain(|other| !other.covers(variable.text.as_bytes()));
-        memory::push(&mut self.variables, variable).map_err(failed)?;
-        Ok(self)
-    }
-
-    /// Whether the program inherits this process's environment, but for the variables named here; it does unless set.
-    pub fn inherit_environment(&mut self, inherit: bool) -> &mut Self {
-        self.inherits = inherit;
+    /// Removes all environment variables that were set, and inherits none.
+    pub fn env_clear(&mut self) -> &mut Self {
+        self.inherits = false;
+        self.variables.clear();
         self
     }
 
-    /// When the program is ready; when it has run for 0.5 s unless set ([`Readiness::StillRunning`]).
+    fn change_variable(&mut self, name: &[u8], value: Option<&[u8]>) -> &mut Self {
+        let changed = Variable::new(name, value).and_then(|variable| {
+            self.variables.retain(|other| !other.covers(variable.text.as_bytes()));
+            memory::push(&mut self.variables, variable)
+        });
+        self.errors.add(changed.map_err(|errno| Error::about(Step::Argument, name, errno)));
+        self
+    }
+
+    /// When a launched program is ready; when it has run for 0.5 s unless set ([`Readiness::StillRunning`]).
     pub fn readiness(&mut self, readiness: Readiness) -> &mut Self {
         self.readiness = readiness;
         self
@@ -148,19 +181,38 @@ impl Executable {
         std::mem::take(&mut self.readiness)
     }
 
-    /// Restarts the program when it fails; [`Daemon::exec`](crate::Daemon::exec) cannot, and fails with EOPNOTSUPP.
+    /// Restarts the program when it fails. Only [`Daemon::launch`](crate::Daemon::launch) can: other calls fail with EOPNOTSUPP.
     pub fn respawn(&mut self, respawn: Option<Respawn>) -> &mut Self {
         self.respawn = respawn;
         self
     }
 
-    /// What is executed, below another root directory or not.
-    pub(crate) fn program(&self, has_root: bool) -> Result<Program, Error> {
+    /// For language bindings: the error of a setter, which is forgotten.
+    ///
+    /// # Errors
+    /// A setter was given an invalid value.
+    #[doc(hidden)]
+    pub fn take_option_error(&mut self) -> Result<(), Error> {
+        self.errors.take()
+    }
+
+    /// What execve(2) takes. The path is resolved here, unless the program `has_root`, another root or working directory that it is seen
+    /// from.
+    pub(crate) fn prepare(&self, has_root: bool) -> Result<PreparedProgram, Error> {
+        self.errors.first()?;
         let failed = |errno| Error::about(Step::Execute, self.path.as_bytes(), errno);
         let lists = self.arguments().and_then(|arguments| Ok((arguments, self.environment()?)));
         let (arguments, environment) = lists.map_err(failed)?;
         let path = if has_root { self.path.clone() } else { resolved(&self.path).map_err(failed)? };
-        Ok(Program { path, arguments, environment })
+        Ok(PreparedProgram { path, arguments, environment })
+    }
+
+    /// The same for a caller that restarts nothing.
+    pub(crate) fn prepare_once(&self, has_root: bool) -> Result<PreparedProgram, Error> {
+        if self.respawn.is_some() {
+            return Err(Error::os(Step::Execute, Subject::Word("respawn"), Errno::EOPNOTSUPP).note("needs a monitor"));
+        }
+        self.prepare(has_root)
     }
 
     pub(crate) fn when_ready(&self) -> &Readiness {
@@ -173,11 +225,9 @@ impl Executable {
 
     fn arguments(&self) -> Sys<StringList> {
         let mut list = StringList::default();
+        list.push(Text::new(self.name.as_ref().unwrap_or(&self.path).as_bytes())?)?;
         for argument in &self.arguments {
             list.push(Text::new(argument.as_bytes())?)?;
-        }
-        if self.arguments.is_empty() {
-            list.push(Text::new(self.path.as_bytes())?)?;
         }
         list.finish()?;
         Ok(list)
@@ -215,13 +265,13 @@ fn resolved(path: &Text) -> Sys<Text> {
 
 /// A program as execve(2) wants it. The environment must not change before it is executed.
 #[derive(Debug)]
-pub(crate) struct Program {
+pub(crate) struct PreparedProgram {
     pub(crate) path: Text,
     pub(crate) arguments: StringList,
     pub(crate) environment: StringList,
 }
 
-impl Program {
+impl PreparedProgram {
     /// Has this process become the program, with the signals of a fresh process. Returns only with the failure.
     pub(crate) fn execute(&self) -> Failure {
         signals::reset_all();
@@ -240,5 +290,49 @@ pub(crate) fn not_executed(error: Error, path: &Text) -> Error {
         Some(libc::ENOENT) if file::status_behind(path.as_c_str()).is_ok() => error.note("its interpreter is missing"),
         Some(libc::ENOEXEC) => error.note("neither a binary for this machine nor a script with #!"),
         _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Program;
+    use crate::sys::process::StringList;
+
+    fn texts(list: &StringList) -> Vec<String> {
+        list.iter().map(|text| text.to_string_lossy().into_owned()).collect()
+    }
+
+    fn arguments(program: &Program) -> Option<Vec<String>> {
+        program.prepare(false).ok().map(|prepared| texts(&prepared.arguments))
+    }
+
+    #[test]
+    fn the_path_is_the_name_unless_set() {
+        let mut program = Program::new("/bin/sh");
+        program.arg("-c").args(["true", "x"]);
+        assert_eq!(arguments(&program), Some(["/bin/sh", "-c", "true", "x"].map(str::to_owned).to_vec()));
+        program.arg0("other");
+        assert_eq!(arguments(&program), Some(["other", "-c", "true", "x"].map(str::to_owned).to_vec()));
+    }
+
+    #[test]
+    fn the_last_word_on_a_variable_counts() {
+        let mut program = Program::new("/bin/sh");
+        program.env("GONE", "1").env_clear().envs([("A", "1"), ("B", "2")]).env("A", "3").env_remove("B");
+        let environment = program.prepare(false).map(|prepared| texts(&prepared.environment));
+        assert_eq!(environment, Ok(vec!["A=3".to_owned()]));
+    }
+
+    #[test]
+    fn the_first_invalid_value_is_reported() {
+        let mut program = Program::new("");
+        program.arg("a\0b").env("A=B", "1");
+        let reported =
+            |program: &Program| program.prepare(false).map(drop).map_err(|error| (error.step(), error.errno()));
+        assert_eq!(reported(&program), Err((crate::Step::Execute, Some(libc::ENOENT))));
+        program = Program::new("/bin/sh");
+        program.arg0("a\0b").env("A=B", "1").arg0("right");
+        assert_eq!(reported(&program), Err((crate::Step::Argument, Some(libc::EINVAL))));
+        assert!(program.take_option_error().is_err() && program.prepare(false).is_ok());
     }
 }

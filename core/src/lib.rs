@@ -40,6 +40,7 @@ mod lines;
 mod monitor;
 mod notify;
 mod null_device;
+mod option_errors;
 mod options;
 pub mod parts;
 mod pidfile;
@@ -66,7 +67,7 @@ pub use daemon::{Daemon, Fork};
 pub use detach::Detach;
 pub use error::{Error, ErrorKind, Step};
 
-pub use launch::{Executable, Respawn};
+pub use launch::{Program, Respawn};
 #[doc(hidden)]
 pub use line::is_printable;
 pub use monitor::{

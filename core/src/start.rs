@@ -7,7 +7,7 @@
 
 use crate::activation;
 use crate::error::{Error, Failure, Step};
-use crate::launch::Program;
+use crate::launch::PreparedProgram;
 use crate::parts::{signal_queue, signal_stream};
 use crate::pidfile;
 use crate::plan::Plan;
@@ -232,7 +232,7 @@ fn become_daemon(plan: &mut Plan, reporter: Option<&Reporter>) -> Result<(), Fai
 }
 
 /// Makes this process the daemon, and has it execute `program`. Returns only with the failure.
-pub(crate) fn execute(plan: &mut Plan, program: &Program) -> Error {
+pub(crate) fn execute(plan: &mut Plan, program: &PreparedProgram) -> Error {
     drop(plan.quiet.take());
     let failure = become_daemon(plan, None).map_or_else(|failure| failure, |()| program.execute());
     if failure.step == Step::Execute { program.explain(failure) } else { plan.explain(failure) }

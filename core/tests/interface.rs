@@ -1,9 +1,9 @@
 //! What the public types promise by their traits alone. That it compiles is most of the test; see docs/api-guidelines.md.
 
-use daemonctx::parts::{Forked, Handshake, OutputLine, Process, Program, SignalStream};
+use daemonctx::parts::{Forked, Handshake, OutputLine, Process, SignalStream};
 use daemonctx::{
-    Context, Daemon, Detach, Error, ErrorKind, Executable, Facility, Fork, Groups, KillMode, Launching, ListenAddress,
-    ListenDescriptor, LogFile, Monitored, MonitoredOutput, MonitoredState, PendingStart, PidFile, PidFileLock,
+    Context, Daemon, Detach, Error, ErrorKind, Facility, Fork, Groups, KillMode, Launching, ListenAddress,
+    ListenDescriptor, LogFile, Monitored, MonitoredOutput, MonitoredState, PendingStart, PidFile, PidFileLock, Program,
     Readiness, Respawn, Running, Severity, SignalAction, Status, Step, StopRequest, Stopped, Stream, Syslog,
 };
 use std::fmt::Debug;
@@ -19,7 +19,6 @@ fn is_an_error<T: std::error::Error + Into<std::io::Error> + Send + Sync + 'stat
 fn threads_may_have_them() {
     any_thread_may_have::<Context>();
     any_thread_may_have::<Daemon>();
-    any_thread_may_have::<Executable>();
     any_thread_may_have::<Fork>();
     any_thread_may_have::<Handshake>();
     any_thread_may_have::<Launching>();

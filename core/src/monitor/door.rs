@@ -10,7 +10,7 @@ use super::settings::Settings;
 use super::translate;
 use crate::detach::Detach;
 use crate::error::{Cause, Error, Failure, Step, Subject};
-use crate::launch::{Executable, Program, not_executed};
+use crate::launch::{PreparedProgram, Program, not_executed};
 use crate::options::Options;
 use crate::pidfile::PidFileLock;
 use crate::procfs;
@@ -36,11 +36,11 @@ const LONGEST_SOCKET: usize = 107;
 /// it, no process, no pid file and no state file. The monitor makes sure of that, also where this process is killed.
 ///
 /// ```no_run
-/// use daemonctx::{Daemon, Executable, Readiness};
+/// use daemonctx::{Daemon, Program, Readiness};
 /// use std::time::Duration;
 ///
 /// daemonctx::become_monitor_if_asked();
-/// let mut server = Executable::new("/usr/sbin/hello")?;
+/// let mut server = Program::new("/usr/sbin/hello");
 /// server.readiness(Readiness::Notify);
 /// let mut launching = Daemon::new()?.pid_file("/run/hello.pid")?.launch(&server)?;
 /// while !launching.wait(Some(Duration::from_secs(1)))? {
@@ -88,7 +88,7 @@ struct Ingredients {
 ///
 /// # Errors
 /// What can be checked before anything happens; another daemon has the name or the pid file.
-pub(crate) fn launch(options: &Options, executable: &Executable) -> Result<Launching, Error> {
+pub(crate) fn launch(options: &Options, program: &Program) -> Result<Launching, Error> {
     if process::id() == 1 {
         let error = Error::os(Step::Start, Subject::Word("PID 1"), Errno::EPERM);
         return Err(error.note("a container ends with it, and so would the daemon: use run"));
@@ -110,7 +110,7 @@ pub(crate) fn launch(options: &Options, executable: &Executable) -> Result<Launc
             &found
         }
     };
-    let Ingredients { launch, about, pid_file, claim, sources, runtime_directory } = prepare(options, executable)?;
+    let Ingredients { launch, about, pid_file, claim, sources, runtime_directory } = prepare(options, program)?;
     let begun = Launched::begin(monitor.as_c_str(), &launch);
     drop(sources);
     match begun {
@@ -134,16 +134,16 @@ fn refuse_set_id() -> Result<(), Error> {
     Err(error.note("real and effective ids differ"))
 }
 
-fn prepare(options: &Options, executable: &Executable) -> Result<Ingredients, Error> {
+fn prepare(options: &Options, program: &Program) -> Result<Ingredients, Error> {
     let failed = |step, subject: Subject| move |errno| Error::os(step, subject, errno);
     let privileges = privileges::Plan::new(&options.privileges)?;
     let (owner, ids) = (privileges.owner(), privileges.into_ids());
     let directories = directories::Plan::new(options.umask, options.root.as_ref(), &options.working)?;
     let keep = options.kept_on_exec()?;
     let pid_path = options.pid_file.as_ref().map(|file| file.text().clone());
-    translate::check_sign(&keep, pid_path.as_ref(), executable.when_ready())?;
-    let Program { path, arguments, environment } = executable.program(directories.root().is_some())?;
-    let wanted = executable.when_ready();
+    translate::check_sign(&keep, pid_path.as_ref(), program.when_ready())?;
+    let PreparedProgram { path, arguments, environment } = program.prepare(directories.root().is_some())?;
+    let wanted = program.when_ready();
     let (ready, sign) = translate::readiness(wanted).map_err(failed(Step::Ready, wanted.subject()))?;
     let (pid_variables, environment) =
         translate::variables(&environment, &sign).map_err(failed(Step::Execute, Subject::Nothing))?;
@@ -176,7 +176,7 @@ fn prepare(options: &Options, executable: &Executable) -> Result<Ingredients, Er
         start_timeout: options.ready_timeout,
         stop_timeout: options.stop.timeout,
         kill_mode: options.stop.kill_mode,
-        respawn: executable.respawns(),
+        respawn: program.respawns(),
     };
     // Another root has no such path, and a long one is none of a socket: the abstract name does.
     let has_path = sign == Sign::Notify && about.root.is_none() && claim.notify.as_bytes().len() <= LONGEST_SOCKET;

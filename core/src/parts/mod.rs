@@ -8,7 +8,7 @@ mod fork;
 mod handshake;
 mod pid_file;
 mod process;
-mod program;
+mod run;
 pub mod signal_queue;
 pub(crate) mod signal_stream;
 
@@ -19,5 +19,5 @@ pub use fork::{Forked, fork};
 pub use handshake::Handshake;
 pub use pid_file::{FoundMonitor, is_corrupt, known_status, libdaemon_pid_file, lock_holders};
 pub use process::{Process, executable};
-pub use program::{OutputLine, Program};
+pub use run::{OutputLine, run};
 pub use signal_stream::SignalStream;

@@ -4,7 +4,6 @@ use super::Errno;
 use super::{Sys, check, memory, uninterrupted};
 use crate::text::Text;
 use std::ffi::CStr;
-use std::marker::PhantomData;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub(crate) type Pid = libc::pid_t;
@@ -258,31 +257,6 @@ fn insistently<T>(mut ask: impl FnMut() -> Sys<T>) -> Sys<T> {
         answer = uninterrupted(&mut ask);
     }
     answer
-}
-
-/// The arguments of a program as execve(2) wants them: pointers into texts, and NULL at the end.
-pub(crate) struct ArgumentList<'a> {
-    pointers: Vec<*const libc::c_char>,
-    texts: PhantomData<&'a [Text]>,
-}
-
-impl<'a> ArgumentList<'a> {
-    /// Allocates.
-    pub(crate) fn new(texts: &'a [Text]) -> Sys<Self> {
-        let mut pointers = Vec::new();
-        for text in texts {
-            memory::push(&mut pointers, text.as_c_str().as_ptr())?;
-        }
-        memory::push(&mut pointers, std::ptr::null())?;
-        Ok(Self { pointers, texts: PhantomData })
-    }
-}
-
-/// Becomes another program; comes back with the error when it cannot.
-pub(crate) fn execute(path: &CStr, arguments: &ArgumentList<'_>) -> Errno {
-    // SAFETY: `path` is NUL-terminated, and so are the texts that the list borrows; the list ends in NULL.
-    unsafe { libc::execv(path.as_ptr(), arguments.pointers.as_ptr()) };
-    Errno::last()
 }
 
 /// Strings of its own as execve(2) wants them, and others that stay for as long as they are needed.

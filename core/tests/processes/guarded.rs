@@ -276,7 +276,7 @@ fn null_device(house: &mut House) {
         before_exec(&mut parts, around);
         house.finish(parts).is(0, "");
         assert_eq!(house.hear(), format!("stdin failed: {is_none}"), "parts::fork");
-        assert_eq!(house.hear(), format!("stdin failed: {is_none}"), "parts::Program");
+        assert_eq!(house.hear(), format!("stdin failed: {is_none}"), "parts::run");
     }
     assert_eq!(fs::read(&file).unwrap(), b"");
 }

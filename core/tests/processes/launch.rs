@@ -6,7 +6,7 @@ use crate::house::{
 };
 use crate::monitor::{SLEEP, found, launch, state_files, stop};
 use crate::programs::{described, pause_for_ever, pid, report};
-use daemonctx::{Error, Executable, Launching, ListenAddress, MonitoredState, PidFile, Readiness, Respawn, Status};
+use daemonctx::{Error, Launching, ListenAddress, MonitoredState, PidFile, Program, Readiness, Respawn, Status};
 use std::fs;
 use std::io::Write;
 use std::os::fd::FromRawFd;
@@ -62,18 +62,22 @@ fn words(start: &str) -> Vec<String> {
 fn launching() -> ! {
     let path = words("path=").pop();
     let own = crate::house::this_binary().to_str().expect("UTF-8").to_owned();
-    let mut executable = Executable::new(path.as_ref().unwrap_or(&own)).expect("a path");
-    for argument in words("arg=") {
-        executable.argument(argument).expect("an argument");
+    let mut executable = Program::new(path.as_ref().unwrap_or(&own));
+    let mut arguments = words("arg=").into_iter();
+    if let Some(name) = arguments.next() {
+        executable.arg0(name);
+    }
+    executable.args(arguments);
+    if words("clean").iter().any(String::is_empty) {
+        executable.env_clear();
     }
     for assignment in words("env=") {
         match assignment.split_once('=') {
-            Some((name, value)) => executable.variable(name, value).expect("a variable"),
-            None => executable.without_variable(assignment).expect("a variable"),
+            Some((name, value)) => executable.env(name, value),
+            None => executable.env_remove(assignment),
         };
     }
-    executable.inherit_environment(!words("clean").iter().any(String::is_empty));
-    executable.variable(PROGRAM, "launched").expect("a variable");
+    executable.env(PROGRAM, "launched");
     if words("ready=") != ["usual"] {
         executable.readiness(readiness());
     }

@@ -5,10 +5,11 @@
 use crate::Test;
 use crate::house::{House, field, wait, worded};
 use crate::programs::{descriptor, pause_for_ever, pid, report};
-use daemonctx::parts::{self, Forked, Handshake, Program, SignalStream, signal_queue};
-use daemonctx::{ErrorKind, PidFile, Status, Step};
+use daemonctx::parts::{self, Forked, Handshake, SignalStream, signal_queue};
+use daemonctx::{ErrorKind, PidFile, Program, Status, Step};
 use std::fs;
 use std::os::fd::AsRawFd;
+use std::path::Path;
 use std::time::Duration;
 
 pub const TESTS: &[Test] = &[
@@ -50,8 +51,7 @@ pub fn run(name: &str) -> ! {
 fn without_null_device() {
     // SAFETY: this process has one thread.
     report(unsafe { parts::fork(0) }.expect_err("no null device"));
-    let program = Program::new("/bin/true").expect("a path");
-    report(program.run(|_| {}).expect_err("no null device"));
+    report(parts::run(&Program::new("/bin/true"), None, |_| {}).expect_err("no null device"));
 }
 
 fn word() -> String {
@@ -281,17 +281,10 @@ fn streams_of_signals(house: &mut House) {
 // --- running programs -----------------------------------------------------------------------------------------------
 
 fn running_lines() {
-    let mut program = Program::new("/bin/sh").expect("a path");
     let script =
         r#"printf 'one\ntwo\n\n\0three'; head -c 40000 /dev/zero | tr '\0' x; echo; umask; printf 'no end'; exit 7"#;
-    program
-        .argument("sh")
-        .and_then(|program| program.argument("-c"))
-        .and_then(|it| it.argument(script))
-        .expect("words");
-    program.directory("/usr").expect("a path");
     let mut heard = Vec::new();
-    let status = program.run(|line| {
+    let status = parts::run(Program::new("/bin/sh").args(["-c", script]), Some(Path::new("/usr")), |line| {
         let text = String::from_utf8_lossy(line.text);
         heard.push(format!("{}:{}:{}", text.len(), text.chars().take(7).collect::<String>(), line.is_ended));
     });
@@ -315,10 +308,9 @@ fn running_what_hangs() {
         tell() { kill -$1 $PPID; while grep -q '^ShdPnd:.*[1-9a-f]' /proc/$PPID/status; do :; done; }
         tell TERM; tell USR1; tell USR1; echo goes on; tell TERM; exec sleep 60
     "#;
-    let mut program = Program::new("/bin/sh").expect("a path");
-    program.argument("sh").and_then(|it| it.argument("-c")).and_then(|it| it.argument(script)).expect("words");
     let mut heard = Vec::new();
-    let status = program.run(|line| heard.push(String::from_utf8_lossy(line.text).into_owned())).expect("it runs");
+    let each = |line: parts::OutputLine<'_>| heard.push(String::from_utf8_lossy(line.text).into_owned());
+    let status = parts::run(Program::new("/bin/sh").args(["-c", script]), None, each).expect("it runs");
     let queued: Vec<_> = std::iter::from_fn(|| signal_queue::next().expect("a queue")).collect();
     report(format!("{heard:?} {:?} {queued:?}", std::os::unix::process::ExitStatusExt::signal(&status)));
 }
@@ -333,16 +325,14 @@ fn hanging(house: &mut House) {
 
 fn running_what_cannot() {
     let nothing = |_: parts::OutputLine<'_>| panic!("nothing runs");
-    let error =
-        Program::new("/nonexistent/program").and_then(|program| program.run(nothing)).expect_err("no such file");
+    let error = parts::run(&Program::new("/nonexistent/program"), None, nothing).expect_err("no such file");
     assert_eq!(error.step(), Step::Execute);
     report(error);
-    let mut program = Program::new("/bin/true").expect("a path");
-    program.directory("/nonexistent").expect("a path");
-    report(program.run(nothing).expect_err("no such directory"));
+    let program = Program::new("/bin/true");
+    report(parts::run(&program, Some(Path::new("/nonexistent")), nothing).expect_err("no such directory"));
     // SAFETY: signal takes two numbers.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
-    report(Program::new("/bin/true").and_then(|program| program.run(nothing)).expect_err("its status is lost"));
+    report(parts::run(&program, None, nothing).expect_err("its status is lost"));
 }
 
 fn cannot_run(house: &mut House) {

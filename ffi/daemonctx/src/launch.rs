@@ -3,7 +3,7 @@
 use super::error::daemonctx_status;
 use super::options::choose;
 use crate::{DAEMONCTX_FOREVER, Failure, daemonctx, store, string, time, with};
-use ::daemonctx::{Executable, KillMode, Launching, Respawn};
+use ::daemonctx::{KillMode, Launching, Program, Respawn};
 use libc::{c_char, c_int, c_long, pid_t};
 use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
@@ -168,14 +168,16 @@ pub unsafe extern "C" fn daemonctx_launch(
     // SAFETY: the header asks for a handle, strings and lists that NULL ends, or NULL, and a place or NULL.
     unsafe {
         with(ctx, "daemonctx_launch", |ctx| {
-            let mut program = Executable::new(string(path, "path")?)?;
-            for argument in list(argv) {
-                program.argument(argument)?;
+            let mut program = Program::new(string(path, "path")?);
+            let mut arguments = list(argv);
+            if let Some(name) = arguments.next() {
+                program.arg0(name);
             }
+            program.args(arguments);
             if !envp.is_null() {
-                program.inherit_environment(false);
+                program.env_clear();
                 for assignment in list(envp) {
-                    add_variable(&mut program, assignment)?;
+                    add_variable(&mut program, assignment);
                 }
             }
             program.readiness(std::mem::take(&mut ctx.readiness)).respawn(ctx.respawn);
@@ -210,10 +212,9 @@ unsafe fn list<'a>(first: *const *const c_char) -> impl Iterator<Item = &'a OsSt
 }
 
 /// What is no assignment is nobody's variable.
-fn add_variable(program: &mut Executable, assignment: &OsStr) -> Result<(), Failure> {
+fn add_variable(program: &mut Program, assignment: &OsStr) {
     let mut parts = assignment.as_bytes().splitn(2, |byte| *byte == b'=').map(OsStr::from_bytes);
     if let (Some(name), Some(value)) = (parts.next().filter(|name| !name.is_empty()), parts.next()) {
-        program.variable(name, value)?;
+        program.env(name, value);
     }
-    Ok(())
 }

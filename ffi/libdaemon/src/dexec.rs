@@ -1,11 +1,12 @@
 //! Running another program.
 
 use super::{dlog, fail};
-use ::daemonctx::parts::{OutputLine, Program};
-use ::daemonctx::{Error, Step};
+use ::daemonctx::parts::{self, OutputLine};
+use ::daemonctx::{Error, Program, Step};
 use libc::{c_char, c_int};
 use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::process::ExitStatus;
 
 /// What a program counts as that could not be executed: what the shell's `exec` in a child would exit with.
@@ -20,7 +21,7 @@ unsafe extern "C" fn libdaemon_run(
     argv: *const *const c_char,
 ) -> c_int {
     // SAFETY: the header asks for strings or NULL; dexec.c ends the array in NULL.
-    let ran = unsafe { program(prog, argv).and_then(|program| run(program, string(dir))) };
+    let ran = unsafe { program(prog, argv).and_then(|program| run(&program, string(dir))) };
     let code = match ran {
         Ok(status) => status.code().ok_or(libc::ECANCELED),
         Err(error) => {
@@ -57,26 +58,27 @@ unsafe fn string<'a>(string: *const c_char) -> Option<&'a OsStr> {
 unsafe fn program(path: *const c_char, mut arguments: *const *const c_char) -> Result<Program, Error> {
     // SAFETY: the caller keeps the contract.
     let path = unsafe { string(path) }.ok_or_else(|| Error::null_argument("daemon_exec", "prog"))?;
-    let mut program = Program::new(path)?;
+    let mut program = Program::new(path);
+    let mut is_name = true;
     // SAFETY: the end has not been reached yet.
     while let Some(argument) = unsafe { string(*arguments) } {
-        program.argument(argument)?;
+        if is_name {
+            program.arg0(argument)
+        } else {
+            program.arg(argument)
+        };
+        is_name = false;
         // SAFETY: this was not the end.
         arguments = unsafe { arguments.add(1) };
     }
     Ok(program)
 }
 
-fn run(mut program: Program, directory: Option<&OsStr>) -> Result<ExitStatus, Error> {
-    let in_directory = match directory {
-        Some(directory) => program.directory(directory).map(drop),
-        None => Ok(()),
-    };
-    match in_directory.and_then(|()| program.run(log)) {
+fn run(program: &Program, directory: Option<&OsStr>) -> Result<ExitStatus, Error> {
+    match parts::run(program, directory.map(Path::new), log) {
         Err(error) if error.step() == Step::ChangeDirectory => {
             dlog::error(libc::LOG_WARNING, &error);
-            program.directory("/")?;
-            program.run(log)
+            parts::run(program, Some(Path::new("/")), log)
         }
         ran => ran,
     }
