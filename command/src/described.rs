@@ -53,6 +53,7 @@ impl Described {
         }
         executable.args(words);
         environment(&mut executable, &options.inherited);
+        daemon.take_option_error()?;
         executable.take_option_error()?;
         Ok(Self { daemon, executable, program, nice: options.owner.nice })
     }
@@ -79,28 +80,28 @@ const FIRST_KEPT: i32 = 3;
 
 fn daemon(options: &Program, place: &Place) -> Result<Daemon, Failure> {
     let Owner { umask, no_core, no_new_privs, chroot, chdir, .. } = &options.owner;
-    let mut daemon = Daemon::new()?;
-    daemon.program_name(&place.name)?;
-    daemon.umask(*umask)?;
+    let mut daemon = Daemon::new();
+    daemon.program_name(&place.name);
+    daemon.umask(*umask);
     daemon.prevent_core(*no_core).no_new_privileges(*no_new_privs);
     if let Some(file) = &place.pid_file {
         daemon.pid_file_from(file);
     }
     if let Some(directory) = place.run() {
-        daemon.state_directory(directory)?;
+        daemon.state_directory(directory);
     }
     if let Some(root) = chroot {
-        daemon.chroot(root)?;
+        daemon.chroot(root);
     }
     if let Some(directory) = chdir {
-        daemon.working_directory(directory)?;
+        daemon.working_directory(directory);
     }
     for fd in &options.inherited.keep_fd {
         if *fd < FIRST_KEPT {
             let why = format!("--keep-fd: {}, got \"{fd}\"", values::EXPECTED_DESCRIPTOR);
             return Err(Failure::new(code::NOT_CONFIGURED, why));
         }
-        daemon.keep_descriptor(*fd)?;
+        daemon.keep_descriptor(*fd);
     }
     owner(&mut daemon, &options.owner)?;
     Ok(daemon)
@@ -110,14 +111,14 @@ fn daemon(options: &Program, place: &Place) -> Result<Daemon, Failure> {
 fn owner(daemon: &mut Daemon, options: &Owner) -> Result<(), Failure> {
     if let Some((user, group)) = options.user.as_deref().map(|owner| split(owner, b':')) {
         if !user.is_empty() {
-            daemon.user(user)?;
+            daemon.user(user);
         }
         if let Some(group) = group {
-            daemon.group(group)?;
+            daemon.group(group);
         }
     }
     if let Some(group) = &options.group {
-        daemon.group(group)?;
+        daemon.group(group);
     }
     daemon.supplementary_groups(options.groups);
     Ok(())
@@ -157,7 +158,7 @@ fn readiness(described: &mut Described, launch: &Launch, place: &Place) -> Resul
         _ => {}
     }
     described.executable.readiness(readiness);
-    described.daemon.ready_timeout(timeout)?;
+    described.daemon.ready_timeout(timeout);
     Ok(())
 }
 

@@ -159,7 +159,7 @@ fn launch(options: &Launch, place: &Place, described: &mut Described, monitor: &
     let limit = Some(options.ready.ready_timeout).filter(|limit| !limit.is_zero());
     let report = &options.say.report;
     let progress = Progress::begin(&place.name, limit, !report.quiet && !report.json);
-    let launched = described.daemon.monitor(monitor)?.launch(&described.executable);
+    let launched = described.daemon.monitor(monitor).launch(&described.executable);
     let ready = launched.and_then(|mut launching| launching.wait_unless_cancelled().map(|()| launching));
     drop(progress);
     if ready.is_err() {

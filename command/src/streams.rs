@@ -11,14 +11,14 @@ use std::path::Path;
 pub(crate) fn streams(daemon: &mut Daemon, options: &Streams, detach: Detach) -> Result<(), Failure> {
     check(options)?;
     let usual = || if detach == Detach::No { Stream::inherit() } else { Stream::null() };
-    daemon.stdin(options.stdin.as_ref().map_or_else(usual, Stream::file))?;
+    daemon.stdin(options.stdin.as_ref().map_or_else(usual, Stream::file));
     let syslog = syslog(options);
     let output = |path: Option<&Path>| match path {
         Some(path) => Some(log_file(options, path).into()),
         None => syslog.clone().map(Stream::from),
     };
-    daemon.stdout(output(options.stdout.as_deref()).unwrap_or_else(usual))?;
-    daemon.stderr(output(options.stderr.as_deref()).unwrap_or_else(usual))?;
+    daemon.stdout(output(options.stdout.as_deref()).unwrap_or_else(usual));
+    daemon.stderr(output(options.stderr.as_deref()).unwrap_or_else(usual));
     Ok(())
 }
 

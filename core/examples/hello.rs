@@ -1,16 +1,10 @@
 //! The smallest daemon with a pid file.
 
-use daemonctx::{Context, Daemon, Error};
-
-fn start() -> Result<Context, Error> {
-    let mut daemon = Daemon::new()?;
-    daemon.pid_file("/tmp/hello.pid")?;
-    // SAFETY: there are no other threads, and no descriptor that is used again.
-    unsafe { daemon.open() }
-}
+use daemonctx::Daemon;
 
 fn main() {
-    if let Err(why) = start() {
+    // SAFETY: there are no other threads, and no descriptor that is used again.
+    if let Err(why) = unsafe { Daemon::new().pid_file("/tmp/hello.pid").open() } {
         eprintln!("hello: {why}");
         std::process::exit(1);
     }

@@ -18,7 +18,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 ///
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let mut daemon = daemonctx::Daemon::new()?;
+/// let mut daemon = daemonctx::Daemon::new();
 /// daemon.manual_ready(true);
 /// // SAFETY: there are no other threads, and no descriptor that is used again.
 /// let mut context = unsafe { daemon.open()? };

@@ -10,6 +10,7 @@ use crate::launch::Program;
 use crate::monitor::Monitored;
 use crate::monitor::{KillMode, Launching};
 use crate::notify;
+use crate::option_errors::OptionErrors;
 use crate::options::{Hooks, Options};
 use crate::pidfile::PidFile;
 use crate::plan::Plan;
@@ -27,15 +28,17 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
-/// What a daemon is to be. Set what differs from the defaults, then [`open`](Self::open).
+/// The options of a daemon: set what differs from the defaults, then [`open`](Self::open).
 ///
-/// Every setter checks its value as far as that can be done without looking at the system, and returns the builder for the
-/// next one. What depends on the system (users, directories, files) is checked by `open`, before anything is changed.
+/// Setters do not fail. The call that applies the options ([`open`](Self::open), [`fork`](Self::fork), [`launch`](Self::launch),
+/// [`exec`](Self::exec), [`check`](Self::check), [`drop_privileges`](Self::drop_privileges)) reports the first option that is wrong,
+/// before it does anything: an invalid value, which the setter's documentation lists, or one that the system refuses, such as an
+/// unknown user or a missing directory. An option that is set again has its last value.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let mut daemon = daemonctx::Daemon::new()?;
-/// daemon.pid_file("/run/hello.pid")?.user("nobody")?.umask(0o022)?.manual_ready(true);
+/// let mut daemon = daemonctx::Daemon::new();
+/// daemon.pid_file("/run/hello.pid").user("nobody").manual_ready(true);
 /// // SAFETY: there are no other threads, and no descriptor opened so far is used again.
 /// let mut context = unsafe { daemon.open()? };
 /// let port = std::net::TcpListener::bind("127.0.0.1:8080")?;
@@ -46,6 +49,8 @@ use std::time::Duration;
 /// ```
 pub struct Daemon {
     options: Options,
+    /// What setters were given that is invalid.
+    errors: OptionErrors,
     plan: Option<Plan>,
 }
 
@@ -60,7 +65,7 @@ impl std::fmt::Debug for Daemon {
 /// ```no_run
 /// use daemonctx::{Daemon, Fork};
 ///
-/// let mut daemon = Daemon::new()?;
+/// let mut daemon = Daemon::new();
 /// // SAFETY: there are no other threads, and no descriptor that is used again.
 /// match unsafe { daemon.fork()? } {
 ///     Fork::Starter(mut starting) => {
@@ -94,98 +99,106 @@ fn absolute(step: Step, path: &Path) -> Result<Text, Error> {
     checked(step, bytes, Text::absolute_path(bytes))
 }
 
+impl Default for Daemon {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Daemon {
     /// A daemon with these defaults: working directory `/`, umask 022, no core files, standard streams on
     /// `/dev/null`, all other descriptors closed, detached unless a supervisor has done that; ready when
     /// [`open`](Self::open) is done, within 30 seconds; no pid file, the same user.
-    ///
-    /// # Errors
-    /// ENOMEM.
-    pub fn new() -> Result<Self, Error> {
-        Ok(Self { options: Options::new()?, plan: None })
+    #[must_use]
+    pub fn new() -> Self {
+        let mut errors = OptionErrors::default();
+        Self { options: Options::new(&mut errors), errors, plan: None }
+    }
+
+    fn set<T>(&mut self, step: Step, value: Result<T, Error>, store: impl FnOnce(&mut Options, T)) -> &mut Self {
+        if let Some(value) = self.errors.replace(step, value) {
+            store(&mut self.options, value);
+        }
+        self
     }
 
     /// The name that begins the starter's line; the program's own unless set.
     ///
-    /// # Errors
-    /// EINVAL: it is empty or holds a NUL.
-    pub fn program_name(&mut self, name: impl AsRef<OsStr>) -> Result<&mut Self, Error> {
+    /// Invalid: an empty name, or a NUL (EINVAL).
+    pub fn program_name(&mut self, name: impl AsRef<OsStr>) -> &mut Self {
         let bytes = name.as_ref().as_bytes();
         let name = if bytes.is_empty() { Err(Errno::EINVAL) } else { Text::new(bytes) };
-        self.options.program = checked(Step::ProgramName, bytes, name)?;
-        Ok(self)
+        self.set(Step::ProgramName, checked(Step::ProgramName, bytes, name), |options, name| options.program = name)
     }
 
     /// The working directory, `/` unless set. With a [`chroot`](Self::chroot) it is inside it and must be absolute;
     /// otherwise a relative path is taken from the starter's working directory.
     ///
-    /// # Errors
-    /// ENOENT: empty. ENAMETOOLONG. EINVAL: it holds a NUL.
-    pub fn working_directory(&mut self, directory: impl AsRef<Path>) -> Result<&mut Self, Error> {
-        self.options.working = path(Step::WorkingDirectory, directory.as_ref())?;
-        Ok(self)
+    /// Invalid: an empty path (ENOENT), one that is too long (ENAMETOOLONG), a NUL (EINVAL).
+    pub fn working_directory(&mut self, directory: impl AsRef<Path>) -> &mut Self {
+        let directory = path(Step::WorkingDirectory, directory.as_ref());
+        self.set(Step::WorkingDirectory, directory, |options, directory| options.working = directory)
     }
 
     /// A new root directory (chroot(2)); needs CAP_SYS_CHROOT. Pid file and log files are opened before and so named by their
     /// paths outside.
     ///
-    /// # Errors
-    /// As for [`working_directory`](Self::working_directory).
-    pub fn chroot(&mut self, directory: impl AsRef<Path>) -> Result<&mut Self, Error> {
-        self.options.root = Some(path(Step::Chroot, directory.as_ref())?);
-        Ok(self)
+    /// Invalid: as for [`working_directory`](Self::working_directory).
+    pub fn chroot(&mut self, directory: impl AsRef<Path>) -> &mut Self {
+        let directory = path(Step::Chroot, directory.as_ref());
+        self.set(Step::Chroot, directory, |options, directory| options.root = Some(directory))
     }
 
     /// The file mode creation mask, 022 unless set.
     ///
-    /// # Errors
-    /// EINVAL: more than 0777.
-    pub fn umask(&mut self, mask: u32) -> Result<&mut Self, Error> {
+    /// Invalid: more than 0777 (EINVAL).
+    pub fn umask(&mut self, mask: u32) -> &mut Self {
         const PERMISSIONS: u32 = 0o777;
-        if mask > PERMISSIONS {
-            return Err(Error::os(Step::Umask, Subject::Mode(mask), Errno::EINVAL));
-        }
-        self.options.umask = mask as libc::mode_t;
-        Ok(self)
+        let mask = if mask > PERMISSIONS {
+            Err(Error::os(Step::Umask, Subject::Mode(mask), Errno::EINVAL))
+        } else {
+            Ok(mask as libc::mode_t)
+        };
+        self.set(Step::Umask, mask, |options, mask| options.umask = mask)
     }
 
     /// The user to run as, by name, or by number where nobody has that name. Unless a [`group`](Self::group) is set, its
     /// group in the user database comes with it.
     ///
-    /// # Errors
-    /// EINVAL: empty or with a NUL. An unknown user is found by [`open`](Self::open).
-    pub fn user(&mut self, user: impl AsRef<OsStr>) -> Result<&mut Self, Error> {
+    /// Invalid: an empty name, or a NUL (EINVAL).
+    pub fn user(&mut self, user: impl AsRef<OsStr>) -> &mut Self {
         let bytes = user.as_ref().as_bytes();
-        self.options.privileges.user = Some(checked(Step::User, bytes, Name::new(bytes))?);
-        Ok(self)
+        self.set_user(checked(Step::User, bytes, Name::new(bytes)))
     }
 
     /// The user to run as, by number. It need not be in the user database, but needs a group then.
     ///
-    /// # Errors
-    /// EINVAL: -1, which is "no change" to the kernel.
-    pub fn user_id(&mut self, uid: u32) -> Result<&mut Self, Error> {
-        self.options.privileges.user = Some(number(Step::User, uid)?);
-        Ok(self)
+    /// Invalid: -1 (EINVAL), which the kernel takes as "no change".
+    pub fn user_id(&mut self, uid: u32) -> &mut Self {
+        self.set_user(number(Step::User, uid))
+    }
+
+    fn set_user(&mut self, user: Result<Name, Error>) -> &mut Self {
+        self.set(Step::User, user, |options, user| options.privileges.user = Some(user))
     }
 
     /// The group to run as, by name, or by number where no group has that name.
     ///
-    /// # Errors
-    /// As for [`user`](Self::user).
-    pub fn group(&mut self, group: impl AsRef<OsStr>) -> Result<&mut Self, Error> {
+    /// Invalid: as for [`user`](Self::user).
+    pub fn group(&mut self, group: impl AsRef<OsStr>) -> &mut Self {
         let bytes = group.as_ref().as_bytes();
-        self.options.privileges.group = Some(checked(Step::Group, bytes, Name::new(bytes))?);
-        Ok(self)
+        self.set_group(checked(Step::Group, bytes, Name::new(bytes)))
     }
 
     /// The group to run as, by number.
     ///
-    /// # Errors
-    /// As for [`user_id`](Self::user_id).
-    pub fn group_id(&mut self, gid: u32) -> Result<&mut Self, Error> {
-        self.options.privileges.group = Some(number(Step::Group, gid)?);
-        Ok(self)
+    /// Invalid: as for [`user_id`](Self::user_id).
+    pub fn group_id(&mut self, gid: u32) -> &mut Self {
+        self.set_group(number(Step::Group, gid))
+    }
+
+    fn set_group(&mut self, group: Result<Name, Error>) -> &mut Self {
+        self.set(Step::Group, group, |options, group| options.privileges.group = Some(group))
     }
 
     /// The supplementary groups to run with when the user changes; [`Groups::Own`] unless set.
@@ -208,6 +221,7 @@ impl Daemon {
     /// An option is invalid, or the user or group does not exist: nothing has changed. A later step or the verification failed: the
     /// process may have lost some of its privileges and must exit.
     pub fn drop_privileges(&self) -> Result<(), Error> {
+        self.errors.first()?;
         let mut plan = privileges::Plan::new(&self.options.privileges)?;
         plan.apply(false).map_err(|Failure { step, errno, value }| Error::os(step, plan.subject(step, value), errno))
     }
@@ -234,21 +248,19 @@ impl Daemon {
         self
     }
 
-    /// Keeps a descriptor open. Whether it is open is checked by [`open`](Self::open); its close-on-exec flag stays as it is.
+    /// Keeps a descriptor open in the daemon. Its close-on-exec flag stays as it is.
     ///
-    /// # Errors
-    /// EBADF: a negative number.
-    pub fn keep_descriptor(&mut self, fd: RawFd) -> Result<&mut Self, Error> {
+    /// Invalid: a negative number (EBADF).
+    pub fn keep_descriptor(&mut self, fd: RawFd) -> &mut Self {
         let kept = self.options.keep.add(fd);
-        kept.map_err(|errno| Error::os(Step::KeepDescriptor, Subject::Number(i64::from(fd)), errno))?;
-        Ok(self)
+        self.errors.add(kept.map_err(|errno| Error::os(Step::KeepDescriptor, Subject::Number(i64::from(fd)), errno)));
+        self
     }
 
     /// The same for anything that has a descriptor.
     ///
-    /// # Errors
-    /// As for [`keep_descriptor`](Self::keep_descriptor).
-    pub fn keep(&mut self, file: &impl AsRawFd) -> Result<&mut Self, Error> {
+    /// Invalid: as for [`keep_descriptor`](Self::keep_descriptor).
+    pub fn keep(&mut self, file: &impl AsRawFd) -> &mut Self {
         self.keep_descriptor(file.as_raw_fd())
     }
 
@@ -263,63 +275,57 @@ impl Daemon {
 
     /// Where standard input comes from.
     ///
-    /// # Errors
-    /// A path that is empty, too long or holds a NUL; a negative descriptor; what can only be written to. Whether it can be opened is found by
-    /// [`open`](Self::open).
-    pub fn stdin(&mut self, stream: impl Into<Stream>) -> Result<&mut Self, Error> {
+    /// Invalid: a path as for [`working_directory`](Self::working_directory), a negative descriptor (EBADF), what can only be written to
+    /// (EINVAL).
+    pub fn stdin(&mut self, stream: impl Into<Stream>) -> &mut Self {
         self.stream(0, stream.into())
     }
 
     /// Where standard output goes: a [`Stream`], a [`LogFile`](crate::LogFile) or [`Syslog`](crate::Syslog).
     ///
-    /// # Errors
-    /// As for [`stdin`](Self::stdin), and what the log file or syslog was given that cannot be.
-    pub fn stdout(&mut self, stream: impl Into<Stream>) -> Result<&mut Self, Error> {
+    /// Invalid: as for [`stdin`](Self::stdin), and an invalid value of the log file or of syslog.
+    pub fn stdout(&mut self, stream: impl Into<Stream>) -> &mut Self {
         self.stream(1, stream.into())
     }
 
     /// Where standard error goes. With [`manual_ready`](Self::manual_ready) it goes there only when the daemon is ready; until
     /// then it is the starter's, so that what goes wrong is seen by whoever started the program.
     ///
-    /// # Errors
-    /// As for [`stdout`](Self::stdout).
-    pub fn stderr(&mut self, stream: impl Into<Stream>) -> Result<&mut Self, Error> {
+    /// Invalid: as for [`stdout`](Self::stdout).
+    pub fn stderr(&mut self, stream: impl Into<Stream>) -> &mut Self {
         self.stream(2, stream.into())
     }
 
-    fn stream(&mut self, number: RawFd, stream: Stream) -> Result<&mut Self, Error> {
-        let stream = streams::checked(number, stream)?;
-        let slot = usize::try_from(number).ok().and_then(|number| self.options.streams.get_mut(number));
-        if let Some(slot) = slot {
-            *slot = Some(stream);
-        }
-        Ok(self)
+    fn stream(&mut self, number: usize, stream: Stream) -> &mut Self {
+        let step = streams::STEPS.get(number).copied().unwrap_or(Step::Stdin);
+        self.set(step, streams::checked(step, stream), |options, stream| {
+            if let Some(slot) = options.streams.get_mut(number) {
+                *slot = Some(stream);
+            }
+        })
     }
 
     /// What a signal is to do in the daemon. Signals that nothing is said about keep what the program has installed since it
     /// began; SIGTSTP, SIGTTIN and SIGTTOU are ignored; what was ignored when the program began goes back to the default;
     /// and where there is a pid file, SIGTERM, SIGINT and SIGHUP remove it before they end the daemon.
     ///
-    /// # Errors
-    /// EINVAL: no signal, or one that cannot be caught.
-    pub fn signal(&mut self, signal: i32, action: SignalAction) -> Result<&mut Self, Error> {
-        self.options.signals.set(signal, action)?;
-        Ok(self)
+    /// Invalid: a number that is no signal, or SIGKILL or SIGSTOP (EINVAL).
+    pub fn signal(&mut self, signal: i32, action: SignalAction) -> &mut Self {
+        let set = self.options.signals.set(signal, action);
+        self.errors.add(set);
+        self
     }
 
     /// A pid file: locked by the daemon for its life, removed at its end. Another daemon that holds it ends this start.
     ///
-    /// # Errors
-    /// As for [`PidFile::new`].
-    pub fn pid_file(&mut self, path: impl AsRef<Path>) -> Result<&mut Self, Error> {
-        self.options.pid_file = Some(PidFile::new(path)?);
-        Ok(self)
+    /// Invalid: as for [`PidFile::new`].
+    pub fn pid_file(&mut self, path: impl AsRef<Path>) -> &mut Self {
+        self.set(Step::PidFile, PidFile::new(path), |options, file| options.pid_file = Some(file))
     }
 
     /// The same for a file that is known already, of whichever kind.
     pub fn pid_file_from(&mut self, file: &PidFile) -> &mut Self {
-        self.options.pid_file = Some(file.clone());
-        self
+        self.set(Step::PidFile, Ok(file.clone()), |options, file| options.pid_file = Some(file))
     }
 
     /// A directory of the daemon's own for its pid file and sockets, as systemd's `RuntimeDirectory=` (systemd.exec(5)). The
@@ -327,25 +333,24 @@ impl Daemon {
     /// remove its pid file there. It is removed when the start fails, or the daemon ends and may remove it, if it is empty. A
     /// relative path is made absolute.
     ///
-    /// # Errors
-    /// A path that is empty, too long or holds a NUL. By [`open`](Self::open): it cannot be made; EPERM: it is there and belongs
-    /// to another user, or other users can write the directory above it.
-    pub fn runtime_directory(&mut self, path: impl AsRef<Path>) -> Result<&mut Self, Error> {
-        self.options.runtime_directory = Some(absolute(Step::RuntimeDirectory, path.as_ref())?);
-        Ok(self)
+    /// Invalid: as for [`working_directory`](Self::working_directory). The start fails with EPERM if the directory belongs to another user,
+    /// or if other users can write to the directory above it.
+    pub fn runtime_directory(&mut self, path: impl AsRef<Path>) -> &mut Self {
+        let directory = absolute(Step::RuntimeDirectory, path.as_ref());
+        self.set(Step::RuntimeDirectory, directory, |options, directory| options.runtime_directory = Some(directory))
     }
 
     /// A descriptor on which the daemon says that it is ready, beside all other ways: a newline is written to it, and it is
     /// closed. That is how s6 and its like want it (`notification-fd`).
     ///
-    /// # Errors
-    /// EBADF for a negative number.
-    pub fn ready_descriptor(&mut self, fd: RawFd) -> Result<&mut Self, Error> {
-        if fd < 0 {
-            return Err(Error::os(Step::ReadyDescriptor, Subject::Number(i64::from(fd)), Errno::EBADF));
-        }
-        self.options.ready_descriptor = Some(fd);
-        Ok(self)
+    /// Invalid: a negative number (EBADF).
+    pub fn ready_descriptor(&mut self, fd: RawFd) -> &mut Self {
+        let descriptor = if fd < 0 {
+            Err(Error::os(Step::ReadyDescriptor, Subject::Number(i64::from(fd)), Errno::EBADF))
+        } else {
+            Ok(fd)
+        };
+        self.set(Step::ReadyDescriptor, descriptor, |options, fd| options.ready_descriptor = Some(fd))
     }
 
     /// Whether the daemon itself says when it is ready, by [`Context::ready`], instead of being ready when `open` is done.
@@ -357,14 +362,14 @@ impl Daemon {
     /// How long the daemon may take until it is ready, `None` for as long as it wants; 30 seconds unless set. One that takes
     /// longer is ended (SIGTERM, five seconds later SIGKILL), and the starter leaves with 124.
     ///
-    /// # Errors
-    /// EINVAL: no time at all.
-    pub fn ready_timeout(&mut self, timeout: Option<Duration>) -> Result<&mut Self, Error> {
-        if timeout == Some(Duration::ZERO) {
-            return Err(Error::os(Step::ReadyTimeout, Subject::Time(Duration::ZERO), Errno::EINVAL));
-        }
-        self.options.ready_timeout = timeout;
-        Ok(self)
+    /// Invalid: zero (EINVAL).
+    pub fn ready_timeout(&mut self, timeout: Option<Duration>) -> &mut Self {
+        let timeout = if timeout == Some(Duration::ZERO) {
+            Err(Error::os(Step::ReadyTimeout, Subject::Time(Duration::ZERO), Errno::EINVAL))
+        } else {
+            Ok(timeout)
+        };
+        self.set(Step::ReadyTimeout, timeout, |options, timeout| options.ready_timeout = timeout)
     }
 
     /// The executable that becomes the monitor of a launched program: one that calls
@@ -380,33 +385,31 @@ impl Daemon {
     ///
     /// `PATH` is not searched. For root, only a file counts that nobody else can write or replace.
     ///
-    /// # Errors
-    /// A path that is empty, too long or holds a NUL.
-    pub fn monitor(&mut self, executable: impl AsRef<Path>) -> Result<&mut Self, Error> {
-        self.options.monitor = Some(absolute(Step::Execute, executable.as_ref())?);
-        Ok(self)
+    /// Invalid: as for [`working_directory`](Self::working_directory).
+    pub fn monitor(&mut self, executable: impl AsRef<Path>) -> &mut Self {
+        let executable = absolute(Step::Execute, executable.as_ref());
+        self.set(Step::Execute, executable, |options, executable| options.monitor = Some(executable))
     }
 
     /// Where the state files of launched daemons are: in `daemonctx` below this directory, which is made. Unless set, that is `/run`
     /// for root, else `XDG_RUNTIME_DIR`, else a directory of the user's own below `/tmp`. [`Monitored::find`] has to be given the same.
     ///
-    /// # Errors
-    /// A path that is empty, too long or holds a NUL.
-    pub fn state_directory(&mut self, directory: impl AsRef<Path>) -> Result<&mut Self, Error> {
-        self.options.state_directory = Some(absolute(Step::PidFile, directory.as_ref())?);
-        Ok(self)
+    /// Invalid: as for [`working_directory`](Self::working_directory).
+    pub fn state_directory(&mut self, directory: impl AsRef<Path>) -> &mut Self {
+        let directory = absolute(Step::StateDirectory, directory.as_ref());
+        self.set(Step::StateDirectory, directory, |options, directory| options.state_directory = Some(directory))
     }
 
     /// The signal that asks a launched program to end, SIGTERM unless set.
     ///
-    /// # Errors
-    /// EINVAL: a number that is no signal.
-    pub fn stop_signal(&mut self, signal: i32) -> Result<&mut Self, Error> {
-        if !(1..=signal::LAST).contains(&signal) {
-            return Err(Error::os(Step::StopSignal, Subject::Signal(signal), Errno::EINVAL));
-        }
-        self.options.stop.signal = signal;
-        Ok(self)
+    /// Invalid: a number that is no signal (EINVAL).
+    pub fn stop_signal(&mut self, signal: i32) -> &mut Self {
+        let signal = if (1..=signal::LAST).contains(&signal) {
+            Ok(signal)
+        } else {
+            Err(Error::os(Step::StopSignal, Subject::Signal(signal), Errno::EINVAL))
+        };
+        self.set(Step::StopSignal, signal, |options, signal| options.stop.signal = signal)
     }
 
     /// How long a launched program and its descendants may take to end before SIGKILL, 5 seconds unless set.
@@ -434,12 +437,22 @@ impl Daemon {
     /// # Errors
     /// As those of [`open`](Self::open) before anything happens.
     pub fn check(&self) -> Result<(), Error> {
+        self.errors.first()?;
         let options = &self.options;
         privileges::Plan::new(&options.privileges)?;
         directories::Plan::new(options.umask, options.root.as_ref(), &options.working)?;
         options.kept()?;
         streams::check_files(&options.streams, options.root.as_ref())?;
         options.pid_file.as_ref().map_or(Ok(()), PidFile::check_free)
+    }
+
+    /// For language bindings, whose setters fail: the error of the setter called last.
+    ///
+    /// # Errors
+    /// A setter was given an invalid value. The option keeps its value, and the error is not reported again.
+    #[doc(hidden)]
+    pub fn take_option_error(&mut self) -> Result<(), Error> {
+        self.errors.take()
     }
 
     /// For language bindings: functions to run directly before the first fork, when everything has been checked, and directly
@@ -483,7 +496,7 @@ impl Daemon {
     /// As for [`open`](Self::open).
     #[doc(hidden)]
     pub unsafe fn open_unflushed(&mut self) -> Result<Context, Error> {
-        let plan = Self::prepare(&mut self.plan, &self.options)?;
+        let plan = Self::prepare(&mut self.plan, &self.options, &self.errors)?;
         if plan.detach && notify::is_wanted() {
             // SAFETY: the caller keeps the contract.
             return unsafe { self.open_with_helper() };
@@ -548,8 +561,8 @@ impl Daemon {
     /// #   std::fs::create_dir(&folder).expect("a folder");
     ///     let mut program = Program::new("/bin/sleep");
     ///     program.arg("60");
-    ///     let mut daemon = Daemon::new()?;
-    ///     daemon.program_name("nap")?.pid_file(folder.join("nap.pid"))?.state_directory(&folder)?;
+    ///     let mut daemon = Daemon::new();
+    ///     daemon.program_name("nap").pid_file(folder.join("nap.pid")).state_directory(&folder);
     ///
     ///     let pid = daemon.launch(&program)?.confirm()?;
     ///
@@ -577,6 +590,7 @@ impl Daemon {
     /// EPERM where `/proc` is that of another PID namespace: the daemon would not be known by it. ENOENT: no
     /// [`monitor`](Self::monitor) is found.
     pub fn launch(&self, program: &Program) -> Result<Launching, Error> {
+        self.errors.first()?;
         crate::monitor::launch(&self.options, program)
     }
 
@@ -591,7 +605,7 @@ impl Daemon {
     /// use daemonctx::{Daemon, Program};
     ///
     /// let program = Program::new("/usr/sbin/hello");
-    /// let error = Daemon::new()?.pid_file("/run/hello.pid")?.exec(&program);
+    /// let error = Daemon::new().pid_file("/run/hello.pid").exec(&program);
     /// eprintln!("hello: {error}");
     /// std::process::exit(error.exit_status());
     /// # #[allow(unreachable_code)]
@@ -604,6 +618,7 @@ impl Daemon {
 
     fn try_exec(&self, program: &Program) -> Result<Infallible, Error> {
         flush_rust();
+        self.errors.first()?;
         let program = program.prepare_once(self.options.root.is_some())?;
         let mut plan = Plan::in_place(&self.options)?;
         Err(start::execute(&mut plan, &program))
@@ -618,7 +633,7 @@ impl Daemon {
     /// As for [`open`](Self::open).
     #[doc(hidden)]
     pub unsafe fn fork_unflushed(&mut self) -> Result<Fork, Error> {
-        Self::prepare(&mut self.plan, &self.options)?;
+        Self::prepare(&mut self.plan, &self.options, &self.errors)?;
         // SAFETY: the caller keeps the contract.
         match unsafe { self.begin(Caller::Returns) }? {
             Fork::Starter(starting) => starting.met().map(Fork::Starter),
@@ -654,10 +669,15 @@ impl Daemon {
     }
 
     /// Makes the plan and puts it where it stays: freeing it is not for the daemon to do before it has reported.
-    fn prepare<'a>(slot: &'a mut Option<Plan>, options: &Options) -> Result<&'a mut Plan, Error> {
+    fn prepare<'a>(
+        slot: &'a mut Option<Plan>,
+        options: &Options,
+        errors: &OptionErrors,
+    ) -> Result<&'a mut Plan, Error> {
         if slot.is_some() {
             return Err(Error::bad_handle(true));
         }
+        errors.first()?;
         Ok(slot.insert(Plan::new(options)?))
     }
 }

@@ -73,6 +73,8 @@ steps! {
     ReadyDescriptor => "ready descriptor", Option;
     /// Whether to detach.
     Detach => "detach", Option;
+    /// Where the state files of launched daemons are.
+    StateDirectory => "state directory", Option;
     /// Opening, locking, writing or reading the pid file.
     PidFile => "pid file", PidFile;
     /// Sending a signal to the process that a pid file names.
@@ -229,8 +231,8 @@ pub(crate) enum Cause {
 /// ```
 /// use daemonctx::{Daemon, ErrorKind, Step};
 ///
-/// let mut daemon = Daemon::new()?;
-/// daemon.working_directory("/nonexistent")?;
+/// let mut daemon = Daemon::new();
+/// daemon.working_directory("/nonexistent");
 /// let Err(error) = daemon.check() else { panic!("it is there") };
 /// assert_eq!(error.to_string(), "working directory failed: /nonexistent: No such file or directory (2 ENOENT)");
 /// assert_eq!((error.step(), error.kind(), error.errno()), (Step::WorkingDirectory, ErrorKind::Option, Some(2)));

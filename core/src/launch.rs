@@ -25,7 +25,7 @@ use std::time::Duration;
 /// daemonctx::become_monitor_if_asked();
 /// let mut program = Program::new("/bin/sh");
 /// program.args(["-c", "echo >&3; exec sleep 60 3>&-"]).env_remove("LANG").readiness(Readiness::Newline(3));
-/// Daemon::new()?.launch(&program)?.confirm()?;
+/// Daemon::new().launch(&program)?.confirm()?;
 /// # Ok::<(), daemonctx::Error>(())
 /// ```
 #[derive(Clone, Debug)]

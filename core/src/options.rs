@@ -4,6 +4,7 @@ use crate::descriptors::{Keep, Others};
 use crate::detach::Detach;
 use crate::error::{Error, Step};
 use crate::monitor::KillMode;
+use crate::option_errors::OptionErrors;
 use crate::pidfile::PidFile;
 use crate::streams::Stream;
 use crate::sys::process;
@@ -65,18 +66,18 @@ pub(crate) struct Hooks {
     pub(crate) in_starter: Option<fn()>,
 }
 
-fn text(step: Step, bytes: &[u8]) -> Result<Text, Error> {
-    Text::new(bytes).map_err(|errno| Error::about(step, bytes, errno))
-}
-
 impl Options {
     /// Those of PEP 3143, but for the umask.
-    pub(crate) fn new() -> Result<Self, Error> {
+    pub(crate) fn new(errors: &mut OptionErrors) -> Self {
         const READY_TIMEOUT: Duration = Duration::from_secs(30);
         let program = process::program_name().map_or(b"daemon".as_slice(), std::ffi::CStr::to_bytes);
-        Ok(Self {
-            program: text(Step::ProgramName, program)?,
-            working: text(Step::WorkingDirectory, b"/")?,
+        let mut text = |step, bytes| {
+            let text = Text::new(bytes).map_err(|errno| Error::about(step, bytes, errno));
+            errors.add(text).unwrap_or_default()
+        };
+        Self {
+            program: text(Step::ProgramName, program),
+            working: text(Step::WorkingDirectory, b"/"),
             root: None,
             umask: 0o022,
             prevent_core: true,
@@ -96,7 +97,7 @@ impl Options {
             stop: StopOptions::default(),
             monitor: None,
             state_directory: None,
-        })
+        }
     }
 
     /// The descriptors that the daemon keeps.

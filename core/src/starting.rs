@@ -26,7 +26,7 @@ use std::time::Duration;
 /// use daemonctx::{Daemon, Fork};
 /// use std::time::Duration;
 ///
-/// let mut daemon = Daemon::new()?;
+/// let mut daemon = Daemon::new();
 /// daemon.manual_ready(true);
 /// // SAFETY: there are no other threads, and no descriptor that is used again.
 /// match unsafe { daemon.fork()? } {

@@ -145,10 +145,10 @@ impl Greeter {
 
 /// Comes back in the daemon, which is another user by then.
 fn become_daemon(options: &Options, greeter: &Greeter) -> Result<Context, Anything> {
-    let mut daemon = Daemon::new()?;
-    daemon.pid_file(&options.pid_file)?.user(&options.user)?;
-    daemon.stderr(LogFile::new(&options.log).user(&options.user))?;
-    daemon.keep(&greeter.listener)?.manual_ready(true);
+    let mut daemon = Daemon::new();
+    daemon.pid_file(&options.pid_file).user(&options.user);
+    daemon.stderr(LogFile::new(&options.log).user(&options.user));
+    daemon.keep(&greeter.listener).manual_ready(true);
     // SAFETY: there are no other threads, and no descriptor that is used again but the one that is kept.
     Ok(unsafe { daemon.open() }?)
 }

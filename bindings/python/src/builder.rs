@@ -33,7 +33,8 @@ pub(crate) struct Builder(Daemon, Vec<RawFd>);
 impl Builder {
     #[new]
     fn new() -> PyResult<Self> {
-        let mut daemon = Daemon::new().map_err(raise)?;
+        let mut daemon = Daemon::new();
+        daemon.take_option_error().map_err(raise)?;
         // Python warns of the threads that it knows, and forks right beside those of libraries such as OpenBLAS.
         daemon.allow_threads(true);
         // It says it is ready when its own part of the start is done, also where the program need not.
@@ -42,19 +43,19 @@ impl Builder {
     }
 
     fn program_name(&mut self, name: OsString) -> PyResult<()> {
-        self.0.program_name(name).map(drop).map_err(raise)
+        self.0.program_name(name).take_option_error().map_err(raise)
     }
 
     fn working_directory(&mut self, directory: PathBuf) -> PyResult<()> {
-        self.0.working_directory(directory).map(drop).map_err(raise)
+        self.0.working_directory(directory).take_option_error().map_err(raise)
     }
 
     fn chroot_directory(&mut self, directory: PathBuf) -> PyResult<()> {
-        self.0.chroot(directory).map(drop).map_err(raise)
+        self.0.chroot(directory).take_option_error().map_err(raise)
     }
 
     fn umask(&mut self, mask: u32) -> PyResult<()> {
-        self.0.umask(mask).map(drop).map_err(raise)
+        self.0.umask(mask).take_option_error().map_err(raise)
     }
 
     fn uid(&mut self, user: Name) -> PyResult<()> {
@@ -62,7 +63,7 @@ impl Builder {
             Name::Number(uid) => self.0.user_id(uid),
             Name::Text(name) => self.0.user(name),
         };
-        set.map(drop).map_err(raise)
+        set.take_option_error().map_err(raise)
     }
 
     fn gid(&mut self, group: Name) -> PyResult<()> {
@@ -70,7 +71,7 @@ impl Builder {
             Name::Number(gid) => self.0.group_id(gid),
             Name::Text(name) => self.0.group(name),
         };
-        set.map(drop).map_err(raise)
+        set.take_option_error().map_err(raise)
     }
 
     fn initgroups(&mut self, own: bool) {
@@ -91,7 +92,7 @@ impl Builder {
     }
 
     fn keep(&mut self, fd: RawFd) -> PyResult<()> {
-        self.0.keep_descriptor(fd).map_err(raise)?;
+        self.0.keep_descriptor(fd).take_option_error().map_err(raise)?;
         self.1.push(fd);
         Ok(())
     }
@@ -108,15 +109,15 @@ impl Builder {
     }
 
     fn stdin(&mut self, target: Target) -> PyResult<()> {
-        self.0.stdin(stream(target)).map(drop).map_err(raise)
+        self.0.stdin(stream(target)).take_option_error().map_err(raise)
     }
 
     fn stdout(&mut self, target: Target) -> PyResult<()> {
-        self.0.stdout(stream(target)).map(drop).map_err(raise)
+        self.0.stdout(stream(target)).take_option_error().map_err(raise)
     }
 
     fn stderr(&mut self, target: Target) -> PyResult<()> {
-        self.0.stderr(stream(target)).map(drop).map_err(raise)
+        self.0.stderr(stream(target)).take_option_error().map_err(raise)
     }
 
     /// A log file for stream 0, 1 or 2; the core refuses the first.
@@ -175,22 +176,22 @@ impl Builder {
     }
 
     fn runtime_directory(&mut self, path: PathBuf) -> PyResult<()> {
-        self.0.runtime_directory(path).map(drop).map_err(raise)
+        self.0.runtime_directory(path).take_option_error().map_err(raise)
     }
 
     fn pidfile(&mut self, path: PathBuf) -> PyResult<()> {
-        self.0.pid_file(path).map(drop).map_err(raise)
+        self.0.pid_file(path).take_option_error().map_err(raise)
     }
 
     fn ready_descriptor(&mut self, fd: RawFd) -> PyResult<()> {
-        self.0.ready_descriptor(fd).map_err(raise)?;
+        self.0.ready_descriptor(fd).take_option_error().map_err(raise)?;
         self.1.push(fd);
         Ok(())
     }
 
     fn ready_timeout(&mut self, timeout: Option<f64>) -> PyResult<()> {
         let timeout = timeout.map(seconds).transpose()?;
-        self.0.ready_timeout(timeout).map(drop).map_err(raise)
+        self.0.ready_timeout(timeout).take_option_error().map_err(raise)
     }
 
     /// Starts. Comes back in the daemon only; the starter leaves with the truth.
@@ -221,13 +222,13 @@ impl Builder {
             1 => self.0.stdout(stream),
             _ => self.0.stderr(stream),
         };
-        set.map(drop).map_err(raise)
+        set.take_option_error().map_err(raise)
     }
 
     /// What a queue of signals has stays its own: Python's part of the start sets what is to be done after it.
     fn signal(&mut self, signal: i32, action: SignalAction) -> PyResult<()> {
         let action = if SignalStream::has(signal) { SignalAction::Keep } else { action };
-        self.0.signal(signal, action).map(drop).map_err(raise)
+        self.0.signal(signal, action).take_option_error().map_err(raise)
     }
 }
 

@@ -42,7 +42,7 @@ const LONGEST_SOCKET: usize = 107;
 /// daemonctx::become_monitor_if_asked();
 /// let mut server = Program::new("/usr/sbin/hello");
 /// server.readiness(Readiness::Notify);
-/// let mut launching = Daemon::new()?.pid_file("/run/hello.pid")?.launch(&server)?;
+/// let mut launching = Daemon::new().pid_file("/run/hello.pid").launch(&server)?;
 /// while !launching.wait(Some(Duration::from_secs(1)))? {
 ///     println!("not ready yet");
 /// }

@@ -21,15 +21,12 @@ const PERMISSIONS: u32 = 0o777;
 /// that exists keeps its own. It is never made through a symbolic link: one that leads to a file is followed, one that leads
 /// nowhere is an error.
 ///
-/// What cannot be is said by [`Daemon::stdout`](crate::Daemon::stdout) or [`stderr`](crate::Daemon::stderr), as only they know
-/// the stream; an unknown user or group, and a file that cannot be opened, by [`open`](crate::Daemon::open).
+/// Invalid values, an unknown user or group, and a file that cannot be opened are reported by the start, as all options' are
+/// ([`Daemon`](crate::Daemon)).
 ///
 /// ```
-/// # fn main() -> Result<(), daemonctx::Error> {
-/// let mut daemon = daemonctx::Daemon::new()?;
-/// daemon.stdout(daemonctx::LogFile::new("/var/log/hello.log").mode(0o644).group("adm"))?;
-/// # Ok(())
-/// # }
+/// let mut daemon = daemonctx::Daemon::new();
+/// daemon.stdout(daemonctx::LogFile::new("/var/log/hello.log").mode(0o644).group("adm"));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogFile {

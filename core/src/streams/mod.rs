@@ -127,10 +127,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) root: Option<&'a Text>,
 }
 
-/// The program's wish for stream `number`, checked as far as that can be done without looking at the system.
-pub(crate) fn checked(number: RawFd, stream: Stream) -> Result<Stream, Error> {
-    let steps = STEPS.into_iter().zip(fd::STANDARD);
-    let step = steps.into_iter().find(|(_, standard)| *standard == number).map_or(Step::Stdin, |(step, _)| step);
+/// The program's wish for a stream, checked as far as that can be done without looking at the system.
+pub(crate) fn checked(step: Step, stream: Stream) -> Result<Stream, Error> {
     match &stream.0 {
         Target::File(file) => file.check(step)?,
         Target::Syslog(syslog) => syslog.check(step)?,
@@ -152,7 +150,8 @@ pub(crate) fn check_files(streams: &[Option<Stream>; 3], root: Option<&Text>) ->
     Ok(())
 }
 
-const STEPS: [Step; 3] = [Step::Stdin, Step::Stdout, Step::Stderr];
+/// Those of the three streams.
+pub(crate) const STEPS: [Step; 3] = [Step::Stdin, Step::Stdout, Step::Stderr];
 
 impl Plan {
     /// Opens everything. `default` is for streams nothing was asked of; with `late`, standard error stays what it is until

@@ -95,9 +95,9 @@ impl Severity {
 /// ```
 /// # fn main() -> Result<(), daemonctx::Error> {
 /// use daemonctx::{Daemon, Facility, Severity, Syslog};
-/// let mut daemon = Daemon::new()?;
-/// daemon.stdout(Syslog::new())?;
-/// daemon.stderr(Syslog::new().identity("hello").facility(Facility::MAIL).severity(Severity::Warning))?;
+/// let mut daemon = Daemon::new();
+/// daemon.stdout(Syslog::new());
+/// daemon.stderr(Syslog::new().identity("hello").facility(Facility::MAIL).severity(Severity::Warning));
 /// # Ok(())
 /// # }
 /// ```

@@ -87,7 +87,7 @@ fn launching() -> ! {
     executable.respawn(words("respawn=").pop().map(again));
     let has = |word: &str| words(word).iter().any(String::is_empty);
     if has("exec") {
-        let error = described().map_or_else(|error| error, |daemon| daemon.exec(&executable));
+        let error = described().exec(&executable);
         report(failed(&error));
         std::process::exit(error.exit_status());
     }
@@ -96,14 +96,12 @@ fn launching() -> ! {
     }
     // What comes between launch and wait waits.
     daemonctx::parts::block_only(&[libc::SIGINT, libc::SIGTERM, libc::SIGHUP]).expect("signals");
-    let launched = described().and_then(|mut daemon| {
-        let pid_file = std::env::args().nth(1).expect("a pid file");
-        if !has("usual_run") {
-            daemon.state_directory(Path::new(&pid_file).parent().expect("a folder"))?;
-        }
-        daemon.launch(&executable)
-    });
-    match launched.and_then(ready) {
+    let mut daemon = described();
+    let pid_file = std::env::args().nth(1).expect("a pid file");
+    if !has("usual_run") {
+        daemon.state_directory(Path::new(&pid_file).parent().expect("a folder"));
+    }
+    match daemon.launch(&executable).and_then(ready) {
         Ok(pid) => report(format!("pid {pid}")),
         Err(error) => report(failed(&error)),
     }

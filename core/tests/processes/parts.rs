@@ -246,8 +246,8 @@ fn streams() {
     // SAFETY: waits for that child.
     unsafe { libc::wait(std::ptr::null_mut()) };
     report(format!("{:?} {:?}", first.next(), second.next()));
-    let mut daemon = daemonctx::Daemon::new().expect("memory");
-    daemon.keep_descriptor(descriptor()).expect("a number").detach(daemonctx::Detach::Yes);
+    let mut daemon = daemonctx::Daemon::new();
+    daemon.keep_descriptor(descriptor()).detach(daemonctx::Detach::Yes);
     // SAFETY: this process has one thread.
     let _context = unsafe { daemon.open() }.expect("a daemon");
     raise_signal(one);
@@ -432,8 +432,8 @@ fn owners() -> Vec<String> {
 }
 
 fn changing_owner() {
-    let mut wish = daemonctx::Daemon::new().expect("memory");
-    wish.user("nobody_of_that_name").expect("a name");
+    let mut wish = daemonctx::Daemon::new();
+    wish.user("nobody_of_that_name");
     report(wish.drop_privileges().expect_err("there is no such user"));
     let (begin, begun) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
@@ -441,13 +441,12 @@ fn changing_owner() {
         pause_for_ever()
     });
     begun.recv().expect("a thread");
-    wish.user_id(65534).and_then(|wish| wish.group_id(65534)).expect("numbers");
-    wish.supplementary_groups(daemonctx::Groups::None);
+    wish.user_id(65534).group_id(65534).supplementary_groups(daemonctx::Groups::None);
     wish.drop_privileges().expect("we are root");
     for owner in owners() {
         report(owner);
     }
-    wish.user_id(0).expect("a number");
+    wish.user_id(0);
     report(wish.drop_privileges().expect_err("for good"));
 }
 

@@ -2,7 +2,7 @@
 
 use crate::guard;
 use crate::house::REPORT;
-use daemonctx::{Context, Daemon, Detach, Error, Facility, Fork, Groups, KillMode, LogFile, Severity, Stream, Syslog};
+use daemonctx::{Context, Daemon, Detach, Facility, Fork, Groups, KillMode, LogFile, Severity, Stream, Syslog};
 use std::time::Duration;
 
 /// Reports a line, without allocating.
@@ -21,39 +21,39 @@ pub fn descriptor() -> i32 {
 }
 
 /// A daemon as the program's words describe it: `user=nobody`, `manual`, `timeout=300` …
-pub fn described() -> Result<Daemon, Error> {
-    let mut daemon = Daemon::new()?;
+pub fn described() -> Daemon {
+    let mut daemon = Daemon::new();
     let pid_file = std::env::args_os().nth(1).expect("a pid file");
-    daemon.program_name("program")?.keep_descriptor(descriptor())?;
+    daemon.program_name("program").keep_descriptor(descriptor());
     for word in std::env::args().skip(2) {
         let (name, value) = word.split_once('=').unwrap_or((&word, ""));
         match name {
-            "user" => drop(daemon.user(value)?),
-            "group" => drop(daemon.group(value)?),
+            "user" => drop(daemon.user(value)),
+            "group" => drop(daemon.group(value)),
             "no_groups" => drop(daemon.supplementary_groups(Groups::None)),
             "no_new_privileges" => drop(daemon.no_new_privileges(true)),
-            "directory" => drop(daemon.working_directory(value)?),
-            "chroot" => drop(daemon.chroot(value)?),
-            "runtime" => drop(daemon.runtime_directory(value)?),
-            "umask" => drop(daemon.umask(u32::from_str_radix(value, 8).expect("a mode"))?),
-            "keep" => drop(daemon.keep_descriptor(value.parse().expect("a number"))?),
-            "stdin" => drop(daemon.stdin(Stream::file(value))?),
-            "stderr" => drop(daemon.stderr(Stream::file(value))?),
-            "stdout" => drop(daemon.stdout(Stream::file(value))?),
-            "out_log" => drop(daemon.stdout(log_file(value))?),
-            "err_log" => drop(daemon.stderr(log_file(value))?),
-            "out_syslog" => drop(daemon.stdout(syslog(value))?),
-            "err_syslog" => drop(daemon.stderr(syslog(value))?),
+            "directory" => drop(daemon.working_directory(value)),
+            "chroot" => drop(daemon.chroot(value)),
+            "runtime" => drop(daemon.runtime_directory(value)),
+            "umask" => drop(daemon.umask(u32::from_str_radix(value, 8).expect("a mode"))),
+            "keep" => drop(daemon.keep_descriptor(value.parse().expect("a number"))),
+            "stdin" => drop(daemon.stdin(Stream::file(value))),
+            "stderr" => drop(daemon.stderr(Stream::file(value))),
+            "stdout" => drop(daemon.stdout(Stream::file(value))),
+            "out_log" => drop(daemon.stdout(log_file(value))),
+            "err_log" => drop(daemon.stderr(log_file(value))),
+            "out_syslog" => drop(daemon.stdout(syslog(value))),
+            "err_syslog" => drop(daemon.stderr(syslog(value))),
             "manual" => drop(daemon.manual_ready(true)),
             "allow_threads" => drop(daemon.allow_threads(true)),
             "timeout" => {
-                daemon.ready_timeout(Some(Duration::from_millis(value.parse().expect("a number"))))?;
+                daemon.ready_timeout(Some(Duration::from_millis(value.parse().expect("a number"))));
             }
-            "stop_signal" => drop(daemon.stop_signal(value.parse().expect("a number"))?),
+            "stop_signal" => drop(daemon.stop_signal(value.parse().expect("a number"))),
             "stop_timeout" => drop(daemon.stop_timeout(Duration::from_millis(value.parse().expect("a time")))),
             "spare" => drop(daemon.kill_mode(KillMode::Process)),
             "take_over" => drop(daemon.take_over(true)),
-            "name" => drop(daemon.program_name(value)?),
+            "name" => drop(daemon.program_name(value)),
             "detach" => drop(daemon.detach(if value == "no" { Detach::No } else { Detach::Yes })),
             "usual_run" | "exec" | "stranger" | "remove_self" | "path" | "arg" | "env" | "clean" | "ready"
             | "respawn" | "for_ever" => {}
@@ -65,9 +65,9 @@ pub fn described() -> Result<Daemon, Error> {
     }
     if !std::env::args().any(|word| word == "anonymous") {
         let other = std::env::args().find_map(|word| word.strip_prefix("pid_file=").map(Into::into));
-        daemon.pid_file(other.unwrap_or(pid_file))?;
+        daemon.pid_file(other.unwrap_or(pid_file));
     }
-    Ok(daemon)
+    daemon
 }
 
 /// A log file, as the words that begin with `log_` describe it.
@@ -93,12 +93,10 @@ fn syslog(identity: &str) -> Syslog {
 /// Opens; a refusal is reported on standard error as a program would. The builder is dropped only when all may allocate and
 /// free again.
 pub fn open() -> Context {
-    let opened = described().and_then(|mut daemon| {
-        // SAFETY: where there are other threads they hold no lock that the daemon takes, and all descriptors are kept or unused.
-        let opened = unsafe { daemon.open() };
-        guard::allow();
-        opened
-    });
+    let mut daemon = described();
+    // SAFETY: where there are other threads they hold no lock that the daemon takes, and all descriptors are kept or unused.
+    let opened = unsafe { daemon.open() };
+    guard::allow();
     opened.unwrap_or_else(|error| {
         eprintln!("refused: {error}");
         std::process::exit(error.exit_status());
@@ -267,12 +265,10 @@ fn forking() -> ! {
     let lock = own.acquire().expect("our own pid file");
     let starter = pid();
     guard::forbid_children();
-    let forked = described().and_then(|mut daemon| {
-        // SAFETY: this process has one thread, and all descriptors are kept or unused.
-        let forked = unsafe { daemon.fork() };
-        guard::allow();
-        forked
-    });
+    let mut daemon = described();
+    // SAFETY: this process has one thread, and all descriptors are kept or unused.
+    let forked = unsafe { daemon.fork() };
+    guard::allow();
     match forked {
         Ok(Fork::Daemon(_context)) => {
             report(format!("daemon {}", pid()));
@@ -313,13 +309,13 @@ fn state() -> Vec<String> {
 /// Is refused, compares itself with before, mends the option and is opened; a third time is refused.
 fn retrying() -> ! {
     let before = state();
-    let mut daemon = described().expect("nothing that a setter refuses");
-    daemon.working_directory("/nonexistent").expect("a path");
+    let mut daemon = described();
+    daemon.working_directory("/nonexistent");
     // SAFETY: this process has one thread, and all descriptors are kept or unused.
     let refused = unsafe { daemon.open() }.expect_err("there is no such directory");
     report(refused);
     report(if before == state() { "unchanged".to_owned() } else { format!("{before:?} became {:?}", state()) });
-    daemon.working_directory("/").expect("a path");
+    daemon.working_directory("/");
     // SAFETY: as above.
     let _context = unsafe { daemon.open() }.expect("it can be now");
     // SAFETY: as above.

@@ -67,7 +67,7 @@ fn forging() -> ! {
 fn forging_aside() -> ! {
     let victim = begin_victim();
     guard::forbid_children();
-    let mut daemon = described().expect("nothing that a setter refuses");
+    let mut daemon = described();
     // SAFETY: this process has one thread, and all descriptors are kept or unused.
     let forked = unsafe { daemon.fork() };
     guard::allow();

@@ -345,10 +345,10 @@ fn refused(house: &mut House) {
     house.start("daemon", &[&log, "log_group=nobody-at-all"]).is(1, "stdout failed: nobody-at-all (no such group)");
     house.start("daemon", &[&log, "log_user="]).is(1, "stdout failed: Invalid argument (22 EINVAL)");
     assert!(!house.path("log").exists());
-    let mut input = daemonctx::Daemon::new().unwrap();
-    let error = input.stdin(daemonctx::LogFile::new("/x")).unwrap_err();
+    let mut input = daemonctx::Daemon::new();
+    let error = input.stdin(daemonctx::LogFile::new("/x")).check().unwrap_err();
     assert_eq!(error.to_string(), "stdin failed: /x: Invalid argument (22 EINVAL)");
-    let error = input.stdin(daemonctx::Syslog::new()).unwrap_err();
+    let error = input.stdin(daemonctx::Syslog::new()).check().unwrap_err();
     assert_eq!(error.to_string(), "stdin failed: syslog: Invalid argument (22 EINVAL)");
 }
 

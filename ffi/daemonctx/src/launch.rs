@@ -81,7 +81,7 @@ pub unsafe extern "C" fn daemonctx_set_stop_signal(ctx: *mut daemonctx, signal: 
     // SAFETY: the header asks for a handle, or NULL.
     unsafe {
         with(ctx, "daemonctx_set_stop_signal", |ctx| {
-            ctx.daemon.stop_signal(signal)?;
+            ctx.daemon.stop_signal(signal);
             Ok(())
         })
     }
@@ -133,7 +133,7 @@ pub unsafe extern "C" fn daemonctx_set_monitor(ctx: *mut daemonctx, path: *const
     // SAFETY: the header asks for a handle and a string, or NULL.
     unsafe {
         with(ctx, "daemonctx_set_monitor", |ctx| {
-            ctx.daemon.monitor(string(path, "path")?)?;
+            ctx.daemon.monitor(string(path, "path")?);
             Ok(())
         })
     }

@@ -113,7 +113,9 @@ unsafe fn with(
     match unsafe { ctx.as_mut() } {
         None => error::null_handle(),
         Some(ctx) => {
-            let result = call(ctx).map_err(|failure| failure.of(function));
+            let called = call(ctx).map_err(|failure| failure.of(function));
+            // A setter's error is its function's.
+            let result = called.and_then(|()| ctx.daemon.take_option_error());
             ctx.error.keep(result)
         }
     }

@@ -62,8 +62,9 @@ pub(super) fn choose<T, const N: usize>(value: c_int, choices: [(c_int, T); N]) 
 #[unsafe(no_mangle)]
 #[must_use]
 pub extern "C" fn daemonctx_new() -> *mut daemonctx {
-    let handle = match Daemon::new() {
-        Ok(daemon) => to_c(daemonctx {
+    let mut daemon = Daemon::new();
+    let handle = match daemon.take_option_error() {
+        Ok(()) => to_c(daemonctx {
             daemon,
             context: None,
             starting: None,
@@ -95,7 +96,7 @@ pub unsafe extern "C" fn daemonctx_set_program_name(ctx: *mut daemonctx, name: *
     // SAFETY: the header asks for a handle and a string, or NULL.
     unsafe {
         with(ctx, "daemonctx_set_program_name", |ctx| {
-            ctx.daemon.program_name(string(name, "name")?)?;
+            ctx.daemon.program_name(string(name, "name")?);
             Ok(())
         })
     }
@@ -114,7 +115,7 @@ pub unsafe extern "C" fn daemonctx_set_working_directory(
     // SAFETY: the header asks for a handle and a string, or NULL.
     unsafe {
         with(ctx, "daemonctx_set_working_directory", |ctx| {
-            ctx.daemon.working_directory(string(directory, "directory")?)?;
+            ctx.daemon.working_directory(string(directory, "directory")?);
             Ok(())
         })
     }
@@ -129,7 +130,7 @@ pub unsafe extern "C" fn daemonctx_set_chroot(ctx: *mut daemonctx, directory: *c
     // SAFETY: the header asks for a handle and a string, or NULL.
     unsafe {
         with(ctx, "daemonctx_set_chroot", |ctx| {
-            ctx.daemon.chroot(string(directory, "directory")?)?;
+            ctx.daemon.chroot(string(directory, "directory")?);
             Ok(())
         })
     }
@@ -144,7 +145,7 @@ pub unsafe extern "C" fn daemonctx_set_umask(ctx: *mut daemonctx, mask: c_uint) 
     // SAFETY: the header asks for a handle, or NULL.
     unsafe {
         with(ctx, "daemonctx_set_umask", |ctx| {
-            ctx.daemon.umask(mask)?;
+            ctx.daemon.umask(mask);
             Ok(())
         })
     }
@@ -160,7 +161,7 @@ pub unsafe extern "C" fn daemonctx_set_user(ctx: *mut daemonctx, user: *const c_
     // SAFETY: the header asks for a handle and a string, or NULL.
     unsafe {
         with(ctx, "daemonctx_set_user", |ctx| {
-            ctx.daemon.user(string(user, "user")?)?;
+            ctx.daemon.user(string(user, "user")?);
             Ok(())
         })
     }
@@ -175,7 +176,7 @@ pub unsafe extern "C" fn daemonctx_set_user_id(ctx: *mut daemonctx, uid: uid_t) 
     // SAFETY: the header asks for a handle, or NULL.
     unsafe {
         with(ctx, "daemonctx_set_user_id", |ctx| {
-            ctx.daemon.user_id(uid)?;
+            ctx.daemon.user_id(uid);
             Ok(())
         })
     }
@@ -190,7 +191,7 @@ pub unsafe extern "C" fn daemonctx_set_group(ctx: *mut daemonctx, group: *const 
     // SAFETY: the header asks for a handle and a string, or NULL.
     unsafe {
         with(ctx, "daemonctx_set_group", |ctx| {
-            ctx.daemon.group(string(group, "group")?)?;
+            ctx.daemon.group(string(group, "group")?);
             Ok(())
         })
     }
@@ -205,7 +206,7 @@ pub unsafe extern "C" fn daemonctx_set_group_id(ctx: *mut daemonctx, gid: gid_t)
     // SAFETY: the header asks for a handle, or NULL.
     unsafe {
         with(ctx, "daemonctx_set_group_id", |ctx| {
-            ctx.daemon.group_id(gid)?;
+            ctx.daemon.group_id(gid);
             Ok(())
         })
     }
@@ -310,7 +311,7 @@ pub unsafe extern "C" fn daemonctx_keep_descriptor(ctx: *mut daemonctx, fd: c_in
     // SAFETY: the header asks for a handle, or NULL.
     unsafe {
         with(ctx, "daemonctx_keep_descriptor", |ctx| {
-            ctx.daemon.keep_descriptor(fd)?;
+            ctx.daemon.keep_descriptor(fd);
             Ok(())
         })
     }
@@ -482,7 +483,7 @@ pub unsafe extern "C" fn daemonctx_set_signal(
                 (daemonctx_signal_action::DAEMONCTX_SIGNAL_KEEP as c_int, SignalAction::Keep),
             ];
             let action = choose(action, choices)?;
-            ctx.daemon.signal(signum, action)?;
+            ctx.daemon.signal(signum, action);
             Ok(())
         })
     }
@@ -498,7 +499,7 @@ pub unsafe extern "C" fn daemonctx_set_pid_file(ctx: *mut daemonctx, path: *cons
     // SAFETY: the header asks for a handle and a string, or NULL.
     unsafe {
         with(ctx, "daemonctx_set_pid_file", |ctx| {
-            ctx.daemon.pid_file(string(path, "path")?)?;
+            ctx.daemon.pid_file(string(path, "path")?);
             Ok(())
         })
     }
@@ -517,7 +518,7 @@ pub unsafe extern "C" fn daemonctx_set_runtime_directory(ctx: *mut daemonctx, pa
     // SAFETY: the header asks for a handle and a string, or NULL.
     unsafe {
         with(ctx, "daemonctx_set_runtime_directory", |ctx| {
-            ctx.daemon.runtime_directory(string(path, "path")?)?;
+            ctx.daemon.runtime_directory(string(path, "path")?);
             Ok(())
         })
     }
@@ -533,7 +534,7 @@ pub unsafe extern "C" fn daemonctx_set_ready_descriptor(ctx: *mut daemonctx, fd:
     // SAFETY: the header asks for a handle or NULL.
     unsafe {
         with(ctx, "daemonctx_set_ready_descriptor", |ctx| {
-            ctx.daemon.ready_descriptor(fd)?;
+            ctx.daemon.ready_descriptor(fd);
             Ok(())
         })
     }
@@ -564,7 +565,7 @@ pub unsafe extern "C" fn daemonctx_set_ready_timeout(ctx: *mut daemonctx, millis
     // SAFETY: the header asks for a handle, or NULL.
     unsafe {
         with(ctx, "daemonctx_set_ready_timeout", |ctx| {
-            ctx.daemon.ready_timeout(limit(milliseconds)?)?;
+            ctx.daemon.ready_timeout(limit(milliseconds)?);
             Ok(())
         })
     }
@@ -586,12 +587,11 @@ fn facility_and_severity(priority: c_int) -> Result<(Facility, Option<Severity>)
 }
 
 fn set_stream(ctx: &mut daemonctx, stream: c_int, to: Stream) -> Result<(), Failure> {
-    let set = match stream {
+    match stream {
         libc::STDIN_FILENO => ctx.daemon.stdin(to),
         libc::STDOUT_FILENO => ctx.daemon.stdout(to),
         libc::STDERR_FILENO => ctx.daemon.stderr(to),
         other => return Err(Failure::Invalid(other.into())),
     };
-    set?;
     Ok(())
 }

@@ -19,13 +19,13 @@ fn complain(error: &Error) -> ! {
 }
 
 fn configure(how: &str, folder: &str) -> Result<Daemon, Error> {
-    let mut daemon = Daemon::new()?;
-    daemon.detach(Detach::Yes).user("daemon")?.pid_file(format!("{folder}/daemon.pid"))?.umask(0o022)?;
+    let mut daemon = Daemon::new();
+    daemon.detach(Detach::Yes).user("daemon").pid_file(format!("{folder}/daemon.pid")).umask(0o022);
     if how == "syslog" {
-        daemon.stdout(Syslog::new())?.stderr(Syslog::new())?;
+        daemon.stdout(Syslog::new()).stderr(Syslog::new());
     } else {
         let log = LogFile::new(format!("{folder}/daemon.log")).truncate(true).mode(0o640).user("daemon");
-        daemon.stdout(log)?.stderr(Stream::file(format!("{folder}/daemon.log")))?;
+        daemon.stdout(log).stderr(Stream::file(format!("{folder}/daemon.log")));
     }
     daemon.manual_ready(how == "manual" || how == "fork");
     Ok(daemon)
