@@ -35,7 +35,6 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
 pub struct Context {
     program: Text,
     tie: Option<Tie>,
@@ -45,6 +44,17 @@ pub struct Context {
     pid_file: Option<PidFileLock>,
     detached: bool,
     said: Option<Outcome>,
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut debug = formatter.debug_struct("Context");
+        debug.field("is_detached", &self.is_detached()).field("is_ready", &self.is_ready());
+        if let Some(file) = &self.pid_file {
+            debug.field("pid_file", file);
+        }
+        debug.finish()
+    }
 }
 
 /// What the daemon has said of its start.

@@ -56,7 +56,11 @@ pub struct Daemon {
 
 impl std::fmt::Debug for Daemon {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.options.fmt(formatter)
+        self.options.fmt(formatter)?;
+        match self.errors.first() {
+            Ok(()) => Ok(()),
+            Err(error) => write!(formatter, " (invalid: {error})"),
+        }
     }
 }
 

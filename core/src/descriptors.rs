@@ -8,8 +8,14 @@ use crate::sys::{Sys, fd, file, memory};
 use std::os::fd::RawFd;
 
 /// Descriptors to keep, in ascending order, each once.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Keep(Vec<RawFd>);
+
+impl std::fmt::Debug for Keep {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
 
 /// What becomes of the descriptors that the program did not name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

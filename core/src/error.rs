@@ -10,6 +10,7 @@ use crate::sys::signal::{self, Signal};
 use crate::sys::{Sys, memory};
 use crate::text::Text;
 use std::fmt;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 macro_rules! steps {
@@ -238,6 +239,9 @@ pub(crate) enum Cause {
 /// assert_eq!((error.step(), error.kind(), error.errno()), (Step::WorkingDirectory, ErrorKind::Option, Some(2)));
 /// # Ok::<(), daemonctx::Error>(())
 /// ```
+///
+/// `Debug` is the same line, as `main` prints it when it returns the error; `{:#?}` has its parts. [`source`](std::error::Error::source)
+/// is the [`std::io::Error`] of the system call that failed.
 #[derive(PartialEq, Eq)]
 pub struct Error {
     step: Step,
@@ -613,13 +617,27 @@ impl Clone for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !formatter.alternate() {
+            return fmt::Display::fmt(self, formatter);
+        }
         let mut debug = formatter.debug_struct("Error");
-        debug.field("step", &self.step).field("subject", self.subject()).field("note", &self.words());
-        debug.field("cause", &self.cause).finish()
+        debug.field("message", &self.to_string()).field("kind", &self.kind()).field("step", &self.step);
+        if let Some(errno) = self.errno() {
+            debug.field("errno", &errno);
+        }
+        debug.field("exit_status", &self.exit_status()).finish()
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        // An error that had it would be larger, and so would all code that drops one.
+        static SOURCES: [OnceLock<std::io::Error>; 256] = [const { OnceLock::new() }; 256];
+        let Cause::Os(errno) = self.cause else { return None };
+        let source = usize::try_from(errno.value()).ok().and_then(|number| SOURCES.get(number))?;
+        Some(source.get_or_init(|| std::io::Error::from_raw_os_error(errno.value())))
+    }
+}
 
 impl From<Error> for std::io::Error {
     /// Keeps the whole error as the source, with the kind that belongs to its number.

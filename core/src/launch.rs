@@ -28,7 +28,7 @@ use std::time::Duration;
 /// Daemon::new().launch(&program)?.confirm()?;
 /// # Ok::<(), daemonctx::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Program {
     path: Text,
     /// What the program is called; its path unless set.
@@ -80,9 +80,44 @@ impl Variable {
         Ok(Self { text: Text::new(&bytes)?, name: name.len(), is_set: value.is_some() })
     }
 
+    fn name(&self) -> &OsStr {
+        OsStr::from_bytes(self.text.as_bytes().get(..self.name).unwrap_or_default())
+    }
+
     /// Whether `assignment` sets the same variable.
     fn covers(&self, assignment: &[u8]) -> bool {
         self.text.as_bytes().get(..=self.name).is_some_and(|start| assignment.starts_with(start))
+    }
+}
+
+impl std::fmt::Debug for Program {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let variables = |is_set| self.variables.iter().filter(move |variable| variable.is_set == is_set);
+        let set: Vec<_> = variables(true).map(|variable| &variable.text).collect();
+        let removed: Vec<_> = variables(false).map(Variable::name).collect();
+        let mut debug = formatter.debug_struct("Program");
+        debug.field("path", &self.path);
+        if let Some(name) = &self.name {
+            debug.field("arg0", name);
+        }
+        debug.field("args", &self.arguments);
+        if !self.inherits {
+            debug.field("env_clear", &true);
+        }
+        if !set.is_empty() {
+            debug.field("envs", &set);
+        }
+        if !removed.is_empty() {
+            debug.field("env_remove", &removed);
+        }
+        debug.field("readiness", &self.readiness);
+        if let Some(respawn) = &self.respawn {
+            debug.field("respawn", respawn);
+        }
+        if let Err(error) = self.errors.first() {
+            debug.field("invalid", &error);
+        }
+        debug.finish()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::descriptors::{Keep, Others};
 use crate::detach::Detach;
-use crate::error::{Error, Step};
+use crate::error::{Error, Step, signal_name};
 use crate::monitor::KillMode;
 use crate::option_errors::OptionErrors;
 use crate::pidfile::PidFile;
@@ -15,7 +15,6 @@ use std::os::fd::RawFd;
 use std::time::Duration;
 
 /// What a daemon is to be, as the program said it.
-#[derive(Debug)]
 pub(crate) struct Options {
     pub(crate) program: Text,
     pub(crate) working: Text,
@@ -40,6 +39,64 @@ pub(crate) struct Options {
     pub(crate) monitor: Option<Text>,
     /// Where the state files of launched programs are.
     pub(crate) state_directory: Option<Text>,
+}
+
+/// By the names of the setters, those with another value than the default.
+impl std::fmt::Debug for Options {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let usual = Self::new(&mut OptionErrors::default());
+        let mut debug = formatter.debug_struct("Daemon");
+        debug.field("program_name", &self.program);
+        for ((name, value), (_, usual)) in self.shown().into_iter().zip(usual.shown()) {
+            if value != usual {
+                debug.field(name, &format_args!("{value}"));
+            }
+        }
+        debug.finish()
+    }
+}
+
+impl Options {
+    /// Every option that has a default, as it is shown.
+    fn shown(&self) -> [(&'static str, String); 27] {
+        fn of(value: &impl std::fmt::Debug) -> String {
+            format!("{value:?}")
+        }
+        fn if_set(value: Option<&impl std::fmt::Debug>) -> String {
+            value.map(of).unwrap_or_default()
+        }
+        let [stdin, stdout, stderr] = &self.streams;
+        let (privileges, stop) = (&self.privileges, &self.stop);
+        [
+            ("working_directory", of(&self.working)),
+            ("chroot", if_set(self.root.as_ref())),
+            ("umask", format!("{:#05o}", self.umask)),
+            ("user", if_set(privileges.user.as_ref())),
+            ("group", if_set(privileges.group.as_ref())),
+            ("supplementary_groups", of(&privileges.groups)),
+            ("no_new_privileges", of(&privileges.no_new_privileges)),
+            ("prevent_core", of(&self.prevent_core)),
+            ("allow_threads", of(&self.allow_threads)),
+            ("detach", of(&self.detach)),
+            ("keep_descriptor", of(&self.keep)),
+            ("keep_all_descriptors", of(&self.keep_all)),
+            ("stdin", if_set(stdin.as_ref())),
+            ("stdout", if_set(stdout.as_ref())),
+            ("stderr", if_set(stderr.as_ref())),
+            ("signal", of(&self.signals)),
+            ("pid_file", if_set(self.pid_file.as_ref().map(PidFile::text))),
+            ("runtime_directory", if_set(self.runtime_directory.as_ref())),
+            ("ready_descriptor", if_set(self.ready_descriptor.as_ref())),
+            ("manual_ready", of(&self.manual_ready)),
+            ("ready_timeout", self.ready_timeout.map_or_else(|| "None".to_owned(), |time| of(&time))),
+            ("monitor", if_set(self.monitor.as_ref())),
+            ("state_directory", if_set(self.state_directory.as_ref())),
+            ("stop_signal", signal_name(stop.signal).map_or_else(|| of(&stop.signal), str::to_owned)),
+            ("stop_timeout", of(&stop.timeout)),
+            ("kill_mode", of(&stop.kill_mode)),
+            ("take_over", of(&stop.takes_over)),
+        ]
+    }
 }
 
 /// How a launched program is stopped.

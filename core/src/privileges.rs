@@ -18,10 +18,20 @@ pub enum Groups {
 }
 
 /// A user or group as it was named.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Name {
     Text(Text),
     Number(u32),
+}
+
+/// As it was named.
+impl std::fmt::Debug for Name {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Text(text) => text.fmt(formatter),
+            Self::Number(number) => number.fmt(formatter),
+        }
+    }
 }
 
 impl Name {

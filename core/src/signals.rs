@@ -1,6 +1,6 @@
 //! Signals: what is held back during the forks, and what the daemon begins with.
 
-use crate::error::{Error, Failure, Step, Subject};
+use crate::error::{Error, Failure, Step, Subject, signal_name};
 use crate::pidfile;
 use crate::sys::Errno;
 use crate::sys::signal::{self, Disposition, Set, Signal};
@@ -19,8 +19,16 @@ pub enum SignalAction {
 }
 
 /// The program's wishes, by signal number.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Map(Vec<(Signal, SignalAction)>);
+
+impl std::fmt::Debug for Map {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = |signal| signal_name(signal).map_or_else(|| i32::to_string(&signal), str::to_owned);
+        let entries = self.0.iter().map(|(signal, action)| format!("{}: {action:?}", name(*signal)));
+        write!(formatter, "{{{}}}", entries.collect::<Vec<_>>().join(", "))
+    }
+}
 
 impl Map {
     /// Adds a wish, or changes it.

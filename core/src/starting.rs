@@ -60,7 +60,7 @@ const TELLING: libc::c_int = 5_000;
 
 impl std::fmt::Debug for PendingStart {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("PendingStart").field("daemon", &self.daemon).finish_non_exhaustive()
+        formatter.debug_struct("PendingStart").field("pid", &self.pid()).finish()
     }
 }
 

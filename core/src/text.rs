@@ -14,7 +14,7 @@ pub(crate) struct Text(Vec<u8>);
 
 impl std::fmt::Debug for Text {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "\"{}\"", self.as_bytes().escape_ascii())
+        self.as_path().fmt(formatter)
     }
 }
 

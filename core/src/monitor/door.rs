@@ -236,7 +236,7 @@ pub(super) fn cancelling() -> Set {
 
 impl std::fmt::Debug for Launching {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Launching").field("pid", &self.pid()).finish_non_exhaustive()
+        formatter.debug_struct("Launching").field("program", &self.about.path).field("pid", &self.pid()).finish()
     }
 }
 

@@ -63,7 +63,7 @@ impl Identity {
 }
 
 /// A launched daemon.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Monitored {
     path: Text,
     name: Vec<u8>,
@@ -84,6 +84,18 @@ pub struct Monitored {
     stop_signal: Signal,
     stop_timeout: Duration,
     spares_descendants: bool,
+}
+
+impl std::fmt::Debug for Monitored {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut debug = formatter.debug_struct("Monitored");
+        debug.field("name", &self.name()).field("state", &self.state).field("pid", &self.pid());
+        debug.field("monitor_pid", &self.monitor_pid()).field("command", &self.command());
+        if let Some(path) = self.pid_file() {
+            debug.field("pid_file", &path);
+        }
+        debug.field("restarts", &self.restarts).finish()
+    }
 }
 
 fn failed(path: &[u8]) -> impl FnOnce(Errno) -> Error + '_ {

@@ -12,10 +12,15 @@ pub fn executable() -> Option<PathBuf> {
 }
 
 /// A process, held fast by a pidfd where the system has them: signals never reach another one that has got its PID.
-#[derive(Debug)]
 pub struct Process {
     process: pidfd::Process,
     pid: i32,
+}
+
+impl std::fmt::Debug for Process {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_tuple("Process").field(&self.pid).finish()
+    }
 }
 
 impl Process {

@@ -20,12 +20,19 @@ use std::path::Path;
 use std::process::ExitStatus;
 
 /// A line that a program has written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct OutputLine<'a> {
     /// Without its end.
     pub text: &'a [u8],
     /// Whether it had one: the last line of all may have none.
     pub is_ended: bool,
+}
+
+impl std::fmt::Debug for OutputLine<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut debug = formatter.debug_struct("OutputLine");
+        debug.field("text", &String::from_utf8_lossy(self.text)).field("is_ended", &self.is_ended).finish()
+    }
 }
 
 /// Longer lines are handed over in pieces.

@@ -64,10 +64,15 @@ static RUNNING: AtomicU32 = AtomicU32::new(0);
 ///
 /// None that the kernel delivers is lost, none that it delivers twice is merged; see [`signal_queue`](super::signal_queue). All
 /// of it may be used by any thread.
-#[derive(Debug)]
 pub struct SignalStream {
     place: usize,
     generation: u32,
+}
+
+impl std::fmt::Debug for SignalStream {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("SignalStream").field("descriptor", &self.descriptor()).finish()
+    }
 }
 
 impl SignalStream {

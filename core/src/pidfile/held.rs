@@ -86,6 +86,11 @@ impl Held {
         Ok(held)
     }
 
+    /// What the file is called in this process's root.
+    pub(super) fn path(&self) -> Option<&Text> {
+        self.slot().and_then(Slot::path)
+    }
+
     fn slot(&self) -> Option<&'static Slot> {
         SLOTS.get(self.place)
     }

@@ -54,10 +54,16 @@ use std::time::Duration;
 /// file.stop(Duration::from_secs(10))?;
 /// # Ok::<(), daemonctx::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PidFile {
     path: Text,
     proof: Proof,
+}
+
+impl std::fmt::Debug for PidFile {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("PidFile").field("path", &self.path).field("proof", &self.proof).finish()
+    }
 }
 
 /// What a pid file says about its daemon.
@@ -102,9 +108,18 @@ pub enum Stopped {
 /// assert!(!path.exists());
 /// # Ok::<(), daemonctx::Error>(())
 /// ```
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 #[must_use = "dropping it removes the pid file"]
 pub struct PidFileLock(Option<Held>);
+
+impl std::fmt::Debug for PidFileLock {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0.as_ref().and_then(Held::path) {
+            Some(path) => formatter.debug_tuple("PidFileLock").field(path).finish(),
+            None => formatter.write_str("PidFileLock"),
+        }
+    }
+}
 
 impl PidFileLock {
     /// Removes the file and gives up the lock.

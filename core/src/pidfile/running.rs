@@ -10,7 +10,6 @@ use crate::text::Text;
 use std::time::Duration;
 
 /// A daemon that runs: the very process that its pid file meant when it was asked ([`PidFile::running`](super::PidFile::running)).
-#[derive(Debug)]
 pub struct Running {
     process: Process,
     pid: Pid,
@@ -19,6 +18,12 @@ pub struct Running {
     /// Whether the file's group, or everybody, may write it.
     is_writable_by_others: bool,
     path: Text,
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Running").field("pid", &self.pid).field("pid_file", &self.path).finish()
+    }
 }
 
 impl Running {

@@ -28,7 +28,7 @@ const PERMISSIONS: u32 = 0o777;
 /// let mut daemon = daemonctx::Daemon::new();
 /// daemon.stdout(daemonctx::LogFile::new("/var/log/hello.log").mode(0o644).group("adm"));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct LogFile {
     path: Text,
     truncate: bool,
@@ -38,6 +38,29 @@ pub struct LogFile {
     group: Option<Name>,
     /// The first setting that cannot be, as far as it can be shown; said when it is known for which stream.
     bad: Option<(Subject, Errno)>,
+}
+
+impl std::fmt::Debug for LogFile {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some((subject, errno)) = &self.bad {
+            return formatter.debug_struct("LogFile").field("invalid", subject).field("errno", &errno.value()).finish();
+        }
+        let mut debug = formatter.debug_struct("LogFile");
+        debug.field("path", &self.path);
+        if let Some(mode) = self.mode {
+            debug.field("mode", &format_args!("{mode:#o}"));
+        }
+        if let Some(user) = &self.user {
+            debug.field("user", user);
+        }
+        if let Some(group) = &self.group {
+            debug.field("group", group);
+        }
+        if self.truncate {
+            debug.field("truncate", &true);
+        }
+        debug.finish()
+    }
 }
 
 impl LogFile {

@@ -21,8 +21,18 @@ use std::path::Path;
 /// Where a standard stream of the daemon leads.
 ///
 /// Without one, a stream leads to `/dev/null`; below inetd it stays the connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Stream(Target);
+
+impl std::fmt::Debug for Stream {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.0 {
+            Target::File(file) => file.fmt(formatter),
+            Target::Syslog(syslog) => syslog.fmt(formatter),
+            other => other.fmt(formatter),
+        }
+    }
+}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Target {

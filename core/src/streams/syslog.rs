@@ -8,8 +8,28 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 /// What kind of program a message is from (RFC 5424, section 6.2.1; syslog(3)).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Facility(u8);
+
+/// The constant's name.
+impl std::fmt::Debug for Facility {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            1 => formatter.write_str("USER"),
+            2 => formatter.write_str("MAIL"),
+            3 => formatter.write_str("DAEMON"),
+            4 => formatter.write_str("AUTH"),
+            6 => formatter.write_str("LPR"),
+            7 => formatter.write_str("NEWS"),
+            8 => formatter.write_str("UUCP"),
+            9 => formatter.write_str("CRON"),
+            10 => formatter.write_str("AUTHPRIV"),
+            11 => formatter.write_str("FTP"),
+            number @ 16..24 => write!(formatter, "LOCAL{}", number - 16),
+            number => write!(formatter, "Facility({number})"),
+        }
+    }
+}
 
 impl Facility {
     /// User programs.
@@ -101,7 +121,7 @@ impl Severity {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Syslog {
     identity: Option<Text>,
     facility: Facility,
@@ -111,6 +131,23 @@ pub struct Syslog {
 
 /// What an identity may have: with it, a message has room for its text.
 const LONGEST_IDENTITY: usize = 128;
+
+impl std::fmt::Debug for Syslog {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut debug = formatter.debug_struct("Syslog");
+        if let Some((subject, errno)) = &self.bad {
+            debug.field("invalid", subject).field("errno", &errno.value());
+        }
+        if let Some(identity) = &self.identity {
+            debug.field("identity", identity);
+        }
+        debug.field("facility", &self.facility);
+        if let Some(severity) = self.severity {
+            debug.field("severity", &severity);
+        }
+        debug.finish()
+    }
+}
 
 impl Default for Syslog {
     fn default() -> Self {

@@ -18,7 +18,7 @@ fn complain(error: &Error) -> ! {
     exit(error.exit_status());
 }
 
-fn configure(how: &str, folder: &str) -> Result<Daemon, Error> {
+fn configure(how: &str, folder: &str) -> Daemon {
     let mut daemon = Daemon::new();
     daemon.detach(Detach::Yes).user("daemon").pid_file(format!("{folder}/daemon.pid")).umask(0o022);
     if how == "syslog" {
@@ -28,7 +28,7 @@ fn configure(how: &str, folder: &str) -> Result<Daemon, Error> {
         daemon.stdout(log).stderr(Stream::file(format!("{folder}/daemon.log")));
     }
     daemon.manual_ready(how == "manual" || how == "fork");
-    Ok(daemon)
+    daemon
 }
 
 fn start(how: &str, daemon: &mut Daemon) -> Result<Context, Error> {
@@ -46,7 +46,7 @@ fn start(how: &str, daemon: &mut Daemon) -> Result<Context, Error> {
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let [how, folder] = words.as_slice() else { exit(64) };
-    let mut daemon = configure(how, folder).unwrap_or_else(|error| complain(&error));
+    let mut daemon = configure(how, folder);
     // SAFETY: nothing happens where nobody watches: SIGURG is ignored.
     unsafe { raise(SIGURG) };
     let mut context = start(how, &mut daemon).unwrap_or_else(|error| complain(&error));
