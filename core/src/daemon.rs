@@ -2,7 +2,7 @@
 #![allow(unsafe_code, reason = "declares the unsafe functions that fork; there is no unsafe operation of its own")]
 
 use crate::context::Context;
-use crate::detach::Detach;
+use crate::detach::{Detach, Surroundings};
 use crate::directories;
 use crate::error::{Error, Failure, Step, Subject};
 use crate::launch::Program;
@@ -15,12 +15,14 @@ use crate::options::{Hooks, Options};
 use crate::pidfile::PidFile;
 use crate::plan::Plan;
 use crate::privileges::{self, Groups, Name};
+use crate::relaunch::{self, Ends};
 use crate::signals::SignalAction;
 use crate::start::{self, Aside, Caller, Role};
 use crate::starting::PendingStart;
 use crate::streams::{self, Stream};
 use crate::sys::{Errno, signal};
 use crate::text::Text;
+use crate::tie::Tie;
 use std::convert::Infallible;
 use std::ffi::OsStr;
 use std::os::fd::{AsRawFd, RawFd};
@@ -550,6 +552,74 @@ impl Daemon {
         unsafe { self.fork_unflushed() }
     }
 
+    /// Launches this program again as the daemon: the safe [`open`](Self::open), for crates that forbid `unsafe` and for programs that
+    /// have threads. As from `open`, only the daemon returns from it.
+    ///
+    /// This process, the starter, launches the same executable with the same arguments, environment and working directory, waits until
+    /// the daemon is ready and exits. The new process runs to this call, which applies the options and returns. So what the program
+    /// does before it is done in both processes: read the command line and the configuration before, bind ports, open files and start
+    /// threads after.
+    ///
+    /// ```no_run
+    /// #![forbid(unsafe_code)]
+    ///
+    /// use daemonctx::Daemon;
+    /// use std::net::TcpListener;
+    ///
+    /// fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///     daemonctx::become_monitor_if_asked(); // first of all
+    ///     let mut daemon = Daemon::new();
+    ///     daemon.pid_file("/run/hello.pid").manual_ready(true);
+    ///     let mut context = daemon.relaunch()?;
+    ///     // Only the daemon gets here.
+    ///     let listener = TcpListener::bind("127.0.0.1:8080")?;
+    ///     context.ready()?;
+    /// #   drop(listener);
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// * The program is also the daemon's monitor, as for [`launch`](Self::launch): it calls
+    ///   [`become_monitor_if_asked`](crate::become_monitor_if_asked) before it reads its arguments. Where `relaunch` is the first call of
+    ///   `main` that is done by it.
+    /// * Standard output leads to `/dev/null` and standard error, too, until this call, so that nothing is shown twice. From then on
+    ///   standard error is the starter's until the daemon is ready.
+    /// * There is one daemon for a name, as for `launch`. [`PidFile`], [`Monitored`] and the command `daemonctx` find and stop it.
+    ///   The monitor removes the pid file, not [`Context::close`].
+    /// * Only the signals of [`signal`](Self::signal) are set; SIGTERM ends the daemon unless it handles it.
+    /// * Where a supervisor wants the program in the foreground ([`Detach::Auto`]), and with [`Detach::No`], this process becomes the
+    ///   daemon. All descriptors stay open then.
+    ///
+    /// # Errors
+    /// In the starter as for `launch`. In the daemon EALREADY when called a second time; what else fails there is reported by the starter.
+    /// In the foreground as for `open`.
+    pub fn relaunch(&mut self) -> Result<Context, Error> {
+        crate::monitor::become_monitor_if_asked();
+        if let Some(ends) = Ends::take()? {
+            let program = self.options.program.clone();
+            return match self.apply(&ends) {
+                Ok(plan) => Ok(Context::new(plan, Some(Tie::with_starter(ends.into_reporter())), program)),
+                Err(error) => ends.give_up(&error),
+            };
+        }
+        if self.plan.is_some() {
+            return Err(Error::bad_handle(true));
+        }
+        self.errors.first()?;
+        flush_rust();
+        if Surroundings::look().detaches(self.options.detach) {
+            match relaunch::start(&self.options)? {}
+        }
+        let plan = self.plan.insert(Plan::staying(&self.options)?);
+        match start::stay(plan) {
+            Ok(_) => Ok(Context::new(plan, None, std::mem::take(&mut self.options.program))),
+            Err(error) => {
+                self.plan = None;
+                Err(error)
+            }
+        }
+    }
+
     /// Launches another program as a daemon, from a program that goes on. A monitor stays with it: a small process that knows all of its
     /// descendants, keeps its pid file and state file, restarts it ([`Program::respawn`]) and stops it ([`Monitored::stop`]).
     ///
@@ -595,7 +665,7 @@ impl Daemon {
     /// [`monitor`](Self::monitor) is found.
     pub fn launch(&self, program: &Program) -> Result<Launching, Error> {
         self.errors.first()?;
-        crate::monitor::launch(&self.options, program)
+        crate::monitor::launch(&self.options, program, None)
     }
 
     /// Makes this process the daemon, without forking, and executes the program in it. Returns only the error; this process may be
@@ -643,6 +713,17 @@ impl Daemon {
             Fork::Starter(starting) => starting.met().map(Fork::Starter),
             daemon => Ok(daemon),
         }
+    }
+
+    /// Makes this process, which was relaunched, the daemon. Pid file and runtime directory are the monitor's.
+    fn apply(&mut self, ends: &Ends) -> Result<&mut Plan, Error> {
+        ends.connect()?;
+        self.errors.first()?;
+        self.options.pid_file = None;
+        self.options.runtime_directory = None;
+        self.options.ready_descriptor = Some(ends.ready());
+        let plan = self.plan.insert(Plan::staying(&self.options)?);
+        start::stay(plan).map(|_| plan)
     }
 
     /// Starts what has been prepared, with a helper.

@@ -48,6 +48,7 @@ mod plan;
 mod privileges;
 mod procfs;
 mod readiness;
+mod relaunch;
 mod report;
 mod run_directory;
 mod runtime_directory;

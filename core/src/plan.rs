@@ -24,6 +24,8 @@ use std::time::Duration;
 
 pub(crate) struct Plan {
     pub(crate) detach: bool,
+    /// Descriptors that are not kept are closed.
+    pub(crate) closes: bool,
     pub(crate) forks: Forks,
     pub(crate) signals: signals::Plan,
     pub(crate) streams: streams::Plan,
@@ -55,6 +57,13 @@ impl Plan {
         let plan = Self::prepare(options, surroundings, detach, options.manual_ready)?;
         activation::close_on_exec();
         Ok(plan)
+    }
+
+    /// The same for a process that stays what it is, with its descriptors.
+    pub(crate) fn staying(options: &Options) -> Result<Self, Error> {
+        let plan = Self::prepare(options, Surroundings::look(), false, options.manual_ready)?;
+        activation::close_on_exec();
+        Ok(Self { closes: false, ..plan })
     }
 
     /// The same for a process that becomes another program: it does not detach, and passes on what a service manager gave it.
@@ -92,6 +101,7 @@ impl Plan {
         }
         Ok(Self {
             detach,
+            closes: true,
             forks: Forks::find(),
             signals: signals.map_err(|errno| Error::os(Step::Signals, Subject::Nothing, errno))?,
             streams,

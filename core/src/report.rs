@@ -146,6 +146,12 @@ pub(crate) fn channel() -> Sys<(Listener, Reporter)> {
     Ok((Listener(read), Reporter(write)))
 }
 
+impl From<OwnedFd> for Reporter {
+    fn from(write: OwnedFd) -> Self {
+        Self(write)
+    }
+}
+
 impl Reporter {
     pub(crate) fn as_raw_fd(&self) -> RawFd {
         self.0.as_raw_fd()

@@ -155,7 +155,7 @@ fn run(hook: Option<fn()>) {
 }
 
 /// A start that does not detach is the daemon's half alone.
-fn stay(plan: &mut Plan) -> Result<Role, Error> {
+pub(crate) fn stay(plan: &mut Plan) -> Result<Role, Error> {
     drop(plan.quiet.take());
     match become_daemon(plan, None) {
         Ok(()) => {
@@ -217,7 +217,9 @@ fn become_daemon(plan: &mut Plan, reporter: Option<&Reporter>) -> Result<(), Fai
     signal_stream::stay();
     plan.signals.apply()?;
     plan.streams.apply()?;
-    plan.keep.close_others();
+    if plan.closes {
+        plan.keep.close_others();
+    }
     activation::hand_over();
     plan.directories.apply()?;
     if plan.directories.root().is_some() {

@@ -23,8 +23,8 @@ use crate::sys::time::Deadline;
 use crate::sys::{Errno, Sys, fd};
 use crate::sys::{identity, process};
 use crate::text::Text;
-use crate::{directories, privileges, run_directory};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use crate::{directories, privileges, relaunch, run_directory};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
 /// The longest path of a Unix socket (unix(7)).
@@ -84,11 +84,11 @@ struct Ingredients {
     runtime_directory: Option<Prepared>,
 }
 
-/// Launches a program.
+/// Launches a program. With `ends`, descriptors that it gets besides, it is this program again, which applies the options to itself.
 ///
 /// # Errors
 /// What can be checked before anything happens; another daemon has the name or the pid file.
-pub(crate) fn launch(options: &Options, program: &Program) -> Result<Launching, Error> {
+pub(crate) fn launch(options: &Options, program: &Program, ends: Option<&[RawFd]>) -> Result<Launching, Error> {
     if process::id() == 1 {
         let error = Error::os(Step::Start, Subject::Word("PID 1"), Errno::EPERM);
         return Err(error.note("a container ends with it, and so would the daemon: use run"));
@@ -110,7 +110,7 @@ pub(crate) fn launch(options: &Options, program: &Program) -> Result<Launching, 
             &found
         }
     };
-    let Ingredients { launch, about, pid_file, claim, sources, runtime_directory } = prepare(options, program)?;
+    let Ingredients { launch, about, pid_file, claim, sources, runtime_directory } = prepare(options, program, ends)?;
     let begun = Launched::begin(monitor.as_c_str(), &launch);
     drop(sources);
     match begun {
@@ -134,28 +134,39 @@ fn refuse_set_id() -> Result<(), Error> {
     Err(error.note("real and effective ids differ"))
 }
 
-fn prepare(options: &Options, program: &Program) -> Result<Ingredients, Error> {
+fn prepare(options: &Options, program: &Program, ends: Option<&[RawFd]>) -> Result<Ingredients, Error> {
     let failed = |step, subject: Subject| move |errno| Error::os(step, subject, errno);
     let privileges = privileges::Plan::new(&options.privileges)?;
-    let (owner, ids) = (privileges.owner(), privileges.into_ids());
-    let directories = directories::Plan::new(options.umask, options.root.as_ref(), &options.working)?;
-    let keep = options.kept_on_exec()?;
+    let (owner, mut ids) = (privileges.owner(), privileges.into_ids());
+    let mut directories = directories::Plan::new(options.umask, options.root.as_ref(), &options.working)?;
+    let mut keep = options.kept_on_exec()?;
+    if let Some(ends) = ends {
+        ids = privileges::Ids::default();
+        directories = directories::Plan::new(options.umask, None, &here()?)?;
+        let kept = ends.iter().try_for_each(|fd| keep.add(*fd));
+        kept.map_err(failed(Step::KeepDescriptor, Subject::Nothing))?;
+    }
     let pid_path = options.pid_file.as_ref().map(|file| file.text().clone());
     translate::check_sign(&keep, pid_path.as_ref(), program.when_ready())?;
     let PreparedProgram { path, arguments, environment } = program.prepare(directories.root().is_some())?;
     let wanted = program.when_ready();
     let (ready, sign) = translate::readiness(wanted).map_err(failed(Step::Ready, wanted.subject()))?;
+    let own = ends.map(|_| relaunch::PID);
     let (pid_variables, environment) =
-        translate::variables(&environment, &sign).map_err(failed(Step::Execute, Subject::Nothing))?;
+        translate::variables(&environment, &sign, own).map_err(failed(Step::Execute, Subject::Nothing))?;
     let surroundings = Surroundings { program: options.program.as_bytes(), root: directories.root() };
-    let streams = streams::Plan::new(&options.streams, &Stream::null(), false, &surroundings)?;
+    let mut streams = streams::Plan::new(&options.streams, &Stream::null(), false, &surroundings)?;
+    let outputs = ends.map(|_| streams.outputs());
+    if ends.is_some() {
+        streams = streams::Plan::new(&streams::inherited(&options.streams), &Stream::null(), false, &surroundings)?;
+    }
     let about = About {
         path: path.clone(),
         pid_file: pid_path.clone(),
         root: directories.root().cloned(),
         working: directories.working().clone(),
         timeout: options.ready_timeout,
-        awaited: wanted.awaited(),
+        awaited: if ends.is_some() { "" } else { wanted.awaited() },
     };
     let run = options.state_directory.as_ref();
     let contender = Contender { options, arguments: &arguments, pid_file: pid_path.as_ref(), run };
@@ -181,7 +192,7 @@ fn prepare(options: &Options, program: &Program) -> Result<Ingredients, Error> {
     // Another root has no such path, and a long one is none of a socket: the abstract name does.
     let has_path = sign == Sign::Notify && about.root.is_none() && claim.notify.as_bytes().len() <= LONGEST_SOCKET;
     let is_made = runtime_directory.as_ref().is_some_and(|directory| directory.is_made);
-    let outputs = std::mem::take(&mut sources.outputs);
+    let outputs = outputs.unwrap_or_else(|| std::mem::take(&mut sources.outputs));
     let lock = pid_file.as_ref().and_then(PidFileLock::descriptor);
     let launch = Launch {
         name: options.program.clone(),
@@ -196,7 +207,7 @@ fn prepare(options: &Options, program: &Program) -> Result<Ingredients, Error> {
         umask: options.umask,
         root: about.root.clone(),
         working: about.working.clone(),
-        prevent_core: options.prevent_core,
+        prevent_core: options.prevent_core && ends.is_none(),
         ids,
         pid_file: pid_path.filter(|_| lock.is_some()),
         lock,
@@ -209,6 +220,11 @@ fn prepare(options: &Options, program: &Program) -> Result<Ingredients, Error> {
         outputs,
     };
     Ok(Ingredients { launch, about, pid_file, claim, sources, runtime_directory })
+}
+
+/// This process's working directory.
+fn here() -> Result<Text, Error> {
+    Text::absolute_path(b".").map_err(|errno| Error::os(Step::WorkingDirectory, Subject::Word("."), errno))
 }
 
 /// Makes and locks what is the daemon's alone.
@@ -224,7 +240,7 @@ fn take(
 }
 
 /// The signals that cancel a launch, less those that are ignored here, by nohup(1) say.
-pub(super) fn cancelling() -> Set {
+pub(crate) fn cancelling() -> Set {
     let mut set = Set::empty();
     for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP] {
         if signal::disposition(signal).is_ok_and(|now| !now.is_ignore()) {
@@ -256,8 +272,7 @@ impl Launching {
         let deadline = Deadline::after(timeout);
         while self.daemon == 0 && self.failure.is_none() {
             if fd::poll(&mut [fd::readable(self.launched.as_raw_fd())], deadline.poll_timeout()) == Ok(true) {
-                let told = self.launched.wait();
-                self.take(told);
+                self.hear();
             } else if deadline.passed() {
                 return Ok(false);
             }
@@ -286,17 +301,27 @@ impl Launching {
             let mut fds = [self.launched.as_raw_fd(), signals.as_poll_descriptor()].map(fd::readable);
             let _: Sys<bool> = fd::poll(&mut fds, signals.patience(-1));
             if let Some(signal) = signals.take() {
-                self.launched.cancel();
-                // Readiness may be on its way; what comes behind it is that nothing is left.
-                while let Told::Ready(_) = self.launched.wait() {}
+                self.undo();
                 return Some(signal);
             }
             if fds.iter().take(1).any(|fd| fd.revents != 0) {
-                let told = self.launched.wait();
-                self.take(told);
+                self.hear();
                 return None;
             }
         }
+    }
+
+    /// Waits for the outcome.
+    pub(crate) fn hear(&mut self) {
+        let told = self.launched.wait();
+        self.take(told);
+    }
+
+    /// Cancels the launch, and returns when nothing is left of it.
+    pub(crate) fn undo(&mut self) {
+        self.launched.cancel();
+        // Readiness may be on its way; what comes behind it is that nothing is left.
+        while let Told::Ready(_) = self.launched.wait() {}
     }
 
     /// Waits until the program is ready, and commits the launch: the daemon stays, whatever becomes of this process. Returns its PID.

@@ -40,7 +40,7 @@ pub(super) fn find() -> Result<Text, Error> {
 }
 
 /// This program, by its own path, which ps(1) shows, if that is still the same file and nobody else can replace it.
-fn own() -> Option<Text> {
+pub(crate) fn own() -> Option<Text> {
     if !super::can_be_monitor() {
         return None;
     }

@@ -35,7 +35,8 @@ mod explored;
 mod tests;
 
 pub use door::Launching;
-pub(crate) use door::launch;
+pub(crate) use door::{cancelling, launch};
+pub(crate) use executable::own as own_executable;
 pub use monitored::{Monitored, MonitoredOutput, MonitoredState};
 pub use request::StopRequest;
 pub use settings::KillMode;

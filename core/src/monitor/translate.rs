@@ -53,7 +53,8 @@ pub(super) fn readiness(readiness: &Readiness) -> Sys<(Ready, Sign)> {
 }
 
 /// The variables that name this process by its PID are to name the program; the others stay.
-pub(super) fn variables(all: &StringList, sign: &Sign) -> Sys<(Vec<Text>, StringList)> {
+/// `own` is to name it, too.
+pub(super) fn variables(all: &StringList, sign: &Sign, own: Option<&'static CStr>) -> Sys<(Vec<Text>, StringList)> {
     let named = [c"LISTEN_PID", c"WATCHDOG_PID"];
     let meant = named.map(|name| (name, activation::is_meant(name) == Some(true)));
     let is = |variable: &CStr, name: &CStr| {
@@ -69,7 +70,7 @@ pub(super) fn variables(all: &StringList, sign: &Sign) -> Sys<(Vec<Text>, String
     }
     list.finish()?;
     let mut names = Vec::new();
-    for (name, _) in meant.into_iter().filter(|(_, meant)| *meant) {
+    for name in meant.into_iter().filter_map(|(name, meant)| meant.then_some(name)).chain(own) {
         memory::push(&mut names, Text::new(name.to_bytes())?)?;
     }
     Ok((names, list))

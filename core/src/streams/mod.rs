@@ -224,6 +224,18 @@ impl Plan {
         self.logger.close();
     }
 
+    /// Where the output streams lead.
+    pub(crate) fn outputs(&mut self) -> [Output; 2] {
+        let logger = &self.logger;
+        let [_, output, error] = &mut self.streams;
+        [(output, Step::Stdout), (error, Step::Stderr)].map(|(stream, step)| match stream.place.take() {
+            Some(place) => Output::File(place),
+            None if stream.is_null => Output::Nothing,
+            None if logger.reads(step) => Output::Syslog,
+            None => Output::Descriptor,
+        })
+    }
+
     /// The streams of a program that is launched. Log files are emptied that are to be.
     pub(crate) fn sources(mut self) -> Result<Sources, Failure> {
         let mut sources = [None, None, None];
@@ -234,13 +246,7 @@ impl Plan {
             stream.place.as_ref().map_or(Ok(()), |place| place.empty(opened.as_raw_fd())).map_err(failed)?;
             *source = Some(opened);
         }
-        let [_, output, error] = self.streams;
-        let outputs = [(output, Step::Stdout), (error, Step::Stderr)].map(|(stream, step)| match stream.place {
-            Some(place) => Output::File(place),
-            None if stream.is_null => Output::Nothing,
-            None if self.logger.reads(step) => Output::Syslog,
-            None => Output::Descriptor,
-        });
+        let outputs = self.outputs();
         Ok(Sources { streams: sources, outputs, logger: self.logger })
     }
 
@@ -260,6 +266,11 @@ impl Plan {
         let late = self.streams.iter().filter(|stream| stream.late).filter_map(|stream| stream.opened.as_ref());
         late.map(AsRawFd::as_raw_fd).chain(self.logger.descriptors())
     }
+}
+
+/// The streams that stay what they are; a program that is launched again connects the others itself.
+pub(crate) fn inherited(wanted: &[Option<Stream>; 3]) -> [Option<Stream>; 3] {
+    wanted.each_ref().map(|stream| stream.clone().filter(|stream| stream.0 == Target::Inherit))
 }
 
 fn resolve(

@@ -48,7 +48,7 @@ const INVALID: &[Case] = &[
 ];
 
 /// Every call that applies the options, in this process: none gets beyond the invalid one.
-fn reports(daemon: &mut Daemon) -> [Error; 6] {
+fn reports(daemon: &mut Daemon) -> [Error; 7] {
     let program = Program::new("/bin/true");
     // SAFETY: neither forks.
     let opened = unsafe { [daemon.open().map(drop), daemon.fork().map(drop)] };
@@ -57,7 +57,8 @@ fn reports(daemon: &mut Daemon) -> [Error; 6] {
     let checked = refused(daemon.check());
     let dropped = refused(daemon.drop_privileges());
     let launched = refused(daemon.launch(&program).map(drop));
-    [opened, forked, checked, dropped, launched, daemon.exec(&program)]
+    let relaunched = refused(daemon.relaunch().map(drop));
+    [opened, forked, checked, dropped, launched, relaunched, daemon.exec(&program)]
 }
 
 fn an_invalid_value_is_reported_when_it_is_applied(_: &mut House) {

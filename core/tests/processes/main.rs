@@ -20,6 +20,7 @@ mod parts;
 mod pid_file;
 mod programs;
 mod records;
+mod relaunch;
 mod returning;
 mod reused;
 mod start;
@@ -38,7 +39,7 @@ use std::time::Instant;
 pub type Test = (&'static str, fn(&mut house::House));
 
 /// Groups whose programs cannot do without.
-const NEED_PROC: [&str; 4] = ["launch: ", "messages: ", "monitor: ", "reused PID: "];
+const NEED_PROC: [&str; 5] = ["launch: ", "messages: ", "monitor: ", "relaunch: ", "reused PID: "];
 
 fn main() {
     // Some programs under test are not their own monitor.
@@ -51,7 +52,7 @@ fn main() {
     house::adopt_orphans();
     house::inherit_nothing();
     let filter = std::env::args().nth(1).filter(|word| !word.starts_with('-')).unwrap_or_default();
-    let groups: [&[Test]; 22] = [
+    let groups: [&[Test]; 23] = [
         start::TESTS,
         truth::TESTS,
         records::TESTS,
@@ -65,6 +66,7 @@ fn main() {
         parts::TESTS,
         supervisors::TESTS,
         launch::TESTS,
+        relaunch::TESTS,
         messages::TESTS,
         monitor::TESTS,
         monitor_names::TESTS,

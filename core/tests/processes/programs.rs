@@ -162,6 +162,7 @@ pub fn run(name: &str) -> ! {
             std::process::exit(0);
         }
         "launching" | "launched" => crate::launch::run(name),
+        "relaunching" => crate::relaunch::run(),
         "leaving" => {
             let _context = open();
             report(pid());
