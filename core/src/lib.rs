@@ -1,25 +1,75 @@
-//! Turns a process into a well-behaved Unix daemon, and tells the truth about whether it started.
+//! ```no_run
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let mut daemon = daemonctx::Daemon::new();
+//!     daemon.pid_file("/run/hello.pid").user("nobody").manual_ready(true);
+//!     // SAFETY: there are no other threads, and no descriptor that was opened before is used again.
+//!     let mut context = unsafe { daemon.open()? };
+//!     let listener = std::net::TcpListener::bind("127.0.0.1:8080")?;
+//!     context.ready()?; // now the program that the user ran exits with 0
+//!     listener.incoming().for_each(drop);
+//!     Ok(())
+//! }
+//! ```
 //!
-//! The starter, the program that the user ran, does not leave until it knows. It exits 0 only when the daemon is ready;
-//! otherwise it prints one line that names the step, the value and the error, exits with a status that says what happened,
-//! and nothing stays behind. [`Daemon`] is where to begin.
+//! Turns a process into a Unix daemon, and reports whether it started.
 //!
-//! # The life of a start
+//! # What it promises
 //!
-//! | process | what it does |
+//! The program that the user runs, the starter, exits with 0 only when the daemon is ready. Otherwise it prints one line that names the
+//! step, the value and the error, exits with a status that says what happened ([`Error::exit_status`]), and nothing is left: no process, no
+//! pid file, no lock.
+//!
+//! The daemon has no terminal and leads no session. Its working directory is `/`, its umask 022, its standard streams are `/dev/null` and all
+//! other descriptors are closed, unless the options say otherwise. Its pid file is locked for its life and is removed at its end. Privileges
+//! that it drops are verified to be gone. Below a supervisor it stays in the foreground ([`Detach::Auto`]).
+//!
+//! # Which call
+//!
+//! | | |
 //! |---|---|
-//! | starter | checks everything, takes the pid file, forks, waits for the truth |
-//! | session leader | leaves the terminal (`setsid`), forks, is gone |
-//! | daemon | signals, streams, descriptors, umask, root and directory, core limit, pid file, privileges, logger, report |
+//! | [`Daemon::open`] | makes this program the daemon by fork(2); only the daemon returns |
+//! | [`Daemon::relaunch`] | the same without `unsafe` and with threads: the program is executed again; a monitor stays with it |
+//! | [`Daemon::fork`] | the same as `open` from a program that goes on |
+//! | [`Daemon::launch`] | launches another [`Program`] as a daemon; a monitor stays with it |
+//! | [`Daemon::exec`] | replaces this process with a program, below a supervisor |
+//! | [`PidFile`], [`Monitored`] | find and stop a daemon |
+//! | [`notify()`], [`take_listen_descriptors`] | talk with a service manager |
+//! | [`parts`] | the parts of a start, for programs that put it together themselves |
 //!
-//! Between the first fork and the report nothing is allocated and no lock is taken, so it works with other threads alive.
+//! # Errors
 //!
-//! # The files
+//! There is one type, [`Error`]: the step, the kind, errno, and one line for people as its `Display`.
 //!
-//! Each rule has its room: `start` is the sequence itself, `starter` the wait for the truth, `plan` the checks before;
-//! `signals`, `streams`, `descriptors`, `directories`, `privileges` and `pidfile` are the steps; `detach` decides whether to
-//! fork at all; `launch`, `readiness` and `monitor` are for programs that do not use this library; `guarded_file` opens files in directories of others, `null_device` the null device; `report` is the line between daemon and starter; `error` what is said when something fails. Everything
-//! unsafe is in `sys`, but for the calls of fork themselves.
+//! A wrong option is reported when the options are applied, not when they are set. Setters do not fail and can be chained. The call that
+//! applies the options reports the first that is wrong, whether its value is invalid or the system refuses it, before it does anything:
+//!
+//! ```
+//! let mut daemon = daemonctx::Daemon::new();
+//! daemon.umask(0o1000).working_directory("/nonexistent");
+//! let error = daemon.check().expect_err("two wrong options");
+//! assert_eq!(error.step(), daemonctx::Step::Umask);
+//! daemon.umask(0o022);
+//! let error = daemon.check().expect_err("still one");
+//! assert_eq!(error.step(), daemonctx::Step::WorkingDirectory);
+//! ```
+//!
+//! # Threads
+//!
+//! fork(2) gives the daemon the calling thread alone. So [`Daemon::open`] and [`Daemon::fork`] are refused while other threads are alive,
+//! unless [`Daemon::allow_threads`] permits it: call them before a runtime such as tokio's begins. [`Daemon::relaunch`] and
+//! [`Daemon::launch`] do not fork this process and may be called beside threads. Between the forks and the report nothing allocates or takes
+//! a lock.
+//!
+//! # Signals
+//!
+//! In the daemon no signal is blocked, and what was ignored when the program began has its default action. Handlers that the program has
+//! installed stay. SIGTSTP, SIGTTIN and SIGTTOU are ignored. With a pid file SIGTERM, SIGINT and SIGHUP remove it and end the daemon, unless
+//! the program handles them. [`Daemon::signal`] changes what a signal does. While the starter waits, SIGINT, SIGQUIT and SIGTERM cancel the start.
+//!
+//! # The sources
+//!
+//! `start` is the sequence, `plan` what is checked before it, `starter` what waits for its outcome, `relaunch`, `launch` and `monitor` what
+//! executes programs. All unsafe code but the calls of fork is in `sys`. `docs/architecture.md` lists the files.
 
 #![deny(unsafe_code)]
 #![warn(missing_debug_implementations)]
