@@ -97,7 +97,7 @@ demo: build
 
 # --- check -----------------------------------------------------------------------------------------------------------
 
-check: check-rust check-library check-c check-original check-abi check-clients check-command check-systemd check-python \
+check: check-rust check-migrate check-library check-c check-original check-abi check-clients check-command check-systemd check-python \
        check-types check-readme check-man check-install
 	@echo "== all tests passed"
 

@@ -7,7 +7,13 @@ TOOLS := target/tools
 # Newest first; versions are tagged v0.1.0.
 LAST_RELEASE = $(shell git describe --tags --abbrev=0 --match 'v[0-9]*' 2>/dev/null)
 
-.PHONY: check-package check-msrv check-deny check-semver
+.PHONY: check-migrate check-package check-msrv check-deny check-semver
+
+# The programs of docs/migrate/daemonize-crate.md: with a crate from crates.io, which is no dependency of ours.
+check-migrate:
+	@echo "== Rust: a program before and after it is moved from the crate daemonize"
+	$(CARGO) fmt --manifest-path core/tests/peers/Cargo.toml --check
+	$(CARGO) test --quiet --locked --manifest-path core/tests/peers/Cargo.toml --target-dir target/peers
 
 # The .crate files, and that each builds from what is in it alone. A warning is an error.
 check-package:

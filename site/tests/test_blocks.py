@@ -18,8 +18,8 @@ from page import DOCS, REPOSITORY, pages, steps
 COMMAND = os.environ.get("DAEMONCTX") or str(REPOSITORY / "target/release/daemonctx")
 PAGES = [*sorted(DOCS.rglob("*.md")), REPOSITORY / "README.md"]
 BLOCK = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-# Pages with whole programs: docs/tools/check-readme compares these with the examples, which are built and run.
-COMPARED = {REPOSITORY / "README.md", DOCS / "python.md"}
+# Pages with whole programs: docs/tools/check-readme and core/tests/peers compare these with programs that are built and run.
+COMPARED = {REPOSITORY / "README.md", DOCS / "python.md", DOCS / "migrate/daemonize-crate.md"}
 
 
 def name(path: pathlib.Path) -> str:

@@ -18,7 +18,7 @@ import machine as machines
 import packages
 from page import HERE, REPOSITORY, Type, outputs, pages, place, script, steps
 
-LIMIT = 60  # seconds for a page
+LIMIT = 180  # seconds for a page, which may compile tokio
 SANDBOX = REPOSITORY / "man/tests/sandbox.py"
 LIBRARY_FOLDER = pathlib.Path(os.environ.get("LIBDAEMON_DIR") or REPOSITORY / "target/lib").resolve()
 COMMAND = pathlib.Path(os.environ.get("DAEMONCTX") or REPOSITORY / "target/release/daemonctx").resolve()
