@@ -44,7 +44,7 @@ pub(super) struct Monitor<'a> {
     ended: Pid,
     /// The last other child of this life that failed.
     orphan_end: Option<(Pid, Ended)>,
-    /// Who asked for [`Stop::WithProgram`], if that is known.
+    /// Who asked for `Stop::WithProgram`, if that is known.
     asker: Option<Process>,
     /// The descendant that asked for the stop.
     requester: Option<Identity>,
