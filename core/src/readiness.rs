@@ -33,7 +33,7 @@ pub enum Readiness {
     Forked(Option<PathBuf>),
     /// When the program, or a descendant of it, listens there.
     Listening(ListenAddress),
-    /// When this file is there and newer than the start.
+    /// When this file is there and was written after the start. A symbolic link stands for the file it leads to.
     File(PathBuf),
 }
 

@@ -163,7 +163,8 @@ impl<'a> Watch<'a> {
             Self::File { path, since, next } if next.passed() => {
                 *next = Deadline::after(Some(STEP));
                 let status = file::status_behind(path.as_c_str()).ok()?;
-                (status.modified >= *since).then_some(Event::Sign)
+                // Anybody can set the one; nobody the other, which a new owner or mode changes as well.
+                (status.modified >= *since && status.changed >= *since).then_some(Event::Sign)
             }
             Self::PidFile { path, next } if next.passed() => {
                 *next = Deadline::after(Some(STEP));

@@ -183,6 +183,34 @@ fn a_file_is_a_sign() -> io::Result<()> {
 }
 
 #[test]
+fn a_file_of_the_past_is_no_sign_whatever_its_date() -> io::Result<()> {
+    let mut sandbox = Sandbox::new(Ready::Sign, "sleep 0.3; : > $D/ready; exec sleep 1000")?;
+    let path = sandbox.folder.join("ready");
+    let future = SystemTime::now() + Duration::from_secs(3600);
+    fs::File::create(&path)?.set_modified(future)?;
+    // A file that is as old as the kernel's tick is taken for a new one.
+    std::thread::sleep(Duration::from_millis(100));
+    sandbox.launch.sign = Sign::File(text(path.to_string_lossy().as_bytes()));
+    let (program, monitor) = sandbox.started();
+    assert!(fs::metadata(&path)?.modified()? < future);
+    stop(&sandbox, monitor, &[program]);
+    Ok(())
+}
+
+#[test]
+fn a_symbolic_link_is_the_file_that_it_leads_to() -> io::Result<()> {
+    let mut sandbox = Sandbox::new(Ready::Sign, "ln -s old $D/ready; sleep 0.3; : > $D/old; exec sleep 1000")?;
+    let old = sandbox.folder.join("old");
+    let before = SystemTime::now() - Duration::from_secs(3600);
+    fs::File::create(&old)?.set_modified(before)?;
+    sandbox.launch.sign = Sign::File(text(sandbox.folder.join("ready").to_string_lossy().as_bytes()));
+    let (program, monitor) = sandbox.started();
+    assert!(fs::metadata(&old)?.modified()? > before);
+    stop(&sandbox, monitor, &[program]);
+    Ok(())
+}
+
+#[test]
 fn a_start_that_takes_too_long_leaves_nothing() -> io::Result<()> {
     let mut sandbox = Sandbox::new(Ready::Sign, &format!("trap '' TERM; {BACKGROUND}"))?;
     sandbox.launch.sign = Sign::Newline(3);
