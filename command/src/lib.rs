@@ -86,8 +86,8 @@ fn read(words: &[OsString]) -> Result<(Options, Vec<Given>), Reply> {
     let verb =
         words.iter().skip(1).find_map(|word| command.find_subcommand(word).map(|verb| verb.get_name().to_owned()));
     let matches = command.try_get_matches_from_mut(words);
-    let read =
-        matches.and_then(|matches| Options::from_arg_matches(&matches).map(|options| (options, given(&matches))));
+    let read = matches
+        .and_then(|matches| Options::from_arg_matches(&matches).map(|options| (options, given(&command, &matches))));
     read.map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp => Reply::Answer(Box::new(help::help(verb.as_deref()))),
         ErrorKind::DisplayVersion => Reply::Answer(Box::new(version())),
@@ -116,14 +116,16 @@ impl Given {
     }
 }
 
-fn given(matches: &ArgMatches) -> Vec<Given> {
-    let Some((_, matches)) = matches.subcommand() else { return Vec::new() };
+fn given(command: &clap::Command, matches: &ArgMatches) -> Vec<Given> {
+    let Some((verb, matches)) = matches.subcommand() else { return Vec::new() };
+    let Some(verb) = command.find_subcommand(verb) else { return Vec::new() };
     let is_given = |id: &&clap::Id| matches.value_source(id.as_str()) == Some(ValueSource::CommandLine);
-    let given = matches.ids().filter(is_given).filter(|id| id.as_str() != "words").flat_map(|id| {
-        let values =
-            matches.get_raw(id.as_str()).into_iter().flatten().map(|value| value.to_string_lossy().into_owned());
-        let values: Vec<_> = values.collect();
-        values.into_iter().map(|value| Given { long: id.as_str().replace('_', "-"), value })
+    // The others are the program and clap's groups, one for each structure of options.
+    let long = |id: &clap::Id| verb.get_arguments().find(|option| option.get_id() == id)?.get_long();
+    let options = matches.ids().filter(is_given).filter_map(|id| Some((id, long(id)?)));
+    let given = options.flat_map(|(id, long)| {
+        let values = matches.get_raw(id.as_str()).into_iter().flatten().map(|value| value.to_string_lossy());
+        values.map(|value| Given { long: long.to_owned(), value: value.into_owned() }).collect::<Vec<_>>()
     });
     given.collect()
 }

@@ -69,4 +69,19 @@ def test_nothing_is_touched(house: House) -> None:
 def test_options_are_shown_as_they_are_typed(house: House) -> None:
     words = ["--env", "A=it's here", "--no-core", "--notify", "exec"]
     lines = house.start("--dry-run", *words, *SLEEP).is_(0).stdout.splitlines()
-    assert {"  --env 'A=it'\\''s here'", "  --no-core", "  --notify exec", f"  --pidfile {house.pid_path}"} <= set(lines)
+    own = ["  --dry-run", f"  --keep-fd {house.mouth}", f"  --pidfile {house.pid_path}"]
+    assert sorted(line for line in lines if line.startswith("  --")) == sorted(
+        [*own, "  --env 'A=it'\\''s here'", "  --no-core", "  --notify exec"])
+
+
+def test_every_option_is_shown_once(house: House) -> None:
+    """One of each structure of options."""
+    words = ["--name", "x", "--group", "0", "--stdout", house.folder / "log", "--truncate", "--env", "A=b", "--env", "C=d", "-t", "5s",
+             "--respawn", "--quiet"]
+    shown = house.start("--dry-run", "--json", *words, *SLEEP).is_(0).json
+    assert shown["result"] == "would_start"
+    lines = house.start("--dry-run", *words[:-1], *SLEEP).is_(0).stdout.splitlines()
+    own = ["--dry-run", f"--keep-fd {house.mouth}", f"--pidfile {house.pid_path}"]
+    expected = ["--name x", "--group 0", f"--stdout {house.folder}/log", "--truncate", "--env A=b", "--env C=d", "--ready-timeout 5s",
+                "--respawn"]
+    assert sorted(line.strip() for line in lines if line.startswith("  --")) == sorted([*own, *expected])
