@@ -14,7 +14,7 @@ const USUAL: &str = "/bin:/usr/bin";
 /// Finds the program `name` in `path`, which is what `PATH` is for it. Below a new root the path found is the one inside.
 pub(crate) fn find(name: &OsStr, path: Option<&OsStr>, root: Option<&Path>) -> Result<PathBuf, Failure> {
     if name.as_bytes().contains(&b'/') {
-        let found = absolute(Path::new(name), root)?;
+        let Some(found) = absolute(Path::new(name), root)? else { return Err(not_found(name)) };
         return match look(&found, root) {
             Look::Executable => Ok(found),
             Look::Other => Err(not_executable(&found)),
@@ -23,7 +23,7 @@ pub(crate) fn find(name: &OsStr, path: Option<&OsStr>, root: Option<&Path>) -> R
     }
     let mut other = None;
     for directory in std::env::split_paths(path.unwrap_or(OsStr::new(USUAL))) {
-        let found = absolute(&directory.join(name), root)?;
+        let Some(found) = absolute(&directory.join(name), root)? else { continue };
         match look(&found, root) {
             Look::Executable => return Ok(found),
             Look::Other => other = Some(found),
@@ -89,13 +89,16 @@ fn components(path: &Path) -> Vec<OsString> {
     names.rev().map(|part| part.as_os_str().to_owned()).collect()
 }
 
-/// The daemon has another working directory.
-fn absolute(path: &Path, root: Option<&Path>) -> Result<PathBuf, Failure> {
+/// The daemon has another working directory. None where this process's own has been removed, and the path is relative to it.
+fn absolute(path: &Path, root: Option<&Path>) -> Result<Option<PathBuf>, Failure> {
     if root.is_some() {
-        return Ok(Path::new("/").join(path));
+        return Ok(Some(Path::new("/").join(path)));
     }
-    std::path::absolute(path)
-        .map_err(|error| Failure::new(code::FAILED, format!("{}: {error}", path.to_string_lossy())))
+    match std::path::absolute(path) {
+        Ok(path) => Ok(Some(path)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Failure::of_system(path.to_string_lossy().into_owned(), &error)),
+    }
 }
 
 fn not_found(name: &OsStr) -> Failure {

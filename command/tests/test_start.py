@@ -463,6 +463,16 @@ def test_closed_streams(house: House, closed: tuple[int, ...]) -> None:
     house.stop().is_(0)
 
 
+def test_a_removed_working_directory_has_no_program(house: House) -> None:
+    """A relative path leads nowhere there; in PATH it is passed over."""
+    place = house.folder / "removed"
+    for words, status in [(["./foo"], 5), (["sub/foo"], 5), (["no-such-program"], 5), (["sleep", "1000"], 0)]:
+        place.mkdir()
+        line = 'rmdir "$0"; PATH=.:$PATH; exec "$@"'
+        house.start("--", *words, cwd=place, wrap=["sh", "-c", line, str(place)]).is_(status)
+    house.stop().is_(0)
+
+
 def test_output_that_cannot_be_written(house: House) -> None:
     """It changes nothing about the outcome: the daemon is ready, so the status is 0."""
     with open("/dev/full", "w") as full:
