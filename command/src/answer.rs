@@ -32,9 +32,14 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// Lines with names in them, which are escaped.
-    pub(crate) fn new(text: impl Into<String>, json: Value) -> Self {
-        let lines: Vec<_> = text.into().split('\n').map(escaped).collect();
+    /// One line with names in it, which are escaped.
+    pub(crate) fn new(line: impl Into<String>, json: Value) -> Self {
+        Self::drawn(escaped(&line.into()), json)
+    }
+
+    /// Several such lines.
+    pub(crate) fn of_lines(lines: &[String], json: Value) -> Self {
+        let lines: Vec<_> = lines.iter().map(|line| escaped(line)).collect();
         Self::drawn(lines.join("\n"), json)
     }
 

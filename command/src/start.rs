@@ -302,7 +302,7 @@ fn preview(
         lines.push(format!("  pid file  {file}"));
     }
     lines.extend(given.iter().map(|given| format!("  {}", given.as_typed())));
-    Ok(Answer::new(lines.join("\n"), plan(program, place, described, result)))
+    Ok(Answer::of_lines(&lines, plan(program, place, described, result)))
 }
 
 fn plan(program: &Program, place: &Place, described: &Described, result: &str) -> Value {
