@@ -27,6 +27,8 @@ pub(crate) struct Answer {
     text: String,
     json: Value,
     code: u8,
+    /// The output is all that the command is for, so it fails where that cannot be written.
+    is_report: bool,
     /// A start that is confirmed when all else is done, and the daemon's name.
     launching: Option<(Box<Launching>, String)>,
 }
@@ -45,14 +47,23 @@ impl Answer {
 
     /// A text that is fit for a terminal, with colours of our own.
     pub(crate) fn drawn(text: String, json: Value) -> Self {
-        Self { text, json, code: code::SUCCESS, launching: None }
+        Self { text, json, code: code::SUCCESS, is_report: false, launching: None }
     }
 
     /// A text of the command's own alone; as JSON it is `{"text": …}`.
     pub(crate) fn text(text: impl Into<String>) -> Self {
         let text = text.into();
         let json = json!({ "text": text });
-        Self::drawn(text, json)
+        Self::drawn(text, json).report()
+    }
+
+    /// Of a command that does nothing but print it.
+    pub(crate) fn report(self) -> Self {
+        self.report_if(true)
+    }
+
+    pub(crate) fn report_if(self, is_report: bool) -> Self {
+        Self { is_report: self.is_report || is_report, ..self }
     }
 
     pub(crate) fn with_code(self, code: u8) -> Self {
@@ -64,7 +75,8 @@ impl Answer {
         Self { launching: Some((Box::new(launching), name.to_owned())), ..self }
     }
 
-    /// Prints it on standard output, and gives the exit code: another one if that fails.
+    /// Prints it on standard output, and gives the exit code: that of what was done or found, also where printing fails; another one
+    /// where there was nothing else to do.
     pub(crate) fn print(mut self, json: bool, quiet: bool) -> u8 {
         let is_printed = json || !quiet;
         if let Some((launching, name)) = self.launching.take() {
@@ -73,10 +85,17 @@ impl Answer {
                 Err(error) => Failure::from(error).of(&name).print(json),
             };
         }
-        match if is_printed { self.say(json) } else { Ok(()) } {
-            Ok(()) => self.code,
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => self.code,
-            Err(error) => Failure::new(code::FAILED, format!("standard output: {error}")).print(false),
+        self.printed(if is_printed { self.say(json) } else { Ok(()) })
+    }
+
+    /// The exit code. A pipe whose reader has left has been read as far as somebody wanted to.
+    fn printed(&self, said: std::io::Result<()>) -> u8 {
+        match said {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                let code = if self.is_report { code::FAILED } else { self.code };
+                Failure::new(code, format!("cannot write to standard output: {error}")).print(false)
+            }
+            _ => self.code,
         }
     }
 
@@ -84,10 +103,8 @@ impl Answer {
     /// waited for long.
     fn print_started(&self, json: bool, is_printed: bool) -> u8 {
         const PATIENCE: Duration = Duration::from_secs(1);
-        if is_printed && sys::may_write(std::io::stdout().as_fd(), PATIENCE) {
-            let _ = self.say(json);
-        }
-        self.code
+        let may_write = is_printed && sys::may_write(std::io::stdout().as_fd(), PATIENCE);
+        self.printed(if may_write { self.say(json) } else { Ok(()) })
     }
 
     fn say(&self, json: bool) -> std::io::Result<()> {

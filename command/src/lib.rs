@@ -69,7 +69,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, monitor: &Path) -> u8 
     };
     let (json, quiet) = options.command.report().map_or((json, false), |report| (report.json, report.quiet));
     match answer(&options.command, &given, monitor) {
-        Ok(answer) => answer.print(json, quiet),
+        Ok(answer) => answer.report_if(options.command.is_dry_run()).print(json, quiet),
         Err(failure) => failure.print(json),
     }
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 pub(crate) fn list() -> Result<Answer, Failure> {
     let daemons = place::own_daemons()?;
     let json = json!({ "result": "listed", "daemons": daemons.iter().map(in_json).collect::<Value>() });
-    Ok(Answer::drawn(table(&daemons), json))
+    Ok(Answer::drawn(table(&daemons), json).report())
 }
 
 /// Of all processes of a daemon, in bytes.

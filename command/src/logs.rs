@@ -165,6 +165,6 @@ impl Output {
     fn write(&self, text: &[u8]) -> Result<(), Failure> {
         let mut stdout = io::stdout().lock();
         let written = stdout.write_all(text).and_then(|()| stdout.flush());
-        written.map_err(|error| Failure::of_system("standard output".to_owned(), &error))
+        written.map_err(|error| Failure::of_system("cannot write to standard output".to_owned(), &error))
     }
 }

@@ -275,6 +275,18 @@ struct HelpFlag {
 }
 
 impl Command {
+    /// Whether it only says what would be done.
+    pub(crate) fn is_dry_run(&self) -> bool {
+        match self {
+            Self::Start(Launch { say, .. })
+            | Self::Run(Run { say, .. })
+            | Self::Stop(Stop { say, .. })
+            | Self::Reload(Reload { say, .. }) => say.dry_run,
+            Self::Restart(restart) | Self::TryRestart(restart) => restart.launch.say.dry_run,
+            _ => false,
+        }
+    }
+
     /// How its outcome is printed.
     pub(crate) fn report(&self) -> Option<&Report> {
         match self {

@@ -125,12 +125,10 @@ def test_json_is_for_programs(busy: House) -> None:
 
 
 def test_printed_to_nowhere(house: House) -> None:
-    """A reader that leaves, and a full disk."""
+    """A reader that leaves is no error; test_output.py has the full disk."""
     house.started("--", "sleep", "1000")
     reader, writer = os.pipe()
     os.close(reader)
     house.command("status", "--pidfile", house.pid_path, stdout=writer).is_(0)
     os.close(writer)
-    with open("/dev/full", "w") as full:
-        assert house.command("status", "--pidfile", house.pid_path, stdout=full).returncode == 1
     house.stop().is_(0)
