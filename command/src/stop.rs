@@ -5,10 +5,11 @@ use crate::holders;
 use crate::monitored;
 use crate::options::{self, Ending};
 use crate::place::Place;
+use crate::process::Process;
 use crate::schedule::{self, Schedule, Step};
 use crate::usage;
-use daemonctx::parts::{FoundMonitor, Process};
-use daemonctx::{Error, Monitored, MonitoredState, PidFile, Running, Status, StopRequest};
+use daemonctx::parts::{self, FoundMonitor};
+use daemonctx::{Error, KillMode, Monitored, MonitoredState, PidFile, Running, Status, StopRequest};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -30,11 +31,22 @@ pub(crate) struct Stopped {
     pid: Option<i32>,
     /// The signal that it ended after.
     by: Option<i32>,
+    /// Those that were ended with it.
     others: BTreeSet<i32>,
-    /// Those that still have the lock of its pid file.
-    left: BTreeSet<i32>,
+    left: Left,
     instead: Instead,
     begun: Instant,
+}
+
+/// Those that were not ended.
+#[derive(Default)]
+enum Left {
+    #[default]
+    None,
+    /// Descendants, as `--kill-mode process` asks.
+    Spared(BTreeSet<i32>),
+    /// Those that still have the lock of its pid file.
+    Holders(BTreeSet<i32>),
 }
 
 /// What there was in place of a program that runs.
@@ -50,8 +62,7 @@ enum Instead {
 
 impl Stopped {
     fn nothing(begun: Instant) -> Self {
-        let (others, left) = (BTreeSet::new(), BTreeSet::new());
-        Self { pid: None, by: None, others, left, instead: Instead::Nothing, begun }
+        Self { pid: None, by: None, others: BTreeSet::new(), left: Left::None, instead: Instead::Nothing, begun }
     }
 }
 
@@ -64,6 +75,8 @@ const ROUNDS: u32 = 10;
 const GRACE: Duration = Duration::from_secs(5);
 /// How long a monitor may take to end the descendants of a program that has ended, with SIGKILL at the end.
 const CLEARING: Duration = Duration::from_secs(15);
+/// By which descendants are left alone.
+const SPARING: &str = "--kill-mode process";
 
 impl<'a> Stop<'a> {
     pub(crate) fn new(ending: &Ending, place: &'a Place) -> Self {
@@ -103,21 +116,21 @@ impl<'a> Stop<'a> {
         }
         let program = monitored::program(daemon);
         let others = self.others(daemon);
-        let is_first_start = daemon.state() == MonitoredState::Starting && daemon.restarts().0 == 0;
-        let Some(program) = program.filter(|_| !is_first_start) else {
-            return self.stop_without_program(daemon, others, begun);
+        let Some(program) = program.filter(|_| !is_first_start(daemon)) else {
+            return self.stop_without_program(daemon, &others, begun);
         };
         // The monitor takes the next end of the program for the last. Whoever may not tell it so signals nobody.
         if daemon.stop(StopRequest::EndWithProgram, Some(Duration::ZERO))? {
             return Ok(None);
         }
         let by = self.end_program(daemon, &program)?;
-        Ok(Some(Stopped { pid: Some(program.pid()), by: Some(by), others, ..Stopped::nothing(begun) }))
+        let (others, left) = ended_and_left(daemon, &others);
+        Ok(Some(Stopped { pid: Some(program.pid()), by: Some(by), others, left, ..Stopped::nothing(begun) }))
     }
 
     /// Signals the program by the schedule. What the time of a step leaves is for its descendants, which the monitor ends; then those
     /// are killed, if the schedule kills.
-    fn end_program(&self, daemon: &Monitored, program: &Process) -> Result<i32, Failure> {
+    fn end_program(&self, daemon: &Monitored, program: &parts::Process) -> Result<i32, Failure> {
         let mut by = None;
         for step in &self.schedule.0 {
             let deadline = step.wait.map(|wait| Instant::now() + wait);
@@ -143,7 +156,7 @@ impl<'a> Stop<'a> {
     fn stop_without_program(
         &self,
         daemon: &Monitored,
-        others: BTreeSet<i32>,
+        others: &[Process],
         begun: Instant,
     ) -> Result<Option<Stopped>, Failure> {
         // A monitor that lives and cannot write (no space left) has a state file that names a program of the past.
@@ -162,14 +175,15 @@ impl<'a> Stop<'a> {
             return Err(self.left_alive(daemon));
         }
         let by = pid.map(|_| if kills_first { libc::SIGKILL } else { libc::SIGTERM });
-        Ok(Some(Stopped { pid, by, others, instead, ..Stopped::nothing(begun) }))
+        let (others, left) = ended_and_left(daemon, others);
+        Ok(Some(Stopped { pid, by, others, left, instead, begun }))
     }
 
     /// The daemon's processes, but for the program and this one.
-    fn others(&self, daemon: &Monitored) -> BTreeSet<i32> {
+    fn others(&self, daemon: &Monitored) -> Vec<Process> {
         let own = i32::try_from(std::process::id()).ok();
         let is_other = |pid: &i32| Some(*pid) != daemon.pid() && Some(*pid) != own;
-        daemon.processes().into_iter().filter(is_other).collect()
+        daemon.processes().into_iter().filter(is_other).filter_map(Process::read).collect()
     }
 
     fn left_alive(&self, daemon: &Monitored) -> Failure {
@@ -192,7 +206,7 @@ impl<'a> Stop<'a> {
                 if !monitor.map_or(Ok(true), |monitor| monitor.wait(Some(CLEARING)))? {
                     return Err(self.failure("stop failed: its monitor is still there"));
                 }
-                let left = wait_for_holders(file, || false);
+                let left = Left::Holders(wait_for_holders(file, || false));
                 remove(file);
                 let (pid, by) = (Some(daemon.pid()), Some(step.signal));
                 return Ok(Stopped { pid, by, left, ..Stopped::nothing(begun) });
@@ -236,16 +250,30 @@ impl<'a> Stop<'a> {
         self.failure(format!("stop failed: PID {pid}: still there after {signal}"))
     }
 
+    /// The monitor is told first, which may be another user's process than the program. Where it was killed, its state file is
+    /// removed at the end.
+    fn check_permission(&self, daemon: &Monitored) -> Result<(), Failure> {
+        match parts::Process::open(daemon.monitor_pid())? {
+            Some(monitor) => monitor.signal(0)?,
+            None if self.place.is_own() => {}
+            None => return Err(self.failure("stop failed: it is root's").with_code(code::NOT_PERMITTED)),
+        }
+        let program = daemon.pid().map_or(Ok(None), parts::Process::open)?;
+        Ok(program.map_or(Ok(()), |program| program.signal(0))?)
+    }
+
     /// What would be done.
     pub(crate) fn preview(&self) -> Result<Answer, Failure> {
         let name = &self.place.name;
-        let daemon = self.place.monitored()?.filter(|daemon| !daemon.processes().is_empty());
+        let daemon = self.place.monitored()?;
+        if daemon.is_none() && self.place.has_hidden_monitor() {
+            return Err(self.not_permitted());
+        }
+        let daemon = daemon.filter(|daemon| !daemon.processes().is_empty());
         let pid = match (&daemon, &self.place.pid_file) {
             (Some(daemon), _) => {
-                let pid = daemon.pid();
-                let program = pid.map_or(Ok(None), Process::open)?;
-                program.map_or(Ok(()), |program| program.signal(0))?;
-                pid
+                self.check_permission(daemon)?;
+                daemon.pid()
             }
             (None, Some(file)) => {
                 let running = file.running()?;
@@ -254,17 +282,27 @@ impl<'a> Stop<'a> {
             }
             (None, None) => None,
         };
-        let others = daemon.as_ref().map_or_else(BTreeSet::new, |daemon| self.others(daemon));
-        let Some(pid) = pid.or_else(|| others.first().copied()) else {
+        let others = daemon.as_ref().map_or_else(Vec::new, |daemon| self.others(daemon));
+        let (ended, left) = match &daemon {
+            Some(daemon) if spares(daemon) => (BTreeSet::new(), pids(&others)),
+            _ => (pids(&others), BTreeSet::new()),
+        };
+        let leave = || format!("leave PID {}, as {SPARING} asks", numbers(&left));
+        let Some(pid) = pid.or_else(|| ended.first().copied()) else {
+            let rest = if left.is_empty() { "nothing to stop".to_owned() } else { ["would ", &leave()].concat() };
             let json = json!({ "result": "not_running", "dry_run": true, "name": name });
-            return Ok(Answer::new(format!("{name}: does not run, nothing to stop"), json));
+            return Ok(Answer::new(format!("{name}: does not run, {rest}"), json));
         };
         let signals: Vec<_> = self.schedule.0.iter().map(|step| schedule::name(step.signal)).collect();
-        let more = if others.is_empty() { String::new() } else { format!(", then end PID {}", numbers(&others)) };
-        let text = format!("{name}: would send {} to PID {pid}{more}", signals.join(", "));
+        let rest = match (ended.is_empty(), left.is_empty()) {
+            (false, _) => format!(", then end PID {}", numbers(&ended)),
+            (_, false) => [" and ", &leave()].concat(),
+            _ => String::new(),
+        };
+        let text = format!("{name}: would send {} to PID {pid}{rest}", signals.join(", "));
         let json = json!({
             "result": "would_stop", "dry_run": true, "name": name, "pid": pid, "signals": signals,
-            "others": others.iter().collect::<Vec<_>>(),
+            "others": ended, "left": left,
         });
         Ok(Answer::new(text, json))
     }
@@ -277,14 +315,18 @@ impl Stopped {
 
     pub(crate) fn answer(&self, place: &Place) -> Answer {
         let name = &place.name;
-        let others = match self.others.len() {
-            0 => String::new(),
-            1 => " and 1 descendant".to_owned(),
-            count => format!(" and {count} descendants"),
+        let descendants = |pids: &BTreeSet<i32>| match pids.len() {
+            1 => "1 descendant".to_owned(),
+            count => format!("{count} descendants"),
         };
-        let left = match self.left.is_empty() {
-            true => String::new(),
-            false => format!("; PID {} still has the lock of its pid file", numbers(&self.left)),
+        let others =
+            if self.others.is_empty() { String::new() } else { [" and ", &descendants(&self.others)].concat() };
+        let left = match &self.left {
+            Left::Holders(left) if !left.is_empty() => {
+                format!("; PID {} still has the lock of its pid file", numbers(left))
+            }
+            Left::Spared(left) if !left.is_empty() => format!("; left {}, as {SPARING} asks", descendants(left)),
+            _ => String::new(),
         };
         let text = match (self.pid, self.by) {
             (Some(pid), Some(libc::SIGKILL)) => format!("{name}: killed, PID {pid}{others}{left}"),
@@ -292,7 +334,8 @@ impl Stopped {
             (None, _) if self.instead == Instead::Delay => format!("{name}: stopped before it was started again"),
             (None, _) if self.instead == Instead::Start => format!("{name}: stopped while it was starting"),
             (None, _) if !self.others.is_empty() => format!("{name}: did not run; stopped what it left"),
-            (None, _) if self.instead == Instead::End => format!("{name}: stopped; its program had ended"),
+            (None, _) if self.instead == Instead::End => format!("{name}: stopped; its program had ended{left}"),
+            (None, _) if !left.is_empty() => format!("{name}: did not run{left}"),
             (None, _) => [name, ": does not run", &did_you_mean(place)].concat(),
         };
         Answer::new(text, self.json(place))
@@ -305,11 +348,43 @@ impl Stopped {
             "pid": self.pid,
             "pidfile": place.path(),
             "signal": self.by.map(schedule::name),
-            "others": self.others.iter().collect::<Vec<_>>(),
-            "left": self.left.iter().collect::<Vec<_>>(),
+            "others": self.others,
+            "left": self.left.pids(),
             "seconds": self.begun.elapsed().as_secs_f64(),
         })
     }
+}
+
+impl Left {
+    fn pids(&self) -> BTreeSet<i32> {
+        match self {
+            Self::None => BTreeSet::new(),
+            Self::Spared(pids) | Self::Holders(pids) => pids.clone(),
+        }
+    }
+}
+
+fn is_first_start(daemon: &Monitored) -> bool {
+    daemon.state() == MonitoredState::Starting && daemon.restarts().0 == 0
+}
+
+/// Whether a stop leaves the descendants alone. A start that it cancels leaves nothing.
+fn spares(daemon: &Monitored) -> bool {
+    daemon.kill_mode() == KillMode::Process && !is_first_start(daemon)
+}
+
+/// After a stop: some end with their program although they are spared.
+fn ended_and_left(daemon: &Monitored, others: &[Process]) -> (BTreeSet<i32>, Left) {
+    if !spares(daemon) {
+        return (pids(others), Left::None);
+    }
+    let is_left = |one: &&Process| Process::read(one.pid).is_some_and(|now| now.began == one.began && !now.has_ended());
+    let (left, ended): (Vec<&Process>, Vec<&Process>) = others.iter().partition(is_left);
+    (pids(ended), Left::Spared(pids(left)))
+}
+
+fn pids<'a>(processes: impl IntoIterator<Item = &'a Process>) -> BTreeSet<i32> {
+    processes.into_iter().map(|one| one.pid).collect()
 }
 
 pub(crate) fn did_you_mean(place: &Place) -> String {
@@ -335,7 +410,7 @@ fn wait_for_holders(file: &PidFile, is_over: impl Fn() -> bool) -> BTreeSet<i32>
     loop {
         let holders = holders::of(file);
         let left = deadline.saturating_duration_since(Instant::now());
-        let first = holders.first().and_then(|holder| Process::open(holder.pid).ok().flatten());
+        let first = holders.first().and_then(|holder| parts::Process::open(holder.pid).ok().flatten());
         match first {
             Some(first) if !left.is_zero() && !is_over() => drop(first.wait(Some(left.min(STEP)))),
             _ => return holders.iter().map(|holder| holder.pid).collect(),

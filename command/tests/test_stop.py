@@ -186,6 +186,59 @@ def test_descendants_end_with_the_daemon_or_stay(house: House, mode: str) -> Non
         kill(child)
 
 
+def test_descendants_that_are_spared_are_reported_as_left(house: House) -> None:
+    """By stop and by its preview, while the program runs and when it has ended."""
+    words = ["--kill-mode", "process", *house.shell("setsid sleep 1000 & say $!; read line <fifo; exit 3")]
+    os.mkfifo(house.folder / "fifo")
+    started = lambda: (house.started("--chdir", house.folder, *words), int(house.hear()))  # noqa: E731
+
+    pid, child = started()
+    line = f"test: would send TERM, KILL to PID {pid} and leave PID {child}, as --kill-mode process asks\n"
+    house.stop("--dry-run").is_(0, line)
+    said = house.stop("--dry-run", "--json").is_(0).json
+    assert (said["others"], said["left"]) == ([], [child])
+    house.stop().is_(0, f"test: stopped, PID {pid}; left 1 descendant, as --kill-mode process asks\n")
+    assert not is_gone(child)
+    kill(child)
+
+    pid, child = started()
+    said = house.stop("--json").is_(0).json
+    assert (said["pid"], said["others"], said["left"]) == (pid, [], [child])
+    kill(child)
+
+    pid, child = started()
+    (house.folder / "fifo").write_text("end\n")
+    wait_gone(pid)
+    assert house.command("status", "--pidfile", house.pid_path, "--quiet").returncode == 2
+    house.stop("--dry-run").is_(0, f"test: does not run, would leave PID {child}, as --kill-mode process asks\n")
+    house.stop().is_(0, "test: did not run; left 1 descendant, as --kill-mode process asks\n")
+    assert not is_gone(child)
+    kill(child)
+
+
+def test_a_child_that_ends_with_its_program_was_not_left(house: House) -> None:
+    body = "sleep 1000 & child=$!; trap 'kill $child; wait; exit' TERM; say $child; wait"
+    house.started("--kill-mode", "process", *house.shell(body))
+    child = int(house.hear())
+    said = house.stop("--json").is_(0).json
+    assert (said["others"], said["left"]) == ([child], [])
+
+
+@is_root
+@pytest.mark.parametrize("has_monitor", [True, False], ids=["monitor", "killed"])
+def test_dry_run_is_refused_where_stop_is(house: House, has_monitor: bool) -> None:
+    """The program is the caller's, and root started it."""
+    name = house.folder.name
+    pid = house.started("--name", name, "--user", NOBODY, *SLEEP)
+    if not has_monitor:
+        kill(int(stat(pid)[1]))
+    for words in [["--dry-run"], []]:
+        house.command("stop", *words, name, nobody=True).is_(4)
+    assert not is_gone(pid)
+    house.command("stop", "--dry-run", name).is_(0, "would send")
+    house.command("stop", name).is_(0, "stopped")
+
+
 def test_children_that_end_a_moment_later(house: House) -> None:
     """A worker that takes its time to see that its master was killed does not spoil the next start."""
     pid = house.started(*house.shell("sleep 2 & say $!; wait"))
@@ -202,7 +255,8 @@ def test_dry_run(house: House) -> None:
     house.stop("--dry-run").is_(0, f"test: would send TERM, KILL to PID {pid}, then end PID {child}\n")
     said = house.stop("--dry-run", "--json", "--retry", "INT/1/TERM/1").is_(0).json
     assert said == {
-        "result": "would_stop", "dry_run": True, "name": "test", "pid": pid, "signals": ["INT", "TERM"], "others": [child]
+        "result": "would_stop", "dry_run": True, "name": "test", "pid": pid, "signals": ["INT", "TERM"], "others": [child],
+        "left": [],
     }  # fmt: skip
     assert not is_gone(pid) and not is_gone(child)
     house.stop().is_(0)

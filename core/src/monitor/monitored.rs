@@ -4,6 +4,7 @@ use super::claim::{self, Claim};
 use super::leftovers::{self, Identity, Leftovers};
 use super::proc;
 use super::request::StopRequest;
+use super::settings::KillMode;
 use crate::error::{Error, Step, Subject};
 use crate::pidfile::{PidFile, is_recorded_here, number, recorded_field as field, recorded_identity};
 use crate::procfs;
@@ -184,6 +185,12 @@ impl Monitored {
     #[must_use]
     pub fn restarts(&self) -> (u64, Option<u64>) {
         (self.restarts, self.limit)
+    }
+
+    /// Which processes a stop ends.
+    #[must_use]
+    pub fn kill_mode(&self) -> KillMode {
+        if self.spares_descendants { KillMode::Process } else { KillMode::Tree }
     }
 
     /// The time since 1970 of the last change.
