@@ -191,7 +191,7 @@ def test_messages_are_received_behind_the_sign(house: House) -> None:
         ("listen:1", "nothing listens there"),
         ("file:/nonexistent", "the file did not appear"),
         ("forking", "it did not put itself into the background"),
-        ("forking:/nonexistent", "its pid file named no daemon"),
+        ("forking:/nonexistent", "its pid file is missing, or names no daemon"),
     ],
 )
 def test_a_timeout_says_what_was_awaited(house: House, how: str, awaited: str) -> None:

@@ -129,7 +129,7 @@ impl Readiness {
             Self::Newline(_) => "no newline came on its descriptor",
             Self::Notify => "no READY=1 came",
             Self::Forked(None) => "it did not put itself into the background",
-            Self::Forked(Some(_)) => "its pid file named no daemon",
+            Self::Forked(Some(_)) => "its pid file is missing, or names no daemon",
             Self::Listening(_) => "nothing listens there",
             Self::File(_) => "the file did not appear",
             Self::Executed | Self::StillRunning(_) => "",

@@ -25,9 +25,11 @@ class Type(NamedTuple):
     output: str
 
     def pattern(self) -> str:
-        """Numbers, such as PIDs, differ from run to run; an ellipsis is for what nobody wants to read."""
+        """Numbers, such as PIDs, differ from run to run, but no exit status does; an ellipsis is for what nobody wants to read."""
         lines = [".*" if line == "…" else re.sub(r"\d+", r"\\d+", re.escape(line)).replace("…", ".*")
                  for line in self.output.splitlines()]
+        if lines and self.command.endswith("echo $?"):
+            lines[-1] = re.escape(self.output.splitlines()[-1])
         return r"(?s:" + r"\n".join(lines) + r")\n?"
 
 
