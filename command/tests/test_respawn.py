@@ -33,7 +33,8 @@ def test_again_when_it_fails(house: House) -> None:
     kill(first)
     second = next_pid(house)
     assert second != first and monitor_of(second) == monitor
-    house.command("status", "-p", house.pid_path).is_(0)
+    # It counts as running once it is ready.
+    wait_until(lambda: house.command("status", "-p", house.pid_path).returncode == 0)
     house.start(*house.shell("say here $$; exec sleep 1000")).is_(0, f"runs already, PID {second}")
     house.stop().is_(0, f"stopped, PID {second}")
     assert is_gone(second) and is_gone(monitor) and house.is_silent() and not house.pid_path.exists()
