@@ -121,16 +121,18 @@ fn any(is_so: impl Fn(Pid) -> bool) -> Sys<bool> {
     Ok(found)
 }
 
-fn user(pid: Pid, place: usize) -> Option<identity::Uid> {
+/// Real and effective user.
+fn users(pid: Pid) -> Option<[identity::Uid; 2]> {
     let mut room = [0; 4096];
     let status = read(pid, b"status", &mut room).ok()?;
-    let uid = words(fields(status, b"Uid:").next()?).nth(place).and_then(number)?;
-    identity::Uid::try_from(uid).ok()
+    let mut words = words(fields(status, b"Uid:").next()?);
+    let mut next = || identity::Uid::try_from(words.next().and_then(number)?).ok();
+    Some([next()?, next()?])
 }
 
 /// Whom a process was started by; none where it is gone or hidden.
 pub(crate) fn real_user(pid: Pid) -> Option<identity::Uid> {
-    user(pid, 0)
+    users(pid).map(|[real, _]| real)
 }
 
 /// Whether `pid` runs as `user`, by real and effective id.
@@ -140,7 +142,7 @@ pub(crate) fn runs_as(pid: Pid, wanted: identity::Uid) -> bool {
 
 /// Whom `pid` runs as, where its real and effective id are the same.
 pub(crate) fn runs_only_as(pid: Pid) -> Option<identity::Uid> {
-    user(pid, 0).filter(|real| user(pid, 1) == Some(*real))
+    users(pid).filter(|[real, effective]| real == effective).map(|[real, _]| real)
 }
 
 /// The number that a process has in its own, innermost PID namespace.

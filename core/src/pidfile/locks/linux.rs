@@ -159,9 +159,12 @@ fn hold_in(info: &[u8], wanted: &LockedFile) -> Hold {
 
 /// How `pid` holds the lock. The `lock:` lines of `/proc/PID/fdinfo` are those of its open file descriptions, whichever
 /// process took the lock.
+///
+/// A process of another user's, which a daemon is that gave up its privileges, can delay the look: a child takes it, which costs tens of
+/// microseconds, and more in a large process.
 pub(in crate::pidfile) fn hold(pid: Pid, wanted: &LockedFile) -> Hold {
     const PATIENCE: Duration = Duration::from_secs(1);
-    if pid == process::id() {
+    if pid == process::id() || may_start(pid) {
         return look(pid, wanted);
     }
     wanted.mounted();
@@ -243,10 +246,10 @@ fn hold_below(place: &[&[u8]], pid: Pid, wanted: &LockedFile) -> Hold {
         let path = below(place, &[b"/fdinfo/", name]);
         let info = path.as_c_str().and_then(|path| file::read_small(path, &mut room));
         match info.map(|info| hold_in(info, wanted)) {
-            Ok(Hold::None) => {}
-            Ok(hold) if !found.is_privileged() => found = hold,
-            _ => {}
+            Ok(Hold::None) | Err(_) => {}
+            Ok(hold) => found = hold,
         }
+        !found.is_privileged()
     };
     match for_each_open(place, wanted, each) {
         _ if found != Hold::None => found,
@@ -257,22 +260,22 @@ fn hold_below(place: &[&[u8]], pid: Pid, wanted: &LockedFile) -> Hold {
     }
 }
 
-/// The descriptors below `/proc/PLACE` that are open on the file, or may be.
+/// The descriptors below `/proc/PLACE` that are open on the file, or may be. `each` says whether to go on.
 ///
 /// # Errors
 /// Not all of them could be looked at.
-fn for_each_open(place: &[&[u8]], wanted: &LockedFile, each: &mut dyn FnMut(&[u8])) -> Sys<()> {
+fn for_each_open(place: &[&[u8]], wanted: &LockedFile, each: &mut dyn FnMut(&[u8]) -> bool) -> Sys<()> {
     let deadline = Deadline::after(Some(SEARCH));
-    let mut seen = Ok(());
+    let (mut seen, mut goes_on) = (Ok(()), true);
     let directory = below(place, &[b"/fd"]);
     file::for_each_name(directory.as_c_str()?, &mut |_, name| {
-        if number(name).is_none() {
+        if !goes_on || number(name).is_none() {
             return;
         }
         let is_open =
             if deadline.passed() { Err(Errno::ETIMEDOUT) } else { leads_to(&below(place, &[b"/fd/", name]), wanted) };
         match is_open {
-            Ok(true) => each(name),
+            Ok(true) => goes_on = each(name),
             Ok(false) | Err(Errno::ENOENT) => {}
             Err(errno) => seen = Err(errno),
         }
