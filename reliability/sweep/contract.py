@@ -115,6 +115,7 @@ entry(OURS, r"(starter|helper) pipe2\(\)=ENOPKG", (TOLD,), "a number that has no
 # The daemon's steps.
 harmless(ALL, r"daemon rseq\(\)=E\w+", "the C library asks the kernel each time on which processor it runs")
 harmless(ALL, r"\w+ close_range\(\)=E\w+", "what is open is closed one by one")
+harmless("libdaemon", r"daemon (prlimit64\(\)|(openat|getdents64|close)\(/proc/self/fd\))=E\w+", "close_range(2) closes what the list does not name")
 harmless(OURS, r"daemon setuid\(\)=E\w+", "that root cannot be had again is what is wanted")
 entry(OURS, r"daemon setresuid\(\)=E\w+", (STARTED, TOLD), "the second is a try to be root again, which is to fail")
 entry("c-syslog", r"daemon rt_sigaction\(SIGCHLD\)=E\w+", (STARTED, TOLD), "what only puts back what was is not checked")

@@ -271,13 +271,15 @@ fn acquired_over_a_lock(house: &mut House) {
 /// As where the PID of a starter, which took the lock for its daemon, has become another user's. A query that can make no child to look at the
 /// daemon must not take it for stale.
 fn taken_by_nobody(house: &mut House) {
+    const OTHER: u32 = 65_533;
     if !is_root() {
         return;
     }
     let file = fs::File::options().read(true).write(true).create_new(true).open(house.pid_file()).unwrap();
     let fd = file.as_raw_fd();
     let mut daemon = Command::new("sleep");
-    before_exec(daemon.arg("1000"), move || {
+    // At a process of root's no child looks.
+    before_exec(daemon.arg("1000").uid(OTHER), move || {
         // SAFETY: fcntl takes numbers.
         assert_eq!(unsafe { libc::fcntl(fd, libc::F_SETFD, 0) }, 0);
     });
