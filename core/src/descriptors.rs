@@ -215,14 +215,20 @@ fn close_between(first: RawFd, last: RawFd) {
     }
 }
 
-/// Closes what `/proc/self/fd` lists, but not what is `kept`, which is in ascending order. The kernel finds its place in that directory by number, so closing while reading
-/// skips nothing.
+/// Closes what `/proc/self/fd` lists, but not what is `kept`, which is in ascending order. The kernel finds its place in that directory by
+/// number, so closing while reading skips nothing.
+///
+/// # Errors
+/// There is no such list, or it is not this thread's, as where the main thread has ended: it lacks the descriptor that it is read by.
 fn close_listed(first: RawFd, last: RawFd, kept: &[RawFd]) -> Sys<()> {
+    let mut is_own = false;
     file::for_each_name(c"/proc/self/fd", &mut |directory, name| {
         let listed = crate::pidfile::number(name).and_then(|number| RawFd::try_from(number).ok());
+        is_own |= listed == Some(directory);
         let listed = listed.filter(|fd| (first..=last).contains(fd) && *fd != directory);
         if let Some(fd) = listed.filter(|fd| kept.binary_search(fd).is_err()) {
             fd::close(fd);
         }
-    })
+    })?;
+    if is_own { Ok(()) } else { Err(Errno::ENOENT) }
 }

@@ -6,11 +6,13 @@
 #include "script.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -670,4 +672,37 @@ BETTER("a regular file that is called /dev/null is refused, not written to")
     HEAR("fork ENODEV");
     HEAR("exec ENODEV");
     CHECK_TEXT(content("file"), "");
+}
+
+static void *close_beside_the_dead(void *leader)
+{
+    enum { FAR = 2000 };
+    pthread_join(*(pthread_t *)leader, NULL);
+    /* The kernel shows no descriptors of a process once its main thread has ended. */
+    while (access("/proc/self/fd/0", F_OK) == 0)
+        usleep(1000);
+    if (dup2(STDIN_FILENO, FAR) != FAR)
+        _exit(77);
+    daemon_close_all(-1);
+    _exit(fcntl(FAR, F_GETFD) == -1 ? 0 : 1);
+}
+
+PROGRAM(leaderless_closer)
+{
+    static pthread_t leader;
+    pthread_t other;
+    struct rlimit high = {4096, 4096};
+    leader = pthread_self();
+    if (setrlimit(RLIMIT_NOFILE, &high) != 0)
+        return 77;
+    NEED(pthread_create(&other, NULL, close_beside_the_dead, &leader) == 0);
+    pthread_exit(NULL);
+}
+
+BETTER("daemon_close_all() closes in a process whose main thread has ended")
+{
+    struct outcome closer = START(NULL, "leaderless_closer");
+    if (closer.code == 77)
+        skip("RLIMIT_NOFILE is below 4096");
+    CHECK_INT(closer.code, 0);
 }
