@@ -18,8 +18,20 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 /// Children that were left alone. There are never more, however often this process looks.
-static STUCK: [AtomicI32; 8] = [const { AtomicI32::new(FREE) }; 8];
+static STUCK: [Stuck; 8] = [const { Stuck { child: AtomicI32::new(FREE), target: AtomicI32::new(FREE) } }; 8];
 const FREE: Pid = 0;
+
+struct Stuck {
+    child: AtomicI32,
+    /// The process that it looks at.
+    target: AtomicI32,
+}
+
+impl Stuck {
+    fn is_free(&self) -> bool {
+        self.child.load(Ordering::Relaxed) == FREE
+    }
+}
 
 /// How long one process may delay a look at it.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -36,9 +48,10 @@ pub(crate) fn look_at_each(
     take: &mut dyn FnMut(Pid, Option<u8>) -> bool,
 ) -> bool {
     let mut rest = pids;
-    while let Some((next, after)) = rest.split_first() {
+    while let Some((next, after)) = rest.split_first().filter(|_| !deadline.passed()) {
         let (mut pids, mut goes_on) = (rest.iter(), true);
-        let looked = look_at_some(rest, PATIENCE, &look, &mut |said| {
+        let patience = deadline.remaining().map_or(PATIENCE, |remaining| remaining.min(PATIENCE));
+        let looked = look_at_some(rest, patience, &look, &mut |said| {
             goes_on = pids.next().is_none_or(|pid| take(*pid, Some(said))) && !deadline.passed();
             goes_on
         });
@@ -49,19 +62,20 @@ pub(crate) fn look_at_each(
             _ if !take(*next, None) => return true,
             _ => rest = after,
         }
-        if deadline.passed() {
-            return rest.is_empty();
-        }
     }
-    true
+    rest.is_empty()
 }
 
 /// The same of one, at any time.
 ///
 /// # Errors
-/// ETIMEDOUT: it takes longer than `patience`. And those below.
+/// ETIMEDOUT: it takes longer than `patience`, or another child is still stuck at it. And those below.
 pub(crate) fn look_at(pid: Pid, patience: Duration, look: impl Fn(Pid) -> u8) -> Sys<u8> {
     let mut answer = Err(Errno::ETIMEDOUT);
+    forget_ended();
+    if is_delayed_by(pid) {
+        return answer;
+    }
     look_at_some(&[pid], patience, look, &mut |said| {
         answer = Ok(said);
         false
@@ -80,7 +94,7 @@ fn look_at_some(
     take: &mut dyn FnMut(u8) -> bool,
 ) -> Sys<usize> {
     forget_ended();
-    if STUCK.iter().all(|place| place.load(Ordering::Relaxed) != FREE) {
+    if !STUCK.iter().any(Stuck::is_free) {
         return Err(Errno::EAGAIN);
     }
     let (answers, said) = fd::pipe()?;
@@ -94,8 +108,8 @@ fn look_at_some(
     signal::set_mask(&mask);
     drop(said);
     let Forked::Parent(child) = forked? else { return Err(Errno::EIO) };
-    let taken = take_answers(pids.len(), patience, &answers, take);
-    end(child);
+    let (taken, has_timed_out) = take_answers(pids.len(), patience, &answers, take);
+    end(child, pids.get(taken).copied().filter(|_| has_timed_out));
     Ok(taken)
 }
 
@@ -115,12 +129,19 @@ fn say_each(pids: &[Pid], said: &OwnedFd, look: impl Fn(Pid) -> u8) -> ! {
     process::exit_now(0)
 }
 
-fn take_answers(count: usize, patience: Duration, answers: &OwnedFd, take: &mut dyn FnMut(u8) -> bool) -> usize {
+/// How many were taken, and whether the next one was waited for in vain.
+fn take_answers(
+    count: usize,
+    patience: Duration,
+    answers: &OwnedFd,
+    take: &mut dyn FnMut(u8) -> bool,
+) -> (usize, bool) {
     let mut taken = 0;
     while taken < count {
         let deadline = Deadline::after(Some(patience));
-        if fd::poll(&mut [fd::readable(answers.as_raw_fd())], deadline.poll_timeout()) != Ok(true) {
-            break;
+        match fd::poll(&mut [fd::readable(answers.as_raw_fd())], deadline.poll_timeout()) {
+            Ok(true) => {}
+            polled => return (taken, polled == Ok(false)),
         }
         let mut room = [0; 256];
         let said = fd::read(answers.as_raw_fd(), &mut room).unwrap_or(0);
@@ -130,15 +151,16 @@ fn take_answers(count: usize, patience: Duration, answers: &OwnedFd, take: &mut 
         for answer in room.iter().take(said) {
             taken += 1;
             if !take(*answer) {
-                return taken;
+                return (taken, false);
             }
         }
     }
-    taken
+    (taken, false)
 }
 
-/// Kills the child, if it has not ended by itself, and takes its status. One that is stuck does not hear of it before it is let go.
-fn end(child: Pid) {
+/// Kills the child, if it has not ended by itself, and takes its status. One that is stuck, at `target`, does not hear of it before it is
+/// let go.
+fn end(child: Pid, target: Option<Pid>) {
     const PATIENCE: Duration = Duration::from_millis(50);
     const PAUSE: Duration = Duration::from_millis(1);
     let _: Sys<()> = process::kill(child, libc::SIGKILL);
@@ -147,7 +169,7 @@ fn end(child: Pid) {
     let process = Process::open(child).ok().filter(|process| process.as_poll_descriptor() >= 0);
     while process::wait_unnoticed(child).is_none() {
         if deadline.passed() {
-            return remember(child);
+            return remember(child, target.unwrap_or(FREE));
         }
         if process.as_ref().is_none_or(|process| process.wait(deadline.remaining()).is_err()) {
             time::pause(PAUSE);
@@ -156,29 +178,38 @@ fn end(child: Pid) {
 }
 
 /// Where there is no place left it stays a zombie until this process ends.
-fn remember(child: Pid) {
-    let take = |place: &AtomicI32| place.compare_exchange(FREE, child, Ordering::Relaxed, Ordering::Relaxed).is_ok();
-    let _: bool = STUCK.iter().any(take);
+fn remember(child: Pid, target: Pid) {
+    for place in &STUCK {
+        if place.child.compare_exchange(FREE, child, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            return place.target.store(target, Ordering::Relaxed);
+        }
+    }
 }
 
 /// Takes the status of those that were let go; one that was remembered by the parent of this process is no child of its own.
 fn forget_ended() {
     for place in &STUCK {
-        let child = place.load(Ordering::Relaxed);
+        let child = place.child.load(Ordering::Relaxed);
         if child != FREE && process::wait_unnoticed(child).is_some() {
-            let _: Result<Pid, Pid> = place.compare_exchange(child, FREE, Ordering::Relaxed, Ordering::Relaxed);
+            place.target.store(FREE, Ordering::Relaxed);
+            let _: Result<Pid, Pid> = place.child.compare_exchange(child, FREE, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
 }
 
 /// Whether a child of this process is one that was left alone.
 pub(crate) fn is_stuck(child: Pid) -> bool {
-    STUCK.iter().any(|place| place.load(Ordering::Relaxed) == child)
+    STUCK.iter().any(|place| place.child.load(Ordering::Relaxed) == child)
+}
+
+/// Whether a child, of this process or of the one that forked it, was stuck at `target` when a look began. Another look would be as well.
+pub(crate) fn is_delayed_by(target: Pid) -> bool {
+    STUCK.iter().any(|place| !place.is_free() && place.target.load(Ordering::Relaxed) == target)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, Errno, FREE, Ordering, Pid, STUCK, forget_ended, look_at, look_at_each};
+    use super::{Duration, Errno, Pid, STUCK, Stuck, forget_ended, look_at, look_at_each};
     use crate::sys::file;
     use crate::sys::time::{self, Deadline};
 
@@ -220,7 +251,7 @@ mod tests {
         });
         assert_eq!(said, [Some(7), None, Some(7)]);
         let deadline = Deadline::after(Some(LONG));
-        while STUCK.iter().any(|place| place.load(Ordering::Relaxed) != FREE) && !deadline.passed() {
+        while !STUCK.iter().all(Stuck::is_free) && !deadline.passed() {
             time::pause(Duration::from_millis(1));
             forget_ended();
         }

@@ -59,23 +59,29 @@ def unreadable_epoll(bench: Bench, door: Door) -> None:
     looked_at_in_time(bench, door, "swap")
 
 
+def many_unreadable_epolls(bench: Bench, door: Door) -> None:
+    """8: the same by as many processes as a query may lose children to, and one more."""
+    looked_at_in_time(bench, door, "swap", 9)
+
+
 def closing_epoll(bench: Bench, door: Door) -> None:
     """8: the same with files that such an epoll watches, closed when somebody looks: he releases them, and hangs."""
     looked_at_in_time(bench, door, "close")
 
 
-def looked_at_in_time(bench: Bench, door: Door, how: str) -> None:
+def looked_at_in_time(bench: Bench, door: Door, how: str, count: int = 1) -> None:
     device = bench.place() / "fuse"
     os.mknod(device, 0o666 | stat.S_IFCHR, os.stat("/dev/fuse").st_rdev)
     device.chmod(0o666)
     for is_named in (True, False):
-        path, folder = bench.place() / "web.pid", bench.place(owner=NOBODY)
+        path, attackers = bench.place() / "web.pid", []
         write(path, "4194303\n")
-        attacker = bench.child("epoll", how, path, device, folder, user=NOBODY)
         try:
+            for _ in range(count):
+                attackers.append(bench.child("epoll", how, path, device, bench.place(owner=NOBODY), user=NOBODY))
             if is_named:
-                write(path, f"{attacker.pid}\n")
-            for _ in range(20):
+                write(path, f"{attackers[0].pid}\n")
+            for _ in range(20 if count == 1 else 3):
                 began = time.monotonic()
                 door.pid(path)
                 if (took := time.monotonic() - began) > PROMPT:
@@ -84,7 +90,8 @@ def looked_at_in_time(bench: Bench, door: Door, how: str) -> None:
             if not is_named and (pid := door.start(path)):
                 stops_in_time(bench, door, path, pid)
         finally:
-            bench.end(attacker)
+            for attacker in attackers:
+                bench.end(attacker)
 
 
 def stopped_daemon(bench: Bench, door: Door) -> None:
@@ -116,4 +123,4 @@ def stopped_monitor(bench: Bench, door: Door) -> None:
         door.wrong("the program is alive after stop")
 
 
-SCENARIOS = [many_descriptors, dead_file_system, unreadable_epoll, closing_epoll, stopped_daemon, stopped_monitor]
+SCENARIOS = [many_descriptors, dead_file_system, unreadable_epoll, many_unreadable_epolls, closing_epoll, stopped_daemon, stopped_monitor]

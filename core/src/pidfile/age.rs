@@ -19,7 +19,13 @@ pub(super) enum Age {
 
 /// Other systems do not tell when a process began.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn compare(_pid: Pid, _path: &crate::text::Text, _file: &crate::sys::file::Status, _by_itself: bool) -> Age {
+pub(super) fn compare(
+    _pid: Pid,
+    _path: &crate::text::Text,
+    _file: &crate::sys::file::Status,
+    _by_itself: bool,
+    _deadline: crate::sys::time::Deadline,
+) -> Age {
     Age::Unknown("this system does not tell when it began")
 }
 
@@ -51,7 +57,7 @@ mod linux {
     use crate::procfs;
     use crate::sys::directory::Directory;
     use crate::sys::file::{self, Status};
-    use crate::sys::time::{self, nanoseconds};
+    use crate::sys::time::{self, Deadline, nanoseconds};
     use crate::sys::{Sys, identity};
     use crate::text::Text;
     use std::time::Duration;
@@ -79,8 +85,14 @@ mod linux {
     }
 
     /// Compares `pid` with the file that is open, and was found at `path`. With `by_itself` the file, or its directory, may be the
-    /// process's own user's: that user says something about himself alone then.
-    pub(in crate::pidfile) fn compare(pid: Pid, path: &Text, file: &Status, by_itself: bool) -> Age {
+    /// process's own user's: that user says something about himself alone then. `deadline` bounds the look at other processes.
+    pub(in crate::pidfile) fn compare(
+        pid: Pid,
+        path: &Text,
+        file: &Status,
+        by_itself: bool,
+        deadline: Deadline,
+    ) -> Age {
         let age = by_times(pid, file);
         // By a false date others can at the most hide the daemon, as by removing the file.
         if age != Age::Older {
@@ -94,7 +106,7 @@ mod linux {
         if procfs::number_in_own_namespace(pid) != Some(pid) {
             return Age::Unknown("it belongs to another PID namespace");
         }
-        if procfs::is_number_elsewhere(pid, |user| writers.has(user)) {
+        if procfs::is_number_elsewhere(pid, deadline, |user| writers.has(user)) {
             return Age::Unknown("a process of another PID namespace has the same PID");
         }
         age

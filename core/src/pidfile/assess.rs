@@ -100,10 +100,11 @@ impl<'a> PidFileView<'a> {
         const PATIENCE: Duration = Duration::from_secs(1);
         const PAUSE: Duration = Duration::from_millis(1);
         let (deadline, exit) = (Deadline::after(Some(PATIENCE)), Deadline::after(Some(EXIT)));
+        let file = LockedFile::new(self.descriptor, &self.status);
         loop {
             let content = self.content();
             let is_locked = acquire::is_held(self.descriptor)?;
-            let assessment = match self.assess_as(content, is_locked)? {
+            let assessment = match self.assess_as(&file, content, is_locked)? {
                 Assessment::Running(_, pid) if !is_locked && acquire::is_shared(self.descriptor)? => {
                     Assessment::Unproven(pid, LOCKED_BY_ANOTHER)
                 }
@@ -117,8 +118,9 @@ impl<'a> PidFileView<'a> {
                 }
                 _ => false,
             };
-            let may_be_exiting =
-                || !exit.passed() && matches!(assessment, Assessment::Unseen) && procfs::any_is_exiting();
+            let may_be_exiting = || {
+                !exit.passed() && matches!(assessment, Assessment::Unseen) && procfs::any_is_exiting(file.deadline())
+            };
             if deadline.passed() && !may_be_exiting() {
                 return Ok(if has_changed { Assessment::Unseen } else { assessment });
             }
@@ -131,18 +133,21 @@ impl<'a> PidFileView<'a> {
 
     /// The same where this process has the lock.
     pub(super) fn assess_own(&self) -> Sys<Assessment> {
-        self.assess_as(self.content(), false)
+        self.assess_as(&LockedFile::new(self.descriptor, &self.status), self.content(), false)
     }
 
     /// Opens the process before it looks for proof: the process that has the PID afterwards is the one that was looked at.
-    fn assess_as(&self, content: Content, is_locked: bool) -> Sys<Assessment> {
+    fn assess_as(&self, file: &LockedFile, content: Content, is_locked: bool) -> Sys<Assessment> {
         if let Some(pid) = content.pid() {
             match Process::open(pid) {
                 Ok(process) if process.wait(Some(Duration::ZERO)) == Ok(true) => {}
-                Ok(process) => match self.identify(pid, is_locked) {
+                Ok(process) => match self.identify(file, pid, is_locked) {
                     Identity::Daemon => return Ok(Assessment::Running(process, pid)),
                     // Its lock is about to go as well. Then it is seen whether another process has it.
-                    _ if is_locked && procfs::is_exiting(pid) => drop(process.wait(Some(EXIT))),
+                    _ if is_locked && procfs::is_exiting(pid) => {
+                        let _: Sys<bool> = process.wait(Some(EXIT));
+                        file.restart_deadline();
+                    }
                     // What is not known of a process that has ended meanwhile, or from a file that was removed, does not matter.
                     Identity::Unknown(why)
                         if process.wait(Some(Duration::ZERO)) != Ok(true)
@@ -156,18 +161,17 @@ impl<'a> PidFileView<'a> {
                 Err(errno) => return Err(errno),
             }
         }
-        Ok(if is_locked { self.without_daemon(content) } else { Assessment::Stale })
+        Ok(if is_locked { self.without_daemon(file, content) } else { Assessment::Stale })
     }
 
-    fn identify(&self, pid: Pid, is_locked: bool) -> Identity {
+    fn identify(&self, file: &LockedFile, pid: Pid, is_locked: bool) -> Identity {
         if !procfs::is_own() {
             return Identity::Unknown("/proc belongs to another PID namespace");
         }
         if !is_locked {
-            return if self.proof.accepts_age() { self.by_age(pid) } else { Identity::Other };
+            return if self.proof.accepts_age() { self.by_age(pid, file) } else { Identity::Other };
         }
-        let file = LockedFile::new(self.descriptor, &self.status);
-        match locks::hold(pid, &file) {
+        match locks::hold(pid, file) {
             Hold::NoProc => Identity::Daemon,
             Hold::Writer | Hold::Owner if self.was_passed(pid) => Identity::Other,
             // A daemon of the library has the lock by a descriptor that it cannot write by.
@@ -175,14 +179,14 @@ impl<'a> PidFileView<'a> {
                 age::doubt_about_number(pid, self.path, &self.status_now()).map_or(Identity::Daemon, Identity::Unknown)
             }
             Hold::Owner => age::doubt_about_owner(pid, &self.status_now()).map_or(Identity::Daemon, Identity::Unknown),
-            Hold::Hidden => self.by_age(pid),
+            Hold::Hidden => self.by_age(pid, file),
             // It is hostile, and its lock may be a reader's.
-            Hold::Delayed if locks::is_strangers(&file) => Identity::Other,
-            Hold::Delayed | Hold::Unknown => self.by_age(pid),
+            Hold::Delayed if locks::is_strangers(file) => Identity::Other,
+            Hold::Delayed | Hold::Unknown => self.by_age(pid, file),
             // A process that was given the PID of a dead daemon can lock what it can read.
             Hold::Reader => Identity::Other,
-            Hold::None if locks::monitor_of(pid, &file).is_some() => Identity::Daemon,
-            Hold::None => self.by_relation(pid, &file),
+            Hold::None if locks::monitor_of(pid, file).is_some() => Identity::Daemon,
+            Hold::None => self.by_relation(pid, file),
         }
     }
 
@@ -197,9 +201,10 @@ impl<'a> PidFileView<'a> {
         file::status_of(self.descriptor).unwrap_or(self.status)
     }
 
-    fn by_age(&self, pid: Pid) -> Identity {
+    fn by_age(&self, pid: Pid, file: &LockedFile) -> Identity {
         // Clients of the original write their file as the user that they have become (avahi-daemon).
-        match age::compare(pid, self.path, &self.status_now(), self.proof == Proof::Libdaemon) {
+        let is_libdaemon = self.proof == Proof::Libdaemon;
+        match age::compare(pid, self.path, &self.status_now(), is_libdaemon, file.deadline()) {
             Age::Older => Identity::Daemon,
             Age::Younger => Identity::Other,
             Age::Unknown(why) => Identity::Unknown(why),
@@ -209,7 +214,7 @@ impl<'a> PidFileView<'a> {
     /// A daemon that has closed the lock, while its descendants have it. It must be old enough as well: a process that was given
     /// the PID of a dead daemon may have descendants of that daemon's user.
     fn by_relation(&self, pid: Pid, file: &LockedFile) -> Identity {
-        match self.by_age(pid) {
+        match self.by_age(pid, file) {
             Identity::Daemon if locks::related_holder(pid, file) => Identity::Daemon,
             Identity::Daemon if self.proof.accepts_age() => Identity::Unknown(LOCKED_BY_ANOTHER),
             Identity::Unknown(why) if self.proof.accepts_age() => Identity::Unknown(why),
@@ -228,9 +233,8 @@ impl<'a> PidFileView<'a> {
     }
 
     /// Whose lock it is, where it is not the daemon's.
-    fn without_daemon(&self, content: Content) -> Assessment {
-        let file = LockedFile::new(self.descriptor, &self.status);
-        match locks::find_holder(&file, content == Content::Empty) {
+    fn without_daemon(&self, file: &LockedFile, content: Content) -> Assessment {
+        match locks::find_holder(file, content == Content::Empty) {
             Search::Starter => Assessment::Starting,
             // The library's daemons keep the lock from their workers. One that is passed on by other means proves nothing.
             Search::Remains(pid) if self.proof == Proof::Either => Assessment::Remains(pid),

@@ -103,18 +103,17 @@ pub(crate) fn is_exiting(pid: Pid) -> bool {
 }
 
 /// Whether a process is on its way from closing its descriptors to its end: it may have a lock that is not seen.
-pub(crate) fn any_is_exiting() -> bool {
-    any(|pid| matches!(stat(pid), Ok(Some(stat)) if stat.is_exiting() && !stat.has_ended())) == Ok(true)
+pub(crate) fn any_is_exiting(deadline: Deadline) -> bool {
+    any(deadline, |pid| matches!(stat(pid), Ok(Some(stat)) if stat.is_exiting() && !stat.has_ended())) == Ok(true)
 }
 
 /// Whether something is so of any process. A child looks, as a process can delay that; of one that does it is not so.
-fn any(is_so: impl Fn(Pid) -> bool) -> Sys<bool> {
-    const PATIENCE: Duration = Duration::from_secs(2);
+fn any(deadline: Deadline, is_so: impl Fn(Pid) -> bool) -> Sys<bool> {
     let (mut all, mut pushed) = (Vec::new(), Ok(()));
     for_each_process(&mut |pid| pushed = pushed.and(memory::push(&mut all, pid)))?;
     pushed?;
     let mut found = false;
-    helper::look_at_each(&all, Deadline::after(Some(PATIENCE)), |pid| u8::from(is_so(pid)), &mut |_, said| {
+    helper::look_at_each(&all, deadline, |pid| u8::from(is_so(pid)), &mut |_, said| {
         found = said == Some(1);
         !found
     });
@@ -154,9 +153,9 @@ pub(crate) fn number_in_own_namespace(pid: Pid) -> Option<Pid> {
 }
 
 /// Whether a process in another PID namespace calls itself `pid`, and runs as a user who may have written the file.
-pub(crate) fn is_number_elsewhere(pid: Pid, may_write: impl Fn(identity::Uid) -> bool) -> bool {
+pub(crate) fn is_number_elsewhere(pid: Pid, deadline: Deadline, may_write: impl Fn(identity::Uid) -> bool) -> bool {
     let is_same = |other| other != pid && number_in_own_namespace(other) == Some(pid);
-    any(|other| is_same(other) && real_user(other).is_none_or(&may_write)) != Ok(false)
+    any(deadline, |other| is_same(other) && real_user(other).is_none_or(&may_write)) != Ok(false)
 }
 
 /// Whether the session of `pid` has lost its leader, as that of a start has. The lock's descriptor may have been passed to

@@ -4,6 +4,7 @@ use super::Stat;
 use crate::sys::identity::Uid;
 use crate::sys::process::Pid;
 use crate::sys::signal::Signal;
+use crate::sys::time::Deadline;
 use crate::sys::{Errno, Sys};
 
 pub(crate) fn stat(_pid: Pid) -> Sys<Option<Stat>> {
@@ -18,7 +19,7 @@ pub(crate) fn is_exiting(_pid: Pid) -> bool {
     false
 }
 
-pub(crate) fn any_is_exiting() -> bool {
+pub(crate) fn any_is_exiting(_deadline: Deadline) -> bool {
     false
 }
 

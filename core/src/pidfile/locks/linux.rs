@@ -17,10 +17,12 @@ use std::cell::Cell;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
-/// The file whose lock is looked for.
+/// The file whose lock is looked for, by one query.
 pub(in crate::pidfile) struct LockedFile {
     descriptor: RawFd,
     identity: Identity,
+    /// When the query stops looking at processes.
+    deadline: Cell<Deadline>,
     /// What is read below, once it was needed.
     mounted: Cell<Option<Option<Mounted>>>,
     kernel: Cell<Option<Option<LockTarget>>>,
@@ -43,7 +45,22 @@ struct LockTarget {
 
 impl LockedFile {
     pub(in crate::pidfile) fn new(descriptor: RawFd, status: &Status) -> Self {
-        Self { descriptor, identity: status.identity, mounted: Cell::new(None), kernel: Cell::new(None) }
+        Self {
+            descriptor,
+            identity: status.identity,
+            deadline: Cell::new(Deadline::after(Some(SEARCH))),
+            mounted: Cell::new(None),
+            kernel: Cell::new(None),
+        }
+    }
+
+    pub(in crate::pidfile) fn deadline(&self) -> Deadline {
+        self.deadline.get()
+    }
+
+    /// Grants the query its whole time again: it has waited for something else.
+    pub(in crate::pidfile) fn restart_deadline(&self) {
+        self.deadline.set(Deadline::after(Some(SEARCH)));
     }
 
     fn is(&self, target: LockTarget) -> bool {
@@ -167,8 +184,12 @@ pub(in crate::pidfile) fn hold(pid: Pid, wanted: &LockedFile) -> Hold {
     if pid == process::id() || may_start(pid) {
         return look(pid, wanted);
     }
+    let patience = wanted.deadline().remaining().map_or(PATIENCE, |remaining| remaining.min(PATIENCE));
+    if patience.is_zero() {
+        return Hold::Delayed;
+    }
     wanted.mounted();
-    match helper::look_at(pid, PATIENCE, |pid| look(pid, wanted) as u8) {
+    match helper::look_at(pid, patience, |pid| look(pid, wanted) as u8) {
         Ok(said) => Hold::from_number(said).unwrap_or(Hold::Unknown),
         Err(Errno::ETIMEDOUT) => Hold::Delayed,
         Err(_) => Hold::Unknown,
@@ -210,10 +231,13 @@ fn search(wanted: &LockedFile, are_wanted: impl Fn(Pid) -> bool, each: &mut dyn 
     let (mut all, mut is_complete) = (Vec::new(), true);
     let listed = for_each_process(&mut |pid| is_complete = memory::push(&mut all, pid).is_ok() && is_complete);
     wanted.mounted();
-    let deadline = Deadline::after(Some(SEARCH));
     let unknown = Found { hold: Hold::Unknown, has_left_session: false, may_be_monitor: false };
-    let look = |pid| if are_wanted(pid) { Found::of(pid, wanted) } else { Hold::None as u8 };
-    let looked = helper::look_at_each(&all, deadline, look, &mut |pid, said| {
+    let look = |pid| match () {
+        () if !are_wanted(pid) => Hold::None as u8,
+        () if helper::is_delayed_by(pid) => Hold::Delayed as u8,
+        () => Found::of(pid, wanted),
+    };
+    let looked = helper::look_at_each(&all, wanted.deadline(), look, &mut |pid, said| {
         each(pid, said.and_then(Found::from_number).unwrap_or(unknown))
     });
     looked && is_complete && listed.is_ok()
@@ -372,8 +396,8 @@ pub(in crate::pidfile) fn holders(wanted: &LockedFile) -> Vec<Pid> {
     holders
 }
 
-/// How long a search may take, however many descriptors others have open.
-const SEARCH: Duration = Duration::from_secs(2);
+/// How long one query may look at processes, whatever others do, and at one process, however many descriptors it has open.
+const SEARCH: Duration = Duration::from_secs(3);
 
 /// Looks for the holder of a lock that is not the daemon's. A start is a process of root's or this user's that holds the
 /// lock of a file which is still empty; or replaces the file of a dead daemon, for which it has it open for writing. What a
@@ -393,7 +417,7 @@ pub(in crate::pidfile) fn find_holder(wanted: &LockedFile, is_empty: bool) -> Se
             Hold::Writer => found = Search::Starter,
             Hold::Owner if is_empty || one.may_be_monitor => found = Search::Starter,
             Hold::Owner if one.has_left_session => found = Search::Remains(pid),
-            Hold::Unknown => is_complete = false,
+            Hold::Unknown | Hold::Delayed => is_complete = false,
             _ => {}
         }
         found != Search::Starter
@@ -423,7 +447,7 @@ fn find_other_remains(wanted: &LockedFile, is_from_here: bool) -> Search {
 
 #[cfg(test)]
 mod tests {
-    use super::{Hold, LockedFile, exclusive_flock, hold_in};
+    use super::{Deadline, Hold, LockedFile, exclusive_flock, hold_in};
     use crate::sys::file::Identity;
     use std::cell::Cell;
 
@@ -440,6 +464,7 @@ mod tests {
         LockedFile {
             descriptor: -1,
             identity: Identity { device, inode },
+            deadline: Cell::new(Deadline::after(None)),
             mounted: Cell::new(Some(None)),
             kernel: Cell::new(Some(None)),
         }

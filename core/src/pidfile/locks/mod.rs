@@ -42,7 +42,7 @@ impl Hold {
     /// What `as u8` makes a number of.
     fn from_number(number: u8) -> Option<Self> {
         // The others are not said by a child.
-        let all = [Self::Writer, Self::Owner, Self::Reader, Self::None, Self::Hidden, Self::NoProc];
+        let all = [Self::Writer, Self::Owner, Self::Reader, Self::None, Self::Hidden, Self::Delayed, Self::NoProc];
         all.into_iter().find(|hold| *hold as u8 == number)
     }
 

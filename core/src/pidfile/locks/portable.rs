@@ -4,6 +4,7 @@ use super::{Hold, Search};
 use crate::sys::file::Status;
 use crate::sys::pidfd::Process;
 use crate::sys::process::Pid;
+use crate::sys::time::Deadline;
 use std::os::fd::RawFd;
 
 pub(in crate::pidfile) struct LockedFile;
@@ -12,6 +13,13 @@ impl LockedFile {
     pub(in crate::pidfile) fn new(_descriptor: RawFd, _status: &Status) -> Self {
         Self
     }
+
+    /// No process is looked at.
+    pub(in crate::pidfile) fn deadline(&self) -> Deadline {
+        Deadline::after(None)
+    }
+
+    pub(in crate::pidfile) fn restart_deadline(&self) {}
 }
 
 pub(in crate::pidfile) fn hold(_pid: Pid, _wanted: &LockedFile) -> Hold {
