@@ -45,7 +45,7 @@ pub(crate) fn program(daemon: &Monitored) -> Option<Process> {
     is_there.then_some(program)
 }
 
-/// `exited with status 3`, `killed by signal 9`; nothing if the program has not ended, or its monitor was killed before.
+/// `exited with status 3`, `killed by signal 9`, `could not be started again: …`; nothing if the program has not ended, or its monitor was killed before.
 pub(crate) fn last_end(daemon: &Monitored) -> Option<String> {
     if daemon.state() == MonitoredState::Lost {
         return None;
@@ -54,8 +54,17 @@ pub(crate) fn last_end(daemon: &Monitored) -> Option<String> {
     match end.split_once(' ') {
         Some(("exited", status)) => Some(["exited with status ", status].concat()),
         Some(("killed", signal)) => Some(["killed by signal ", signal].concat()),
+        Some(("failed", failure)) => not_started(failure),
         _ => None,
     }
+}
+
+/// From the errno and the step.
+fn not_started(failure: &str) -> Option<String> {
+    let (errno, step) = failure.split_once(' ')?;
+    let error = std::io::Error::from_raw_os_error(errno.parse().ok()?).to_string();
+    let error = error.split(" (os error").next().unwrap_or_default();
+    Some(format!("could not be started again: {step}: {error}"))
 }
 
 /// The command line, for people.

@@ -163,6 +163,19 @@ def test_giving_up_is_visible(house: House, user: User) -> None:
     assert user("status", "web").returncode == 3
 
 
+def test_a_program_that_cannot_be_executed_again_says_why(house: House, user: User) -> None:
+    program = user.run / "web"
+    program.write_text("#!/bin/sh\nrm $0\nexit 3\n")
+    program.chmod(0o755)
+    user("start", "--notify", "exec", "--respawn", "--respawn-delay", "0", "--respawn-limit", "2", str(program)).is_(0)
+    until = time.monotonic() + LIMIT
+    while (said := user("status", "web", "--json")).json["result"] != "dead":
+        assert time.monotonic() < until, said
+    assert said.json["last_end"] == "could not be started again: execve: No such file or directory"
+    assert "last end   could not be started again: execve: No such file or directory" in user("status", "web").stdout
+    user("stop", "web").is_(0)
+
+
 def test_logs(house: House, user: User) -> None:
     out, err = user.run / "out.log", user.run / "err.log"
     script = house.script("""

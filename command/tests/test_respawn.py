@@ -140,6 +140,19 @@ def test_fails_before_it_is_ready(house: House) -> None:
     assert house.hear() == "once" and house.is_silent()
 
 
+def test_the_pid_file_always_has_a_pid(house: House) -> None:
+    """Between two lives it names the one before."""
+    house.start("--notify", "exec", *RESPAWN, "0", "--respawn-limit", "50", "sh", "-c", "sleep 0.02; exit 3").is_(0)
+    seen = set()
+    while house.pid_path.exists():
+        try:
+            seen.add(house.pid_path.read_text())
+        except FileNotFoundError:
+            break
+    assert len(seen) > 1 and all(text.strip().isdigit() for text in seen)
+    house.stop()
+
+
 def test_with_a_tree(house: House) -> None:
     pid = house.started(*RESPAWN, "0", *house.shell("setsid sleep 1000 & say here $$; exec sleep 1000"))
     next_pid(house)

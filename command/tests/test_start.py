@@ -252,6 +252,22 @@ def test_called_off_by_a_signal(house: House, signum: int) -> None:
     assert is_gone(daemon) and not house.pid_path.exists()
 
 
+@pytest.mark.parametrize("end", ["signal", "timeout"])
+def test_a_stopped_monitor_does_not_hold_up_a_failed_start(house: House, end: str) -> None:
+    body = house.shell("say $$ $PPID; exec sleep 1000")
+    timeout = ["--ready-timeout", "500ms"] if end == "timeout" else []
+    words = [COMMAND, "start", "-p", str(house.pid_path), "--keep-fd", str(house.mouth), "--notify", "fd:9", *timeout, *body]
+    starter = subprocess.Popen(words, pass_fds=[house.mouth], stderr=subprocess.DEVNULL)
+    daemon, monitor = map(int, house.hear().split())
+    guard = int(stat(monitor)[1])
+    for process in (monitor, guard):
+        os.kill(process, signal.SIGSTOP)
+    if end == "signal":
+        starter.terminate()
+    assert starter.wait(LIMIT) == (124 if end == "timeout" else -signal.SIGTERM)
+    assert is_gone(daemon) and is_gone(monitor) and is_gone(guard) and not house.pid_path.exists()
+
+
 @pytest.mark.parametrize("respawn", [[], ["--respawn"]])
 def test_the_starter_is_killed(house: House, respawn: list[str]) -> None:
     """Who wanted to know is gone: the start is off."""

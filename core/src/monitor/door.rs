@@ -55,6 +55,8 @@ pub struct Launching {
     about: About,
     daemon: i32,
     failure: Option<Error>,
+    /// When the monitor has reported the outcome.
+    overdue: Deadline,
     /// Removed here if there was no monitor that could.
     pid_file: Option<PidFileLock>,
     claim: Option<Claim>,
@@ -115,7 +117,10 @@ pub(crate) fn launch(options: &Options, program: &Program, ends: Option<&[RawFd]
     drop(sources);
     match begun {
         Ok(launched) => {
-            Ok(Launching { launched, about, daemon: 0, failure: None, pid_file, claim: Some(claim), runtime_directory })
+            const SLACK: Duration = Duration::from_secs(1);
+            let overdue = Deadline::after(about.timeout.map(|timeout| timeout.saturating_add(SLACK)));
+            let claim = Some(claim);
+            Ok(Launching { launched, about, daemon: 0, failure: None, overdue, pid_file, claim, runtime_directory })
         }
         Err(errno) => {
             claim.release();
@@ -271,11 +276,13 @@ impl Launching {
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<bool, Error> {
         let deadline = Deadline::after(timeout);
         while self.daemon == 0 && self.failure.is_none() {
-            if fd::poll(&mut [fd::readable(self.launched.as_raw_fd())], deadline.poll_timeout()) == Ok(true) {
+            let next = deadline.or(self.overdue);
+            if fd::poll(&mut [fd::readable(self.launched.as_raw_fd())], next.poll_timeout()) == Ok(true) {
                 self.hear();
             } else if deadline.passed() {
                 return Ok(false);
             }
+            self.continue_overdue();
         }
         self.result().map(|()| true)
     }
@@ -299,7 +306,8 @@ impl Launching {
         let signals = Arrivals::of(cancelling());
         loop {
             let mut fds = [self.launched.as_raw_fd(), signals.as_poll_descriptor()].map(fd::readable);
-            let _: Sys<bool> = fd::poll(&mut fds, signals.patience(-1));
+            let _: Sys<bool> = fd::poll(&mut fds, signals.patience(self.overdue.poll_timeout()));
+            self.continue_overdue();
             if let Some(signal) = signals.take() {
                 self.undo();
                 return Some(signal);
@@ -308,6 +316,14 @@ impl Launching {
                 self.hear();
                 return None;
             }
+        }
+    }
+
+    /// A monitor that has not reported the outcome by then may have been stopped.
+    fn continue_overdue(&mut self) {
+        if self.overdue.passed() {
+            self.overdue = Deadline::after(None);
+            self.launched.continue_stopped();
         }
     }
 

@@ -4,6 +4,7 @@ use super::action::Phase;
 use super::launch::Launch;
 use super::proc;
 use super::settings::KillMode;
+use crate::error::Failure;
 use crate::line::FixedText;
 use crate::pidfile::number;
 use crate::sys::file::{self, Identity, Kind, Lock};
@@ -23,9 +24,17 @@ pub(super) struct Facts {
     pub(super) guard: Pid,
     pub(super) program: Option<Pid>,
     pub(super) restarts: u32,
-    pub(super) end: Option<Ended>,
+    pub(super) end: Option<LastEnd>,
     /// When the phase or the program changed last, in seconds since 1970.
     pub(super) since: u64,
+}
+
+/// What became of the last life.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum LastEnd {
+    Of(Ended),
+    /// The program could not be started again.
+    NotStarted(Failure),
 }
 
 impl Phase {
@@ -135,9 +144,17 @@ fn fill(mut output: Output, launch: &Launch, facts: &Facts) -> Sys<u64> {
         output.push(b"\nlimit=")?.number(u64::from(limit))?;
     }
     match facts.end {
-        Some(Ended::Exited(status)) => output.push(b"\nend=exited ")?.number(u64::from(status.unsigned_abs()))?,
-        Some(Ended::Killed(signal)) => output.push(b"\nend=killed ")?.number(u64::from(signal.unsigned_abs()))?,
-        Some(Ended::Unknown) | None => &mut output,
+        Some(LastEnd::Of(Ended::Exited(status))) => {
+            output.push(b"\nend=exited ")?.number(u64::from(status.unsigned_abs()))?
+        }
+        Some(LastEnd::Of(Ended::Killed(signal))) => {
+            output.push(b"\nend=killed ")?.number(u64::from(signal.unsigned_abs()))?
+        }
+        Some(LastEnd::NotStarted(Failure { step, errno, .. })) => {
+            let output = output.push(b"\nend=failed ")?.number(u64::from(errno.value().unsigned_abs()))?;
+            output.push(b" ")?.push(step.as_str().as_bytes())?
+        }
+        Some(LastEnd::Of(Ended::Unknown)) | None => &mut output,
     };
     output.push(b"\nstopsignal=")?.number(u64::from(launch.stop_signal.unsigned_abs()))?;
     let milliseconds = launch.settings.stop_timeout.as_millis();

@@ -2,6 +2,7 @@
 
 use super::launch::Launch;
 use super::outcome::{self, Outcome, Told};
+use super::proc;
 use crate::line::Line;
 use crate::sys::file::{self, Kind};
 use crate::sys::pidfd::Process;
@@ -90,6 +91,19 @@ impl Launched {
     /// Undoes the start; [`wait`](Self::wait) waits until that is done.
     pub(crate) fn cancel(&self) {
         self.outcome.cancel();
+        self.continue_stopped();
+    }
+
+    /// Sends SIGCONT to guard and monitor. One that was stopped would neither time out nor undo the start.
+    pub(crate) fn continue_stopped(&self) {
+        let _: Sys<()> = process::kill(self.guard, libc::SIGCONT);
+        let _: Sys<()> = proc::for_each_child(self.guard, &mut |child| {
+            // Opened before it is looked at: its number may be another's soon.
+            let process = Process::open(child);
+            if proc::stat(child).is_ok_and(|stat| stat.parent == self.guard) {
+                let _: Sys<()> = process.and_then(|process| process.signal(libc::SIGCONT));
+            }
+        });
     }
 
     /// Undoes a start that was not confirmed, and waits for the guard, which is this process's child: nothing is left then.

@@ -199,7 +199,8 @@ impl Monitored {
         Duration::from_secs(self.since)
     }
 
-    /// How the program ended last, `exited 3` or `killed 9`; empty if it has not.
+    /// How the program ended last, `exited 3` or `killed 9`; `failed 2 execve` (errno and step) where it could not be started again;
+    /// empty if it has not ended.
     #[must_use]
     pub fn end(&self) -> &OsStr {
         OsStr::from_bytes(&self.end)

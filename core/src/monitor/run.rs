@@ -2,7 +2,7 @@
 
 use super::action::{Action, Outcome, Phase, Why};
 use super::event::{Event, Timer};
-use super::files::{self, Facts, PidFile, StateFile};
+use super::files::{self, Facts, LastEnd, PidFile, StateFile};
 use super::launch::{Launch, Sign};
 use super::leftovers::Identity;
 use super::logging::{self, Logging};
@@ -189,7 +189,7 @@ impl<'a> Monitor<'a> {
             Ok(Some(Record::Failed(failure))) => {
                 // It has nothing left to do but to end.
                 process::wait(child, true);
-                self.failure = Some(failure);
+                self.fail_to_start(failure);
                 self.program = None;
                 self.none_told = true;
                 self.tell(Event::NotExecuted);
@@ -223,9 +223,9 @@ impl<'a> Monitor<'a> {
     /// The end of a program that has put itself into the background and left nothing: that of its daemon, if it failed, as long as the
     /// start is under way.
     fn end_in_background(&mut self) {
-        self.facts.end = Some(Ended::Exited(0));
+        self.facts.end = Some(LastEnd::Of(Ended::Exited(0)));
         if let Some((pid, ended)) = self.orphan_end.filter(|_| self.machine.awaits_sign()) {
-            (self.ended, self.facts.end) = (pid, Some(ended));
+            (self.ended, self.facts.end) = (pid, Some(LastEnd::Of(ended)));
         }
     }
 
@@ -239,7 +239,7 @@ impl<'a> Monitor<'a> {
             if !clean || alone {
                 match clean {
                     true => self.end_in_background(),
-                    false => self.facts.end = Some(ended),
+                    false => self.facts.end = Some(LastEnd::Of(ended)),
                 }
                 self.settle_confirmation();
             }
@@ -381,10 +381,15 @@ impl<'a> Monitor<'a> {
         match self.fork() {
             Ok(()) => None,
             Err(failure) => {
-                self.failure = Some(failure);
+                self.fail_to_start(failure);
                 Some(Event::NotExecuted)
             }
         }
+    }
+
+    fn fail_to_start(&mut self, failure: Failure) {
+        self.failure = Some(failure);
+        self.facts.end = Some(LastEnd::NotStarted(failure));
     }
 
     fn fork(&mut self) -> Result<(), Failure> {
@@ -461,9 +466,11 @@ impl<'a> Monitor<'a> {
     /// For a service manager, whose child this process is: how the program has ended by itself, as shells say it, and 0 after a stop.
     fn exit_status(&self) -> i32 {
         const SIGNALLED: i32 = 128;
+        const NOT_EXECUTED: i32 = 126;
         match (self.facts.phase, self.facts.end) {
-            (Phase::Ended | Phase::GaveUp, Some(Ended::Exited(status))) => status,
-            (Phase::Ended | Phase::GaveUp, Some(Ended::Killed(signal))) => SIGNALLED + signal,
+            (Phase::Ended | Phase::GaveUp, Some(LastEnd::Of(Ended::Exited(status)))) => status,
+            (Phase::Ended | Phase::GaveUp, Some(LastEnd::Of(Ended::Killed(signal)))) => SIGNALLED + signal,
+            (Phase::Ended | Phase::GaveUp, Some(LastEnd::NotStarted(_))) => NOT_EXECUTED,
             _ => 0,
         }
     }
@@ -472,7 +479,10 @@ impl<'a> Monitor<'a> {
         let failure = || self.failure.map_or(Reason::Lost, Reason::Step);
         match why {
             Why::NotPublished | Why::NotExecuted => failure(),
-            Why::Ended => Reason::Ended(self.ended, self.facts.end.unwrap_or(Ended::Unknown)),
+            Why::Ended => match self.facts.end {
+                Some(LastEnd::Of(ended)) => Reason::Ended(self.ended, ended),
+                _ => Reason::Ended(self.ended, Ended::Unknown),
+            },
             Why::SignLost => Reason::SignLost,
             Why::TimedOut => match self.hindrance {
                 Some(errno) => Reason::Step(Failure::new(Step::Ready, errno)),

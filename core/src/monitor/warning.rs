@@ -1,6 +1,6 @@
 //! What the monitor has to tell when nobody is there who could ask: a line to the system log.
 
-use super::files::Facts;
+use super::files::{Facts, LastEnd};
 use crate::line::Line;
 use crate::sys::process::{self, Ended};
 use crate::sys::{Sys, fd, socket};
@@ -16,9 +16,18 @@ pub(super) fn gave_up(name: &Text, facts: &Facts) {
     line.push_number(i64::from(process::id())).push(b"]: gave up after ");
     line.push_number(i64::from(facts.restarts)).push(b" restarts: ");
     match facts.end {
-        Some(Ended::Exited(status)) => line.push(b"the program exited with status ").push_number(i64::from(status)),
-        Some(Ended::Killed(signal)) => line.push(b"the program was killed by signal ").push_number(i64::from(signal)),
-        Some(Ended::Unknown) | None => line.push(b"the program cannot be started"),
+        Some(LastEnd::Of(Ended::Exited(status))) => {
+            line.push(b"the program exited with status ").push_number(i64::from(status))
+        }
+        Some(LastEnd::Of(Ended::Killed(signal))) => {
+            line.push(b"the program was killed by signal ").push_number(i64::from(signal))
+        }
+        Some(LastEnd::NotStarted(failure)) => {
+            line.push(b"the program cannot be started: ").push(failure.step.as_str().as_bytes()).push(b": ");
+            failure.errno.describe(&mut line);
+            &mut line
+        }
+        Some(LastEnd::Of(Ended::Unknown)) | None => line.push(b"the program has ended"),
     };
     if let Ok(socket) = socket::connect_to_system_log() {
         if socket::is_stream(socket.as_raw_fd()) {
