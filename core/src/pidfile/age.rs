@@ -54,7 +54,7 @@ pub(super) use linux::{compare, doubt_about_number, doubt_about_owner, is_younge
 #[cfg(target_os = "linux")]
 mod linux {
     use super::{Age, Pid};
-    use crate::procfs;
+    use crate::procfs::{self, Stat};
     use crate::sys::directory::Directory;
     use crate::sys::file::{self, Status};
     use crate::sys::time::{self, Deadline, nanoseconds};
@@ -70,18 +70,20 @@ mod linux {
     /// Whether `pid` runs and certainly began after the file was written.
     pub(in crate::pidfile) fn is_younger(pid: Pid, file: &Status) -> bool {
         let Ok(Some(stat)) = procfs::stat(pid) else { return false };
-        let age = Clocks::read().compare(nanoseconds(stat.began()), nanoseconds(file.modified));
-        !stat.has_ended() && age == Age::Younger
+        !stat.has_ended() && by_start(&stat, file) == Age::Younger
     }
 
     fn by_times(pid: Pid, file: &Status) -> Age {
         match procfs::stat(pid) {
-            Ok(Some(stat)) if !stat.has_ended() && !stat.is_kernel_thread() => {
-                Clocks::read().compare(nanoseconds(stat.began()), nanoseconds(file.modified))
-            }
+            Ok(Some(stat)) if !stat.has_ended() && !stat.is_kernel_thread() => by_start(&stat, file),
             Ok(_) => Age::Younger,
             Err(_) => Age::Unknown("/proc does not show it"),
         }
+    }
+
+    fn by_start(stat: &Stat, file: &Status) -> Age {
+        let clocks = Clocks::read();
+        clocks.compare(nanoseconds(stat.began()), nanoseconds(file.modified), || clocks.boot_before())
     }
 
     /// Compares `pid` with the file that is open, and was found at `path`. With `by_itself` the file, or its directory, may be the
@@ -118,26 +120,27 @@ mod linux {
     struct Clocks {
         /// Since boot, as the start times of processes are counted.
         uptime: u64,
-        /// The time of the boot by the present clock, and by the clock when `/proc` was mounted: they differ where the clock has
-        /// been set.
+        /// The time of the boot by the present clock.
         boot: u64,
-        boot_before: u64,
     }
 
     impl Clocks {
         fn read() -> Self {
-            const INIT: Pid = 1;
             let uptime = nanoseconds(time::since_boot());
-            let boot = nanoseconds(time::realtime()).saturating_sub(uptime);
+            Self { uptime, boot: nanoseconds(time::realtime()).saturating_sub(uptime) }
+        }
+
+        /// The time of the boot by the clock when `/proc` was mounted: it differs where the clock has been set.
+        fn boot_before(self) -> u64 {
+            const INIT: Pid = 1;
             let mounted = file::status_at(c"/proc").map(|status| nanoseconds(status.modified));
             // Init begins when its /proc is mounted, in a container as well.
             let init = procfs::stat(INIT).ok().flatten().map(|stat| nanoseconds(stat.began()));
-            let boot_before = mounted.ok().zip(init).map_or(boot, |(mounted, init)| mounted.saturating_sub(init));
-            Self { uptime, boot, boot_before }
+            mounted.ok().zip(init).map_or(self.boot, |(mounted, init)| mounted.saturating_sub(init))
         }
 
         /// Compares a process that began so long after boot with a file that was written then.
-        fn compare(self, began: u64, written: u64) -> Age {
+        fn compare(self, began: u64, written: u64, boot_before: impl Fn() -> u64) -> Age {
             let began = began.saturating_sub(nanoseconds(SLACK));
             let was_written_since = |boot: u64| {
                 let end = boot.saturating_add(self.uptime).saturating_add(nanoseconds(SLACK));
@@ -147,7 +150,7 @@ mod linux {
                 Age::Older
             } else if written > self.boot.saturating_add(self.uptime) {
                 Age::Unknown("the pid file is dated in the future")
-            } else if was_written_since(self.boot_before) {
+            } else if was_written_since(boot_before()) {
                 Age::Unknown("the clock was set after the pid file was written")
             } else {
                 Age::Younger
@@ -158,8 +161,8 @@ mod linux {
     /// The same of a lock that only the file's owner can have taken: it may have been passed to `pid`. The owner says something about
     /// root, the caller and himself alone.
     pub(in crate::pidfile) fn doubt_about_owner(pid: Pid, file: &Status) -> Option<&'static str> {
-        let writers = Writers { own: procfs::runs_only_as(pid) };
-        (!writers.has(file.owner)).then_some(OTHERS_FILE)
+        let is_trusted = Writers { own: None }.has(file.owner) || procfs::runs_as(pid, file.owner);
+        (!is_trusted).then_some(OTHERS_FILE)
     }
 
     /// Why the number in the file is not believed, though its process has the lock by a writable descriptor: another user may have
@@ -231,7 +234,11 @@ mod linux {
         use super::{Age, Clocks, SLACK, nanoseconds};
 
         const SECOND: u64 = 1_000_000_000;
-        const CLOCKS: Clocks = Clocks { uptime: 1000 * SECOND, boot: 50_000 * SECOND, boot_before: 50_000 * SECOND };
+        const BOOT: u64 = 50_000 * SECOND;
+
+        fn compare(began: u64, written: u64, boot_before: u64) -> Age {
+            Clocks { uptime: 1000 * SECOND, boot: BOOT }.compare(began, written, || boot_before)
+        }
 
         fn is_unknown(age: Age) -> bool {
             matches!(age, Age::Unknown(_))
@@ -239,29 +246,28 @@ mod linux {
 
         #[test]
         fn a_file_that_was_written_during_the_life_of_the_process() {
-            assert_eq!(CLOCKS.compare(100 * SECOND, 50_100 * SECOND), Age::Older);
-            assert_eq!(CLOCKS.compare(100 * SECOND, 51_000 * SECOND), Age::Older);
-            assert_eq!(CLOCKS.compare(100 * SECOND, 50_100 * SECOND - nanoseconds(SLACK)), Age::Older);
+            assert_eq!(compare(100 * SECOND, 50_100 * SECOND, BOOT), Age::Older);
+            assert_eq!(compare(100 * SECOND, 51_000 * SECOND, BOOT), Age::Older);
+            assert_eq!(compare(100 * SECOND, 50_100 * SECOND - nanoseconds(SLACK), BOOT), Age::Older);
         }
 
         #[test]
         fn a_file_that_was_written_before() {
-            assert_eq!(CLOCKS.compare(100 * SECOND, 50_099 * SECOND), Age::Younger);
-            assert_eq!(CLOCKS.compare(100 * SECOND, 0), Age::Younger, "before the boot");
+            assert_eq!(compare(100 * SECOND, 50_099 * SECOND, BOOT), Age::Younger);
+            assert_eq!(compare(100 * SECOND, 0, BOOT), Age::Younger, "before the boot");
         }
 
         #[test]
         fn a_file_of_the_future_proves_nothing() {
-            assert!(is_unknown(CLOCKS.compare(100 * SECOND, 51_001 * SECOND)));
+            assert!(is_unknown(compare(100 * SECOND, 51_001 * SECOND, BOOT)));
         }
 
         #[test]
         fn a_clock_that_was_set_proves_nothing() {
-            let clocks = Clocks { boot_before: 0, ..CLOCKS };
-            assert!(is_unknown(clocks.compare(100 * SECOND, 100 * SECOND)));
-            assert_eq!(clocks.compare(100 * SECOND, 99 * SECOND), Age::Younger);
-            assert_eq!(clocks.compare(100 * SECOND, 1001 * SECOND), Age::Younger, "later than now by that clock");
-            assert_eq!(clocks.compare(100 * SECOND, 50_100 * SECOND), Age::Older);
+            assert!(is_unknown(compare(100 * SECOND, 100 * SECOND, 0)));
+            assert_eq!(compare(100 * SECOND, 99 * SECOND, 0), Age::Younger);
+            assert_eq!(compare(100 * SECOND, 1001 * SECOND, 0), Age::Younger, "later than now by that clock");
+            assert_eq!(compare(100 * SECOND, 50_100 * SECOND, 0), Age::Older);
         }
     }
 }

@@ -4,7 +4,6 @@ use super::{ProcPath, Stat, for_each_process, read};
 use crate::helper;
 use crate::line::FixedText;
 use crate::pidfile::number;
-use crate::sys::directory;
 use crate::sys::file;
 use crate::sys::process::{self, Pid};
 use crate::sys::signal::Signal;
@@ -43,10 +42,8 @@ pub(crate) fn field_number(text: &[u8], label: &[u8]) -> Option<u64> {
 /// Whether `/proc` numbers processes as this process does; not where it was mounted in another PID namespace.
 pub(crate) fn is_own() -> bool {
     let mut room = [0; 16];
-    let link = file::open(c"/proc/self", libc::O_PATH | libc::O_NOFOLLOW, 0);
-    let target = link.and_then(|link| directory::read_link(&link, &mut room));
-    match target {
-        Ok(length) => room.get(..length) == Some(decimal(i64::from(process::id())).as_bytes()),
+    match file::link_target(c"/proc/self", &mut room) {
+        Ok(target) => target == decimal(i64::from(process::id())).as_bytes(),
         // None at all: `Hold::NoProc` says so.
         Err(_) => true,
     }

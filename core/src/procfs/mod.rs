@@ -34,10 +34,10 @@ pub(crate) fn directory<const ROOM: usize>(pid: Pid) -> FixedText<ROOM> {
     path
 }
 
-/// Reads a file in the directory of a process, as much of it as there is room for.
+/// Reads a file in the directory of a process that the kernel makes at once, as much of it as there is room for.
 pub(crate) fn read<'a>(pid: Pid, name: &[u8], room: &'a mut [u8]) -> Sys<&'a [u8]> {
     let mut path: ProcPath = directory(pid);
-    file::read_small(path.push(b"/").push(name).as_c_str()?, room)
+    file::read_at_once(path.push(b"/").push(name).as_c_str()?, room)
 }
 
 /// Calls `each` with all processes that are visible.

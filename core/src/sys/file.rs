@@ -233,6 +233,13 @@ pub(crate) fn read_small<'a>(path: &CStr, buffer: &'a mut [u8]) -> Sys<&'a [u8]>
     Ok(buffer.get(..length).unwrap_or_default())
 }
 
+/// The same of a file of `/proc` about one process, by one read: the kernel makes its text as a whole (`single_open`, seq_file).
+pub(crate) fn read_at_once<'a>(path: &CStr, buffer: &'a mut [u8]) -> Sys<&'a [u8]> {
+    let file = open(path, libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK, 0)?;
+    let length = super::fd::read(file.as_raw_fd(), buffer)?;
+    Ok(buffer.get(..length).unwrap_or_default())
+}
+
 /// Reads a symbolic link, as much of it as `buffer` has room for.
 #[cfg(target_os = "linux")]
 pub(crate) fn link_target<'a>(path: &CStr, buffer: &'a mut [u8]) -> Sys<&'a [u8]> {

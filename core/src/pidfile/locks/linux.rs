@@ -80,7 +80,7 @@ impl LockedFile {
         let mounted = self.mounted.get().unwrap_or_else(|| {
             let mut room = [0; 4096];
             let path = path(&[b"self/fdinfo/", decimal(i64::from(self.descriptor)).as_bytes()]);
-            let info = file::read_small(path.as_c_str().ok()?, &mut room).ok()?;
+            let info = file::read_at_once(path.as_c_str().ok()?, &mut room).ok()?;
             Some(Mounted { mount: field_number(info, b"mnt_id:")?, inode: field_number(info, b"ino:") })
         });
         self.mounted.set(Some(mounted));
@@ -268,7 +268,7 @@ fn hold_below(place: &[&[u8]], pid: Pid, wanted: &LockedFile) -> Hold {
     let each = &mut |name: &[u8]| {
         let mut room = [0; 4096];
         let path = below(place, &[b"/fdinfo/", name]);
-        let info = path.as_c_str().and_then(|path| file::read_small(path, &mut room));
+        let info = path.as_c_str().and_then(|path| file::read_at_once(path, &mut room));
         match info.map(|info| hold_in(info, wanted)) {
             Ok(Hold::None) | Err(_) => {}
             Ok(hold) => found = hold,
