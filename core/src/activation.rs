@@ -1,9 +1,9 @@
 //! Sockets that a service manager has opened for this process, and what it has said by PID (sd_listen_fds(3), sd_watchdog_enabled(3)).
 
 use crate::error::{Error, Step, Subject};
+use crate::sys::c_buf::CBuf;
 use crate::sys::environment::{self, PidVariable};
 use crate::sys::{Sys, fd, memory, process};
-use crate::text::Text;
 use std::ffi::CStr;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -22,7 +22,7 @@ static PIDS: [PidVariable; 2] = [PidVariable::new("LISTEN_PID="), PidVariable::n
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ListenDescriptor {
     fd: RawFd,
-    name: Text,
+    name: CBuf,
 }
 
 impl ListenDescriptor {
@@ -67,7 +67,7 @@ pub fn take_listen_descriptors() -> Result<Vec<ListenDescriptor>, Error> {
         let failed = |errno| Error::os(Step::KeepDescriptor, Subject::Number(i64::from(fd)), errno).note("LISTEN_FDS");
         fd::set_close_on_exec(fd).map_err(failed)?;
         let name = environment::with(LISTEN_FDNAMES, |names| nth_name(names, fd - fd::FIRST_OTHER)).flatten();
-        let name = name.map_or_else(|| Text::new(b"unknown"), Ok).map_err(failed)?;
+        let name = name.map_or_else(|| CBuf::new(b"unknown"), Ok).map_err(failed)?;
         memory::push(&mut taken, ListenDescriptor { fd, name }).map_err(failed)?;
     }
     TAKEN.fetch_max(range().end, Ordering::Relaxed);
@@ -75,16 +75,16 @@ pub fn take_listen_descriptors() -> Result<Vec<ListenDescriptor>, Error> {
     Ok(taken)
 }
 
-fn nth_name(names: &[u8], index: RawFd) -> Option<Text> {
+fn nth_name(names: &[u8], index: RawFd) -> Option<CBuf> {
     let index = usize::try_from(index).ok()?;
     let name = names.split(|&byte| byte == b':').nth(index).filter(|name| !name.is_empty())?;
-    Text::new(name).ok()
+    CBuf::new(name).ok()
 }
 
 /// The descriptors passed on, when they are meant for this process.
 pub(crate) fn range() -> std::ops::Range<RawFd> {
     let count = if is_meant(LISTEN_PID) == Some(true) {
-        environment::with(LISTEN_FDS, crate::pidfile::number).flatten().unwrap_or(0)
+        environment::with(LISTEN_FDS, crate::sys::parse_decimal).flatten().unwrap_or(0)
     } else {
         0
     };
@@ -99,7 +99,7 @@ pub(crate) fn taken() -> impl Iterator<Item = RawFd> {
 
 /// Whether a variable has this process's PID; nothing when it is not set.
 pub(crate) fn is_meant(variable: &CStr) -> Option<bool> {
-    let named = environment::with(variable, crate::pidfile::number)?;
+    let named = environment::with(variable, crate::sys::parse_decimal)?;
     Some(named == u64::try_from(process::id()).ok())
 }
 

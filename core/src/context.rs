@@ -7,8 +7,8 @@ use crate::plan::Plan;
 use crate::report::{Record, Said};
 use crate::start;
 use crate::streams::{Place, Places};
+use crate::sys::c_buf::CBuf;
 use crate::sys::{Errno, Sys, fd};
-use crate::text::Text;
 use crate::tie::Tie;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
@@ -36,7 +36,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 /// # }
 /// ```
 pub struct Context {
-    program: Text,
+    program: CBuf,
     tie: Option<Tie>,
     late_stderr: Option<OwnedFd>,
     places: Places,
@@ -69,7 +69,7 @@ const STDERR: libc::c_int = 2;
 
 impl Context {
     /// Takes over what the daemon keeps of the plan. With automatic readiness this is the moment of the report.
-    pub(crate) fn new(plan: &mut Plan, tie: Option<Tie>, program: Text) -> Self {
+    pub(crate) fn new(plan: &mut Plan, tie: Option<Tie>, program: CBuf) -> Self {
         let mut context = Self {
             program,
             detached: tie.is_some(),
@@ -158,7 +158,7 @@ impl Context {
                 told.map_err(|errno| Error::os(Step::Report, Subject::Word("starter"), errno))
             }
             None => {
-                let words = Subject::Text(Text::new(Said::new(status, message).text()).unwrap_or_default());
+                let words = Subject::Text(CBuf::new(Said::new(status, message).text()).unwrap_or_default());
                 Error::new(Step::Start, words, Cause::Said(status)).print(self.program.as_bytes());
                 Ok(())
             }

@@ -6,9 +6,9 @@ use crate::detach::{Detach, Surroundings};
 use crate::directories;
 use crate::error::{Error, Failure, Step, Subject};
 use crate::launch::Program;
+use crate::monitor::Launching;
 #[cfg(doc)]
 use crate::monitor::Monitored;
-use crate::monitor::{KillMode, Launching};
 use crate::notify;
 use crate::option_errors::OptionErrors;
 use crate::options::{Hooks, Options};
@@ -19,9 +19,10 @@ use crate::relaunch::{self, Ends};
 use crate::signals::SignalAction;
 use crate::start::{self, Aside, Caller, Role};
 use crate::starting::PendingStart;
+use crate::stop::KillMode;
 use crate::streams::{self, Stream};
-use crate::sys::{Errno, signal};
-use crate::text::Text;
+use crate::sys::c_buf::CBuf;
+use crate::sys::{Errno, file, signal};
 use crate::tie::Tie;
 use std::convert::Infallible;
 use std::ffi::OsStr;
@@ -95,14 +96,14 @@ fn checked<T>(step: Step, bytes: &[u8], value: Result<T, Errno>) -> Result<T, Er
     value.map_err(|errno| Error::about(step, bytes, errno))
 }
 
-fn path(step: Step, path: &Path) -> Result<Text, Error> {
+fn path(step: Step, path: &Path) -> Result<CBuf, Error> {
     let bytes = path.as_os_str().as_bytes();
-    checked(step, bytes, Text::path(bytes))
+    checked(step, bytes, CBuf::path(bytes))
 }
 
-fn absolute(step: Step, path: &Path) -> Result<Text, Error> {
+fn absolute(step: Step, path: &Path) -> Result<CBuf, Error> {
     let bytes = path.as_os_str().as_bytes();
-    checked(step, bytes, Text::absolute_path(bytes))
+    checked(step, bytes, file::absolute_path(bytes))
 }
 
 impl Default for Daemon {
@@ -133,7 +134,7 @@ impl Daemon {
     /// Invalid: an empty name, or a NUL (EINVAL).
     pub fn program_name(&mut self, name: impl AsRef<OsStr>) -> &mut Self {
         let bytes = name.as_ref().as_bytes();
-        let name = if bytes.is_empty() { Err(Errno::EINVAL) } else { Text::new(bytes) };
+        let name = if bytes.is_empty() { Err(Errno::EINVAL) } else { CBuf::new(bytes) };
         self.set(Step::ProgramName, checked(Step::ProgramName, bytes, name), |options, name| options.program = name)
     }
 
@@ -774,7 +775,7 @@ fn number(step: Step, id: u32) -> Result<Name, Error> {
     Ok(Name::Number(id))
 }
 
-/// So that it appears once. Text that cannot be written is no reason not to start.
+/// So that it appears once. CBuf that cannot be written is no reason not to start.
 fn flush_rust() {
     use std::io::Write;
     let _ = std::io::stdout().flush();

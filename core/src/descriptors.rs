@@ -2,9 +2,9 @@
 
 use crate::activation;
 use crate::error::{Error, Step, Subject};
-use crate::parts::{signal_queue, signal_stream};
 use crate::sys::Errno;
 use crate::sys::{Sys, fd, file, memory};
+use crate::{signal_queue, signal_stream};
 use std::os::fd::RawFd;
 
 /// Descriptors to keep, in ascending order, each once.
@@ -102,7 +102,7 @@ impl Keep {
 /// ENOMEM: nothing is closed.
 pub fn close_all_but(keep: impl IntoIterator<Item = RawFd>) -> Result<(), Error> {
     let mut all = Keep::default();
-    let own = crate::pidfile::descriptors().chain(signal_queue::descriptors());
+    let own = crate::registry::descriptors().chain(signal_queue::descriptors());
     for fd in keep.into_iter().filter(|fd| *fd >= 0).chain(own) {
         all.add(fd).map_err(|errno| Error::os(Step::KeepDescriptor, Subject::Number(i64::from(fd)), errno))?;
     }
@@ -116,7 +116,7 @@ pub fn close_all_but(keep: impl IntoIterator<Item = RawFd>) -> Result<(), Error>
 /// and what a service manager has passed on.
 #[doc(hidden)]
 pub fn kept_unasked() -> impl Iterator<Item = RawFd> {
-    let own = crate::pidfile::descriptors().chain(signal_queue::descriptors()).chain(signal_stream::ends());
+    let own = crate::registry::descriptors().chain(signal_queue::descriptors()).chain(signal_stream::ends());
     own.chain(activation::range()).chain(activation::taken())
 }
 
@@ -134,7 +134,7 @@ pub fn opened() -> Vec<RawFd> {
 fn listed() -> Sys<Vec<RawFd>> {
     let (mut listed, mut complete) = (Vec::new(), Ok(()));
     file::for_each_name(c"/proc/self/fd", &mut |_, name| {
-        let number = crate::pidfile::number(name).and_then(|number| RawFd::try_from(number).ok());
+        let number = crate::sys::parse_decimal(name).and_then(|number| RawFd::try_from(number).ok());
         if let Some(fd) = number.filter(|fd| *fd >= fd::FIRST_OTHER) {
             complete = complete.and(memory::push(&mut listed, fd));
         }
@@ -149,7 +149,7 @@ fn is_own(fd: RawFd) -> bool {
 
 #[cfg(target_os = "linux")]
 fn is_anonymous(fd: RawFd) -> bool {
-    let mut link = crate::line::FixedText::<32>::new();
+    let mut link = crate::sys::fixed_buf::FixedBuf::<32>::new();
     link.push(b"/proc/self/fd/").push_number(i64::from(fd));
     let mut room = [0; 16];
     link.as_c_str()
@@ -223,7 +223,7 @@ fn close_between(first: RawFd, last: RawFd) {
 fn close_listed(first: RawFd, last: RawFd, kept: &[RawFd]) -> Sys<()> {
     let mut is_own = false;
     file::for_each_name(c"/proc/self/fd", &mut |directory, name| {
-        let listed = crate::pidfile::number(name).and_then(|number| RawFd::try_from(number).ok());
+        let listed = crate::sys::parse_decimal(name).and_then(|number| RawFd::try_from(number).ok());
         is_own |= listed == Some(directory);
         let listed = listed.filter(|fd| (first..=last).contains(fd) && *fd != directory);
         if let Some(fd) = listed.filter(|fd| kept.binary_search(fd).is_err()) {

@@ -2,22 +2,22 @@
 
 use crate::error::{Error, Failure, Step, Subject};
 use crate::sys::Errno;
+use crate::sys::c_buf::CBuf;
 use crate::sys::{Sys, file, memory};
-use crate::text::Text;
 
 /// Where the daemon lives.
 pub(crate) struct Plan {
     umask: libc::mode_t,
-    root: Option<Text>,
+    root: Option<CBuf>,
     /// As seen from inside the root.
-    working: Text,
+    working: CBuf,
 }
 
 impl Plan {
     /// Checks that both directories can be entered. `working` is inside `root` where there is one.
-    pub(crate) fn new(umask: libc::mode_t, root: Option<&Text>, working: &Text) -> Result<Self, Error> {
-        let failed = |step, path: &Text, errno| Error::about(step, path.as_bytes(), errno);
-        let copy = |step, path: &Text| Text::absolute_path(path.as_bytes()).map_err(|errno| failed(step, path, errno));
+    pub(crate) fn new(umask: libc::mode_t, root: Option<&CBuf>, working: &CBuf) -> Result<Self, Error> {
+        let failed = |step, path: &CBuf, errno| Error::about(step, path.as_bytes(), errno);
+        let copy = |step, path: &CBuf| file::absolute_path(path.as_bytes()).map_err(|errno| failed(step, path, errno));
         let root = root.map(|root| copy(Step::Chroot, root)).transpose()?;
         if let Some(root) = &root {
             file::check_directory(root.as_c_str()).map_err(|errno| failed(Step::Chroot, root, errno))?;
@@ -37,17 +37,17 @@ impl Plan {
         file::set_umask(self.umask);
         if let Some(root) = &self.root {
             file::change_root(root.as_c_str()).map_err(|errno| Failure::new(Step::ChangeRoot, errno))?;
-            crate::pidfile::root_has_changed();
+            crate::registry::root_has_changed();
         }
         let changed = file::change_directory(self.working.as_c_str());
         changed.map_err(|errno| Failure::new(Step::ChangeDirectory, errno))
     }
 
-    pub(crate) fn working(&self) -> &Text {
+    pub(crate) fn working(&self) -> &CBuf {
         &self.working
     }
 
-    pub(crate) fn root(&self) -> Option<&Text> {
+    pub(crate) fn root(&self) -> Option<&CBuf> {
         self.root.as_ref()
     }
 
@@ -62,10 +62,10 @@ impl Plan {
 }
 
 /// A symbolic link below the root may lead elsewhere once inside; the daemon's own chdir finds that.
-fn check_working(root: Option<&Text>, working: &Text) -> Sys<()> {
+fn check_working(root: Option<&CBuf>, working: &CBuf) -> Sys<()> {
     let Some(root) = root else { return file::check_directory(working.as_c_str()) };
     let mut whole = Vec::new();
     memory::extend(&mut whole, root.as_bytes())?;
     memory::extend(&mut whole, working.as_bytes())?;
-    file::check_directory(Text::path(&whole)?.as_c_str())
+    file::check_directory(CBuf::path(&whole)?.as_c_str())
 }

@@ -3,12 +3,12 @@
 //! One error type for every door. It knows the step that failed, what the step was about, and why; the starter's line on
 //! stderr, C's error text and Rust's `Display` are the same words in the same order.
 
-use crate::line::Line;
 use crate::sys::Errno;
+use crate::sys::c_buf::CBuf;
+use crate::sys::fixed_buf::MessageBuf;
 use crate::sys::process::Ended;
 use crate::sys::signal::{self, Signal};
 use crate::sys::{Sys, memory};
-use crate::text::Text;
 use std::fmt;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -183,7 +183,7 @@ pub enum ErrorKind {
 pub(crate) enum Subject {
     Nothing,
     /// A path, a name.
-    Text(Text),
+    Text(CBuf),
     /// A word of ours.
     Word(&'static str),
     Number(i64),
@@ -271,7 +271,7 @@ impl Error {
 
     /// About a text that came from outside, which may hold a NUL: what is before it is shown.
     pub(crate) fn about(step: Step, bytes: &[u8], errno: Errno) -> Self {
-        Self::os(step, Subject::Text(Text::up_to_nul(bytes)), errno)
+        Self::os(step, Subject::Text(CBuf::up_to_nul(bytes)), errno)
     }
 
     /// For language bindings: the function was called with NULL for an argument that is needed.
@@ -397,7 +397,7 @@ impl Error {
 
     /// Calls `with` on the message in bytes, as it is for `Display`, without allocating.
     pub fn with_message<T>(&self, with: impl FnOnce(&[u8]) -> T) -> T {
-        let mut line = Line::new();
+        let mut line = MessageBuf::new();
         self.write(&mut line);
         with(line.as_bytes())
     }
@@ -405,7 +405,7 @@ impl Error {
     /// Calls `with` on what the step was about, in bytes, without allocating: a path, a name, a number. Empty where
     /// there is nothing.
     pub fn with_subject<T>(&self, with: impl FnOnce(&[u8]) -> T) -> T {
-        let mut line = Line::new();
+        let mut line = MessageBuf::new();
         if !matches!(self.cause, Cause::Said(_)) {
             self.subject().write(&mut line);
         }
@@ -415,14 +415,14 @@ impl Error {
     /// Prints `PROGRAM: ERROR` on standard error, in one piece.
     pub(crate) fn print(&self, program: &[u8]) {
         const STDERR: libc::c_int = 2;
-        let mut line = Line::new();
+        let mut line = MessageBuf::new();
         line.push_printable(program).push(b": ");
         self.write(&mut line);
         line.push(b"\n");
         let _: Sys<usize> = signal::write_without_broken_pipe(STDERR, line.as_bytes());
     }
 
-    fn write(&self, line: &mut Line) {
+    fn write(&self, line: &mut MessageBuf) {
         match self.cause {
             Cause::NotPidFile => line.push(b"not a pid file: "),
             Cause::Unproven(pid, _) => {
@@ -491,7 +491,7 @@ impl Error {
 }
 
 impl Subject {
-    fn write(&self, line: &mut Line) {
+    fn write(&self, line: &mut MessageBuf) {
         match self {
             Self::Nothing => {}
             Self::Text(text) => {
@@ -537,7 +537,7 @@ impl Cause {
         )
     }
 
-    fn write(&self, line: &mut Line) {
+    fn write(&self, line: &mut MessageBuf) {
         match self {
             Self::Os(errno) => errno.describe(line),
             Self::OtherCommand(_) | Self::Said(_) | Self::Invalid(_) => {}
@@ -567,14 +567,14 @@ impl Cause {
     }
 }
 
-fn push_signal(line: &mut Line, signal: Signal) {
+fn push_signal(line: &mut MessageBuf, signal: Signal) {
     line.push(b"signal ").push_number(i64::from(signal));
     if let Some(name) = signal_name(signal) {
         line.push(b" (").push(name.as_bytes()).push(b")");
     }
 }
 
-fn push_time(line: &mut Line, time: Duration) {
+fn push_time(line: &mut MessageBuf, time: Duration) {
     line.push_number(i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
     let milliseconds = time.subsec_millis();
     if milliseconds > 0 {
@@ -666,11 +666,11 @@ impl Failure {
 mod tests {
     use super::{Cause, Error, Step, Subject};
     use crate::sys::Errno;
-    use crate::text::Text;
+    use crate::sys::c_buf::CBuf;
     use std::time::Duration;
 
     fn path(path: &str) -> Subject {
-        Subject::Text(Text::new(path.as_bytes()).unwrap_or_default())
+        Subject::Text(CBuf::new(path.as_bytes()).unwrap_or_default())
     }
 
     #[test]

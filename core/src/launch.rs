@@ -4,9 +4,9 @@ use crate::error::{Error, Failure, Step, Subject};
 use crate::option_errors::OptionErrors;
 use crate::readiness::Readiness;
 use crate::signals;
+use crate::sys::c_buf::CBuf;
 use crate::sys::process::{self, StringList};
 use crate::sys::{Errno, Sys, environment, file, memory};
-use crate::text::Text;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -30,10 +30,10 @@ use std::time::Duration;
 /// ```
 #[derive(Clone)]
 pub struct Program {
-    path: Text,
+    path: CBuf,
     /// What the program is called; its path unless set.
-    name: Option<Text>,
-    arguments: Vec<Text>,
+    name: Option<CBuf>,
+    arguments: Vec<CBuf>,
     /// This process's environment is inherited, except for these.
     inherits: bool,
     variables: Vec<Variable>,
@@ -63,7 +63,7 @@ impl Default for Respawn {
 #[derive(Clone, Debug)]
 struct Variable {
     /// `NAME=VALUE`, or `NAME=` of one that is to be gone.
-    text: Text,
+    text: CBuf,
     name: usize,
     is_set: bool,
 }
@@ -77,7 +77,7 @@ impl Variable {
         memory::extend(&mut bytes, name)?;
         memory::push(&mut bytes, b'=')?;
         memory::extend(&mut bytes, value.unwrap_or_default())?;
-        Ok(Self { text: Text::new(&bytes)?, name: name.len(), is_set: value.is_some() })
+        Ok(Self { text: CBuf::new(&bytes)?, name: name.len(), is_set: value.is_some() })
     }
 
     fn name(&self) -> &OsStr {
@@ -129,7 +129,7 @@ impl Program {
     pub fn new(path: impl AsRef<Path>) -> Self {
         let bytes = path.as_ref().as_os_str().as_bytes();
         let mut errors = OptionErrors::default();
-        let path = errors.add(Text::path(bytes).map_err(|errno| Error::about(Step::Execute, bytes, errno)));
+        let path = errors.add(CBuf::path(bytes).map_err(|errno| Error::about(Step::Execute, bytes, errno)));
         Self {
             path: path.unwrap_or_default(),
             name: None,
@@ -147,7 +147,7 @@ impl Program {
     /// Invalid: one that holds a NUL (EINVAL).
     pub fn arg(&mut self, arg: impl AsRef<OsStr>) -> &mut Self {
         let bytes = arg.as_ref().as_bytes();
-        let pushed = Text::new(bytes).and_then(|text| memory::push(&mut self.arguments, text));
+        let pushed = CBuf::new(bytes).and_then(|text| memory::push(&mut self.arguments, text));
         self.errors.add(pushed.map_err(|errno| Error::about(Step::Argument, bytes, errno)));
         self
     }
@@ -162,7 +162,7 @@ impl Program {
     /// Invalid: one that holds a NUL (EINVAL).
     pub fn arg0(&mut self, arg: impl AsRef<OsStr>) -> &mut Self {
         let bytes = arg.as_ref().as_bytes();
-        let name = Text::new(bytes).map_err(|errno| Error::about(Step::ProgramName, bytes, errno));
+        let name = CBuf::new(bytes).map_err(|errno| Error::about(Step::ProgramName, bytes, errno));
         if let Some(name) = self.errors.replace(Step::ProgramName, name) {
             self.name = Some(name);
         }
@@ -260,9 +260,9 @@ impl Program {
 
     fn arguments(&self) -> Sys<StringList> {
         let mut list = StringList::default();
-        list.push(Text::new(self.name.as_ref().unwrap_or(&self.path).as_bytes())?)?;
+        list.push(CBuf::new(self.name.as_ref().unwrap_or(&self.path).as_bytes())?)?;
         for argument in &self.arguments {
-            list.push(Text::new(argument.as_bytes())?)?;
+            list.push(CBuf::new(argument.as_bytes())?)?;
         }
         list.finish()?;
         Ok(list)
@@ -277,7 +277,7 @@ impl Program {
             })?;
         }
         for variable in self.variables.iter().filter(|variable| variable.is_set) {
-            list.push(Text::new(variable.text.as_bytes())?)?;
+            list.push(CBuf::new(variable.text.as_bytes())?)?;
         }
         list.finish()?;
         Ok(list)
@@ -285,23 +285,23 @@ impl Program {
 }
 
 /// The path as it is for other processes and in other directories: absolute, and without what `/proc/self` is for this process.
-fn resolved(path: &Text) -> Sys<Text> {
+fn resolved(path: &CBuf) -> Sys<CBuf> {
     #[cfg(target_os = "linux")]
     if [&b"/proc/self/"[..], b"/proc/thread-self/"].iter().any(|own| path.as_bytes().starts_with(own)) {
-        let mut room = memory::filled(0, crate::text::PATH_MAX)?;
+        let mut room = memory::filled(0, crate::sys::c_buf::PATH_MAX)?;
         return match file::link_target(path.as_c_str(), &mut room) {
-            Ok(target) => Text::absolute_path(target),
+            Ok(target) => file::absolute_path(target),
             Err(Errno::EINVAL) => Ok(path.clone()),
             Err(errno) => Err(errno),
         };
     }
-    Text::absolute_path(path.as_bytes())
+    file::absolute_path(path.as_bytes())
 }
 
 /// A program as execve(2) wants it. The environment must not change before it is executed.
 #[derive(Debug)]
 pub(crate) struct PreparedProgram {
-    pub(crate) path: Text,
+    pub(crate) path: CBuf,
     pub(crate) arguments: StringList,
     pub(crate) environment: StringList,
 }
@@ -320,7 +320,7 @@ impl PreparedProgram {
 }
 
 /// Says of a failed execve(2) what its errno leaves open. `path` is where the program is for this process.
-pub(crate) fn not_executed(error: Error, path: &Text) -> Error {
+pub(crate) fn not_executed(error: Error, path: &CBuf) -> Error {
     match error.errno() {
         Some(libc::ENOENT) if file::status_behind(path.as_c_str()).is_ok() => error.note("its interpreter is missing"),
         Some(libc::ENOEXEC) => error.note("neither a binary for this machine nor a script with #!"),

@@ -85,31 +85,33 @@ mod guarded_file;
 #[cfg(target_os = "linux")]
 mod helper;
 mod launch;
-mod line;
-mod lines;
 mod monitor;
 mod notify;
 mod null_device;
 mod option_errors;
 mod options;
 pub mod parts;
+mod pid_content;
 mod pidfile;
 mod plan;
 mod privileges;
 mod procfs;
 mod readiness;
+mod registry;
 mod relaunch;
 mod report;
 mod run_directory;
 mod runtime_directory;
 mod session;
+mod signal_queue;
+mod signal_stream;
 mod signals;
 mod start;
 mod starter;
 mod starting;
+mod stop;
 mod streams;
 mod sys;
-mod text;
 mod tie;
 
 pub use activation::{ListenDescriptor, take_listen_descriptors};
@@ -119,20 +121,19 @@ pub use detach::Detach;
 pub use error::{Error, ErrorKind, Step};
 
 pub use launch::{Program, Respawn};
-#[doc(hidden)]
-pub use line::is_printable;
-pub use monitor::{
-    KillMode, Launching, Monitored, MonitoredOutput, MonitoredState, StopRequest, become_monitor_if_asked,
-};
+pub use monitor::{Launching, Monitored, MonitoredOutput, MonitoredState, become_monitor_if_asked};
 pub use notify::{notify, notify_barrier, notify_bytes, notify_reloading, notify_with_descriptors, watchdog_interval};
 pub use pidfile::{PidFile, PidFileLock, Running, Status, Stopped};
 pub use privileges::Groups;
 pub use readiness::{ListenAddress, Readiness};
 pub use signals::SignalAction;
 pub use starting::PendingStart;
+pub use stop::{KillMode, StopRequest};
 pub use streams::{Facility, LogFile, Severity, Stream, Syslog};
 #[doc(hidden)]
 pub use streams::{open_for_reading, open_log_file};
+#[doc(hidden)]
+pub use sys::fixed_buf::is_printable;
 #[doc(hidden)]
 pub use sys::time::parse_duration;
 

@@ -1,8 +1,8 @@
 //! Telling a service manager: systemd's notify protocol (sd_notify(3)), without its library.
 
 use crate::error::{Error, Step, Subject};
-use crate::line::Line;
 use crate::sys::Errno;
+use crate::sys::fixed_buf::MessageBuf;
 use crate::sys::time::{self, Deadline};
 use crate::sys::{Sys, environment, fd, process, signal, socket};
 use std::os::fd::{AsRawFd, RawFd};
@@ -60,7 +60,7 @@ pub fn notify_with_descriptors(state: &[u8], descriptors: &[RawFd]) -> Result<bo
 /// # Errors
 /// As for [`notify`].
 pub fn notify_reloading() -> Result<bool, Error> {
-    let mut line = Line::new();
+    let mut line = MessageBuf::new();
     let now = i64::try_from(time::monotonic().as_micros()).unwrap_or(i64::MAX);
     line.push(b"RELOADING=1\nMONOTONIC_USEC=").push_number(now);
     notify_bytes(line.as_bytes())
@@ -103,11 +103,11 @@ pub fn notify_barrier(timeout: Option<Duration>) -> Result<bool, Error> {
 /// ```
 #[must_use]
 pub fn watchdog_interval() -> Option<Duration> {
-    let meant = environment::with(c"WATCHDOG_PID", crate::pidfile::number);
+    let meant = environment::with(c"WATCHDOG_PID", crate::sys::parse_decimal);
     if meant.is_some_and(|pid| pid != u64::try_from(process::id()).ok()) {
         return None;
     }
-    let microseconds = environment::with(c"WATCHDOG_USEC", crate::pidfile::number).flatten();
+    let microseconds = environment::with(c"WATCHDOG_USEC", crate::sys::parse_decimal).flatten();
     microseconds.filter(|time| *time > 0).map(Duration::from_micros)
 }
 
@@ -126,7 +126,7 @@ fn send(name: &[u8], state: &[u8], descriptors: &[RawFd]) -> Sys<()> {
 /// Says that the service is up, and which process it is. Neither allocates nor fails: a service manager that has gone
 /// away must not end the daemon.
 pub(crate) fn ready() {
-    let mut line = Line::new();
+    let mut line = MessageBuf::new();
     line.push(b"READY=1\nMAINPID=").push_number(i64::from(process::id()));
     environment::with(c"NOTIFY_SOCKET", |name| {
         let _: Sys<()> = send(name, line.as_bytes(), &[]);

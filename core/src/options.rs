@@ -3,22 +3,22 @@
 use crate::descriptors::{Keep, Others};
 use crate::detach::Detach;
 use crate::error::{Error, Step, signal_name};
-use crate::monitor::KillMode;
 use crate::option_errors::OptionErrors;
 use crate::pidfile::PidFile;
+use crate::stop::KillMode;
 use crate::streams::Stream;
+use crate::sys::c_buf::CBuf;
 use crate::sys::process;
 use crate::sys::signal::Signal;
-use crate::text::Text;
 use crate::{privileges, signals};
 use std::os::fd::RawFd;
 use std::time::Duration;
 
 /// What a daemon is to be, as the program said it.
 pub(crate) struct Options {
-    pub(crate) program: Text,
-    pub(crate) working: Text,
-    pub(crate) root: Option<Text>,
+    pub(crate) program: CBuf,
+    pub(crate) working: CBuf,
+    pub(crate) root: Option<CBuf>,
     pub(crate) umask: libc::mode_t,
     pub(crate) prevent_core: bool,
     pub(crate) detach: Detach,
@@ -28,7 +28,7 @@ pub(crate) struct Options {
     pub(crate) streams: [Option<Stream>; 3],
     pub(crate) signals: signals::Map,
     pub(crate) pid_file: Option<PidFile>,
-    pub(crate) runtime_directory: Option<Text>,
+    pub(crate) runtime_directory: Option<CBuf>,
     pub(crate) privileges: privileges::Request,
     pub(crate) manual_ready: bool,
     pub(crate) ready_descriptor: Option<RawFd>,
@@ -36,9 +36,9 @@ pub(crate) struct Options {
     pub(crate) hooks: Hooks,
     pub(crate) stop: StopOptions,
     /// The executable that becomes the monitor of a launched program.
-    pub(crate) monitor: Option<Text>,
+    pub(crate) monitor: Option<CBuf>,
     /// Where the state files of launched programs are.
-    pub(crate) state_directory: Option<Text>,
+    pub(crate) state_directory: Option<CBuf>,
 }
 
 /// By the names of the setters, those with another value than the default.
@@ -129,7 +129,7 @@ impl Options {
         const READY_TIMEOUT: Duration = Duration::from_secs(30);
         let program = process::program_name().map_or(b"daemon".as_slice(), std::ffi::CStr::to_bytes);
         let mut text = |step, bytes| {
-            let text = Text::new(bytes).map_err(|errno| Error::about(step, bytes, errno));
+            let text = CBuf::new(bytes).map_err(|errno| Error::about(step, bytes, errno));
             errors.add(text).unwrap_or_default()
         };
         Self {

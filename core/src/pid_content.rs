@@ -1,27 +1,17 @@
 //! The content of a pid file: one decimal PID and a newline.
 
+use crate::sys::parse_decimal;
 use crate::sys::process::Pid;
 
 /// What is read of a pid file. A longer file is not a pid file.
-pub(super) const ROOM: usize = 1024;
+pub(crate) const ROOM: usize = 1024;
 
 /// The highest PID that Linux ever gives (`PID_MAX_LIMIT`, proc(5)).
 const HIGHEST: Pid = 1 << 22;
 
-/// A decimal number and nothing else.
-pub(crate) fn number(bytes: &[u8]) -> Option<u64> {
-    if bytes.is_empty() {
-        return None;
-    }
-    bytes.iter().try_fold(0_u64, |number, &byte| {
-        let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10)?;
-        number.checked_mul(10)?.checked_add(u64::from(digit))
-    })
-}
-
 /// What is in a pid file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Content {
+pub(crate) enum Content {
     /// A PID that may be signalled.
     Pid(Pid),
     /// Nothing: a start has not written its PID yet, or was killed before it could.
@@ -33,7 +23,7 @@ pub(super) enum Content {
 }
 
 impl Content {
-    pub(super) fn pid(self) -> Option<Pid> {
+    pub(crate) fn pid(self) -> Option<Pid> {
         match self {
             Self::Pid(pid) => Some(pid),
             _ => None,
@@ -41,7 +31,7 @@ impl Content {
     }
 
     /// Digits, with a newline behind them or none.
-    pub(super) fn of(bytes: &[u8]) -> Self {
+    pub(crate) fn of(bytes: &[u8]) -> Self {
         let digits = bytes.strip_suffix(b"\n").unwrap_or(bytes);
         if bytes.is_empty() {
             Self::Empty
@@ -53,10 +43,10 @@ impl Content {
     }
 
     /// The first line as libdaemon 0.14 reads it: white space around the number, a sign and further lines are accepted.
-    pub(super) fn of_libdaemon(bytes: &[u8]) -> Self {
+    pub(crate) fn of_libdaemon(bytes: &[u8]) -> Self {
         let Some(line) = bytes.split_inclusive(|&byte| byte == b'\n').next() else { return Self::Empty };
         match line.trim_ascii() {
-            text if text.strip_prefix(b"-").is_some_and(|digits| number(digits).is_some()) => Self::NoProcess,
+            text if text.strip_prefix(b"-").is_some_and(|digits| parse_decimal(digits).is_some()) => Self::NoProcess,
             text => match Self::of(text) {
                 Self::Empty => Self::Other,
                 content => content,
@@ -65,7 +55,7 @@ impl Content {
     }
 
     fn of_digits(digits: &[u8]) -> Self {
-        match number(digits).map(Pid::try_from) {
+        match parse_decimal(digits).map(Pid::try_from) {
             Some(Ok(pid)) if (2..=HIGHEST).contains(&pid) => Self::Pid(pid),
             _ => Self::NoProcess,
         }
@@ -73,8 +63,8 @@ impl Content {
 }
 
 /// A PID as it is written: digits and a newline.
-pub(super) fn format(pid: Pid) -> crate::line::Line {
-    let mut line = crate::line::Line::new();
+pub(crate) fn format(pid: Pid) -> crate::sys::fixed_buf::MessageBuf {
+    let mut line = crate::sys::fixed_buf::MessageBuf::new();
     line.push_number(i64::from(pid)).push(b"\n");
     line
 }

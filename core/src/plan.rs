@@ -5,20 +5,21 @@
 
 use crate::detach::Surroundings;
 use crate::error::{Error, Failure, Step, Subject};
-use crate::line::FixedText;
 use crate::options::{Hooks, Options};
-use crate::parts::{signal_queue, signal_stream};
-use crate::pidfile::{self, PidFileLock};
+use crate::pidfile::PidFileLock;
+use crate::registry;
 use crate::runtime_directory::{self, Prepared};
 use crate::session::Forks;
 use crate::signals::Quiet;
 use crate::streams::Stream;
 use crate::sys::Errno;
+use crate::sys::c_buf::CBuf;
 use crate::sys::fd;
+use crate::sys::fixed_buf::FixedBuf;
 use crate::sys::process;
 use crate::sys::stdio;
-use crate::text::Text;
 use crate::{activation, descriptors, directories, privileges, signals, streams};
+use crate::{signal_queue, signal_stream};
 use std::os::fd::RawFd;
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ pub(crate) struct Plan {
     pub(crate) directories: directories::Plan,
     pub(crate) prevent_core: bool,
     pub(crate) pid_file: Option<PidFileLock>,
-    pub(crate) pid_file_path: Option<Text>,
+    pub(crate) pid_file_path: Option<CBuf>,
     pub(crate) privileges: privileges::Plan,
     pub(crate) manual_ready: bool,
     pub(crate) ready_descriptor: Option<RawFd>,
@@ -81,7 +82,7 @@ impl Plan {
         let streams = streams::Plan::new(&options.streams, &default, manual_ready, &seen)?;
         stdio::flush_output();
 
-        let has_pid_file = pidfile::any() || options.pid_file.is_some();
+        let has_pid_file = registry::any() || options.pid_file.is_some();
         let signals = signals::Plan::new(&options.signals, has_pid_file);
 
         let root = directories.root();
@@ -95,7 +96,7 @@ impl Plan {
             open.map_err(|errno| Error::os(Step::ReadyDescriptor, Subject::Number(i64::from(fd)), errno))?;
         }
         // The handlers of queue and streams stay as well, and would write to whatever had got the numbers.
-        let own = pidfile::descriptors().chain(signal_queue::descriptors()).chain(signal_stream::ends());
+        let own = registry::descriptors().chain(signal_queue::descriptors()).chain(signal_stream::ends());
         for fd in streams.descriptors().chain(own) {
             keep_too(&mut keep, fd)?;
         }
@@ -164,14 +165,14 @@ fn refuse_threads() -> Result<(), Error> {
     if others == 0 {
         return Ok(());
     }
-    let mut counted = FixedText::<32>::new();
+    let mut counted = FixedBuf::<32>::new();
     counted.push_unsigned(others).push(if others == 1 { b" other" } else { b" others" });
     let error = Error::about(Step::Threads, counted.as_bytes(), Errno::EOPNOTSUPP);
     Err(error.note("the daemon would not have them: start before they begin, use launch, or allow threads"))
 }
 
 fn prepare_pid_files(options: &Options, changes_user: bool) -> Result<(), Error> {
-    pidfile::open_writers(changes_user).map_err(|errno| {
+    registry::open_writers(changes_user).map_err(|errno| {
         let subject = options.pid_file.as_ref().map_or(Subject::Nothing, |file| Subject::Text(file.text().clone()));
         let error = Error::os(Step::PidFile, subject, errno);
         let is_writable = errno == Errno::EOPNOTSUPP;

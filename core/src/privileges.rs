@@ -2,9 +2,9 @@
 
 use crate::error::{Error, Failure, Step, Subject};
 use crate::sys::Errno;
+use crate::sys::c_buf::CBuf;
 use crate::sys::identity::{self, Gid, Uid, User};
 use crate::sys::{Sys, capability, memory};
-use crate::text::Text;
 
 /// The supplementary groups of a daemon that changes its user. One that does not keeps what it has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -20,7 +20,7 @@ pub enum Groups {
 /// A user or group as it was named.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Name {
-    Text(Text),
+    Text(CBuf),
     Number(u32),
 }
 
@@ -40,14 +40,14 @@ impl Name {
         if bytes.is_empty() {
             return Err(Errno::EINVAL);
         }
-        Text::new(bytes).map(Self::Text)
+        CBuf::new(bytes).map(Self::Text)
     }
 
     fn number(&self) -> Option<u32> {
         match self {
             Self::Number(number) => Some(*number),
             // The highest number is "no change" to the kernel.
-            Self::Text(text) => crate::pidfile::number(text.as_bytes())
+            Self::Text(text) => crate::sys::parse_decimal(text.as_bytes())
                 .and_then(|number| u32::try_from(number).ok())
                 .filter(|&number| number != u32::MAX),
         }

@@ -1,7 +1,7 @@
 //! When a program is ready that knows nothing of this library.
 
 use crate::error::{Error, Step, Subject};
-use crate::pidfile::number;
+use crate::sys::parse_decimal;
 use crate::sys::socket::parse_ip;
 use crate::sys::time::parse_duration;
 use crate::sys::{Errno, memory};
@@ -80,7 +80,7 @@ fn parse(text: &[u8]) -> Option<Readiness> {
         (b"running", Some(time)) => parse_duration(std::str::from_utf8(time).ok()?).map(Readiness::StillRunning),
         (b"fd", None) => Some(Readiness::Newline(NEWLINE)),
         (b"fd", Some(text)) => {
-            let fd = number(text).and_then(|number| RawFd::try_from(number).ok());
+            let fd = parse_decimal(text).and_then(|number| RawFd::try_from(number).ok());
             fd.filter(|fd| *fd >= NEWLINE).map(Readiness::Newline)
         }
         (b"systemd", None) => Some(Readiness::Notify),
@@ -119,7 +119,7 @@ fn split_port(text: &[u8]) -> (Option<&[u8]>, &[u8]) {
 }
 
 fn parse_port(text: &[u8]) -> Option<u16> {
-    number(text).and_then(|port| u16::try_from(port).ok()).filter(|port| *port != 0)
+    parse_decimal(text).and_then(|port| u16::try_from(port).ok()).filter(|port| *port != 0)
 }
 
 impl Readiness {

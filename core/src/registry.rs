@@ -4,15 +4,14 @@
 //! signal, and the child of a fork. So the table owns the locked descriptors, and a [`Held`] is only a place in it. It has a
 //! fixed size and is made of atomics: a signal handler can neither allocate nor take a lock.
 
-use super::acquire::Taken;
-use super::content;
+use crate::pid_content::{self, Content};
 use crate::runtime_directory;
 use crate::sys::Errno;
+use crate::sys::c_buf::CBuf;
 use crate::sys::file::Identity;
 use crate::sys::process;
 use crate::sys::signal::{self, Disposition, Signal};
 use crate::sys::{Sys, fd, file, memory};
-use crate::text::Text;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering};
 
@@ -20,6 +19,14 @@ const FREE: RawFd = -1;
 /// Not to be given out: not filled in yet, being given up, or inherited from the process that holds the file.
 const TAKEN: RawFd = -2;
 const PLACES: usize = 32;
+
+/// A file that this process has locked.
+pub(crate) struct LockedPidFile {
+    pub(crate) lock: OwnedFd,
+    /// None where the lock itself is open for writing: the file system gives the file another owner, or cannot lock what is
+    /// open for reading (NFS).
+    pub(crate) writer: Option<OwnedFd>,
+}
 
 struct Slot {
     descriptor: AtomicI32,
@@ -32,10 +39,10 @@ struct Slot {
     /// The process whose exit removes the file.
     owner: AtomicI32,
     /// Both belong to the slot while the descriptor does.
-    path: AtomicPtr<Text>,
-    path_inside: AtomicPtr<Text>,
+    path: AtomicPtr<CBuf>,
+    path_inside: AtomicPtr<CBuf>,
     /// Goes along with the daemon that is being forked.
-    goes_along: AtomicBool,
+    inherit_across_fork: AtomicBool,
 }
 
 static SLOTS: [Slot; PLACES] = [const {
@@ -47,7 +54,7 @@ static SLOTS: [Slot; PLACES] = [const {
         owner: AtomicI32::new(0),
         path: AtomicPtr::new(std::ptr::null_mut()),
         path_inside: AtomicPtr::new(std::ptr::null_mut()),
-        goes_along: AtomicBool::new(false),
+        inherit_across_fork: AtomicBool::new(false),
     }
 }; PLACES];
 
@@ -64,7 +71,7 @@ impl Held {
     /// Takes over locked descriptors, which the caller forgets unless this fails. The file at `path` is this process's from now on;
     /// its exit removes it. `path_inside` is what the file is called inside the root that the daemon is going to change to, if it
     /// can be seen from there.
-    pub(super) fn new(taken: &Taken, path: Text, path_inside: Option<Text>) -> Sys<Self> {
+    pub(crate) fn new(taken: &LockedPidFile, path: CBuf, path_inside: Option<CBuf>) -> Sys<Self> {
         install_handlers()?;
         let descriptor = taken.lock.as_raw_fd();
         let Identity { device, inode } = file::status_of(descriptor)?.identity;
@@ -87,7 +94,7 @@ impl Held {
     }
 
     /// What the file is called in this process's root.
-    pub(super) fn path(&self) -> Option<&Text> {
+    pub(crate) fn path(&self) -> Option<&CBuf> {
         self.slot().and_then(Slot::path)
     }
 
@@ -96,7 +103,7 @@ impl Held {
     }
 
     /// Leaves the file to the daemon that has been forked, in a process that goes on.
-    pub(super) fn abandon(&self) {
+    pub(crate) fn abandon(&self) {
         if let Some(slot) = self.slot() {
             slot.close();
             slot.give_back();
@@ -104,21 +111,21 @@ impl Held {
     }
 
     /// The lock's descriptor; the one for writing is closed.
-    pub(super) fn lock_alone(&self) -> Option<RawFd> {
+    pub(crate) fn lock_alone(&self) -> Option<RawFd> {
         let slot = self.slot()?;
         slot.close_writer();
         slot.descriptor()
     }
 
     /// Writes this process's PID.
-    pub(super) fn write(&self) -> Sys<()> {
+    pub(crate) fn write(&self) -> Sys<()> {
         self.slot().map_or(Err(Errno::EBADF), Slot::write)
     }
 
     /// Has only this file go along with the daemon that is going to be forked; others stay with this process.
-    pub(super) fn goes_along(&self) {
+    pub(crate) fn inherit_across_fork(&self) {
         if let Some(slot) = self.slot() {
-            slot.goes_along.store(true, Ordering::Relaxed);
+            slot.inherit_across_fork.store(true, Ordering::Relaxed);
         }
     }
 
@@ -198,7 +205,7 @@ impl Slot {
     /// is stale.
     fn remove(&self, descriptor: RawFd) {
         let open = self.is_open_as(descriptor);
-        let same = |path: &&Text| {
+        let same = |path: &&CBuf| {
             let named = file::status_at(path.as_c_str()).is_ok_and(|status| status.identity == self.identity());
             named && (open || names_this_process(path))
         };
@@ -232,7 +239,7 @@ impl Slot {
         }
         let pid = process::id();
         self.owner.store(pid, Ordering::Relaxed);
-        let text = content::format(pid);
+        let text = pid_content::format(pid);
         // To empty an empty file is as much work as another for a file system with a journal.
         if file.size > 0 {
             file::truncate(writer)?;
@@ -255,28 +262,28 @@ impl Slot {
         (writer >= 0).then_some(writer)
     }
 
-    fn path(&self) -> Option<&Text> {
+    fn path(&self) -> Option<&CBuf> {
         let path = if INSIDE.load(Ordering::Relaxed) { &self.path_inside } else { &self.path };
         memory::borrow(path.load(Ordering::Acquire))
     }
 }
 
 /// Whether the file at `path` holds this process's PID. Once the lock is lost, that is all there is to go by.
-fn names_this_process(path: &Text) -> bool {
-    let mut room = [0; content::ROOM];
+fn names_this_process(path: &CBuf) -> bool {
+    let mut room = [0; pid_content::ROOM];
     let bytes = file::read_small(path.as_c_str(), &mut room);
-    bytes.is_ok_and(|bytes| content::Content::of(bytes) == content::Content::Pid(process::id()))
+    bytes.is_ok_and(|bytes| Content::of(bytes) == Content::Pid(process::id()))
 }
 
 /// A path on the heap on its way into a slot.
-struct Leaked(*mut Text);
+struct Leaked(*mut CBuf);
 
 impl Leaked {
-    fn new(path: Option<Text>) -> Sys<Self> {
+    fn new(path: Option<CBuf>) -> Sys<Self> {
         path.map_or(Ok(std::ptr::null_mut()), memory::leak).map(Self)
     }
 
-    fn keep(self) -> *mut Text {
+    fn keep(self) -> *mut CBuf {
         let path = self.0;
         std::mem::forget(self);
         path
@@ -295,7 +302,7 @@ pub(crate) fn any() -> bool {
 }
 
 /// Whether this is one of them.
-pub(super) fn has(file: Identity) -> bool {
+pub(crate) fn has(file: Identity) -> bool {
     SLOTS.iter().any(|slot| slot.descriptor().is_some() && slot.identity() == file)
 }
 
@@ -334,7 +341,7 @@ pub(crate) fn open_writers(dropping: bool) -> Sys<()> {
 
 /// Releases the file at `path`, if this process holds it; false if not. For files that were left to the end of the process,
 /// where no [`Held`] is at hand.
-pub(crate) fn release_at(path: &Text) -> bool {
+pub(crate) fn release_at(path: &CBuf) -> bool {
     let place = SLOTS.iter().position(|slot| {
         slot.descriptor().is_some()
             && slot.owner.load(Ordering::Relaxed) == process::id()
@@ -386,23 +393,23 @@ pub(crate) extern "C" fn release_and_terminate(signal: Signal) {
 /// which both share. Descriptors that execve(2) closes do not matter, children that never call it do. The forks of a start
 /// hand on what goes along.
 extern "C" fn in_forked_child() {
-    for slot in SLOTS.iter().filter(|slot| !slot.goes_along.load(Ordering::Relaxed)) {
+    for slot in SLOTS.iter().filter(|slot| !slot.inherit_across_fork.load(Ordering::Relaxed)) {
         slot.close();
     }
 }
 
 /// Before the forks of a start: everything that this process holds goes along with the daemon.
-pub(crate) fn all_go_along() {
-    SLOTS.iter().for_each(|slot| slot.goes_along.store(slot.descriptor().is_some(), Ordering::Relaxed));
+pub(crate) fn inherit_all() {
+    SLOTS.iter().for_each(|slot| slot.inherit_across_fork.store(slot.descriptor().is_some(), Ordering::Relaxed));
 }
 
 /// After the forks of a start: children are just children again.
-pub(crate) fn none_goes_along() {
-    SLOTS.iter().for_each(|slot| slot.goes_along.store(false, Ordering::Relaxed));
+pub(crate) fn inherit_none() {
+    SLOTS.iter().for_each(|slot| slot.inherit_across_fork.store(false, Ordering::Relaxed));
 }
 
 /// Makes this process the one that removes the files, after a fork that has handed them on.
-pub(crate) fn own_all() {
+pub(crate) fn take_ownership() {
     for slot in SLOTS.iter().filter(|slot| slot.descriptor().is_some()) {
         slot.owner.store(process::id(), Ordering::Relaxed);
     }
@@ -411,7 +418,7 @@ pub(crate) fn own_all() {
 
 /// Removes the file at `path`, if the process that this one was forked from holds it; false if not. Programs that have given
 /// up their privileges have a helper do that.
-pub(crate) fn remove_for_parent(path: &Text) -> Sys<bool> {
+pub(crate) fn remove_for_parent(path: &CBuf) -> Sys<bool> {
     let inherited = SLOTS.iter().find(|slot| {
         slot.descriptor.load(Ordering::Acquire) == TAKEN
             && slot.owner.load(Ordering::Relaxed) != process::id()

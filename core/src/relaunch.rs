@@ -7,19 +7,19 @@
 use crate::activation;
 use crate::error::{Cause, Error, Step, Subject};
 use crate::launch::Program;
-use crate::line::Line;
-use crate::monitor::{self, Launching};
+use crate::monitor::{self, Launching, Relaunch};
 use crate::notify;
 use crate::options::Options;
 use crate::readiness::Readiness;
 use crate::report::{self, Listener, Record, Reporter, Said};
 use crate::signals::{self, Quiet};
 use crate::starter::GRACE;
+use crate::sys::c_buf::CBuf;
+use crate::sys::fixed_buf::MessageBuf;
 use crate::sys::signal::{self, Signal};
 use crate::sys::signalfd::Arrivals;
 use crate::sys::time::Deadline;
 use crate::sys::{Errno, Sys, environment, fd, process, stdio};
-use crate::text::Text;
 use std::convert::Infallible;
 use std::ffi::{CStr, OsStr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -27,7 +27,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Has the PID of the relaunched program. Its children inherit the variable, but have other PIDs.
-pub(crate) const PID: &CStr = c"DAEMONCTX_RELAUNCHED_PID";
+const PID: &CStr = c"DAEMONCTX_RELAUNCHED_PID";
 /// Has the numbers of [`Ends`].
 const ENDS: &CStr = c"DAEMONCTX_RELAUNCHED";
 
@@ -90,7 +90,7 @@ impl Ends {
 /// Three numbers with commas between.
 fn numbers(text: &[u8]) -> Option<[RawFd; 3]> {
     let mut numbers = text.split(|byte| *byte == b',').map(|number| {
-        crate::pidfile::number(number)
+        crate::sys::parse_decimal(number)
             .and_then(|number| RawFd::try_from(number).ok())
             .filter(|fd| *fd >= fd::FIRST_OTHER)
     });
@@ -112,7 +112,7 @@ pub(crate) fn start(options: &Options) -> Result<Infallible, Error> {
     stdio::flush_output();
     let program = this_program(options, ends, ready)?;
     let quiet = Quiet::begin();
-    let launching = monitor::launch(options, &program, Some(&ends))?;
+    let launching = monitor::launch(options, &program, Some(&Relaunch { descriptors: &ends, pid_variable: PID }))?;
     drop((stderr, reporter));
     quiet.leave_as_it_is();
     Starter { launching, output: Some(output), listener: Some(listener), said: None }.leave(options)
@@ -129,7 +129,7 @@ fn this_program(options: &Options, [stderr, reporter]: [RawFd; 2], ready: RawFd)
     if let Some(name) = arguments.next() {
         program.arg0(name);
     }
-    let mut numbers = Line::new();
+    let mut numbers = MessageBuf::new();
     numbers.push_number(i64::from(stderr)).push(b",").push_number(i64::from(reporter));
     numbers.push(b",").push_number(i64::from(ready));
     let name = |name: &'static CStr| OsStr::from_bytes(name.to_bytes());
@@ -163,7 +163,7 @@ impl Starter {
             }
             (None, Some(said)) => {
                 drop(launching);
-                let words = Subject::Text(Text::new(said.text()).unwrap_or_default());
+                let words = Subject::Text(CBuf::new(said.text()).unwrap_or_default());
                 Error::new(Step::Start, words, Cause::Said(said.status))
             }
             (None, None) => match launching.confirm() {

@@ -1,8 +1,8 @@
 //! Where the state files of launched daemons are, and what they are called.
 
+use crate::sys::c_buf::CBuf;
 use crate::sys::file::{self, Kind};
 use crate::sys::{Errno, Sys, environment, identity, memory};
-use crate::text::Text;
 
 pub(crate) const STATE: &[u8] = b".state";
 
@@ -10,7 +10,7 @@ pub(crate) const STATE: &[u8] = b".state";
 const DIRECTORY: &[u8] = b"/daemonctx";
 
 /// A file of the daemon that has this pid file, or, without one, this name. Whoever asks for a pid file need not know the name.
-pub(crate) fn file_of(name: &[u8], pid_file: Option<&Text>, run: &Text, ending: &[u8]) -> Sys<Text> {
+pub(crate) fn file_of(name: &[u8], pid_file: Option<&CBuf>, run: &CBuf, ending: &[u8]) -> Sys<CBuf> {
     let key = match pid_file {
         Some(path) => {
             let path = usual_spelling(path)?;
@@ -23,38 +23,38 @@ pub(crate) fn file_of(name: &[u8], pid_file: Option<&Text>, run: &Text, ending: 
 
 /// `/run/…` for `/var/run/…`, where that is the same directory (FHS 3.0, 3.15). Other links are not resolved: a user who can change one
 /// would choose the daemon.
-fn usual_spelling(path: &Text) -> Sys<Text> {
+fn usual_spelling(path: &CBuf) -> Sys<CBuf> {
     let directory = |path| file::status_behind(path).map(|status| status.identity);
     match path.as_bytes().strip_prefix(b"/var/run/") {
         Some(rest) if directory(c"/var/run") == directory(c"/run") => join(&[b"/run/", rest]),
-        _ => Text::path(path.as_bytes()),
+        _ => CBuf::path(path.as_bytes()),
     }
 }
 
 /// Whether two absolute paths of pid files are the same, but for that spelling.
-pub(crate) fn is_same_path(one: &Text, other: &Text) -> bool {
+pub(crate) fn is_same_path(one: &CBuf, other: &CBuf) -> bool {
     one == other || matches!((usual_spelling(one), usual_spelling(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 /// The name of which a pid file in `run` is the usual one.
-fn name_of<'a>(pid_file: &'a Text, run: &Text) -> Option<&'a [u8]> {
+fn name_of<'a>(pid_file: &'a CBuf, run: &CBuf) -> Option<&'a [u8]> {
     let below = pid_file.as_bytes().strip_prefix(run.as_bytes())?.strip_prefix(b"/")?;
     below.strip_suffix(b".pid").filter(|name| !name.is_empty() && !name.contains(&b'/'))
 }
 
 /// Where the state file of a name is.
-pub(crate) fn state_file(name: &[u8], pid_file: Option<&Text>, run: Option<&Text>) -> Sys<Text> {
+pub(crate) fn state_file(name: &[u8], pid_file: Option<&CBuf>, run: Option<&CBuf>) -> Sys<CBuf> {
     file_of(name, pid_file, &run_directory(run)?, STATE)
 }
 
 /// Where the state files of a pid file are that this user may believe: root's, and the user's own.
-pub(crate) fn state_files_of(pid_file: &Text) -> Sys<[Text; 2]> {
-    let of = |run: &Text| file_of(b"", Some(pid_file), run, STATE);
-    Ok([of(&Text::path(b"/run")?)?, of(&run_directory(None)?)?])
+pub(crate) fn state_files_of(pid_file: &CBuf) -> Sys<[CBuf; 2]> {
+    let of = |run: &CBuf| file_of(b"", Some(pid_file), run, STATE);
+    Ok([of(&CBuf::path(b"/run")?)?, of(&run_directory(None)?)?])
 }
 
 /// All state files.
-pub(crate) fn state_files(run: Option<&Text>) -> Sys<Vec<Text>> {
+pub(crate) fn state_files(run: Option<&CBuf>) -> Sys<Vec<CBuf>> {
     let folder = join(&[run_directory(run)?.as_bytes(), DIRECTORY])?;
     let mut files = Vec::new();
     let mut added = Ok(());
@@ -70,19 +70,19 @@ pub(crate) fn state_files(run: Option<&Text>) -> Sys<Vec<Text>> {
     }
 }
 
-pub(crate) fn join(parts: &[&[u8]]) -> Sys<Text> {
+pub(crate) fn join(parts: &[&[u8]]) -> Sys<CBuf> {
     let mut path = Vec::new();
     parts.iter().try_for_each(|part| memory::extend(&mut path, part))?;
-    Text::path(&path)
+    CBuf::path(&path)
 }
 
 /// Makes the directory for state files in `run`, or in the usual place; gives that of pid files.
 ///
 /// # Errors
 /// It cannot be made, or is not this user's alone: EPERM.
-pub(crate) fn make(run: Option<&Text>) -> Sys<Text> {
+pub(crate) fn make(run: Option<&CBuf>) -> Sys<CBuf> {
     let run = match run {
-        Some(run) => Text::path(run.as_bytes())?,
+        Some(run) => CBuf::path(run.as_bytes())?,
         None => usual_run_directory()?.made()?,
     };
     make_directory(&join(&[run.as_bytes(), DIRECTORY])?)?;
@@ -90,21 +90,21 @@ pub(crate) fn make(run: Option<&Text>) -> Sys<Text> {
 }
 
 /// The directory of state files and pid files.
-fn run_directory(run: Option<&Text>) -> Sys<Text> {
+fn run_directory(run: Option<&CBuf>) -> Sys<CBuf> {
     match run {
-        Some(run) => Text::path(run.as_bytes()),
+        Some(run) => CBuf::path(run.as_bytes()),
         None => Ok(usual_run_directory()?.path),
     }
 }
 
 struct RunDirectory {
-    path: Text,
+    path: CBuf,
     /// Nobody else makes it.
     is_ours: bool,
 }
 
 impl RunDirectory {
-    fn made(self) -> Sys<Text> {
+    fn made(self) -> Sys<CBuf> {
         if self.is_ours {
             make_directory(&self.path)?;
         }
@@ -117,17 +117,17 @@ fn usual_run_directory() -> Sys<RunDirectory> {
     let user = identity::effective_user();
     let given = |path| RunDirectory { path, is_ours: false };
     if user == 0 {
-        return Text::path(b"/run").map(given);
+        return CBuf::path(b"/run").map(given);
     }
     let own = environment::with(c"XDG_RUNTIME_DIR", |path| {
         let is_absolute = path.first() == Some(&b'/');
-        is_absolute.then(|| Text::path(path.strip_suffix(b"/").unwrap_or(path)))
+        is_absolute.then(|| CBuf::path(path.strip_suffix(b"/").unwrap_or(path)))
     });
     own.flatten().map_or_else(
         || {
-            let mut line = crate::line::Line::new();
+            let mut line = crate::sys::fixed_buf::MessageBuf::new();
             line.push(b"/tmp/daemonctx-").push_number(i64::from(user));
-            Ok(RunDirectory { path: Text::path(line.as_bytes())?, is_ours: true })
+            Ok(RunDirectory { path: CBuf::path(line.as_bytes())?, is_ours: true })
         },
         |path| path.map(given),
     )
@@ -138,7 +138,7 @@ fn usual_run_directory() -> Sys<RunDirectory> {
 ///
 /// # Errors
 /// It cannot be made, or is another's: EPERM.
-pub(crate) fn make_directory(path: &Text) -> Sys<()> {
+pub(crate) fn make_directory(path: &CBuf) -> Sys<()> {
     const WRITTEN_BY_OTHERS: libc::mode_t = 0o022;
     let user = identity::effective_user();
     match file::make_directory(path.as_c_str(), if user == 0 { 0o755 } else { 0o700 }) {
@@ -174,11 +174,11 @@ fn escape(text: &[u8], is_path: bool) -> Sys<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::{escape, file_of};
-    use crate::text::Text;
+    use crate::sys::c_buf::CBuf;
 
     #[test]
     fn a_pid_file_is_enough_to_find_the_state_file() {
-        let text = |text: &str| Text::new(text.as_bytes()).unwrap_or_default();
+        let text = |text: &str| CBuf::new(text.as_bytes()).unwrap_or_default();
         let is_link = std::fs::canonicalize("/var/run").is_ok_and(|path| path == std::path::Path::new("/run"));
         let varied =
             if is_link { "/run/daemonctx/-run-d-x.pid.state" } else { "/run/daemonctx/-var-run-d-x.pid.state" };

@@ -3,9 +3,9 @@
 //! A daemon that has given up its privileges cannot remove its pid file from a directory of root's. From this one it can.
 
 use crate::error::{Error, Step};
+use crate::sys::c_buf::CBuf;
 use crate::sys::file::{self, Kind};
 use crate::sys::{Errno, Sys, identity, memory, process};
-use crate::text::Text;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
 
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
 const MODE: libc::mode_t = 0o755;
 
 /// The directory that this start has made, and the process whose end removes it. Atomic, because exit handlers find it here.
-static MADE: AtomicPtr<Text> = AtomicPtr::new(std::ptr::null_mut());
+static MADE: AtomicPtr<CBuf> = AtomicPtr::new(std::ptr::null_mut());
 static OWNER: AtomicI32 = AtomicI32::new(0);
 
 /// The directory of a start that is not under way yet. Dropping it removes the directory.
@@ -37,7 +37,7 @@ impl Drop for Prepared {
 }
 
 /// Makes the directory for the user and group that the daemon is going to run as, or finds that it is theirs.
-pub(crate) fn prepare(path: &Text, (user, group): (Option<u32>, Option<u32>)) -> Result<Prepared, Error> {
+pub(crate) fn prepare(path: &CBuf, (user, group): (Option<u32>, Option<u32>)) -> Result<Prepared, Error> {
     forget();
     let made = make(path, user, group).and_then(|made| if made { remember(path).map(|()| true) } else { Ok(false) });
     let is_made = made.map_err(|errno| {
@@ -57,7 +57,7 @@ fn forget() {
 }
 
 /// Whether it was made.
-fn make(path: &Text, user: Option<u32>, group: Option<u32>) -> Sys<bool> {
+fn make(path: &CBuf, user: Option<u32>, group: Option<u32>) -> Sys<bool> {
     let above = file::status_behind(path.parent()?.as_c_str())?;
     let is_own = |owner| owner == 0 || owner == identity::effective_user();
     // Nobody else may rename what is made there before it is opened.
@@ -81,7 +81,7 @@ fn make(path: &Text, user: Option<u32>, group: Option<u32>) -> Sys<bool> {
 }
 
 /// A directory that was there is not given to another user: there may be anything in it.
-fn check_existing(path: &Text, user: Option<u32>) -> Sys<()> {
+fn check_existing(path: &CBuf, user: Option<u32>) -> Sys<()> {
     let status = file::status_at(path.as_c_str())?;
     if status.kind != Kind::Directory {
         return Err(Errno::ENOTDIR);
@@ -90,8 +90,8 @@ fn check_existing(path: &Text, user: Option<u32>) -> Sys<()> {
     if is_theirs && !status.is_writable_by_others() { Ok(()) } else { Err(Errno::EPERM) }
 }
 
-fn remember(path: &Text) -> Sys<()> {
-    let kept = memory::leak(Text::path(path.as_bytes())?)?;
+fn remember(path: &CBuf) -> Sys<()> {
+    let kept = memory::leak(CBuf::path(path.as_bytes())?)?;
     MADE.store(kept, Ordering::Release);
     take_ownership();
     Ok(())

@@ -29,10 +29,10 @@ use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 /// Pipes are made above the standard streams. All zeroes cost a library nothing.
 const NONE: RawFd = 0;
-pub(super) const KINDS: usize = signal::LAST as usize + 1;
+pub(crate) const KINDS: usize = signal::LAST as usize + 1;
 
 /// A pipe, and what finds no room in it.
-pub(super) struct Queue {
+pub(crate) struct Queue {
     read: AtomicI32,
     write: AtomicI32,
     /// What is not in the pipe yet, by signal, and all together.
@@ -106,7 +106,7 @@ extern "C" fn caught(signal: Signal) {
 }
 
 impl Queue {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             read: AtomicI32::new(NONE),
             write: AtomicI32::new(NONE),
@@ -115,7 +115,7 @@ impl Queue {
         }
     }
 
-    pub(super) fn open(&self) -> Result<(), Error> {
+    pub(crate) fn open(&self) -> Result<(), Error> {
         if self.descriptor().is_some() {
             return Ok(());
         }
@@ -131,7 +131,7 @@ impl Queue {
         Ok(())
     }
 
-    pub(super) fn next(&self) -> Result<Option<i32>, Error> {
+    pub(crate) fn next(&self) -> Result<Option<i32>, Error> {
         let failed = |errno| Error::os(Step::Signals, Subject::Nothing, errno);
         let descriptor = self.descriptor().ok_or_else(|| failed(Errno::EBADF))?;
         let mut number = [0; size_of::<Signal>()];
@@ -146,15 +146,15 @@ impl Queue {
         }
     }
 
-    pub(super) fn descriptor(&self) -> Option<RawFd> {
+    pub(crate) fn descriptor(&self) -> Option<RawFd> {
         Some(self.read.load(Ordering::Acquire)).filter(|fd| *fd != NONE)
     }
 
-    pub(super) fn descriptors(&self) -> impl Iterator<Item = RawFd> {
+    pub(crate) fn descriptors(&self) -> impl Iterator<Item = RawFd> {
         [&self.read, &self.write].into_iter().map(|fd| fd.load(Ordering::Acquire)).filter(|fd| *fd != NONE)
     }
 
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         [&self.write, &self.read].into_iter().for_each(Self::close_end);
     }
 
@@ -166,7 +166,7 @@ impl Queue {
     }
 
     /// The handler's part.
-    pub(super) fn put(&self, signal: Signal) {
+    pub(crate) fn put(&self, signal: Signal) {
         if self.send(signal) == Err(Errno::EAGAIN) {
             self.add_waiting(signal);
             // The pipe may have been read empty just now: then nobody would look for what waits, unless there is something

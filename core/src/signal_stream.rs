@@ -7,8 +7,8 @@
 //! A stream goes along with the daemon that [`Daemon::open`](crate::Daemon::open) makes of its process. Every other child of a
 //! fork is without: its signals do what they did before, and its parent hears nothing of them.
 
-use super::signal_queue::{KINDS, Queue};
 use crate::error::{Error, Step, Subject};
+use crate::signal_queue::{KINDS, Queue};
 use crate::sys::Errno;
 use crate::sys::signal::{self, Disposition, Signal};
 use crate::sys::{Sys, memory, process};
@@ -289,7 +289,7 @@ pub(crate) fn ends() -> impl Iterator<Item = RawFd> {
 }
 
 /// Before the forks of a start: the streams are going to be the daemon's.
-pub(crate) fn all_go_along() {
+pub(crate) fn inherit_all() {
     OWNER.store(ANY, Ordering::Release);
 }
 

@@ -1,7 +1,7 @@
 //! Signals: what is held back during the forks, and what the daemon begins with.
 
 use crate::error::{Error, Failure, Step, Subject, signal_name};
-use crate::pidfile;
+use crate::registry;
 use crate::sys::Errno;
 use crate::sys::signal::{self, Disposition, Set, Signal};
 use crate::sys::{Sys, memory, process};
@@ -107,7 +107,7 @@ impl Plan {
             None => return None,
         };
         match (has_pid_file && ENDS.contains(&signal), now.is_default()) {
-            (true, _) => Some(Disposition::handler(pidfile::release_and_terminate)),
+            (true, _) => Some(Disposition::handler(registry::release_and_terminate)),
             (false, true) => None,
             (false, false) => Some(new),
         }

@@ -8,15 +8,15 @@
 use crate::activation;
 use crate::error::{Error, Failure, Step};
 use crate::launch::PreparedProgram;
-use crate::parts::{signal_queue, signal_stream};
-use crate::pidfile;
 use crate::plan::Plan;
+use crate::registry;
 use crate::report::{self, Listener, Record, Reporter};
 use crate::session::{self, NoDaemon, Side};
 use crate::starter::Watch;
 use crate::sys::Errno;
 use crate::sys::process::{self, Forked, Pid};
 use crate::tie::Tie;
+use crate::{signal_queue, signal_stream};
 
 /// Which process this is after a start.
 pub(crate) enum Role {
@@ -37,12 +37,12 @@ pub(crate) unsafe fn start(plan: &mut Plan) -> Result<Role, Error> {
         return stay(plan);
     }
     let channel = open_line(plan)?;
-    pidfile::all_go_along();
-    signal_stream::all_go_along();
+    registry::inherit_all();
+    signal_stream::inherit_all();
     run(plan.hooks.before);
     // SAFETY: the caller keeps the contract.
     let role = unsafe { beget(plan, channel, None) };
-    pidfile::none_goes_along();
+    registry::inherit_none();
     signal_stream::stay();
     if !matches!(role, Ok(Role::Daemon(_))) {
         run(plan.hooks.in_starter);
@@ -52,12 +52,12 @@ pub(crate) unsafe fn start(plan: &mut Plan) -> Result<Role, Error> {
 
 /// What a start is in a program that goes on.
 pub(crate) enum Aside {
-    Starter(Lines, Pid),
+    Starter(LineReader, Pid),
     Daemon(Option<Tie>),
 }
 
 /// What a caller reads, with one sender each.
-pub(crate) struct Lines {
+pub(crate) struct LineReader {
     pub(crate) helper: Listener,
     pub(crate) daemon: Listener,
 }
@@ -95,7 +95,7 @@ pub(crate) unsafe fn start_aside(plan: &mut Plan, caller: Caller) -> Result<Asid
     let (listener, teller) = report::channel().map_err(|errno| plan.explain(Failure::new(Step::Pipe, errno)))?;
     let (heard, own) = open_line(plan)?;
     if let Some(lock) = &plan.pid_file {
-        lock.goes_along();
+        lock.inherit_across_fork();
     }
     run(plan.hooks.before);
     let quiet = plan.take_quiet();
@@ -106,13 +106,13 @@ pub(crate) unsafe fn start_aside(plan: &mut Plan, caller: Caller) -> Result<Asid
             plan.is_under_way();
             drop((listener, heard));
             quiet.leave_as_it_is();
-            pidfile::own_all();
+            registry::take_ownership();
             let helper = process::id();
             // SAFETY: as above.
             match unsafe { beget(plan, channel, Some(&teller)) } {
                 Ok(Role::Daemon(tie)) => {
                     std::mem::forget(teller);
-                    pidfile::none_goes_along();
+                    registry::inherit_none();
                     if caller == Caller::Returns {
                         // Its line is the program's, which goes on.
                         signal_queue::close();
@@ -127,7 +127,7 @@ pub(crate) unsafe fn start_aside(plan: &mut Plan, caller: Caller) -> Result<Asid
             }
         }
         forked => {
-            pidfile::none_goes_along();
+            registry::inherit_none();
             match caller {
                 Caller::Returns => drop(quiet),
                 Caller::Leaves => quiet.leave_as_it_is(),
@@ -140,7 +140,7 @@ pub(crate) unsafe fn start_aside(plan: &mut Plan, caller: Caller) -> Result<Asid
                     if let Some(lock) = plan.pid_file.take() {
                         lock.abandon();
                     }
-                    Ok(Aside::Starter(Lines { helper: listener, daemon: heard }, helper))
+                    Ok(Aside::Starter(LineReader { helper: listener, daemon: heard }, helper))
                 }
                 _ => Err(plan.explain(Failure::new(Step::Fork, forked.err().unwrap_or(Errno::EAGAIN)))),
             }
@@ -228,7 +228,7 @@ fn become_daemon(plan: &mut Plan, reporter: Option<&Reporter>) -> Result<(), Fai
     if plan.prevent_core {
         process::forbid_core_files().map_err(|errno| Failure::new(Step::CoreLimit, errno))?;
     }
-    pidfile::write_all().map_err(|errno| Failure::new(Step::PidFile, errno))?;
+    registry::write_all().map_err(|errno| Failure::new(Step::PidFile, errno))?;
     plan.privileges.apply(plan.detach)?;
     plan.streams.begin_logging(plan.forks.second(), reporter)
 }
@@ -246,7 +246,7 @@ pub(crate) fn give_up(reporter: &Reporter, failure: Failure) -> ! {
 }
 
 fn exit_with(reporter: &Reporter, record: &Record) -> ! {
-    pidfile::release_all();
+    registry::release_all();
     // Without the record the end of the line says that the start has failed.
     let _: Result<(), _> = reporter.send(record);
     process::exit_now(1)
@@ -254,6 +254,6 @@ fn exit_with(reporter: &Reporter, record: &Record) -> ! {
 
 /// What a daemon does whose starter was killed meanwhile: that one has told its caller nothing good, so it must not stay.
 pub(crate) fn vanish() -> ! {
-    pidfile::release_all();
+    registry::release_all();
     process::exit_now(1)
 }

@@ -1,12 +1,13 @@
 //! The starter after the fork: it does not leave until it knows.
 
 use crate::error::{Cause, Error, Failure, Step, Subject};
-use crate::pidfile;
 use crate::plan::Plan;
 use crate::procfs;
+use crate::registry;
 use crate::report::{Listener, Record, Reporter, Said};
 use crate::signals;
 use crate::sys::Errno;
+use crate::sys::c_buf::CBuf;
 use crate::sys::identity::Uid;
 use crate::sys::pidfd::{Process, STEP, has_ended};
 use crate::sys::process::{self, Ended, Pid};
@@ -14,7 +15,6 @@ use crate::sys::signal::Signal;
 use crate::sys::signalfd::Arrivals;
 use crate::sys::time::{self, Deadline};
 use crate::sys::{Sys, fd};
-use crate::text::Text;
 use std::os::fd::RawFd;
 use std::time::Duration;
 
@@ -75,7 +75,7 @@ impl Watch {
             return;
         }
         self.clear_away(outcome);
-        pidfile::release_all();
+        registry::release_all();
     }
 
     /// Waits for the outcome and exits: with 0 if the daemon is ready, else with one line on stderr and a status that says
@@ -270,7 +270,7 @@ impl Outcome {
             Self::Ready => None,
             Self::Failed(failure) => Some(plan.explain(failure)),
             Self::Said(said) => {
-                let text = Text::new(said.text()).unwrap_or_default();
+                let text = CBuf::new(said.text()).unwrap_or_default();
                 Some(Error::new(Step::Start, Subject::Text(text), Cause::Said(said.status)))
             }
             Self::Ended(ended) => Some(Error::new(Step::Start, subject, Cause::of_end(ended))),

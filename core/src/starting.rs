@@ -6,7 +6,7 @@ use crate::plan::Plan;
 use crate::report::{Listener, Record};
 use crate::session::NoDaemon;
 use crate::signals::{self, Quiet};
-use crate::start::Lines;
+use crate::start::LineReader;
 use crate::starter::{GRACE, Outcome};
 use crate::sys::pidfd::Process;
 use crate::sys::process::{self, Ended, Pid};
@@ -65,8 +65,8 @@ impl std::fmt::Debug for PendingStart {
 }
 
 impl PendingStart {
-    pub(crate) fn new(lines: Lines, helper: Pid, plan: Plan) -> Self {
-        let Lines { helper: listener, daemon } = lines;
+    pub(crate) fn new(lines: LineReader, helper: Pid, plan: Plan) -> Self {
+        let LineReader { helper: listener, daemon } = lines;
         let deadline = Deadline::after(None);
         let spare = Some(daemon);
         Self { listener, spare, helper_reports: true, deadline, helper, daemon: 0, process: None, outcome: None, plan }

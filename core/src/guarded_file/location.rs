@@ -1,10 +1,10 @@
 //! Where a path leads: a name in a directory that is held open, reached over trusted symbolic links only.
 
 use super::Purpose;
+use crate::sys::c_buf::{CBuf, PATH_MAX};
 use crate::sys::directory::{self, Directory};
 use crate::sys::file::{self, Kind, Status};
 use crate::sys::{Errno, Sys, fd, identity, memory, time};
-use crate::text::{PATH_MAX, Text};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub(super) struct Location {
     directory: Directory,
     /// The directory's own owner and mode.
     folder: Status,
-    name: Text,
+    name: CBuf,
     /// How many symbolic links the path has led over.
     links: u8,
     /// The name is a link of the kernel's to an open file (`/proc/self/fd/1`), which has no other name.
@@ -26,24 +26,24 @@ pub(super) struct Location {
 
 /// Where a symbolic link leads.
 enum Target {
-    Path(Text),
+    Path(CBuf),
     Object,
 }
 
 impl Location {
-    pub(super) fn find(path: &Text) -> Sys<Option<Self>> {
+    pub(super) fn find(path: &CBuf) -> Sys<Option<Self>> {
         Self::walk(Directory::current()?, path.as_bytes(), 0)
     }
 
     fn walk(mut directory: Directory, path: &[u8], mut links: u8) -> Sys<Option<Self>> {
-        let mut rest = Text::new(path)?;
+        let mut rest = CBuf::new(path)?;
         if is_absolute(&rest) {
             directory = Directory::root()?;
         }
         loop {
             let (name, after) = first_name(rest.as_bytes());
-            let name = Text::new(name)?;
-            let Some(after) = after.map(Text::new).transpose()? else {
+            let name = CBuf::new(name)?;
+            let Some(after) = after.map(CBuf::new).transpose()? else {
                 return Self::new(directory, name, links).map(Some);
             };
             (directory, rest) = match directory.enter(name.as_c_str()) {
@@ -61,13 +61,13 @@ impl Location {
         }
     }
 
-    fn new(directory: Directory, name: Text, links: u8) -> Sys<Self> {
+    fn new(directory: Directory, name: CBuf, links: u8) -> Sys<Self> {
         let folder = directory.status()?;
         Ok(Self { directory, folder, name, links, is_object: false })
     }
 
     /// The directory to go on in, and the path from there, where a symbolic link stands before `after`.
-    fn past_link(self, after: Text) -> Sys<Option<(Directory, Text)>> {
+    fn past_link(self, after: CBuf) -> Sys<Option<(Directory, CBuf)>> {
         Ok(match self.target()? {
             Some(Target::Path(target)) if is_absolute(&target) => Some((Directory::root()?, joined(&target, &after)?)),
             Some(Target::Path(target)) => Some((self.directory, joined(&target, &after)?)),
@@ -121,7 +121,7 @@ impl Location {
         let mut room = memory::filled(0, PATH_MAX)?;
         let length = directory::read_link(&link, &mut room)?;
         room.truncate(length);
-        Text::path(&room).map(Target::Path).map(Some)
+        CBuf::path(&room).map(Target::Path).map(Some)
     }
 
     /// Makes the file; EEXIST where the name is taken.
@@ -248,7 +248,7 @@ fn blocking(opened: OwnedFd) -> Sys<OwnedFd> {
     Ok(opened)
 }
 
-fn is_absolute(path: &Text) -> bool {
+fn is_absolute(path: &CBuf) -> bool {
     path.as_bytes().first() == Some(&b'/')
 }
 
@@ -270,12 +270,12 @@ fn without_slashes(path: &[u8]) -> &[u8] {
     path.iter().position(|&byte| byte != b'/').and_then(|start| path.get(start..)).unwrap_or_default()
 }
 
-fn joined(target: &Text, after: &Text) -> Sys<Text> {
+fn joined(target: &CBuf, after: &CBuf) -> Sys<CBuf> {
     let mut path = Vec::new();
     memory::extend(&mut path, target.as_bytes())?;
     memory::push(&mut path, b'/')?;
     memory::extend(&mut path, after.as_bytes())?;
-    Text::new(&path)
+    CBuf::new(&path)
 }
 
 #[cfg(test)]

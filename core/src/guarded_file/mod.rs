@@ -10,9 +10,9 @@
 
 mod location;
 
+use crate::sys::c_buf::CBuf;
 use crate::sys::time::Deadline;
 use crate::sys::{Errno, Sys, file};
-use crate::text::Text;
 use location::Location;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
@@ -52,7 +52,7 @@ pub(crate) struct Creation {
 ///
 /// # Errors
 /// The rules above, EACCES for a file in another user's directory that this user cannot read, EAGAIN where the path keeps changing.
-pub(crate) fn open_for_reading(path: &Text) -> Sys<OwnedFd> {
+pub(crate) fn open_for_reading(path: &CBuf) -> Sys<OwnedFd> {
     until_settled(|| {
         let Some(location) = Location::find(path)? else { return Ok(None) };
         let Some(location) = location.behind_links(false)? else { return Ok(None) };
@@ -65,7 +65,7 @@ pub(crate) fn open_for_reading(path: &Text) -> Sys<OwnedFd> {
 /// # Errors
 /// The rules above, EACCES for a third user's file in a sticky directory, EAGAIN where the path keeps changing.
 pub(crate) fn open_for_writing(
-    path: &Text,
+    path: &CBuf,
     access: libc::c_int,
     existing: Existing,
     creation: &Creation,

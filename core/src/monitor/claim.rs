@@ -1,18 +1,18 @@
 //! The name of a daemon: where its state file is, and the lock that says that a launcher or a monitor has it.
 
 use crate::run_directory;
+use crate::sys::c_buf::CBuf;
 use crate::sys::file::{self, Lock};
 use crate::sys::{Errno, Sys};
-use crate::text::Text;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 /// A name that this process has. The lock goes on to guard and monitor, never to the program.
 #[derive(Debug)]
 pub(crate) struct Claim {
-    pub(crate) state_file: Text,
-    pub(crate) path: Text,
+    pub(crate) state_file: CBuf,
+    pub(crate) path: CBuf,
     /// Where the program's socket for messages may be.
-    pub(super) notify: Text,
+    pub(super) notify: CBuf,
     lock: OwnedFd,
 }
 
@@ -22,7 +22,7 @@ impl Claim {
     ///
     /// # Errors
     /// The directory for state files cannot be made, or is not this user's alone: EPERM.
-    pub(crate) fn take(name: &[u8], pid_file: Option<&Text>, run: Option<&Text>) -> Sys<Option<Self>> {
+    pub(crate) fn take(name: &[u8], pid_file: Option<&CBuf>, run: Option<&CBuf>) -> Sys<Option<Self>> {
         let run = run_directory::make(run)?;
         let state_file = run_directory::file_of(name, pid_file, &run, run_directory::STATE)?;
         let path = run_directory::file_of(name, pid_file, &run, b".lock")?;
@@ -34,10 +34,10 @@ impl Claim {
     ///
     /// # Errors
     /// EAGAIN: another launcher or monitor has it.
-    pub(super) fn of_state_file(state_file: &Text) -> Sys<Self> {
+    pub(super) fn of_state_file(state_file: &CBuf) -> Sys<Self> {
         let (path, notify) = (beside(state_file, b".lock")?, beside(state_file, b".notify")?);
         let lock = lock(&path)?.ok_or(Errno::EAGAIN)?;
-        Ok(Self { state_file: Text::path(state_file.as_bytes())?, path, notify, lock })
+        Ok(Self { state_file: CBuf::path(state_file.as_bytes())?, path, notify, lock })
     }
 
     pub(crate) fn as_raw_fd(&self) -> RawFd {
@@ -51,26 +51,26 @@ impl Claim {
 }
 
 /// Removes what a monitor had beside its state file. The caller has the name.
-pub(super) fn clear_away(state_file: &Text) {
+pub(super) fn clear_away(state_file: &CBuf) {
     for suffix in [&b".notify"[..], b".state.new"] {
         let _: Sys<()> = beside(state_file, suffix).and_then(|path| file::unlink(path.as_c_str()));
     }
 }
 
-fn beside(state_file: &Text, suffix: &[u8]) -> Sys<Text> {
+fn beside(state_file: &CBuf, suffix: &[u8]) -> Sys<CBuf> {
     let stem = state_file.as_bytes().strip_suffix(run_directory::STATE).ok_or(Errno::EINVAL)?;
     run_directory::join(&[stem, suffix])
 }
 
 /// Removes the file of a lock that this process has: if it is the one at the path, no other process's is.
-pub(super) fn remove(path: &Text, lock: RawFd) {
+pub(super) fn remove(path: &CBuf, lock: RawFd) {
     if crate::pidfile::is_at(path, lock) {
         let _: Sys<()> = file::unlink(path.as_c_str());
     }
 }
 
 /// A file that was locked after its owner had removed it is not the one at the path any more.
-fn lock(path: &Text) -> Sys<Option<OwnedFd>> {
+fn lock(path: &CBuf) -> Sys<Option<OwnedFd>> {
     loop {
         let flags = libc::O_RDWR | libc::O_CREAT | libc::O_NOFOLLOW | libc::O_NONBLOCK;
         let lock = file::open(path.as_c_str(), flags, 0o600)?;

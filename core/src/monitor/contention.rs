@@ -2,17 +2,17 @@
 //! first what it is told to take over.
 
 use super::claim::Claim;
-use super::door::cancelling;
 use super::monitored::{Monitored, MonitoredState};
+use super::request::cancelling;
 use crate::error::{Cause, Error, Step, Subject};
 use crate::options::Options;
 use crate::run_directory;
 use crate::signals::Quiet;
+use crate::sys::c_buf::CBuf;
 use crate::sys::process::StringList;
 use crate::sys::signalfd::Arrivals;
 use crate::sys::time::Deadline;
 use crate::sys::{Errno, Sys, fd, memory};
-use crate::text::Text;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ use std::time::Duration;
 pub(super) struct Contender<'a> {
     pub(super) options: &'a Options,
     pub(super) arguments: &'a StringList,
-    pub(super) pid_file: Option<&'a Text>,
-    pub(super) run: Option<&'a Text>,
+    pub(super) pid_file: Option<&'a CBuf>,
+    pub(super) run: Option<&'a CBuf>,
 }
 
 /// What to do about the daemon that was found.
@@ -124,7 +124,7 @@ fn other_command(found: &Monitored) -> Error {
         memory::extend(&mut line, space)?;
         memory::extend(&mut line, word.as_bytes())
     });
-    let command = joined.and_then(|()| Text::new(&line)).unwrap_or_default();
+    let command = joined.and_then(|()| CBuf::new(&line)).unwrap_or_default();
     let pid = found.pid().unwrap_or_else(|| found.monitor_pid());
     Error::new(Step::PidFile, Subject::Text(command), Cause::OtherCommand(pid))
 }

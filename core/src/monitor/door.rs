@@ -6,6 +6,7 @@ use super::executable;
 use super::launch::{Launch, Sign};
 use super::launcher::Launched;
 use super::outcome::{Reason, Told};
+use super::request::cancelling;
 use super::settings::Settings;
 use super::translate;
 use crate::detach::Detach;
@@ -17,13 +18,14 @@ use crate::procfs;
 use crate::runtime_directory::{self, Prepared};
 use crate::signals::Quiet;
 use crate::streams::{self, Sources, Stream, Surroundings};
-use crate::sys::signal::{self, Set, Signal};
+use crate::sys::c_buf::CBuf;
+use crate::sys::signal::Signal;
 use crate::sys::signalfd::Arrivals;
 use crate::sys::time::Deadline;
-use crate::sys::{Errno, Sys, fd};
+use crate::sys::{Errno, Sys, fd, file};
 use crate::sys::{identity, process};
-use crate::text::Text;
-use crate::{directories, privileges, relaunch, run_directory};
+use crate::{directories, privileges, run_directory};
+use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
@@ -67,10 +69,10 @@ pub struct Launching {
 /// What messages are about.
 #[derive(Debug)]
 struct About {
-    path: Text,
-    pid_file: Option<Text>,
-    root: Option<Text>,
-    working: Text,
+    path: CBuf,
+    pid_file: Option<CBuf>,
+    root: Option<CBuf>,
+    working: CBuf,
     timeout: Option<Duration>,
     /// What has not happened when the time is over.
     awaited: &'static str,
@@ -86,11 +88,23 @@ struct Ingredients {
     runtime_directory: Option<Prepared>,
 }
 
-/// Launches a program. With `ends`, descriptors that it gets besides, it is this program again, which applies the options to itself.
+/// What this program gets when it launches itself again.
+pub(crate) struct Relaunch<'a> {
+    /// Descriptors besides those that the options name.
+    pub(crate) descriptors: &'a [RawFd],
+    /// The environment variable that has its PID.
+    pub(crate) pid_variable: &'static CStr,
+}
+
+/// Launches a program. With `relaunch` it is this program again, which applies the options to itself.
 ///
 /// # Errors
 /// What can be checked before anything happens; another daemon has the name or the pid file.
-pub(crate) fn launch(options: &Options, program: &Program, ends: Option<&[RawFd]>) -> Result<Launching, Error> {
+pub(crate) fn launch(
+    options: &Options,
+    program: &Program,
+    relaunch: Option<&Relaunch<'_>>,
+) -> Result<Launching, Error> {
     if process::id() == 1 {
         let error = Error::os(Step::Start, Subject::Word("PID 1"), Errno::EPERM);
         return Err(error.note("a container ends with it, and so would the daemon: use run"));
@@ -112,7 +126,8 @@ pub(crate) fn launch(options: &Options, program: &Program, ends: Option<&[RawFd]
             &found
         }
     };
-    let Ingredients { launch, about, pid_file, claim, sources, runtime_directory } = prepare(options, program, ends)?;
+    let Ingredients { launch, about, pid_file, claim, sources, runtime_directory } =
+        prepare(options, program, relaunch)?;
     let begun = Launched::begin(monitor.as_c_str(), &launch);
     drop(sources);
     match begun {
@@ -139,16 +154,16 @@ fn refuse_set_id() -> Result<(), Error> {
     Err(error.note("real and effective ids differ"))
 }
 
-fn prepare(options: &Options, program: &Program, ends: Option<&[RawFd]>) -> Result<Ingredients, Error> {
+fn prepare(options: &Options, program: &Program, relaunch: Option<&Relaunch<'_>>) -> Result<Ingredients, Error> {
     let failed = |step, subject: Subject| move |errno| Error::os(step, subject, errno);
     let privileges = privileges::Plan::new(&options.privileges)?;
     let (owner, mut ids) = (privileges.owner(), privileges.into_ids());
     let mut directories = directories::Plan::new(options.umask, options.root.as_ref(), &options.working)?;
     let mut keep = options.kept_on_exec()?;
-    if let Some(ends) = ends {
+    if let Some(relaunch) = relaunch {
         ids = privileges::Ids::default();
         directories = directories::Plan::new(options.umask, None, &here()?)?;
-        let kept = ends.iter().try_for_each(|fd| keep.add(*fd));
+        let kept = relaunch.descriptors.iter().try_for_each(|fd| keep.add(*fd));
         kept.map_err(failed(Step::KeepDescriptor, Subject::Nothing))?;
     }
     let pid_path = options.pid_file.as_ref().map(|file| file.text().clone());
@@ -156,13 +171,13 @@ fn prepare(options: &Options, program: &Program, ends: Option<&[RawFd]>) -> Resu
     let PreparedProgram { path, arguments, environment } = program.prepare(directories.root().is_some())?;
     let wanted = program.when_ready();
     let (ready, sign) = translate::readiness(wanted).map_err(failed(Step::Ready, wanted.subject()))?;
-    let own = ends.map(|_| relaunch::PID);
+    let own = relaunch.map(|relaunch| relaunch.pid_variable);
     let (pid_variables, environment) =
         translate::variables(&environment, &sign, own).map_err(failed(Step::Execute, Subject::Nothing))?;
     let surroundings = Surroundings { program: options.program.as_bytes(), root: directories.root() };
     let mut streams = streams::Plan::new(&options.streams, &Stream::null(), false, &surroundings)?;
-    let outputs = ends.map(|_| streams.outputs());
-    if ends.is_some() {
+    let outputs = relaunch.map(|_| streams.outputs());
+    if relaunch.is_some() {
         streams = streams::Plan::new(&streams::inherited(&options.streams), &Stream::null(), false, &surroundings)?;
     }
     let about = About {
@@ -171,7 +186,7 @@ fn prepare(options: &Options, program: &Program, ends: Option<&[RawFd]>) -> Resu
         root: directories.root().cloned(),
         working: directories.working().clone(),
         timeout: options.ready_timeout,
-        awaited: if ends.is_some() { "" } else { wanted.awaited() },
+        awaited: if relaunch.is_some() { "" } else { wanted.awaited() },
     };
     let run = options.state_directory.as_ref();
     let contender = Contender { options, arguments: &arguments, pid_file: pid_path.as_ref(), run };
@@ -212,7 +227,7 @@ fn prepare(options: &Options, program: &Program, ends: Option<&[RawFd]>) -> Resu
         umask: options.umask,
         root: about.root.clone(),
         working: about.working.clone(),
-        prevent_core: options.prevent_core && ends.is_none(),
+        prevent_core: options.prevent_core && relaunch.is_none(),
         ids,
         pid_file: pid_path.filter(|_| lock.is_some()),
         lock,
@@ -228,31 +243,20 @@ fn prepare(options: &Options, program: &Program, ends: Option<&[RawFd]>) -> Resu
 }
 
 /// This process's working directory.
-fn here() -> Result<Text, Error> {
-    Text::absolute_path(b".").map_err(|errno| Error::os(Step::WorkingDirectory, Subject::Word("."), errno))
+fn here() -> Result<CBuf, Error> {
+    file::absolute_path(b".").map_err(|errno| Error::os(Step::WorkingDirectory, Subject::Word("."), errno))
 }
 
 /// Makes and locks what is the daemon's alone.
 fn take(
     options: &Options,
-    root: Option<&Text>,
+    root: Option<&CBuf>,
     owner: (Option<u32>, Option<u32>),
 ) -> Result<(Option<Prepared>, Option<PidFileLock>), Error> {
     let directory = options.runtime_directory.as_ref();
     let directory = directory.map(|path| runtime_directory::prepare(path, owner)).transpose()?;
     let pid_file = options.pid_file.as_ref().map(|file| file.lock(root)).transpose()?;
     Ok((directory, pid_file))
-}
-
-/// The signals that cancel a launch, less those that are ignored here, by nohup(1) say.
-pub(crate) fn cancelling() -> Set {
-    let mut set = Set::empty();
-    for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP] {
-        if signal::disposition(signal).is_ok_and(|now| !now.is_ignore()) {
-            set.add(signal);
-        }
-    }
-    set
 }
 
 impl std::fmt::Debug for Launching {
@@ -410,10 +414,10 @@ impl AsFd for Launching {
 
 impl About {
     /// Where the program is for this process.
-    fn program_outside(&self) -> Sys<Text> {
+    fn program_outside(&self) -> Sys<CBuf> {
         match &self.root {
             Some(root) => run_directory::join(&[root.as_bytes(), b"/", self.path.as_bytes()]),
-            None => Text::path(self.path.as_bytes()),
+            None => CBuf::path(self.path.as_bytes()),
         }
     }
 
@@ -434,7 +438,7 @@ impl About {
     }
 
     fn explain(&self, Failure { step, errno, value }: Failure) -> Error {
-        let text = |text: &Text| Subject::Text(text.clone());
+        let text = |text: &CBuf| Subject::Text(text.clone());
         let subject = match step {
             Step::Execute => text(&self.path),
             Step::PidFile => self.pid_file.as_ref().map_or(Subject::Nothing, text),

@@ -2,9 +2,9 @@
 
 use crate::error::{Error, Step, Subject};
 use crate::run_directory::join;
+use crate::sys::c_buf::CBuf;
 use crate::sys::file::{self, Kind, Status};
 use crate::sys::{Errno, Sys, identity, process};
-use crate::text::Text;
 
 /// What is installed with the libraries.
 const NAME: &str = "daemonctx-monitor";
@@ -17,7 +17,7 @@ const LIBEXEC: [Option<&str>; 3] =
 ///
 /// # Errors
 /// ENOENT: there is none. EPERM: there is one that another user could have written.
-pub(super) fn find() -> Result<Text, Error> {
+pub(super) fn find() -> Result<CBuf, Error> {
     if let Some(own) = own() {
         return Ok(own);
     }
@@ -40,17 +40,17 @@ pub(super) fn find() -> Result<Text, Error> {
 }
 
 /// This program, by its own path, which ps(1) shows, if that is still the same file and nobody else can replace it.
-pub(crate) fn own() -> Option<Text> {
+pub(crate) fn own() -> Option<CBuf> {
     if !super::can_be_monitor() {
         return None;
     }
     let path = process::executable().ok();
-    let is_same = |path: &Text| match process::RUNNING_EXECUTABLE {
+    let is_same = |path: &CBuf| match process::RUNNING_EXECUTABLE {
         Some(running) => identity_of(path.as_c_str()).is_ok_and(|named| Ok(named) == identity_of(running)),
         None => true,
     };
     path.filter(|path| is_same(path) && judge(path).is_ok())
-        .or_else(|| process::RUNNING_EXECUTABLE.and_then(|running| Text::path(running.to_bytes()).ok()))
+        .or_else(|| process::RUNNING_EXECUTABLE.and_then(|running| CBuf::path(running.to_bytes()).ok()))
         .filter(|path| file::status_behind(path.as_c_str()).is_ok())
 }
 
@@ -59,10 +59,10 @@ fn identity_of(path: &std::ffi::CStr) -> Sys<file::Identity> {
 }
 
 /// Where it can be, in order.
-fn candidates() -> Sys<Vec<Text>> {
+fn candidates() -> Sys<Vec<CBuf>> {
     let mut all = Vec::new();
     let files = [process::shared_object(), process::executable()];
-    for directory in files.iter().flatten().map(Text::parent) {
+    for directory in files.iter().flatten().map(CBuf::parent) {
         let directory = directory?;
         for place in ["", "../libexec/daemonctx/"] {
             add(&mut all, &[directory.as_bytes(), place.as_bytes(), NAME.as_bytes()])?;
@@ -74,13 +74,13 @@ fn candidates() -> Sys<Vec<Text>> {
     Ok(all)
 }
 
-fn add(all: &mut Vec<Text>, parts: &[&[u8]]) -> Sys<()> {
+fn add(all: &mut Vec<CBuf>, parts: &[&[u8]]) -> Sys<()> {
     crate::sys::memory::push(all, join(parts)?)
 }
 
 /// The path without symbolic links of an executable that no other user can write or replace. Members of its group can where this
 /// user is not root: the group is often the user's own.
-fn judge(path: &Text) -> Sys<Text> {
+fn judge(path: &CBuf) -> Sys<CBuf> {
     const EXECUTED_BY_ANYBODY: libc::mode_t = 0o111;
     let path = file::real_path(path.as_c_str())?;
     let status = file::status_at(path.as_c_str())?;
@@ -96,7 +96,7 @@ fn judge(path: &Text) -> Sys<Text> {
     let bytes = path.as_bytes();
     let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(index, _)| index.max(1));
     for end in ends {
-        let directory = Text::path(bytes.get(..end).unwrap_or_default())?;
+        let directory = CBuf::path(bytes.get(..end).unwrap_or_default())?;
         if !is_safe(&file::status_at(directory.as_c_str())?) {
             return Err(Errno::EPERM);
         }

@@ -1,7 +1,7 @@
 //! Fields of a tag, a length and a value. They are read in the order in which they are written.
 
+use crate::sys::c_buf::CBuf;
 use crate::sys::{Errno, Sys, fd, memory};
-use crate::text::Text;
 use std::net::IpAddr;
 use std::os::fd::RawFd;
 
@@ -50,7 +50,7 @@ impl Writer {
         memory::extend(&mut self.0, value)
     }
 
-    pub(super) fn text(&mut self, tag: Tag, value: &Text) -> Sys<()> {
+    pub(super) fn text(&mut self, tag: Tag, value: &CBuf) -> Sys<()> {
         self.bytes(tag, value.as_bytes())
     }
 
@@ -121,14 +121,14 @@ impl<'a> Reader<'a> {
         Ok(Some(value))
     }
 
-    pub(super) fn text(&mut self, tag: Tag) -> Sys<Option<Text>> {
-        self.next(tag)?.map(|value| Text::new(value).map_err(protocol)).transpose()
+    pub(super) fn text(&mut self, tag: Tag) -> Sys<Option<CBuf>> {
+        self.next(tag)?.map(|value| CBuf::new(value).map_err(protocol)).transpose()
     }
 
     /// An absolute path.
-    pub(super) fn path(&mut self, tag: Tag) -> Sys<Option<Text>> {
+    pub(super) fn path(&mut self, tag: Tag) -> Sys<Option<CBuf>> {
         let Some(value) = self.next(tag)? else { return Ok(None) };
-        let path = Text::path(value).map_err(protocol)?;
+        let path = CBuf::path(value).map_err(protocol)?;
         if value.first() == Some(&b'/') { Ok(Some(path)) } else { Err(Errno::EPROTO) }
     }
 

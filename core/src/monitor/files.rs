@@ -3,14 +3,14 @@
 use super::action::Phase;
 use super::launch::Launch;
 use super::proc;
-use super::settings::KillMode;
 use crate::error::Failure;
-use crate::line::FixedText;
-use crate::pidfile::number;
+use crate::stop::KillMode;
+use crate::sys::c_buf::CBuf;
 use crate::sys::file::{self, Identity, Kind, Lock};
+use crate::sys::fixed_buf::FixedBuf;
+use crate::sys::parse_decimal;
 use crate::sys::process::{self, Ended, Pid};
 use crate::sys::{Errno, Sys, fd, memory, time};
-use crate::text::Text;
 use crate::{run_directory, streams};
 use std::os::fd::{AsRawFd, RawFd};
 
@@ -53,10 +53,10 @@ impl Phase {
 
 /// The state file, replaced as a whole each time.
 pub(super) struct StateFile<'a> {
-    path: &'a Text,
+    path: &'a CBuf,
     /// A name of its own until it is complete.
-    new: Text,
-    directory: Text,
+    new: CBuf,
+    directory: CBuf,
     /// It was written before, so its directory was there.
     was_there: bool,
 }
@@ -68,7 +68,7 @@ impl<'a> StateFile<'a> {
         memory::extend(&mut path, b".new")?;
         Ok(Self {
             path: &launch.state_file,
-            new: Text::path(&path)?,
+            new: CBuf::path(&path)?,
             directory: launch.state_file.parent()?,
             was_there: false,
         })
@@ -225,7 +225,7 @@ impl Output {
     }
 
     fn number(&mut self, number: u64) -> Sys<&mut Self> {
-        self.push(FixedText::<20>::new().push_unsigned(number).as_bytes())
+        self.push(FixedBuf::<20>::new().push_unsigned(number).as_bytes())
     }
 
     /// Newlines, tabs and backslashes, so that a value stays on its line and an argument apart from the next.
@@ -280,16 +280,19 @@ fn write_all(output: RawFd, mut bytes: &[u8]) -> Sys<()> {
 }
 
 /// The PID in the first line of a file that a program wrote.
-pub(super) fn read_pid(path: &Text) -> Sys<Pid> {
+pub(super) fn read_pid(path: &CBuf) -> Sys<Pid> {
     let mut room = [0; 64];
     let text = file::read_small(path.as_c_str(), &mut room)?;
     let line = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    number(line.trim_ascii()).and_then(|pid| Pid::try_from(pid).ok()).filter(|pid| *pid > 1).ok_or(Errno::EBADMSG)
+    parse_decimal(line.trim_ascii())
+        .and_then(|pid| Pid::try_from(pid).ok())
+        .filter(|pid| *pid > 1)
+        .ok_or(Errno::EBADMSG)
 }
 
 /// The pid file that the launcher has locked.
 pub(super) struct PidFile<'a> {
-    path: &'a Text,
+    path: &'a CBuf,
     lock: RawFd,
     identity: Identity,
     /// The PID in it.

@@ -4,16 +4,17 @@
 //! takes nothing on trust: lengths, tags, NULs, ranges and descriptors are checked before anything happens.
 
 use super::fields::{Reader, Tag, Writer};
-use super::settings::{KillMode, Ready, Settings};
+use super::settings::{Ready, Settings};
 use crate::descriptors::Keep;
 use crate::guarded_file::Creation;
 use crate::launch::Respawn;
 use crate::privileges::Ids;
+use crate::stop::KillMode;
 use crate::streams::{self, LoggerEnds, Output};
+use crate::sys::c_buf::CBuf;
 use crate::sys::process::StringList;
 use crate::sys::signal::{self, Signal};
 use crate::sys::{Errno, Sys, fd, file, memory};
-use crate::text::Text;
 use std::net::IpAddr;
 use std::os::fd::RawFd;
 use std::time::Duration;
@@ -22,34 +23,34 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(crate) struct Launch {
     /// What the daemon is called.
-    pub(crate) name: Text,
-    pub(crate) path: Text,
+    pub(crate) name: CBuf,
+    pub(crate) path: CBuf,
     pub(crate) arguments: StringList,
     pub(crate) environment: StringList,
     /// Variables that are to have the program's PID, `LISTEN_PID` say.
-    pub(crate) pid_variables: Vec<Text>,
+    pub(crate) pid_variables: Vec<CBuf>,
     pub(crate) settings: Settings,
     pub(crate) sign: Sign,
     /// What the standard streams lead to, `/dev/null` where there is none.
     pub(crate) streams: [Option<RawFd>; 3],
     pub(crate) keep: Keep,
     pub(crate) umask: libc::mode_t,
-    pub(crate) root: Option<Text>,
+    pub(crate) root: Option<CBuf>,
     /// Inside the root, absolute.
-    pub(crate) working: Text,
+    pub(crate) working: CBuf,
     pub(crate) prevent_core: bool,
     pub(crate) ids: Ids,
-    pub(crate) pid_file: Option<Text>,
+    pub(crate) pid_file: Option<CBuf>,
     /// The pid file's lock; the program inherits it.
     pub(crate) lock: Option<RawFd>,
-    pub(crate) state_file: Text,
+    pub(crate) state_file: CBuf,
     /// The lock on the daemon's name, which the program does not inherit.
-    pub(crate) claim: Option<(Text, RawFd)>,
+    pub(crate) claim: Option<(CBuf, RawFd)>,
     pub(crate) stop_signal: Signal,
     /// Where the socket for [`Sign::Notify`] is made; it has an abstract name where there is none.
-    pub(crate) notify: Option<Text>,
+    pub(crate) notify: Option<CBuf>,
     /// Made by the launcher, and removed at the end.
-    pub(crate) runtime_directory: Option<Text>,
+    pub(crate) runtime_directory: Option<CBuf>,
     /// Where standard output and standard error lead.
     pub(crate) outputs: [Output; 2],
     /// What passes them on to the system log.
@@ -67,9 +68,9 @@ pub(crate) enum Sign {
     /// A descendant listens there.
     Listen(Place),
     /// This file, made or changed after the start.
-    File(Text),
+    File(CBuf),
     /// This file, with the PID of a descendant in it.
-    PidFile(Text),
+    PidFile(CBuf),
 }
 
 /// Where a program may listen.
@@ -78,7 +79,7 @@ pub(crate) enum Place {
     /// A port, at any address or at this one.
     Port(Option<IpAddr>, u16),
     /// A Unix socket's path.
-    Path(Text),
+    Path(CBuf),
 }
 
 /// The [`Tag::OutputKind`] that a path follows.
@@ -275,7 +276,7 @@ fn decode_list(fields: &mut Reader<'_>, tag: Tag) -> Sys<StringList> {
     Ok(list)
 }
 
-fn decode_names(fields: &mut Reader<'_>) -> Sys<Vec<Text>> {
+fn decode_names(fields: &mut Reader<'_>) -> Sys<Vec<CBuf>> {
     let mut names = Vec::new();
     while let Some(name) = fields.text(Tag::PidVariable)? {
         memory::push(&mut names, name)?;

@@ -3,12 +3,12 @@
 use super::launch::Launch;
 use super::outcome::{self, Outcome, Told};
 use super::proc;
-use crate::line::Line;
+use crate::sys::c_buf::CBuf;
 use crate::sys::file::{self, Kind};
+use crate::sys::fixed_buf::MessageBuf;
 use crate::sys::pidfd::Process;
 use crate::sys::process::{self, Pid, StringList};
 use crate::sys::{Errno, Sys, environment, memory, spawn};
-use crate::text::Text;
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
@@ -18,7 +18,7 @@ const VARIABLE: &CStr = c"DAEMONCTX_MONITOR";
 
 /// The socket of a monitor that has just been executed, if this process is to be one. The variable may be in somebody's environment.
 pub(crate) fn socket() -> Option<RawFd> {
-    let named = environment::with(VARIABLE, crate::pidfile::number).flatten();
+    let named = environment::with(VARIABLE, crate::sys::parse_decimal).flatten();
     let fd = named.and_then(|fd| RawFd::try_from(fd).ok())?;
     file::status_of(fd).is_ok_and(|status| status.kind == Kind::Socket).then_some(fd)
 }
@@ -37,13 +37,13 @@ impl Launched {
     pub(crate) fn begin(monitor: &CStr, launch: &Launch) -> Sys<Self> {
         let (outcome, theirs) = outcome::line()?;
         let (mut arguments, mut environment) = (StringList::default(), StringList::default());
-        let mut line = Line::new();
+        let mut line = MessageBuf::new();
         line.push(b"daemonctx: ").push(launch.name.as_bytes());
-        arguments.push(Text::new(line.as_bytes())?)?;
+        arguments.push(CBuf::new(line.as_bytes())?)?;
         arguments.finish()?;
-        let mut line = Line::new();
+        let mut line = MessageBuf::new();
         line.push(VARIABLE.to_bytes()).push(b"=").push_number(i64::from(theirs.as_raw_fd()));
-        environment.push(Text::new(line.as_bytes())?)?;
+        environment.push(CBuf::new(line.as_bytes())?)?;
         environment.finish()?;
         let mut inherited = Vec::new();
         launch.descriptors().chain([theirs.as_raw_fd()]).try_for_each(|fd| memory::push(&mut inherited, fd))?;

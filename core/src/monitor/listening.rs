@@ -5,13 +5,13 @@
 
 use super::launch::Place;
 use super::proc;
-use crate::lines::Lines;
-use crate::pidfile::number;
 use crate::procfs::directory;
+use crate::sys::c_buf::CBuf;
 use crate::sys::file::{self, Identity, Kind};
+use crate::sys::line_reader::LineReader;
+use crate::sys::parse_decimal;
 use crate::sys::process::Pid;
 use crate::sys::{Errno, Sys};
-use crate::text::Text;
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsRawFd;
@@ -85,7 +85,7 @@ fn has_row(pid: Pid, table: &[u8], row: &dyn Fn(&[u8]) -> Row, has: &dyn Fn(u64)
     let mut listed = Ok(());
     let table = file::open(directory::<64>(pid).push(table).as_c_str()?, libc::O_RDONLY, 0)?;
     let mut room = [0; 2048];
-    let mut lines = Lines::new(&mut room);
+    let mut lines = LineReader::new(&mut room);
     let mut each = |line: &[u8], _| match row(line) {
         _ if is_over.get() => {}
         Row::Listens(inode) => {
@@ -138,7 +138,7 @@ fn internet(line: &[u8], wanted: Option<IpAddr>, wanted_port: u16) -> Row {
         return Row::Last;
     }
     skip_words(&mut rest, 5);
-    match number(next_word(&mut rest)) {
+    match parse_decimal(next_word(&mut rest)) {
         Some(inode) if port == wanted_port && wanted.is_none_or(|wanted| covers(address, wanted)) => {
             Row::Listens(inode)
         }
@@ -171,7 +171,7 @@ fn unix_row(line: &[u8]) -> (u32, Option<u64>, &[u8]) {
     skip_words(&mut rest, 3);
     let flags = hexadecimal(next_word(&mut rest)).unwrap_or(0);
     skip_words(&mut rest, 2);
-    (flags, number(next_word(&mut rest)), rest)
+    (flags, parse_decimal(next_word(&mut rest)), rest)
 }
 
 fn unix(line: &[u8], is_wanted: impl Fn(&[u8]) -> bool) -> Row {
@@ -196,7 +196,7 @@ fn covers(address: IpAddr, wanted: IpAddr) -> bool {
 }
 
 /// A socket is known by the path that it was bound to, which may be relative.
-fn is_path(path: &[u8], wanted: &Text) -> bool {
+fn is_path(path: &[u8], wanted: &CBuf) -> bool {
     let wanted = wanted.as_bytes();
     match path.first() {
         None => false,
@@ -208,7 +208,7 @@ fn is_path(path: &[u8], wanted: &Text) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{Row, covers, internet, is_path, unix};
-    use crate::text::Text;
+    use crate::sys::c_buf::CBuf;
     use std::net::IpAddr;
 
     #[test]
@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn rows_of_unix_sockets() {
-        let wanted = Text::new(b"/run/a b").unwrap_or_default();
+        let wanted = CBuf::new(b"/run/a b").unwrap_or_default();
         for (row, expected) in [
             ("0000000000000000: 00000002 00000000 00010000 0001 01    17 /run/a b", Row::Listens(17)),
             ("0000000000000000: 00000002 00000000 00010000 0001 01 4899179 a b", Row::Listens(4_899_179)),
@@ -278,7 +278,7 @@ mod tests {
 
     #[test]
     fn paths() {
-        let wanted = Text::new(b"/run/x/socket").unwrap_or_default();
+        let wanted = CBuf::new(b"/run/x/socket").unwrap_or_default();
         for (path, expected) in [
             ("/run/x/socket", true),
             ("socket", true),

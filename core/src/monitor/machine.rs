@@ -13,8 +13,9 @@
 
 use super::action::{Action, Actions, Outcome, Phase, Why};
 use super::event::{Event, Stop, Timer};
-use super::settings::{KillMode, Ready, Settings};
+use super::settings::{Ready, Settings};
 use super::state::{Launcher, Means, State, Then, Whom};
+use crate::stop::KillMode;
 use std::time::Duration;
 
 /// How long SIGKILL may take before it is sent again.

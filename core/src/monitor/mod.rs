@@ -35,11 +35,10 @@ mod explored;
 mod tests;
 
 pub use door::Launching;
-pub(crate) use door::{cancelling, launch};
+pub(crate) use door::{Relaunch, launch};
 pub(crate) use executable::own as own_executable;
 pub use monitored::{Monitored, MonitoredOutput, MonitoredState};
-pub use request::StopRequest;
-pub use settings::KillMode;
+pub(crate) use request::cancelling;
 
 use crate::sys::process;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -3,16 +3,17 @@
 use super::claim::{self, Claim};
 use super::leftovers::{self, Identity, Leftovers};
 use super::proc;
-use super::request::StopRequest;
-use super::settings::KillMode;
 use crate::error::{Error, Step, Subject};
-use crate::pidfile::{PidFile, is_recorded_here, number, recorded_field as field, recorded_identity};
+use crate::pidfile::{PidFile, is_recorded_here, recorded_field as field, recorded_identity};
 use crate::procfs;
 use crate::run_directory;
+use crate::stop::KillMode;
+use crate::stop::StopRequest;
+use crate::sys::c_buf::CBuf;
+use crate::sys::parse_decimal;
 use crate::sys::signal::Signal;
 use crate::sys::time::Deadline;
 use crate::sys::{Errno, Sys, file, identity, memory};
-use crate::text::Text;
 use std::ffi::OsStr;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
@@ -66,7 +67,7 @@ impl Identity {
 /// A launched daemon.
 #[derive(Clone)]
 pub struct Monitored {
-    path: Text,
+    path: CBuf,
     name: Vec<u8>,
     state: MonitoredState,
     monitor: Identity,
@@ -111,7 +112,7 @@ impl Monitored {
     /// The state file cannot be read, or is none: EBADMSG. EXDEV: it belongs to another boot or PID namespace. EPERM: `/proc` does.
     pub fn find(name: impl AsRef<OsStr>, pid_file: Option<&Path>, run: Option<&Path>) -> Result<Option<Self>, Error> {
         let name = name.as_ref().as_bytes();
-        let place = |path: Option<&Path>| path.map(|path| Text::absolute_path(path.as_os_str().as_bytes())).transpose();
+        let place = |path: Option<&Path>| path.map(|path| file::absolute_path(path.as_os_str().as_bytes())).transpose();
         let path = place(pid_file)
             .and_then(|pid_file| run_directory::state_file(name, pid_file.as_ref(), place(run)?.as_ref()));
         Self::read(path.map_err(failed(name))?)
@@ -123,14 +124,14 @@ impl Monitored {
     /// # Errors
     /// The directory cannot be read; one that is missing holds no daemons.
     pub fn list(run: Option<&Path>) -> Result<Vec<Self>, Error> {
-        let run = run.map(|run| Text::absolute_path(run.as_os_str().as_bytes())).transpose();
+        let run = run.map(|run| file::absolute_path(run.as_os_str().as_bytes())).transpose();
         let paths = run.and_then(|run| run_directory::state_files(run.as_ref())).map_err(failed(b"state files"))?;
         let mut found: Vec<Self> = paths.into_iter().filter_map(|path| Self::read(path).ok().flatten()).collect();
         found.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(found)
     }
 
-    pub(crate) fn read(path: Text) -> Result<Option<Self>, Error> {
+    pub(crate) fn read(path: CBuf) -> Result<Option<Self>, Error> {
         let text = match read_whole(&path) {
             Ok(text) => text,
             Err(Errno::ENOENT) => return Ok(None),
@@ -327,7 +328,7 @@ impl Monitored {
             return Ok(false);
         }
         if let Some(path) = &self.pid_file {
-            PidFile::clear_away(Text::path(path)?);
+            PidFile::clear_away(CBuf::path(path)?);
         }
         claim::clear_away(&self.path);
         file::unlink(self.path.as_c_str()).map(|()| true)
@@ -351,7 +352,7 @@ fn read_output(text: &[u8]) -> MonitoredOutput<'_> {
     }
 }
 
-fn read_whole(path: &Text) -> Sys<Vec<u8>> {
+fn read_whole(path: &CBuf) -> Sys<Vec<u8>> {
     /// A command line is not longer.
     const MOST: u64 = 8 << 20;
     let opened = file::open(path.as_c_str(), libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK, 0)?;
@@ -388,7 +389,7 @@ fn unescape(value: &[u8]) -> Vec<u8> {
 }
 
 /// What is in a state file, and whether it is of this boot and this PID namespace.
-fn parse(path: Text, text: &[u8]) -> Option<(Monitored, bool)> {
+fn parse(path: CBuf, text: &[u8]) -> Option<(Monitored, bool)> {
     let mut lines = text.split(|&byte| byte == b'\n');
     lines.next().filter(|line| *line == b"daemonctx=1")?;
     let field = |name: &[u8]| field(text, name);
@@ -409,16 +410,16 @@ fn parse(path: Text, text: &[u8]) -> Option<(Monitored, bool)> {
         monitor: Identity::parse(field(b"monitor")?)?,
         program: field(b"program").and_then(Identity::parse),
         guard: field(b"guard").and_then(Identity::parse),
-        restarts: field(b"restarts").and_then(number)?,
-        limit: field(b"limit").and_then(number),
-        since: field(b"since").and_then(number)?,
-        written: field(b"written").and_then(number).unwrap_or(0),
+        restarts: field(b"restarts").and_then(parse_decimal)?,
+        limit: field(b"limit").and_then(parse_decimal),
+        since: field(b"since").and_then(parse_decimal)?,
+        written: field(b"written").and_then(parse_decimal).unwrap_or(0),
         end: field(b"end").map(unescape).unwrap_or_default(),
         command: unescape(field(b"command")?),
         pid_file: field(b"pidfile").map(unescape),
         outputs: [b"stdout".as_slice(), b"stderr"].map(|name| field(name).map(unescape).unwrap_or_default()),
-        stop_signal: field(b"stopsignal").and_then(number).and_then(|it| Signal::try_from(it).ok())?,
-        stop_timeout: Duration::from_millis(field(b"stoptimeout").and_then(number)?),
+        stop_signal: field(b"stopsignal").and_then(parse_decimal).and_then(|it| Signal::try_from(it).ok())?,
+        stop_timeout: Duration::from_millis(field(b"stoptimeout").and_then(parse_decimal)?),
         spares_descendants: field(b"killmode") == Some(b"process"),
     };
     Some((found, is_recorded_here(text)))

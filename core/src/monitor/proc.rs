@@ -2,8 +2,8 @@
 
 #[cfg(target_os = "linux")]
 use crate::helper;
-use crate::pidfile::number;
 use crate::procfs::{self, ProcPath, Stat, directory};
+use crate::sys::parse_decimal;
 use crate::sys::process::{self, Pid};
 use crate::sys::{Errno, Sys, fd, file};
 use std::ffi::CStr;
@@ -50,7 +50,7 @@ pub(super) fn for_each_child(parent: Pid, each: &mut dyn FnMut(Pid)) -> Sys<()> 
     let mut has_lists = true;
     let mut tasks: ProcPath = directory(parent);
     file::for_each_name(tasks.push(b"/task").as_c_str()?, &mut |_, thread| {
-        if number(thread).is_none() {
+        if parse_decimal(thread).is_none() {
             return;
         }
         let mut task: ProcPath = directory(parent);
@@ -89,14 +89,15 @@ fn look_for_socket(pid: Pid, inode: u64) -> Sys<bool> {
     const LONGEST: usize = SOCKET.len() + 21;
     let (mut folder, mut found): (ProcPath, _) = (directory(pid), false);
     file::for_each_name(folder.push(b"/fd").as_c_str()?, &mut |_, name| {
-        if found || number(name).is_none() {
+        if found || parse_decimal(name).is_none() {
             return;
         }
         let mut path: ProcPath = directory(pid);
         path.push(b"/fd/").push(name);
         let mut room = [0; LONGEST];
         let target = path.as_c_str().and_then(|path| file::link_target(path, &mut room)).ok();
-        found = target.and_then(|target| number(target.strip_prefix(SOCKET)?.strip_suffix(b"]")?)) == Some(inode);
+        found =
+            target.and_then(|target| parse_decimal(target.strip_prefix(SOCKET)?.strip_suffix(b"]")?)) == Some(inode);
     })?;
     Ok(found)
 }

@@ -5,13 +5,13 @@ use super::launch::Launch;
 use super::proc;
 use crate::descriptors::Keep;
 use crate::error::{Failure, Step};
-use crate::line::Line;
 use crate::report::{self, Listener, Record, Reporter};
 use crate::streams::Output;
+use crate::sys::c_buf::CBuf;
+use crate::sys::fixed_buf::MessageBuf;
 use crate::sys::pidfd::Process;
 use crate::sys::process::{self, Ended, Forked, Pid, StringList};
 use crate::sys::{Errno, Sys, fd, file, signal};
-use crate::text::Text;
 use crate::{privileges, signals};
 use std::convert::Infallible;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -130,14 +130,14 @@ fn environment(launch: &Launch, socket: Option<&[u8]>) -> Sys<StringList> {
     let mut list = StringList::default();
     launch.environment.iter().try_for_each(|variable| list.push_borrowed(variable.as_ptr()))?;
     for name in &launch.pid_variables {
-        let mut line = Line::new();
+        let mut line = MessageBuf::new();
         line.push(name.as_bytes()).push(b"=").push_number(i64::from(process::id()));
-        list.push(Text::new(line.as_bytes())?)?;
+        list.push(CBuf::new(line.as_bytes())?)?;
     }
     if let Some(socket) = socket {
-        let mut line = Line::new();
+        let mut line = MessageBuf::new();
         line.push(b"NOTIFY_SOCKET=").push(socket);
-        list.push(Text::new(line.as_bytes())?)?;
+        list.push(CBuf::new(line.as_bytes())?)?;
     }
     list.finish()?;
     Ok(list)

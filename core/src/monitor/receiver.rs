@@ -8,14 +8,14 @@
 use super::descendants;
 use super::event::Event;
 use crate::descriptors::Keep;
-use crate::pidfile::number;
 use crate::procfs::real_user;
 use crate::sys::alarm::Interrupted;
+use crate::sys::c_buf::CBuf;
+use crate::sys::parse_decimal;
 use crate::sys::pidfd::Process;
 use crate::sys::process::{self, Forked, Pid};
 use crate::sys::socket::{Letterbox, Sender, SenderProcess};
 use crate::sys::{Errno, Sys, fd, file};
-use crate::text::Text;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
@@ -28,20 +28,20 @@ pub(super) struct Receiver {
     records: OwnedFd,
     process: Option<Process>,
     /// As `NOTIFY_SOCKET` has it.
-    name: Text,
-    path: Option<Text>,
+    name: CBuf,
+    path: Option<CBuf>,
 }
 
 impl Receiver {
     /// Binds the socket and makes the process: a sibling of this one, which counts its own descendants.
-    pub(super) fn begin(path: Option<&Text>) -> Sys<Self> {
+    pub(super) fn begin(path: Option<&CBuf>) -> Sys<Self> {
         let monitor = process::id();
-        let path = path.map(|path| Text::path(path.as_bytes())).transpose()?;
+        let path = path.map(|path| CBuf::path(path.as_bytes())).transpose()?;
         let (records, reports) = fd::pipe()?;
         fd::set_nonblocking(records.as_raw_fd(), true)?;
         let letterbox = Letterbox::new(path.as_ref())?;
         // From here on a failure removes what is at the path.
-        let name = Text::path(letterbox.name());
+        let name = CBuf::path(letterbox.name());
         // SAFETY: this process has one thread.
         match name.and_then(|name| Ok((name, unsafe { process::fork_sibling() }?))) {
             Ok((_, Forked::Child)) => receive(&letterbox, &reports, monitor),
@@ -135,7 +135,7 @@ fn read_message(letterbox: &Letterbox, monitor: Pid) -> Option<u64> {
         if line == b"READY=1" {
             return Some(READY);
         }
-        let more = line.strip_prefix(b"EXTEND_TIMEOUT_USEC=").and_then(number).filter(|time| *time != READY);
+        let more = line.strip_prefix(b"EXTEND_TIMEOUT_USEC=").and_then(parse_decimal).filter(|time| *time != READY);
         found = more.or(found);
     }
     found

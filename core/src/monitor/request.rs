@@ -1,39 +1,7 @@
-//! What is asked of a monitor by signals.
+//! What is asked of a monitor, and of a launcher, by signals.
 
 use super::event::Stop;
-use crate::sys::Sys;
-use crate::sys::pidfd::Process;
-use crate::sys::signal::{Set, Signal};
-
-/// How a launched daemon is stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum StopRequest {
-    /// By the stop signal, and by SIGKILL after a timeout.
-    Terminate,
-    /// By SIGKILL.
-    Kill,
-    /// The caller signals the program, whose end is the last for as long as the caller lives.
-    EndWithProgram,
-}
-
-impl StopRequest {
-    fn signal(self) -> Signal {
-        match self {
-            Self::Terminate => libc::SIGTERM,
-            Self::Kill => libc::SIGQUIT,
-            Self::EndWithProgram => libc::SIGUSR1,
-        }
-    }
-
-    /// Asks a monitor.
-    pub(crate) fn send(self, monitor: &Process) -> Sys<()> {
-        monitor.signal(self.signal())?;
-        // One that was stopped (SIGSTOP) would take the signal only when somebody else continues it.
-        let _: Sys<()> = monitor.signal(libc::SIGCONT);
-        Ok(())
-    }
-}
+use crate::sys::signal::{self, Set, Signal};
 
 /// The signals that a monitor waits for.
 pub(super) fn asked() -> Set {
@@ -51,4 +19,15 @@ pub(super) fn stop_of(signal: Signal) -> Option<Stop> {
         libc::SIGUSR1 => Some(Stop::WithProgram),
         _ => None,
     }
+}
+
+/// The signals that cancel a launch, less those that are ignored here, by nohup(1) say.
+pub(crate) fn cancelling() -> Set {
+    let mut set = Set::empty();
+    for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP] {
+        if signal::disposition(signal).is_ok_and(|now| !now.is_ignore()) {
+            set.add(signal);
+        }
+    }
+    set
 }

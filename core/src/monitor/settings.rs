@@ -1,6 +1,7 @@
 //! What the machine decides by; part of the launch message.
 
 use crate::launch::Respawn;
+use crate::stop::KillMode;
 use std::time::Duration;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,15 +25,4 @@ pub(crate) enum Ready {
     Followed,
     /// It gives a sign.
     Sign,
-}
-
-/// Which processes a stop of a launched program ends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum KillMode {
-    /// The program and all its descendants.
-    #[default]
-    Tree,
-    /// The program alone: its descendants go on.
-    Process,
 }

@@ -6,10 +6,10 @@ use super::launch::{Launch, Place, Sign};
 use super::program::SignEnd;
 use super::receiver::Receiver;
 use super::{descendants, listening, proc};
+use crate::sys::c_buf::CBuf;
 use crate::sys::process::Pid;
 use crate::sys::time::{self, Deadline};
 use crate::sys::{Errno, Sys, fd, file};
-use crate::text::Text;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
@@ -45,12 +45,12 @@ pub(super) enum Watch<'a> {
         hindrance: Option<Errno>,
     },
     File {
-        path: &'a Text,
+        path: &'a CBuf,
         since: Duration,
         next: Deadline,
     },
     PidFile {
-        path: &'a Text,
+        path: &'a CBuf,
         next: Deadline,
     },
 }

@@ -6,19 +6,19 @@ use crate::activation;
 use crate::descriptors::Keep;
 use crate::error::{Error, Step, Subject};
 use crate::readiness::{ListenAddress, Readiness};
+use crate::sys::c_buf::CBuf;
 use crate::sys::process::StringList;
-use crate::sys::{Errno, Sys, fd, memory};
-use crate::text::Text;
+use crate::sys::{Errno, Sys, fd, file, memory};
 use std::ffi::CStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// The descriptor of the sign is the program's alone, and so is the file that it writes its PID to.
-pub(super) fn check_sign(keep: &Keep, pid_file: Option<&Text>, readiness: &Readiness) -> Result<(), Error> {
+pub(super) fn check_sign(keep: &Keep, pid_file: Option<&CBuf>, readiness: &Readiness) -> Result<(), Error> {
     match readiness {
         Readiness::Forked(Some(path)) => {
             let bytes = path.as_os_str().as_bytes();
-            let path = Text::absolute_path(bytes).map_err(|errno| Error::about(Step::Ready, bytes, errno))?;
+            let path = file::absolute_path(bytes).map_err(|errno| Error::about(Step::Ready, bytes, errno))?;
             if pid_file.is_some_and(|pid_file| pid_file.as_bytes() == path.as_bytes()) {
                 let error = Error::about(Step::Ready, path.as_bytes(), Errno::EINVAL);
                 return Err(error.note("the daemon's pid file, which the monitor writes"));
@@ -34,7 +34,7 @@ pub(super) fn check_sign(keep: &Keep, pid_file: Option<&Text>, readiness: &Readi
 }
 
 pub(super) fn readiness(readiness: &Readiness) -> Sys<(Ready, Sign)> {
-    let absolute = |path: &Path| Text::absolute_path(path.as_os_str().as_bytes());
+    let absolute = |path: &Path| file::absolute_path(path.as_os_str().as_bytes());
     Ok(match readiness {
         Readiness::Executed => (Ready::Executed, Sign::None),
         Readiness::StillRunning(time) => (Ready::Running(*time), Sign::None),
@@ -54,7 +54,7 @@ pub(super) fn readiness(readiness: &Readiness) -> Sys<(Ready, Sign)> {
 
 /// The variables that name this process by its PID are to name the program; the others stay.
 /// `own` is to name it, too.
-pub(super) fn variables(all: &StringList, sign: &Sign, own: Option<&'static CStr>) -> Sys<(Vec<Text>, StringList)> {
+pub(super) fn variables(all: &StringList, sign: &Sign, own: Option<&'static CStr>) -> Sys<(Vec<CBuf>, StringList)> {
     let named = [c"LISTEN_PID", c"WATCHDOG_PID"];
     let meant = named.map(|name| (name, activation::is_meant(name) == Some(true)));
     let is = |variable: &CStr, name: &CStr| {
@@ -65,13 +65,13 @@ pub(super) fn variables(all: &StringList, sign: &Sign, own: Option<&'static CStr
         let is_replaced = meant.iter().any(|(name, meant)| *meant && is(variable, name))
             || *sign == Sign::Notify && is(variable, c"NOTIFY_SOCKET");
         if !is_replaced {
-            list.push(Text::new(variable.to_bytes())?)?;
+            list.push(CBuf::new(variable.to_bytes())?)?;
         }
     }
     list.finish()?;
     let mut names = Vec::new();
     for name in meant.into_iter().filter_map(|(name, meant)| meant.then_some(name)).chain(own) {
-        memory::push(&mut names, Text::new(name.to_bytes())?)?;
+        memory::push(&mut names, CBuf::new(name.to_bytes())?)?;
     }
     Ok((names, list))
 }

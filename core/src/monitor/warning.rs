@@ -1,17 +1,17 @@
 //! What the monitor has to tell when nobody is there who could ask: a line to the system log.
 
 use super::files::{Facts, LastEnd};
-use crate::line::Line;
+use crate::sys::c_buf::CBuf;
+use crate::sys::fixed_buf::MessageBuf;
 use crate::sys::process::{self, Ended};
 use crate::sys::{Sys, fd, socket};
-use crate::text::Text;
 use std::os::fd::AsRawFd;
 
 /// The program is not started any more. A log that is away is not waited for: state file and status say the same.
-pub(super) fn gave_up(name: &Text, facts: &Facts) {
+pub(super) fn gave_up(name: &CBuf, facts: &Facts) {
     /// Facility `daemon`, severity `warning` (RFC 5424).
     const PRIORITY: i64 = 3 << 3 | 4;
-    let mut line = Line::new();
+    let mut line = MessageBuf::new();
     line.push(b"<").push_number(PRIORITY).push(b">").push_printable(name.as_bytes()).push(b"[");
     line.push_number(i64::from(process::id())).push(b"]: gave up after ");
     line.push_number(i64::from(facts.restarts)).push(b" restarts: ");

@@ -8,8 +8,8 @@ use crate::session::{self, Forks, Side};
 use crate::signals::{self, Quiet};
 use crate::start::give_up;
 use crate::streams::{self, Stream, Surroundings};
+use crate::sys::c_buf::CBuf;
 use crate::sys::{Sys, process};
-use crate::text::Text;
 
 /// Which process this is after [`fork`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -91,7 +91,7 @@ struct Plan {
 impl Plan {
     fn new(umask: u32) -> Result<Self, Error> {
         let umask = umask as libc::mode_t;
-        let root = Text::new(b"/").map_err(|errno| Error::os(Step::WorkingDirectory, Subject::Nothing, errno))?;
+        let root = CBuf::new(b"/").map_err(|errno| Error::os(Step::WorkingDirectory, Subject::Nothing, errno))?;
         Ok(Self {
             forks: Forks::find(),
             streams: streams::Plan::new(&[None, None, None], &Stream::null(), false, &Surroundings::default())?,

@@ -9,15 +9,18 @@ mod handshake;
 mod pid_file;
 mod process;
 mod run;
-pub mod signal_queue;
-pub(crate) mod signal_stream;
 
 pub use crate::descriptors::{close_all_but, kept_unasked, opened, set_nonblocking};
 pub use crate::detach::detaches_by_default;
+pub use crate::signal_stream::SignalStream;
 pub use crate::signals::{block_only, die_by, reset_all_but};
 pub use fork::{Forked, fork};
 pub use handshake::Handshake;
 pub use pid_file::{FoundMonitor, is_corrupt, known_status, libdaemon_pid_file, lock_holders};
 pub use process::{Process, executable};
 pub use run::{OutputLine, run};
-pub use signal_stream::SignalStream;
+
+/// Signals as a queue with a descriptor.
+pub mod signal_queue {
+    pub use crate::signal_queue::{catch, close, descriptor, next, open};
+}

@@ -1,8 +1,8 @@
 //! What programs that show or replace pid files ask beyond [`PidFile`].
 
 use crate::error::{Error, Step, Subject};
-use crate::monitor::StopRequest;
 use crate::pidfile::{PidFile, Running, Status};
+use crate::stop::StopRequest;
 use crate::sys::pidfd;
 use std::path::Path;
 use std::time::Duration;

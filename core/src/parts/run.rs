@@ -4,14 +4,14 @@
 use crate::descriptors::Keep;
 use crate::error::{Error, Failure, Step, Subject};
 use crate::launch::{PreparedProgram, Program};
-use crate::lines::Lines;
 use crate::null_device;
-use crate::parts::signal_queue;
 use crate::report::{self, Record, Reporter};
+use crate::signal_queue;
+use crate::sys::c_buf::CBuf;
+use crate::sys::line_reader::LineReader;
 use crate::sys::process::{self, Ended, Forked, Pid};
 use crate::sys::signal::{self, Set};
 use crate::sys::{Errno, Sys, fd, file, memory};
-use crate::text::Text;
 use std::convert::Infallible;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -112,22 +112,22 @@ pub fn run(
     }
 }
 
-fn checked(directory: &Path) -> Result<Text, Error> {
+fn checked(directory: &Path) -> Result<CBuf, Error> {
     let bytes = directory.as_os_str().as_bytes();
-    Text::path(bytes).map_err(|errno| Error::about(Step::ChangeDirectory, bytes, errno))
+    CBuf::path(bytes).map_err(|errno| Error::about(Step::ChangeDirectory, bytes, errno))
 }
 
 /// What the child needs, made before the fork.
 struct Child<'a> {
     program: &'a PreparedProgram,
-    directory: Option<&'a Text>,
+    directory: Option<&'a CBuf>,
     null: OwnedFd,
     output: OwnedFd,
     input: OwnedFd,
 }
 
 impl<'a> Child<'a> {
-    fn new(program: &'a PreparedProgram, directory: Option<&'a Text>, null: OwnedFd) -> Sys<Self> {
+    fn new(program: &'a PreparedProgram, directory: Option<&'a CBuf>, null: OwnedFd) -> Sys<Self> {
         let (output, input) = fd::pipe()?;
         Ok(Self { program, directory, null, output, input })
     }
@@ -175,7 +175,7 @@ impl Patience {
     /// Waits until there is something to read. Asked to end once the program may go on, asked again it has to end too.
     fn wait(&mut self, output: &OwnedFd, program: Pid) -> Sys<()> {
         const ONCE: u32 = 1;
-        while !fd::readable_unless_signalled(output.as_raw_fd(), &self.mask)? {
+        while !signal::readable_unless_signalled(output.as_raw_fd(), &self.mask)? {
             let asked = signal_queue::endings().wrapping_sub(self.endings);
             if asked > ONCE {
                 self.endings = self.endings.wrapping_add(asked - ONCE);
@@ -200,7 +200,7 @@ fn split(
     program: Pid,
     each_line: &mut impl FnMut(OutputLine<'_>),
 ) -> Sys<()> {
-    let mut lines = Lines::new(buffer);
+    let mut lines = LineReader::new(buffer);
     let mut each = |text: &[u8], is_ended| each_line(OutputLine { text, is_ended });
     loop {
         patience.wait(output, program)?;

@@ -21,7 +21,7 @@ pub(super) enum Age {
 #[cfg(not(target_os = "linux"))]
 pub(super) fn compare(
     _pid: Pid,
-    _path: &crate::text::Text,
+    _path: &crate::sys::c_buf::CBuf,
     _file: &crate::sys::file::Status,
     _by_itself: bool,
     _deadline: crate::sys::time::Deadline,
@@ -37,7 +37,7 @@ pub(super) fn is_younger(_pid: Pid, _file: &crate::sys::file::Status) -> bool {
 #[cfg(not(target_os = "linux"))]
 pub(super) fn doubt_about_number(
     _pid: Pid,
-    _path: &crate::text::Text,
+    _path: &crate::sys::c_buf::CBuf,
     _file: &crate::sys::file::Status,
 ) -> Option<&'static str> {
     None
@@ -55,11 +55,11 @@ pub(super) use linux::{compare, doubt_about_number, doubt_about_owner, is_younge
 mod linux {
     use super::{Age, Pid};
     use crate::procfs::{self, Stat};
+    use crate::sys::c_buf::CBuf;
     use crate::sys::directory::Directory;
     use crate::sys::file::{self, Status};
     use crate::sys::time::{self, Deadline, nanoseconds};
     use crate::sys::{Sys, identity};
-    use crate::text::Text;
     use std::time::Duration;
 
     const OTHERS_FILE: &str = "the pid file belongs to another user";
@@ -90,7 +90,7 @@ mod linux {
     /// process's own user's: that user says something about himself alone then. `deadline` bounds the look at other processes.
     pub(in crate::pidfile) fn compare(
         pid: Pid,
-        path: &Text,
+        path: &CBuf,
         file: &Status,
         by_itself: bool,
         deadline: Deadline,
@@ -168,7 +168,7 @@ mod linux {
     /// Why the number in the file is not believed, though its process has the lock by a writable descriptor: another user may have
     /// written the number, locked a file of root's that he has as his log, and passed the descriptor. What the process's own user
     /// can write says something about that user alone.
-    pub(in crate::pidfile) fn doubt_about_number(pid: Pid, path: &Text, file: &Status) -> Option<&'static str> {
+    pub(in crate::pidfile) fn doubt_about_number(pid: Pid, path: &CBuf, file: &Status) -> Option<&'static str> {
         (Writers { own: procfs::runs_only_as(pid) }).untrusted(path, file)
     }
 
@@ -188,7 +188,7 @@ mod linux {
             self.has(status.owner) && !status.is_writable_by_others()
         }
 
-        fn untrusted(self, path: &Text, file: &Status) -> Option<&'static str> {
+        fn untrusted(self, path: &CBuf, file: &Status) -> Option<&'static str> {
             if !self.has(file.owner) {
                 return Some(OTHERS_FILE);
             }
@@ -203,13 +203,13 @@ mod linux {
 
         /// Whether the directory that has the file under this name, and those above it, are these users' alone. Above it a
         /// sticky directory will do: there nobody can rename what belongs to another.
-        fn are_all_above(self, path: &Text, file: &Status) -> Sys<bool> {
+        fn are_all_above(self, path: &CBuf, file: &Status) -> Sys<bool> {
             /// More than any path has.
             const DEPTH: u32 = 2048;
             let name = path.as_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
             let mut directory = Directory::open_at(path.parent()?.as_c_str())?;
             let mut status = directory.status()?;
-            let is_here = directory.status_at(Text::path(name)?.as_c_str())?.identity == file.identity;
+            let is_here = directory.status_at(CBuf::path(name)?.as_c_str())?.identity == file.identity;
             if !is_here || !self.are_all_of(&status) {
                 return Ok(false);
             }

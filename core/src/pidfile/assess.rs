@@ -3,42 +3,20 @@
 //! A PID is the daemon's if that very process holds the lock. A lock counts only if its holder can be the daemon or a start of
 //! it: every user who can read the file can lock it. Without a lock, the process must be older than the file (`age.rs`).
 
-use super::acquire;
 use super::age::{self, Age};
-use super::content::Content;
+use super::locking;
 use super::locks::{self, Hold, LockedFile, Search};
+use super::proof::{self, Proof};
+use crate::pid_content::Content;
 use crate::procfs;
+use crate::sys::c_buf::CBuf;
 use crate::sys::file::{self, Status};
 use crate::sys::pidfd::Process;
 use crate::sys::process::Pid;
 use crate::sys::time::{self, Deadline};
 use crate::sys::{Errno, Sys};
-use crate::text::Text;
 use std::os::fd::RawFd;
 use std::time::Duration;
-
-/// What is asked of a pid file to prove that its daemon runs, and how its content is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Proof {
-    /// The lock.
-    Lock,
-    /// The age of the process: the file is another program's, and never removed.
-    Age,
-    /// The lock, or the age of the process where the file is not locked.
-    Either,
-    /// The same, for libdaemon's interface, which has rules of its own for what is in the file.
-    Libdaemon,
-}
-
-impl Proof {
-    pub(super) fn accepts_age(self) -> bool {
-        self != Self::Lock
-    }
-
-    pub(super) fn read(self, bytes: &[u8]) -> Content {
-        if self == Self::Libdaemon { Content::of_libdaemon(bytes) } else { Content::of(bytes) }
-    }
-}
 
 /// What a pid file means.
 #[derive(Debug)]
@@ -59,7 +37,7 @@ pub(super) enum Assessment {
 /// An open pid file.
 pub(super) struct PidFileView<'a> {
     pub(super) descriptor: RawFd,
-    pub(super) path: &'a Text,
+    pub(super) path: &'a CBuf,
     pub(super) status: Status,
     pub(super) proof: Proof,
 }
@@ -80,12 +58,12 @@ enum Identity {
 }
 
 impl<'a> PidFileView<'a> {
-    pub(super) fn new(descriptor: RawFd, path: &'a Text, proof: Proof) -> Sys<Self> {
+    pub(super) fn new(descriptor: RawFd, path: &'a CBuf, proof: Proof) -> Sys<Self> {
         Ok(Self { descriptor, path, status: file::status_of(descriptor)?, proof })
     }
 
     pub(super) fn content(&self) -> Content {
-        acquire::read(self.descriptor, self.proof)
+        proof::read(self.descriptor, self.proof)
     }
 
     /// What the file means.
@@ -103,9 +81,9 @@ impl<'a> PidFileView<'a> {
         let file = LockedFile::new(self.descriptor, &self.status);
         loop {
             let content = self.content();
-            let is_locked = acquire::is_held(self.descriptor)?;
+            let is_locked = locking::is_held(self.descriptor)?;
             let assessment = match self.assess_as(&file, content, is_locked)? {
-                Assessment::Running(_, pid) if !is_locked && acquire::is_shared(self.descriptor)? => {
+                Assessment::Running(_, pid) if !is_locked && locking::is_shared(self.descriptor)? => {
                     Assessment::Unproven(pid, LOCKED_BY_ANOTHER)
                 }
                 assessment => assessment,
@@ -151,7 +129,7 @@ impl<'a> PidFileView<'a> {
                     // What is not known of a process that has ended meanwhile, or from a file that was removed, does not matter.
                     Identity::Unknown(why)
                         if process.wait(Some(Duration::ZERO)) != Ok(true)
-                            && acquire::is_at(self.path, self.descriptor) =>
+                            && locking::is_at(self.path, self.descriptor) =>
                     {
                         return Ok(Assessment::Unproven(pid, why));
                     }

@@ -6,31 +6,27 @@
 mod acquire;
 mod age;
 mod assess;
-mod content;
-mod held;
+mod locking;
 mod locks;
+mod proof;
 mod recorded;
+mod refusal;
 mod replace;
 mod running;
 
-pub(crate) use acquire::is_at;
-pub(crate) use assess::Proof;
-pub(crate) use content::number;
-pub(crate) use held::{
-    all_go_along, any, descriptors, none_goes_along, open_writers, own_all, release_all, release_and_terminate,
-    root_has_changed, write_all,
-};
+pub(crate) use locking::is_at;
+pub(crate) use proof::Proof;
 pub(crate) use recorded::{field as recorded_field, is_here as is_recorded_here, parse_identity as recorded_identity};
 
 use crate::error::{Error, Step};
-use crate::monitor::StopRequest;
+use crate::pid_content::Content;
+use crate::registry::{self, Held};
+use crate::stop::StopRequest;
+use crate::sys::c_buf::CBuf;
 use crate::sys::file::{self, Lock};
 use crate::sys::pidfd::Process;
 use crate::sys::{Errno, Sys};
-use crate::text::Text;
 use assess::{Assessment, PidFileView};
-use content::Content;
-use held::Held;
 use replace::Replacement;
 pub use running::Running;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -56,7 +52,7 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PidFile {
-    path: Text,
+    path: CBuf,
     proof: Proof,
 }
 
@@ -143,9 +139,9 @@ impl PidFileLock {
     }
 
     /// Has the file, and no other that this process holds, go along with the daemon that is going to be forked.
-    pub(crate) fn goes_along(&self) {
+    pub(crate) fn inherit_across_fork(&self) {
         if let Some(held) = &self.0 {
-            held.goes_along();
+            held.inherit_across_fork();
         }
     }
 }
@@ -166,7 +162,7 @@ impl PidFile {
     /// A path that is empty, too long or holds a NUL.
     pub fn new(path: impl AsRef<Path>) -> Result<Self, Error> {
         let bytes = path.as_ref().as_os_str().as_bytes();
-        let path = Text::absolute_path(bytes).map_err(|errno| Error::about(Step::PidFile, bytes, errno))?;
+        let path = file::absolute_path(bytes).map_err(|errno| Error::about(Step::PidFile, bytes, errno))?;
         Ok(Self { path, proof: Proof::Lock })
     }
 
@@ -218,17 +214,17 @@ impl PidFile {
     }
 
     /// Takes the file, without a PID in it yet, for a daemon that is going to change its root to `root`.
-    pub(crate) fn lock(&self, root: Option<&Text>) -> Result<PidFileLock, Error> {
+    pub(crate) fn lock(&self, root: Option<&CBuf>) -> Result<PidFileLock, Error> {
         acquire::acquire(&self.path, root, self.proof).map(|held| PidFileLock(Some(held)))
     }
 
     /// Fails where taking the file would.
     pub(crate) fn check_free(&self) -> Result<(), Error> {
         let Some(file) = self.open()? else { return Ok(()) };
-        acquire::refuse_living(&self.path, &file, self.proof)
+        refusal::refuse_living(&self.path, &file, self.proof)
     }
 
-    pub(crate) fn text(&self) -> &Text {
+    pub(crate) fn text(&self) -> &CBuf {
         &self.path
     }
 
@@ -241,12 +237,12 @@ impl PidFile {
     /// # Errors
     /// The file is no pid file, or cannot be read.
     pub fn read_pid(&self) -> Result<Option<i32>, Error> {
-        Ok(self.open()?.and_then(|file| acquire::read(file.as_raw_fd(), self.proof).pid()))
+        Ok(self.open()?.and_then(|file| proof::read(file.as_raw_fd(), self.proof).pid()))
     }
 
     /// For libdaemon's interface: whether there is something in the file that is not a number.
     pub(crate) fn is_corrupt(&self) -> bool {
-        matches!(self.open(), Ok(Some(file)) if acquire::read(file.as_raw_fd(), self.proof) == Content::Other)
+        matches!(self.open(), Ok(Some(file)) if proof::read(file.as_raw_fd(), self.proof) == Content::Other)
     }
 
     /// What the file says about its daemon. The daemon is not disturbed, and neither is a start that goes on meanwhile.
@@ -269,8 +265,8 @@ impl PidFile {
             }
             Assessment::Starting => Status::Starting,
             Assessment::Stale | Assessment::Remains(_) => Status::Stale,
-            Assessment::Unproven(pid, why) => return Err(acquire::unproven(&self.path, pid, why)),
-            Assessment::Unseen => return Err(acquire::unseen(&self.path)),
+            Assessment::Unproven(pid, why) => return Err(refusal::unproven(&self.path, pid, why)),
+            Assessment::Unseen => return Err(refusal::unseen(&self.path)),
         })
     }
 
@@ -355,10 +351,10 @@ impl PidFile {
     /// ENOENT when there is none; EPERM when it is the file of a daemon that runs or starts; otherwise the system call that
     /// failed.
     pub fn remove(&self) -> Result<(), Error> {
-        if held::release_at(&self.path) {
+        if registry::release_at(&self.path) {
             return Ok(());
         }
-        if held::remove_for_parent(&self.path).map_err(|errno| self.error(Step::PidFile, errno))? {
+        if registry::remove_for_parent(&self.path).map_err(|errno| self.error(Step::PidFile, errno))? {
             return Ok(());
         }
         let Some(file) = self.open()? else { return Err(self.error(Step::PidFile, Errno::ENOENT)) };
@@ -386,7 +382,7 @@ impl PidFile {
     fn open(&self) -> Result<Option<OwnedFd>, Error> {
         // Looked at before it is opened: opening a device can have effects.
         match file::status_at(self.path.as_c_str()) {
-            Ok(status) => acquire::check_kind(&self.path, &status)?,
+            Ok(status) => refusal::check_kind(&self.path, &status)?,
             Err(Errno::ENOENT) => return Ok(None),
             Err(errno) => return Err(self.error(Step::PidFile, errno)),
         }
@@ -394,8 +390,8 @@ impl PidFile {
             Ok(opened) => {
                 let status = file::status_of(opened.as_raw_fd());
                 let status = status.map_err(|errno| self.error(Step::PidFile, errno))?;
-                acquire::check_kind(&self.path, &status)?;
-                acquire::check_content(&self.path, opened.as_raw_fd(), self.proof)?;
+                refusal::check_kind(&self.path, &status)?;
+                refusal::check_content(&self.path, opened.as_raw_fd(), self.proof)?;
                 Ok(Some(opened))
             }
             Err(Errno::ENOENT) => Ok(None),
@@ -414,7 +410,7 @@ impl PidFile {
     }
 
     fn is_held(&self, file: &OwnedFd) -> Result<bool, Error> {
-        acquire::is_held(file.as_raw_fd()).map_err(|errno| self.error(Step::PidFile, errno))
+        locking::is_held(file.as_raw_fd()).map_err(|errno| self.error(Step::PidFile, errno))
     }
 
     /// The daemon, held by a pidfd: what is asked of it later is asked of the same process, whatever becomes of the file.
@@ -426,8 +422,8 @@ impl PidFile {
         let Some(file) = self.open()? else { return Ok(None) };
         match self.assess(&file)? {
             Assessment::Running(process, pid) => self.confirm(&file, process, pid),
-            Assessment::Unproven(pid, why) => Err(acquire::unproven(&self.path, pid, why)),
-            Assessment::Unseen => Err(acquire::unseen(&self.path)),
+            Assessment::Unproven(pid, why) => Err(refusal::unproven(&self.path, pid, why)),
+            Assessment::Unseen => Err(refusal::unseen(&self.path)),
             Assessment::Starting | Assessment::Stale | Assessment::Remains(_) => Ok(None),
         }
     }
@@ -440,7 +436,7 @@ impl PidFile {
         let reads_state = cfg!(feature = "state-files") && self.proof != Proof::Libdaemon;
         let recorded = if reads_state { recorded::program(&self.path) } else { None };
         if let Some((process, pid)) = recorded {
-            if acquire::read(file.as_raw_fd(), self.proof).pid() == Some(pid) {
+            if proof::read(file.as_raw_fd(), self.proof).pid() == Some(pid) {
                 return Ok(Assessment::Running(process, pid));
             }
         }
@@ -453,13 +449,13 @@ impl PidFile {
     fn confirm(&self, file: &OwnedFd, process: Process, pid: i32) -> Result<Option<Running>, Error> {
         let status = file::status_of(file.as_raw_fd()).map_err(|errno| self.error(Step::PidFile, errno))?;
         let Ok(named) = file::status_at(self.path.as_c_str()) else { return Ok(None) };
-        let same = acquire::read(file.as_raw_fd(), self.proof).pid() == Some(pid) && named.identity == status.identity;
-        acquire::check_kind(&self.path, &named)?;
+        let same = proof::read(file.as_raw_fd(), self.proof).pid() == Some(pid) && named.identity == status.identity;
+        refusal::check_kind(&self.path, &named)?;
         Ok(same.then(|| Running::new(process, pid, &named, self.path.clone())))
     }
 
     /// For a start of which nobody is left who could remove its file at `path`.
-    pub(crate) fn clear_away(path: Text) {
+    pub(crate) fn clear_away(path: CBuf) {
         Self { path, proof: Proof::Lock }.remove_stale();
     }
 

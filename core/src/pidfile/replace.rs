@@ -6,39 +6,44 @@
 //! A start that gets the stranger's lock after all does not know of the replacement. So it looks for the file beside once it
 //! has the lock, and a replacement looks for such a start once the file beside is there: one of them sees the other.
 
-use super::acquire::{self, PATIENCE, Taken};
-use super::assess::Proof;
+use super::locking::{create, failed, is_at, reuse};
+use super::proof::Proof;
+use super::refusal::{check_content, refuse_living, refuse_unlocked};
 use crate::error::Error;
+use crate::registry::LockedPidFile;
+use crate::sys::c_buf::CBuf;
 use crate::sys::file::{self, Kind, Lock, Status};
 use crate::sys::time::{self, Deadline};
 use crate::sys::{Errno, Sys, identity};
-use crate::text::Text;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
+/// How long a path is tried whose file is replaced meanwhile: by other starts, or by a hostile owner of the directory.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
 /// The turn to replace one pid file.
 pub(super) struct Replacement<'a> {
-    path: &'a Text,
-    beside: Text,
+    path: &'a CBuf,
+    beside: CBuf,
     lock: OwnedFd,
 }
 
-fn name_beside(path: &Text) -> Sys<Text> {
-    let mut name = crate::line::Line::new();
+fn name_beside(path: &CBuf) -> Sys<CBuf> {
+    let mut name = crate::sys::fixed_buf::MessageBuf::new();
     name.push(path.as_bytes()).push(b".replace");
-    Text::path(name.as_bytes())
+    CBuf::path(name.as_bytes())
 }
 
 impl<'a> Replacement<'a> {
-    pub(super) fn is_under_way(path: &Text) -> bool {
+    pub(super) fn is_under_way(path: &CBuf) -> bool {
         name_beside(path).is_ok_and(|beside| file::status_at(beside.as_c_str()).is_ok())
     }
 
     /// Waits for the turn; none where it was another's, who has replaced the file by now.
-    pub(super) fn begin(path: &'a Text) -> Result<Option<Self>, Error> {
+    pub(super) fn begin(path: &'a CBuf) -> Result<Option<Self>, Error> {
         const PAUSE: Duration = Duration::from_millis(1);
-        let beside = name_beside(path).map_err(|errno| acquire::failed(path, errno))?;
-        let failed = |errno| acquire::failed(&beside, errno);
+        let beside = name_beside(path).map_err(|errno| failed(path, errno))?;
+        let failed = |errno| failed(&beside, errno);
         let flags = libc::O_RDWR | libc::O_CREAT | libc::O_NOFOLLOW | libc::O_NONBLOCK;
         let lock = file::open(beside.as_c_str(), flags, 0o600).map_err(failed)?;
         match file::status_of(lock.as_raw_fd()).map_err(failed)? {
@@ -54,19 +59,19 @@ impl<'a> Replacement<'a> {
             }
             time::pause(PAUSE);
         }
-        let is_mine = acquire::is_at(&beside, lock.as_raw_fd());
+        let is_mine = is_at(&beside, lock.as_raw_fd());
         Ok(is_mine.then_some(Self { path, beside, lock }))
     }
 
     /// Puts a new file in the place of a stale one; none where the path has another by now.
-    pub(super) fn replace(&mut self, stale: &OwnedFd, proof: Proof) -> Result<Option<Taken>, Error> {
+    pub(super) fn replace(&mut self, stale: &OwnedFd, proof: Proof) -> Result<Option<LockedPidFile>, Error> {
         let is_free = file::lock(stale.as_raw_fd(), Lock::Exclusive);
-        let failed = |errno| acquire::failed(self.path, errno);
+        let failed = |errno| failed(self.path, errno);
         // The age of a process does not count while another one has the lock.
-        let refuse = if is_free.map_err(failed)? { acquire::refuse_unlocked } else { acquire::refuse_living };
+        let refuse = if is_free.map_err(failed)? { refuse_unlocked } else { refuse_living };
         refuse(self.path, stale, proof)?;
-        match acquire::remove_stale(self.path, stale, proof)? {
-            None => acquire::create(self.path).map_err(|errno| acquire::failed(self.path, errno)),
+        match remove_stale(self.path, stale, proof)? {
+            None => create(self.path).map_err(failed),
             taken => Ok(taken),
         }
     }
@@ -77,5 +82,17 @@ impl Drop for Replacement<'_> {
     fn drop(&mut self) {
         let _: Sys<()> = file::unlink(self.beside.as_c_str());
         let _: &OwnedFd = &self.lock;
+    }
+}
+
+/// Removes a stale file from the path, so that a new one can be made; one that cannot be removed is emptied and taken.
+pub(super) fn remove_stale(path: &CBuf, file: &OwnedFd, proof: Proof) -> Result<Option<LockedPidFile>, Error> {
+    if !is_at(path, file.as_raw_fd()) {
+        return Ok(None);
+    }
+    check_content(path, file.as_raw_fd(), proof)?;
+    match file::unlink(path.as_c_str()) {
+        Ok(()) | Err(Errno::ENOENT) => Ok(None),
+        Err(errno) => reuse(path, file).map_err(|_| failed(path, errno)),
     }
 }

@@ -2,11 +2,11 @@
 
 use crate::error::{Error, Step, Subject};
 use crate::procfs;
+use crate::sys::c_buf::CBuf;
 use crate::sys::file::Status;
 use crate::sys::pidfd::Process;
 use crate::sys::process::Pid;
 use crate::sys::{Errno, identity, signal};
-use crate::text::Text;
 use std::time::Duration;
 
 /// A daemon that runs: the very process that its pid file meant when it was asked ([`PidFile::running`](super::PidFile::running)).
@@ -17,7 +17,7 @@ pub struct Running {
     named_by: identity::Uid,
     /// Whether the file's group, or everybody, may write it.
     is_writable_by_others: bool,
-    path: Text,
+    path: CBuf,
 }
 
 impl std::fmt::Debug for Running {
@@ -27,7 +27,7 @@ impl std::fmt::Debug for Running {
 }
 
 impl Running {
-    pub(super) fn new(process: Process, pid: Pid, file: &Status, path: Text) -> Self {
+    pub(super) fn new(process: Process, pid: Pid, file: &Status, path: CBuf) -> Self {
         let is_writable_by_others = file.is_writable_by_others();
         Self { process, pid, named_by: file.owner, is_writable_by_others, path }
     }

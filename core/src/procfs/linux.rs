@@ -2,9 +2,9 @@
 
 use super::{ProcPath, Stat, for_each_process, read};
 use crate::helper;
-use crate::line::FixedText;
-use crate::pidfile::number;
 use crate::sys::file;
+use crate::sys::fixed_buf::FixedBuf;
+use crate::sys::parse_decimal;
 use crate::sys::process::{self, Pid};
 use crate::sys::signal::Signal;
 use crate::sys::time::{self, Deadline};
@@ -20,8 +20,8 @@ pub(crate) fn path(parts: &[&[u8]]) -> ProcPath {
     path
 }
 
-pub(crate) fn decimal(number: i64) -> FixedText<20> {
-    let mut text = FixedText::new();
+pub(crate) fn decimal(number: i64) -> FixedBuf<20> {
+    let mut text = FixedBuf::new();
     text.push_number(number);
     text
 }
@@ -36,7 +36,7 @@ pub(crate) fn fields<'a>(text: &'a [u8], label: &'a [u8]) -> impl Iterator<Item 
 }
 
 pub(crate) fn field_number(text: &[u8], label: &[u8]) -> Option<u64> {
-    words(fields(text, label).next()?).next().and_then(number)
+    words(fields(text, label).next()?).next().and_then(parse_decimal)
 }
 
 /// Whether `/proc` numbers processes as this process does; not where it was mounted in another PID namespace.
@@ -122,7 +122,7 @@ fn users(pid: Pid) -> Option<[identity::Uid; 2]> {
     let mut room = [0; 4096];
     let status = read(pid, b"status", &mut room).ok()?;
     let mut words = words(fields(status, b"Uid:").next()?);
-    let mut next = || identity::Uid::try_from(words.next().and_then(number)?).ok();
+    let mut next = || identity::Uid::try_from(words.next().and_then(parse_decimal)?).ok();
     Some([next()?, next()?])
 }
 
@@ -145,7 +145,7 @@ pub(crate) fn runs_only_as(pid: Pid) -> Option<identity::Uid> {
 pub(crate) fn number_in_own_namespace(pid: Pid) -> Option<Pid> {
     let mut room = [0; 4096];
     let status = read(pid, b"status", &mut room).ok()?;
-    let innermost = words(fields(status, b"NSpid:").next()?).next_back().and_then(number)?;
+    let innermost = words(fields(status, b"NSpid:").next()?).next_back().and_then(parse_decimal)?;
     Pid::try_from(innermost).ok()
 }
 

@@ -19,17 +19,17 @@ pub(crate) use portable::{
 };
 pub(crate) use stat::Stat;
 
-use crate::line::FixedText;
-use crate::pidfile::number;
+use crate::sys::fixed_buf::FixedBuf;
+use crate::sys::parse_decimal;
 use crate::sys::process::Pid;
 use crate::sys::{Sys, file};
 
 /// A path below `/proc`, with room for `/proc/PID/task/TID/fdinfo/NUMBER`.
-pub(crate) type ProcPath = FixedText<64>;
+pub(crate) type ProcPath = FixedBuf<64>;
 
 /// The directory of a process.
-pub(crate) fn directory<const ROOM: usize>(pid: Pid) -> FixedText<ROOM> {
-    let mut path = FixedText::new();
+pub(crate) fn directory<const ROOM: usize>(pid: Pid) -> FixedBuf<ROOM> {
+    let mut path = FixedBuf::new();
     path.push(b"/proc/").push_number(i64::from(pid));
     path
 }
@@ -43,7 +43,7 @@ pub(crate) fn read<'a>(pid: Pid, name: &[u8], room: &'a mut [u8]) -> Sys<&'a [u8
 /// Calls `each` with all processes that are visible.
 pub(crate) fn for_each_process(each: &mut dyn FnMut(Pid)) -> Sys<()> {
     file::for_each_name(c"/proc", &mut |_, name| {
-        if let Some(pid) = number(name).and_then(|pid| Pid::try_from(pid).ok()) {
+        if let Some(pid) = parse_decimal(name).and_then(|pid| Pid::try_from(pid).ok()) {
             each(pid);
         }
     })

@@ -1,6 +1,6 @@
 //! `/proc/PID/stat`.
 
-use crate::pidfile::number;
+use crate::sys::parse_decimal;
 use crate::sys::process::Pid;
 use crate::sys::{Errno, Sys};
 #[cfg(target_os = "linux")]
@@ -57,11 +57,11 @@ impl Stat {
             group: pid(field(GROUP)?)?,
             session: pid(field(SESSION)?)?,
             foreground: pid(field(FOREGROUND)?)?,
-            flags: number(field(FLAGS)?)?,
-            threads: number(field(THREADS)?)?,
-            start: number(field(START)?)?,
-            pending: number(field(PENDING)?)?,
-            blocked: number(field(BLOCKED)?)?,
+            flags: parse_decimal(field(FLAGS)?)?,
+            threads: parse_decimal(field(THREADS)?)?,
+            start: parse_decimal(field(START)?)?,
+            pending: parse_decimal(field(PENDING)?)?,
+            blocked: parse_decimal(field(BLOCKED)?)?,
         })
     }
 
@@ -127,7 +127,7 @@ impl Stat {
 fn pid(field: &[u8]) -> Option<Pid> {
     match field {
         b"-1" => Some(-1),
-        field => number(field).and_then(|number| Pid::try_from(number).ok()),
+        field => parse_decimal(field).and_then(|number| Pid::try_from(number).ok()),
     }
 }
 

@@ -3,9 +3,9 @@
 use crate::error::{Error, Step, Subject};
 use crate::guarded_file::{self, Creation, Existing};
 use crate::privileges::{self, Name};
+use crate::sys::c_buf::CBuf;
 use crate::sys::file::{self, Kind, Status};
 use crate::sys::{Errno, Sys};
-use crate::text::Text;
 use std::ffi::OsStr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
@@ -30,7 +30,7 @@ const PERMISSIONS: u32 = 0o777;
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct LogFile {
-    path: Text,
+    path: CBuf,
     truncate: bool,
     /// Without it the file is made with [`MODE`] less the umask.
     mode: Option<libc::mode_t>,
@@ -76,9 +76,9 @@ impl LogFile {
     /// What [`Stream::file`](crate::Stream::file) is.
     pub(super) fn plain(path: &Path) -> Self {
         let bytes = path.as_os_str().as_bytes();
-        let (path, bad) = match Text::path(bytes) {
+        let (path, bad) = match CBuf::path(bytes) {
             Ok(path) => (path, None),
-            Err(errno) => (Text::default(), Some((Subject::Text(Text::up_to_nul(bytes)), errno))),
+            Err(errno) => (CBuf::default(), Some((Subject::Text(CBuf::up_to_nul(bytes)), errno))),
         };
         Self { path, truncate: false, mode: None, user: None, group: None, bad }
     }
@@ -122,7 +122,7 @@ impl LogFile {
         match Name::new(bytes) {
             Ok(name) => Some(name),
             Err(errno) => {
-                self.bad.get_or_insert((Subject::Text(Text::up_to_nul(bytes)), errno));
+                self.bad.get_or_insert((Subject::Text(CBuf::up_to_nul(bytes)), errno));
                 None
             }
         }
@@ -145,7 +145,7 @@ impl LogFile {
     }
 
     /// Resolves everything and opens the file, with what it takes to open it again.
-    pub(super) fn open(&self, step: Step, root: Option<&Text>) -> Result<(OwnedFd, Place), Error> {
+    pub(super) fn open(&self, step: Step, root: Option<&CBuf>) -> Result<(OwnedFd, Place), Error> {
         let user = self.user.as_ref().map(|user| privileges::find_user(step, user)).transpose()?;
         let group = self.group.as_ref().map(|group| privileges::find_group(step, group)).transpose()?;
         let opened = Place::new(self, root).and_then(|mut place| {
@@ -159,13 +159,13 @@ impl LogFile {
     }
 
     /// Whether it can be opened, as far as that is seen without making it.
-    pub(super) fn check_openable(&self, step: Step, root: Option<&Text>) -> Result<(), Error> {
+    pub(super) fn check_openable(&self, step: Step, root: Option<&CBuf>) -> Result<(), Error> {
         if step == Step::Stdin {
             return self.open_for_reading().map(drop);
         }
         self.user.as_ref().map(|user| privileges::find_user(step, user)).transpose()?;
         self.group.as_ref().map(|group| privileges::find_group(step, group)).transpose()?;
-        let path = Text::absolute_path(self.path.as_bytes()).map_err(|errno| self.refused(step, errno))?;
+        let path = file::absolute_path(self.path.as_bytes()).map_err(|errno| self.refused(step, errno))?;
         match file::status_at(path.as_c_str()) {
             Err(Errno::ENOENT) => path
                 .parent()
@@ -190,8 +190,8 @@ impl LogFile {
 /// Where a log file is, and how it is made.
 #[derive(Debug)]
 pub(crate) struct Place {
-    path: Text,
-    inside: Option<Text>,
+    path: CBuf,
+    inside: Option<CBuf>,
     seen: Seen,
     truncate: bool,
     creation: Creation,
@@ -207,14 +207,14 @@ enum Seen {
 }
 
 impl Place {
-    fn new(file: &LogFile, root: Option<&Text>) -> Sys<Self> {
-        let path = Text::absolute_path(file.path.as_bytes())?;
+    fn new(file: &LogFile, root: Option<&CBuf>) -> Sys<Self> {
+        let path = file::absolute_path(file.path.as_bytes())?;
         let inside = root.map_or(Ok(None), |root| path.inside(root))?;
         let creation = Creation { mode: file.mode, ..Creation::default() };
         Ok(Self { path, inside, seen: Seen::AsBefore, truncate: file.truncate, creation })
     }
 
-    fn open(&self, path: &Text, existing: Existing) -> Sys<OwnedFd> {
+    fn open(&self, path: &CBuf, existing: Existing) -> Sys<OwnedFd> {
         guarded_file::open_for_writing(path, libc::O_WRONLY, existing, &self.creation)
     }
 
@@ -228,11 +228,11 @@ impl Place {
     }
 
     /// A file that another process has opened as a log and resolved.
-    pub(crate) fn resolved(path: Text, creation: Creation) -> Self {
+    pub(crate) fn resolved(path: CBuf, creation: Creation) -> Self {
         Self { path, inside: None, seen: Seen::AsBefore, truncate: false, creation }
     }
 
-    pub(crate) fn path(&self) -> &Text {
+    pub(crate) fn path(&self) -> &CBuf {
         &self.path
     }
 
@@ -252,7 +252,7 @@ impl Place {
     /// The root has changed. The path inside may lead elsewhere than it did from outside, by a symbolic link or `..`: it is
     /// good if it leads to the file that is open.
     pub(super) fn enter_root(&mut self, opened: RawFd) {
-        let same = |inside: &Text| match (file::status_behind(inside.as_c_str()), file::status_of(opened)) {
+        let same = |inside: &CBuf| match (file::status_behind(inside.as_c_str()), file::status_of(opened)) {
             (Ok(named), Ok(open)) => named.identity == open.identity,
             _ => false,
         };
@@ -279,7 +279,7 @@ impl Place {
 /// The error number.
 #[doc(hidden)]
 pub fn open_for_reading(path: &Path) -> Result<OwnedFd, i32> {
-    let opened = Text::path(path.as_os_str().as_bytes()).and_then(|path| guarded_file::open_for_reading(&path));
+    let opened = CBuf::path(path.as_os_str().as_bytes()).and_then(|path| guarded_file::open_for_reading(&path));
     opened.map_err(Errno::value)
 }
 
@@ -303,7 +303,7 @@ pub fn open_log_file(
         _ => Existing::Refuse,
     };
     let creation = Creation { mode: mode.map(|mode| mode as libc::mode_t), user, group };
-    let opened = Text::path(path.as_os_str().as_bytes()).and_then(|path| {
+    let opened = CBuf::path(path.as_os_str().as_bytes()).and_then(|path| {
         let opened = guarded_file::open_for_writing(&path, access, existing, &creation)?;
         if existing == Existing::Truncate && file::status_of(opened.as_raw_fd())?.kind == Kind::Regular {
             file::truncate(opened.as_raw_fd())?;

@@ -8,19 +8,19 @@
 
 use crate::descriptors::Keep;
 use crate::error::{Error, Failure, Step, Subject};
-use crate::line::Line;
-use crate::lines::Lines;
 use crate::report::{Record, Reporter};
 use crate::signals::Quiet;
+use crate::sys::c_buf::CBuf;
+use crate::sys::fixed_buf::MessageBuf;
+use crate::sys::line_reader::LineReader;
 use crate::sys::process::{self, Ended, Forked, Pid, SecondFork};
 use crate::sys::socket::{self, SYSTEM_LOG};
 use crate::sys::time::{self, Deadline};
 use crate::sys::{Errno, Sys, fd};
-use crate::text::Text;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-/// Longer lines become several messages. Together with what stands before it, it fits into a [`Line`].
+/// Longer lines become several messages. Together with what stands before it, it fits into a [`MessageBuf`].
 const LONGEST_LINE: usize = 4096;
 
 /// How long a line is kept for a syslogd that is away or does not read; meanwhile the daemon may have to wait.
@@ -38,13 +38,13 @@ const SOCKET: RawFd = 2;
 pub(super) struct Plan {
     pipes: [Option<OwnedFd>; 2],
     /// What stands before each line, as far as the daemon's PID.
-    heads: [Text; 2],
+    heads: [CBuf; 2],
     socket: Option<OwnedFd>,
 }
 
 impl Plan {
     /// Has `step` go to syslog; gives the descriptor to write to.
-    pub(super) fn add(&mut self, step: Step, text: Text) -> Result<OwnedFd, Error> {
+    pub(super) fn add(&mut self, step: Step, text: CBuf) -> Result<OwnedFd, Error> {
         let failed = |word| move |errno| Error::os(step, Subject::Word(word), errno);
         if self.socket.is_none() {
             self.socket = Some(socket::connect_to_system_log().map_err(failed(SYSTEM_LOG))?);
@@ -135,10 +135,10 @@ impl Plan {
 
 /// Logs what the pipes bring until both are at their end. On `pids`, if that is open, come the PIDs of the programs that write, one
 /// after the other. A PID is told when the pipes were read empty and before its program writes, so it is taken before the pipes are read.
-fn pass_on(heads: &[Text; 2], daemon: Pid, pids: RawFd) -> ! {
+fn pass_on(heads: &[CBuf; 2], daemon: Pid, pids: RawFd) -> ! {
     let mut log = Log { daemon: read_pid(pids).unwrap_or(daemon), lost: 0 };
     let (mut output, mut error) = ([0; LONGEST_LINE], [0; LONGEST_LINE]);
-    let mut lines = [Lines::new(&mut output), Lines::new(&mut error)];
+    let mut lines = [LineReader::new(&mut output), LineReader::new(&mut error)];
     let [output, error] = PIPES.map(|number| if fd::is_open(number) { number } else { -1 });
     let mut open = [output, error, pids].map(fd::readable);
     while open.iter().take(PIPES.len()).any(|pipe| pipe.fd >= 0) {
@@ -179,7 +179,7 @@ fn read_pid(from: RawFd) -> Option<Pid> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ends {
     pub(crate) pipes: [Option<RawFd>; 2],
-    pub(crate) heads: [Text; 2],
+    pub(crate) heads: [CBuf; 2],
     pub(crate) socket: RawFd,
 }
 
@@ -223,7 +223,7 @@ fn made(ended: Option<Ended>) -> Sys<()> {
 /// The system's log, as the logger sees it.
 struct Log {
     daemon: Pid,
-    /// Lines that could not be delivered since one could.
+    /// LineReader that could not be delivered since one could.
     lost: i64,
 }
 
@@ -238,7 +238,7 @@ impl Log {
     /// Says how many lines were lost, if any; false if that cannot be said either.
     fn confess(&mut self, head: &[u8], patience: Duration) -> bool {
         if self.lost > 0 {
-            let mut line = Line::new();
+            let mut line = MessageBuf::new();
             line.push_number(self.lost).push(b" lines lost");
             if !self.deliver(head, line.as_bytes(), patience) {
                 return false;
@@ -251,7 +251,7 @@ impl Log {
     /// The message as glibc's syslog(3) writes it, but for the time: local time cannot be had here, and every syslogd has a
     /// clock. A message on a stream ends in NUL; a datagram ends where it ends.
     fn deliver(&self, head: &[u8], text: &[u8], patience: Duration) -> bool {
-        let mut line = Line::new();
+        let mut line = MessageBuf::new();
         line.push(head).push_number(i64::from(self.daemon)).push(b"]: ").push(text);
         if socket::is_stream(SOCKET) {
             line.push(c"".to_bytes_with_nul());

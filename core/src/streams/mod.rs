@@ -12,9 +12,9 @@ pub use syslog::{Facility, Severity, Syslog};
 use crate::error::{Error, Failure, Step, Subject};
 use crate::null_device;
 use crate::report::Reporter;
+use crate::sys::c_buf::CBuf;
 use crate::sys::process::SecondFork;
 use crate::sys::{Errno, fd};
-use crate::text::Text;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
@@ -134,7 +134,7 @@ pub(crate) type Places = [Option<Place>; 2];
 pub(crate) struct Surroundings<'a> {
     pub(crate) program: &'a [u8],
     /// The one that the daemon is going to change to.
-    pub(crate) root: Option<&'a Text>,
+    pub(crate) root: Option<&'a CBuf>,
 }
 
 /// The program's wish for a stream, checked as far as that can be done without looking at the system.
@@ -151,7 +151,7 @@ pub(crate) fn checked(step: Step, stream: Stream) -> Result<Stream, Error> {
 }
 
 /// Whether the files can be opened, as far as that is seen without making one.
-pub(crate) fn check_files(streams: &[Option<Stream>; 3], root: Option<&Text>) -> Result<(), Error> {
+pub(crate) fn check_files(streams: &[Option<Stream>; 3], root: Option<&CBuf>) -> Result<(), Error> {
     for (stream, step) in streams.iter().zip(STEPS) {
         if let Some(Stream(Target::File(file))) = stream {
             file.check_openable(step, root)?;

@@ -1,9 +1,9 @@
 //! Syslog as the target of a stream: what stands before each line.
 
 use crate::error::{Error, Step, Subject};
-use crate::line::Line;
 use crate::sys::Errno;
-use crate::text::Text;
+use crate::sys::c_buf::CBuf;
+use crate::sys::fixed_buf::MessageBuf;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
@@ -123,7 +123,7 @@ impl Severity {
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Syslog {
-    identity: Option<Text>,
+    identity: Option<CBuf>,
     facility: Facility,
     severity: Option<Severity>,
     bad: Option<(Subject, Errno)>,
@@ -170,12 +170,12 @@ impl Syslog {
         let bytes = identity.as_ref().as_bytes();
         let identity = match bytes.len() {
             0 => Err(Errno::EINVAL),
-            1..=LONGEST_IDENTITY => Text::new(bytes),
+            1..=LONGEST_IDENTITY => CBuf::new(bytes),
             _ => Err(Errno::ENAMETOOLONG),
         };
         match identity {
             Ok(identity) => self.identity = Some(identity),
-            Err(errno) => self.bad = Some((Subject::Text(Text::up_to_nul(bytes)), errno)),
+            Err(errno) => self.bad = Some((Subject::Text(CBuf::up_to_nul(bytes)), errno)),
         }
         self
     }
@@ -204,13 +204,13 @@ impl Syslog {
     }
 
     /// What each message begins with, as far as the daemon's PID: `<30>hello[`.
-    pub(super) fn head(&self, step: Step, program: &[u8]) -> Result<Text, Error> {
+    pub(super) fn head(&self, step: Step, program: &[u8]) -> Result<CBuf, Error> {
         let default = if step == Step::Stderr { Severity::Error } else { Severity::Info };
         let priority = self.facility.0 << 3 | self.severity.unwrap_or(default) as u8;
-        let identity = self.identity.as_ref().map_or(program, Text::as_bytes);
-        let mut line = Line::new();
+        let identity = self.identity.as_ref().map_or(program, CBuf::as_bytes);
+        let mut line = MessageBuf::new();
         line.push(b"<").push_number(i64::from(priority)).push(b">");
         line.push_printable(identity.get(..LONGEST_IDENTITY).unwrap_or(identity)).push(b"[");
-        Text::new(line.as_bytes()).map_err(|errno| Error::os(step, Subject::Word("syslog"), errno))
+        CBuf::new(line.as_bytes()).map_err(|errno| Error::os(step, Subject::Word("syslog"), errno))
     }
 }

@@ -1,7 +1,7 @@
 //! Strings for the kernel: NUL-terminated, allocated politely.
 
 use crate::sys::Errno;
-use crate::sys::{Sys, file, memory};
+use crate::sys::{Sys, memory};
 use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 
@@ -10,22 +10,22 @@ pub(crate) const PATH_MAX: usize = 4096;
 
 /// An owned string that ends in NUL and has none inside.
 #[derive(Default, PartialEq, Eq, Hash)]
-pub(crate) struct Text(Vec<u8>);
+pub(crate) struct CBuf(Vec<u8>);
 
-impl std::fmt::Debug for Text {
+impl std::fmt::Debug for CBuf {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.as_path().fmt(formatter)
     }
 }
 
 /// Without memory the copy is empty: a message loses its subject, a path names nothing.
-impl Clone for Text {
+impl Clone for CBuf {
     fn clone(&self) -> Self {
         Self::new(self.as_bytes()).unwrap_or_default()
     }
 }
 
-impl Text {
+impl CBuf {
     /// Copies `bytes`; EINVAL when there is a NUL among them.
     pub(crate) fn new(bytes: &[u8]) -> Sys<Self> {
         if bytes.contains(&0) {
@@ -49,26 +49,6 @@ impl Text {
             PATH_MAX.. => Err(Errno::ENAMETOOLONG),
             _ => Self::new(bytes),
         }
-    }
-
-    /// A path made absolute from the present working directory, as it stays right after chdir.
-    pub(crate) fn absolute_path(bytes: &[u8]) -> Sys<Self> {
-        if bytes.first() == Some(&b'/') || bytes.is_empty() {
-            return Self::path(bytes);
-        }
-        let mut room = memory::filled(0, PATH_MAX)?;
-        file::working_directory(&mut room)?;
-        let length = room.iter().position(|&byte| byte == 0).unwrap_or(0);
-        room.truncate(length);
-        // getcwd says "(unreachable)…" below a directory that a chroot or unmount has cut off.
-        if room.first() != Some(&b'/') {
-            return Err(Errno::ENOENT);
-        }
-        if room.last() != Some(&b'/') {
-            memory::push(&mut room, b'/')?;
-        }
-        memory::extend(&mut room, bytes)?;
-        Self::path(&room)
     }
 
     /// The directory that the last name of this path is in.
@@ -103,8 +83,8 @@ impl Text {
     }
 }
 
-impl From<&Text> for PathBuf {
-    fn from(text: &Text) -> Self {
+impl From<&CBuf> for PathBuf {
+    fn from(text: &CBuf) -> Self {
         text.as_path().to_path_buf()
     }
 }

@@ -6,7 +6,7 @@ use super::Sys;
 #[cfg(target_os = "linux")]
 mod linux {
     use super::super::{Errno, Sys, check, check_size, file};
-    use crate::pidfile::number;
+    use crate::sys::parse_decimal;
 
     /// `_LINUX_CAPABILITY_VERSION_3`: two words a set.
     const VERSION: u32 = 0x2008_0522;
@@ -42,7 +42,7 @@ mod linux {
             return Ok(!left);
         }
         let listed = file::for_each_name(c"/proc/self/task", &mut |_, name| {
-            let thread = number(name).and_then(|thread| libc::c_int::try_from(thread).ok());
+            let thread = parse_decimal(name).and_then(|thread| libc::c_int::try_from(thread).ok());
             left |= match thread.map(sets_of) {
                 Some(Ok(sets)) => sets.iter().any(|sets| sets.permitted != 0),
                 // Gone meanwhile, or `.`.

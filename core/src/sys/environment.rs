@@ -2,7 +2,7 @@
 
 use super::process;
 use super::{Errno, Sys, check, memory};
-use crate::line::Line;
+use crate::sys::fixed_buf::MessageBuf;
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
@@ -66,7 +66,7 @@ impl PidVariable {
             *to = from;
         }
         let Ok(name) = CStr::from_bytes_until_nul(&name) else { return Ok(()) };
-        let ours = with(name, crate::pidfile::number).flatten() == u64::try_from(process::id()).ok();
+        let ours = with(name, crate::sys::parse_decimal).flatten() == u64::try_from(process::id()).ok();
         if !ours {
             // Whatever stands there now is not our text, or not about us.
             self.text.store(std::ptr::null_mut(), Ordering::Release);
@@ -82,7 +82,7 @@ impl PidVariable {
     /// Writes this process's PID into the text, if it is ours.
     pub(crate) fn hand_over(&self) {
         let Some(text) = memory::borrow(self.text.load(Ordering::Acquire)) else { return };
-        let mut line = Line::new();
+        let mut line = MessageBuf::new();
         line.push(self.start.as_bytes()).push_number(i64::from(process::id()));
         let mut bytes = line.as_bytes().iter().copied();
         for to in text.iter().take(ROOM - 1) {

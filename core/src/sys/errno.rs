@@ -1,6 +1,6 @@
 //! Error numbers: what a failed system call says, and its names.
 
-use crate::line::Line;
+use crate::sys::fixed_buf::MessageBuf;
 
 /// The value of `errno`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl Errno {
     }
 
     /// Appends `strerror (NUMBER NAME)`.
-    pub(crate) fn describe(self, line: &mut Line) {
+    pub(crate) fn describe(self, line: &mut MessageBuf) {
         let mut text = [0_u8; 128];
         line.push(super::message(self, &mut text));
         line.push(b" (").push_number(i64::from(self.0)).push(b" ").push(self.name()).push(b")");

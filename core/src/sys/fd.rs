@@ -182,28 +182,6 @@ pub(crate) fn poll(fds: &mut [libc::pollfd], milliseconds: libc::c_int) -> Sys<b
     }
 }
 
-/// Waits until `fd` is readable with `mask` as the signal mask meanwhile; false when a handler has run first. A signal that
-/// only `mask` lets through is never missed: it arrives in here or not at all (pselect(2)).
-pub(crate) fn readable_unless_signalled(fd: RawFd, mask: &super::signal::Set) -> Sys<bool> {
-    let mut fd = readable(fd);
-    #[cfg(not(target_vendor = "apple"))]
-    // SAFETY: one entry, no time limit, and an initialised set.
-    let ready = check(unsafe { libc::ppoll(&raw mut fd, 1, std::ptr::null(), mask.as_ptr()) });
-    #[cfg(target_vendor = "apple")]
-    let ready = {
-        // Without ppoll: what arrives between the two calls is seen at the next.
-        let before = super::signal::set_mask(mask);
-        // SAFETY: one entry.
-        let ready = check(unsafe { libc::poll(&raw mut fd, 1, -1) });
-        super::signal::set_mask(&before);
-        ready
-    };
-    match ready {
-        Err(Errno::EINTR) => Ok(false),
-        ready => ready.map(|ready| ready > 0),
-    }
-}
-
 /// `O_RDONLY`, `O_WRONLY` or `O_RDWR`: how the file was opened.
 pub(crate) fn access_mode(fd: RawFd) -> Sys<libc::c_int> {
     Ok(status_flags(fd)? & libc::O_ACCMODE)

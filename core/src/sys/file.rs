@@ -3,7 +3,7 @@
 use super::Errno;
 use super::fd::{above_standard, own};
 use super::{Sys, check, check_size, memory, uninterrupted};
-use crate::text::{PATH_MAX, Text};
+use crate::sys::c_buf::{CBuf, PATH_MAX};
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
@@ -248,15 +248,35 @@ pub(crate) fn link_target<'a>(path: &CStr, buffer: &'a mut [u8]) -> Sys<&'a [u8]
     Ok(buffer.get(..length).unwrap_or_default())
 }
 
+/// A path made absolute from the present working directory, as it stays right after chdir.
+pub(crate) fn absolute_path(bytes: &[u8]) -> Sys<CBuf> {
+    if bytes.first() == Some(&b'/') || bytes.is_empty() {
+        return CBuf::path(bytes);
+    }
+    let mut room = memory::filled(0, PATH_MAX)?;
+    working_directory(&mut room)?;
+    let length = room.iter().position(|&byte| byte == 0).unwrap_or(0);
+    room.truncate(length);
+    // getcwd says "(unreachable)…" below a directory that a chroot or unmount has cut off.
+    if room.first() != Some(&b'/') {
+        return Err(Errno::ENOENT);
+    }
+    if room.last() != Some(&b'/') {
+        memory::push(&mut room, b'/')?;
+    }
+    memory::extend(&mut room, bytes)?;
+    CBuf::path(&room)
+}
+
 /// The path without symbolic links and `..` of a file that is there. Allocates.
-pub(crate) fn real_path(path: &CStr) -> Sys<Text> {
+pub(crate) fn real_path(path: &CStr) -> Sys<CBuf> {
     let mut room = memory::filled(0_u8, PATH_MAX)?;
     // SAFETY: `path` is NUL-terminated, and `room` has as many bytes as the longest path.
     if unsafe { libc::realpath(path.as_ptr(), room.as_mut_ptr().cast()) }.is_null() {
         return Err(Errno::last());
     }
     let length = room.iter().position(|&byte| byte == 0).unwrap_or(0);
-    Text::path(room.get(..length).unwrap_or_default())
+    CBuf::path(room.get(..length).unwrap_or_default())
 }
 
 pub(crate) fn make_directory(path: &CStr, mode: libc::mode_t) -> Sys<()> {

@@ -1,4 +1,4 @@
-//! Text put together in place: no allocation, no `core::fmt`.
+//! CBuf put together in place: no allocation, no `core::fmt`.
 //!
 //! It is what error messages are made of on all roads: the starter's line, C's error text, Rust's `Display`.
 
@@ -6,15 +6,15 @@ use crate::sys::{Errno, Sys};
 use std::ffi::CStr;
 
 /// A line of a message. Longer than the longest path with everything that is said about it.
-pub(crate) type Line = FixedText<{ 4096 + 512 }>;
+pub(crate) type MessageBuf = FixedBuf<{ 4096 + 512 }>;
 
-/// Text in a fixed buffer. What does not fit is cut off.
-pub(crate) struct FixedText<const ROOM: usize> {
+/// CBuf in a fixed buffer. What does not fit is cut off.
+pub(crate) struct FixedBuf<const ROOM: usize> {
     bytes: [u8; ROOM],
     length: usize,
 }
 
-impl<const ROOM: usize> FixedText<ROOM> {
+impl<const ROOM: usize> FixedBuf<ROOM> {
     pub(crate) const fn new() -> Self {
         Self { bytes: [0; ROOM], length: 0 }
     }
@@ -101,11 +101,11 @@ pub const fn is_printable(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{FixedText, Line};
+    use super::{FixedBuf, MessageBuf};
     use crate::sys::Errno;
 
-    fn line(fill: impl FnOnce(&mut Line)) -> String {
-        let mut line = Line::new();
+    fn line(fill: impl FnOnce(&mut MessageBuf)) -> String {
+        let mut line = MessageBuf::new();
         fill(&mut line);
         String::from_utf8(line.as_bytes().to_vec()).unwrap_or_default()
     }
@@ -154,7 +154,7 @@ mod tests {
             }),
             "é€😀 ?1m???????????"
         );
-        let mut line = Line::new();
+        let mut line = MessageBuf::new();
         line.push_printable(b"\x9b2J \xe9 \xe2\x80");
         assert_eq!(line.as_bytes(), b"?2J \xe9 \xe2?");
     }
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_cut() {
-        let mut text = FixedText::<4>::new();
+        let mut text = FixedBuf::<4>::new();
         text.push(b"abc");
         assert_eq!(text.as_c_str(), Ok(c"abc"));
         text.push(b"de");

@@ -1,15 +1,15 @@
-//! Lines, put together from what is read in pieces.
+//! LineReader, put together from what is read in pieces.
 
 use crate::sys::{Sys, fd, memory};
 use std::os::fd::RawFd;
 
 /// What has been read of a line that has not ended.
-pub(crate) struct Lines<'a> {
+pub(crate) struct LineReader<'a> {
     buffer: &'a mut [u8],
     filled: usize,
 }
 
-impl<'a> Lines<'a> {
+impl<'a> LineReader<'a> {
     /// A line that is longer than `buffer` is handed over in pieces.
     pub(crate) fn new(buffer: &'a mut [u8]) -> Self {
         Self { buffer, filled: 0 }

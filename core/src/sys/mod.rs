@@ -6,15 +6,19 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod alarm;
+pub(crate) mod c_buf;
 pub(crate) mod capability;
 pub(crate) mod channel;
+mod decimal;
 pub(crate) mod directory;
 pub(crate) mod environment;
 mod errno;
 pub(crate) mod fd;
 pub(crate) mod file;
+pub(crate) mod fixed_buf;
 pub(crate) mod identity;
 pub(crate) mod leader;
+pub(crate) mod line_reader;
 pub(crate) mod memory;
 pub(crate) mod pidfd;
 pub(crate) mod process;
@@ -25,6 +29,7 @@ pub(crate) mod spawn;
 pub(crate) mod stdio;
 pub(crate) mod time;
 
+pub(crate) use decimal::parse_decimal;
 pub(crate) use errno::Errno;
 
 /// What a system call gives back.

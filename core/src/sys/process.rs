@@ -2,7 +2,7 @@
 
 use super::Errno;
 use super::{Sys, check, memory, uninterrupted};
-use crate::text::Text;
+use crate::sys::c_buf::CBuf;
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -262,7 +262,7 @@ fn insistently<T>(mut ask: impl FnMut() -> Sys<T>) -> Sys<T> {
 /// Strings of its own as execve(2) wants them, and others that stay for as long as they are needed.
 #[derive(Debug, Default)]
 pub(crate) struct StringList {
-    texts: Vec<Text>,
+    texts: Vec<CBuf>,
     pointers: Vec<*const libc::c_char>,
 }
 
@@ -274,7 +274,7 @@ unsafe impl Sync for StringList {}
 
 impl StringList {
     /// Adds a string. Allocates.
-    pub(crate) fn push(&mut self, text: Text) -> Sys<()> {
+    pub(crate) fn push(&mut self, text: CBuf) -> Sys<()> {
         // A text is on the heap and stays where it is when the list grows.
         memory::push(&mut self.pointers, text.as_c_str().as_ptr())?;
         memory::push(&mut self.texts, text)
@@ -390,14 +390,14 @@ pub(crate) const RUNNING_EXECUTABLE: Option<&CStr> = None;
 
 /// The path of the file that this process executes; without `/proc` that by which it was executed, if that is absolute. Allocates.
 #[cfg(target_os = "linux")]
-pub(crate) fn executable() -> Sys<Text> {
-    let mut room = memory::filled(0, crate::text::PATH_MAX)?;
+pub(crate) fn executable() -> Sys<CBuf> {
+    let mut room = memory::filled(0, crate::sys::c_buf::PATH_MAX)?;
     match super::file::link_target(c"/proc/self/exe", &mut room) {
         Err(Errno::ENOENT) => {
             let path = executed().map(CStr::to_bytes).filter(|path| path.starts_with(b"/"));
-            Text::path(path.ok_or(Errno::ENOENT)?)
+            CBuf::path(path.ok_or(Errno::ENOENT)?)
         }
-        target => target.and_then(Text::path),
+        target => target.and_then(CBuf::path),
     }
 }
 
@@ -411,14 +411,14 @@ fn executed() -> Option<&'static CStr> {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn executable() -> Sys<Text> {
+pub(crate) fn executable() -> Sys<CBuf> {
     use std::os::unix::ffi::OsStrExt;
     let path = std::env::current_exe().map_err(|_| Errno::ENOENT)?;
-    Text::path(path.as_os_str().as_bytes())
+    CBuf::path(path.as_os_str().as_bytes())
 }
 
 /// The absolute path of the shared object that this code was loaded from; ENOENT where it is part of the executable. Allocates.
-pub(crate) fn shared_object() -> Sys<Text> {
+pub(crate) fn shared_object() -> Sys<CBuf> {
     // SAFETY: `Dl_info` is a C struct of pointers, for which all zeroes is a value.
     let mut info: libc::Dl_info = unsafe { std::mem::zeroed() };
     // SAFETY: the address is one of this object's, and `info` a valid place for the result.
@@ -432,7 +432,7 @@ pub(crate) fn shared_object() -> Sys<Text> {
     if path.to_bytes().first() != Some(&b'/') || is_first_argument(path) {
         return Err(Errno::ENOENT);
     }
-    Text::path(path.to_bytes())
+    CBuf::path(path.to_bytes())
 }
 
 #[cfg(target_os = "linux")]

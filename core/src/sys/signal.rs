@@ -3,6 +3,7 @@
 use super::Errno;
 use super::process::Pid;
 use super::{Sys, check};
+use std::os::fd::RawFd;
 
 /// `si_code` of a signal that a process has sent by kill(2); the libc crate lacks it for BSDs.
 #[cfg(target_os = "linux")]
@@ -311,4 +312,26 @@ pub(super) fn take_pending(set: &Set) -> Option<Signal> {
 #[cfg(target_vendor = "apple")]
 pub(super) fn take_pending_from(set: &Set) -> Option<(Signal, Option<Pid>)> {
     take_pending(set).map(|signal| (signal, None))
+}
+
+/// Waits until `fd` is readable with `mask` as the signal mask meanwhile; false when a handler has run first. A signal that
+/// only `mask` lets through is never missed: it arrives in here or not at all (pselect(2)).
+pub(crate) fn readable_unless_signalled(fd: RawFd, mask: &Set) -> Sys<bool> {
+    let mut fd = super::fd::readable(fd);
+    #[cfg(not(target_vendor = "apple"))]
+    // SAFETY: one entry, no time limit, and an initialised set.
+    let ready = check(unsafe { libc::ppoll(&raw mut fd, 1, std::ptr::null(), mask.as_ptr()) });
+    #[cfg(target_vendor = "apple")]
+    let ready = {
+        // Without ppoll: what arrives between the two calls is seen at the next.
+        let before = set_mask(mask);
+        // SAFETY: one entry.
+        let ready = check(unsafe { libc::poll(&raw mut fd, 1, -1) });
+        set_mask(&before);
+        ready
+    };
+    match ready {
+        Err(Errno::EINTR) => Ok(false),
+        ready => ready.map(|ready| ready > 0),
+    }
 }

@@ -8,8 +8,8 @@ use super::identity::Uid;
 use super::pidfd::Process;
 use super::process::Pid;
 use super::{Sys, check, check_size};
-use crate::line::FixedText;
-use crate::text::Text;
+use crate::sys::c_buf::CBuf;
+use crate::sys::fixed_buf::FixedBuf;
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
@@ -58,7 +58,7 @@ unsafe extern "C" {
 /// An IPv4 or IPv6 address in numbers (inet_pton(3)).
 pub(crate) fn parse_ip(text: &[u8]) -> Option<IpAddr> {
     // Longer than any.
-    let mut address = FixedText::<64>::new();
+    let mut address = FixedBuf::<64>::new();
     address.push(text);
     let address = address.as_c_str().ok().filter(|address| address.count_bytes() == text.len())?;
     let (mut old, mut new) = ([0_u8; 4], [0_u8; 16]);
@@ -192,7 +192,7 @@ pub(crate) struct Letterbox {
     /// Messages come with a pidfd of their sender.
     #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "there are no messages"))]
     names_process: bool,
-    name: Text,
+    name: CBuf,
 }
 
 #[cfg(target_os = "linux")]
@@ -202,7 +202,7 @@ impl Letterbox {
 
     /// Reached by `path`, also from another network namespace; without one, by an abstract name that the kernel gives, also from
     /// another root. What is at the path is removed.
-    pub(crate) fn new(path: Option<&Text>) -> Sys<Self> {
+    pub(crate) fn new(path: Option<&CBuf>) -> Sys<Self> {
         let flags = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
         // SAFETY: socket takes three numbers.
         let socket = super::fd::above_standard(own(unsafe { libc::socket(libc::AF_UNIX, flags, 0) })?)?;
@@ -224,11 +224,11 @@ impl Letterbox {
         }
     }
 
-    fn at(socket: OwnedFd, names_process: bool, path: &Text) -> Sys<Self> {
+    fn at(socket: OwnedFd, names_process: bool, path: &CBuf) -> Sys<Self> {
         /// The program may have changed its user, and so may its descendants. Messages of other processes do not count.
         const MODE: libc::mode_t = 0o666;
         let (address, length) = unix_address(path.as_bytes())?;
-        let name = Text::path(path.as_bytes())?;
+        let name = CBuf::path(path.as_bytes())?;
         let _: Sys<()> = file::unlink(path.as_c_str());
         // SAFETY: `address` is valid for reads of `length` bytes.
         check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) })?;
@@ -244,7 +244,7 @@ impl Letterbox {
         let length = size_of::<libc::sa_family_t>() as libc::socklen_t;
         // SAFETY: an address that is its family alone asks for a name; every address begins with the family.
         check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const family).cast(), length) })?;
-        let name = Text::new(&Self::name_of(&socket)?)?;
+        let name = CBuf::new(&Self::name_of(&socket)?)?;
         Ok(Self { socket, names_process, name })
     }
 
@@ -358,7 +358,7 @@ impl SenderMessages {
 /// Elsewhere there are no abstract names, and nobody says who has sent a message.
 #[cfg(not(target_os = "linux"))]
 impl Letterbox {
-    pub(crate) fn new(_path: Option<&Text>) -> Sys<Self> {
+    pub(crate) fn new(_path: Option<&CBuf>) -> Sys<Self> {
         Err(Errno::ENOSYS)
     }
 

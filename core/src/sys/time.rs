@@ -60,7 +60,7 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     if whole.is_empty() && fraction.is_empty() || !fraction.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let whole = if whole.is_empty() { 0 } else { crate::pidfile::number(whole).filter(|whole| *whole < LONGEST)? };
+    let whole = if whole.is_empty() { 0 } else { crate::sys::parse_decimal(whole).filter(|whole| *whole < LONGEST)? };
     let digits = fraction.iter().copied().chain(std::iter::repeat(b'0')).take(9);
     let fraction = digits.fold(0_u64, |number, digit| number * 10 + u64::from(digit - b'0'));
     // A number of units, in billionths.

@@ -3,7 +3,8 @@
 use crate::monitor::action::{Action, Actions, Outcome, Phase};
 use crate::monitor::event::{Event, Stop, Timer};
 use crate::monitor::machine::Machine;
-use crate::monitor::settings::{KillMode, Ready, Settings};
+use crate::monitor::settings::{Ready, Settings};
+use crate::stop::KillMode;
 use std::time::Duration;
 
 pub(super) const TIME: Duration = Duration::from_secs(1);

@@ -8,13 +8,14 @@ use crate::monitor::launch::{Launch, Place, Sign};
 use crate::monitor::launcher::Launched;
 use crate::monitor::outcome::{Reason, Told};
 use crate::monitor::proc;
-use crate::monitor::settings::{KillMode, Ready, Settings};
+use crate::monitor::settings::{Ready, Settings};
 use crate::privileges::Ids;
+use crate::stop::KillMode;
 use crate::sys::Errno;
+use crate::sys::c_buf::CBuf;
 use crate::sys::file::{self, Lock};
 use crate::sys::pidfd::Process;
 use crate::sys::process::{self, Ended, Pid, StringList};
-use crate::text::Text;
 use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::PathBuf;
@@ -45,8 +46,8 @@ struct Sandbox {
     lock: Option<OwnedFd>,
 }
 
-fn text(text: impl AsRef<[u8]>) -> Text {
-    Text::new(text.as_ref()).unwrap_or_default()
+fn text(text: impl AsRef<[u8]>) -> CBuf {
+    CBuf::new(text.as_ref()).unwrap_or_default()
 }
 
 fn list(texts: &[&str]) -> StringList {

@@ -8,10 +8,10 @@ use crate::monitor::launcher::Launched;
 use crate::monitor::outcome::Told;
 use crate::monitor::settings::Ready;
 use crate::streams::{LoggerEnds, Output, Place};
+use crate::sys::c_buf::CBuf;
 use crate::sys::fd;
 use crate::sys::process;
 use crate::sys::signal::{self, Disposition};
-use crate::text::Text;
 use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixDatagram;
@@ -94,7 +94,7 @@ fn log_to(sandbox: &mut Sandbox, log: &str) {
     let path = text(path.to_string_lossy().as_bytes());
     let place = Place::resolved(path, Creation { mode: Some(0o640), ..Creation::default() });
     sandbox.launch.outputs = [Output::Syslog, Output::File(place)];
-    let heads = [text("<30>sweep["), Text::default()];
+    let heads = [text("<30>sweep["), CBuf::default()];
     sandbox.launch.logger = Some(LoggerEnds { pipes: [Some(reader), None], heads, socket });
 }
 

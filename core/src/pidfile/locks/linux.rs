@@ -2,13 +2,13 @@
 
 use super::{Hold, Search};
 use crate::helper;
-use crate::lines::Lines;
-use crate::pidfile::content::number;
 use crate::procfs::{
     ProcPath, Stat, decimal, field_number, fields, for_each_process, has_left_session, path, read, real_user,
     sees_every_process, stat, words,
 };
 use crate::sys::file::{self, Identity, Status};
+use crate::sys::line_reader::LineReader;
+use crate::sys::parse_decimal;
 use crate::sys::pidfd::Process;
 use crate::sys::process::{self, Pid};
 use crate::sys::time::Deadline;
@@ -99,12 +99,12 @@ impl LockedFile {
 fn device_of_mount(mount: u64) -> Option<(u64, u64)> {
     let list = file::open(c"/proc/self/mountinfo", libc::O_RDONLY, 0).ok()?;
     let mut room = [0; 4096];
-    let mut lines = Lines::new(&mut room);
+    let mut lines = LineReader::new(&mut room);
     let mut found = None;
     let mut each = |line: &[u8], _| {
         let mut words = words(line);
-        if words.next().and_then(number) == Some(mount) && found.is_none() {
-            let mut device = words.nth(1).unwrap_or_default().split(|&byte| byte == b':').map(number);
+        if words.next().and_then(parse_decimal) == Some(mount) && found.is_none() {
+            let mut device = words.nth(1).unwrap_or_default().split(|&byte| byte == b':').map(parse_decimal);
             found = device.next().flatten().zip(device.next().flatten());
         }
     };
@@ -131,17 +131,17 @@ fn exclusive_flock(line: &[u8]) -> Option<(Pid, LockTarget)> {
     if kind != (&b"FLOCK"[..], &b"WRITE"[..]) {
         return None;
     }
-    let pid = number(words.next()?).and_then(|pid| Pid::try_from(pid).ok())?;
+    let pid = parse_decimal(words.next()?).and_then(|pid| Pid::try_from(pid).ok())?;
     let mut target = words.next()?.split(|&byte| byte == b':');
     let (major, minor) = (number_to_base(target.next()?, 16)?, number_to_base(target.next()?, 16)?);
-    Some((pid, LockTarget { major, minor, inode: number(target.next()?)? }))
+    Some((pid, LockTarget { major, minor, inode: parse_decimal(target.next()?)? }))
 }
 
 /// The process that took the lock, whichever process holds it now, from `/proc/locks`.
 fn locker(wanted: &LockedFile) -> Option<Pid> {
     let list = file::open(c"/proc/locks", libc::O_RDONLY, 0).ok()?;
     let mut room = [0; 4096];
-    let mut lines = Lines::new(&mut room);
+    let mut lines = LineReader::new(&mut room);
     let mut found = None;
     let mut each = |line: &[u8], _| {
         found = found.or(exclusive_flock(line).filter(|(_, target)| wanted.is(*target)).map(|(pid, _)| pid));
@@ -253,7 +253,7 @@ fn look(pid: Pid, wanted: &LockedFile) -> Hold {
     }
     let mut found = Hold::None;
     let each = &mut |_, thread: &[u8]| {
-        if found == Hold::None && number(thread).is_some() {
+        if found == Hold::None && parse_decimal(thread).is_some() {
             found = hold_below(&[own.as_bytes(), b"/task/", thread], pid, wanted);
         }
     };
@@ -293,7 +293,7 @@ fn for_each_open(place: &[&[u8]], wanted: &LockedFile, each: &mut dyn FnMut(&[u8
     let (mut seen, mut goes_on) = (Ok(()), true);
     let directory = below(place, &[b"/fd"]);
     file::for_each_name(directory.as_c_str()?, &mut |_, name| {
-        if !goes_on || number(name).is_none() {
+        if !goes_on || parse_decimal(name).is_none() {
             return;
         }
         let is_open =
