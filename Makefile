@@ -213,6 +213,8 @@ check-format:
 check-lints:
 	@echo "== lints, warnings denied"
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	@core/check-modules core/src command/src command/man/src ffi/common/src ffi/daemonctx/src ffi/libdaemon/src ffi/header/src \
+		bindings/python/src
 
 header:
 	$(CARGO) run --quiet -p daemonctx-header

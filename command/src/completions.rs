@@ -2,22 +2,13 @@
 //! (files, and the arguments of the program that is started) the shell completes.
 
 use crate::answer::Answer;
+use crate::completers::{DIRECTORIES, FILES};
 use crate::help;
-use crate::options::Complete;
-use crate::place;
-use crate::schedule;
-use clap::{Command, ValueEnum};
+use crate::options::{Complete, Shell};
+use clap::Command;
 use clap_complete::CompletionCandidate;
 use std::ffi::{OsStr, OsString};
-use std::fs;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum Shell {
-    Bash,
-    Zsh,
-    Fish,
-}
+use std::os::unix::ffi::OsStrExt;
 
 pub(crate) fn script(shell: Shell) -> Answer {
     Answer::text(match shell {
@@ -26,10 +17,6 @@ pub(crate) fn script(shell: Shell) -> Answer {
         Shell::Fish => include_str!("completions/daemonctx.fish"),
     })
 }
-
-/// Stand for files and directories among the candidates.
-const FILES: &str = "\u{1}files";
-const DIRECTORIES: &str = "\u{1}directories";
 
 /// The first line says who completes: `words` follow; `files` or `directories`, behind what stands before them in the word;
 /// or the `program` at a place in the line. Each further line is a word, a tab and its meaning.
@@ -109,73 +96,6 @@ fn value_is_next(verb: &Command, word: &OsStr) -> bool {
 fn brief(help: &str) -> &str {
     let ends = ["; ", ". ", ": ", " (", "\n"].into_iter().filter_map(|end| help.find(end));
     &help[..ends.min().unwrap_or(help.len())]
-}
-
-// What the options complete.
-
-pub(crate) fn files(_: &OsStr) -> Vec<CompletionCandidate> {
-    vec![CompletionCandidate::new(FILES)]
-}
-
-pub(crate) fn directories(_: &OsStr) -> Vec<CompletionCandidate> {
-    vec![CompletionCandidate::new(DIRECTORIES)]
-}
-
-fn beginning(current: &OsStr, words: impl IntoIterator<Item = OsString>) -> Vec<CompletionCandidate> {
-    let mut found: Vec<_> = words.into_iter().filter(|word| word.as_bytes().starts_with(current.as_bytes())).collect();
-    found.sort();
-    found.dedup();
-    found.into_iter().map(CompletionCandidate::new).collect()
-}
-
-pub(crate) fn readiness(current: &OsStr) -> Vec<CompletionCandidate> {
-    beginning(current, ["exec", "running:", "forking", "fd:", "systemd", "listen:", "file:"].map(OsString::from))
-}
-
-pub(crate) fn schedules(current: &OsStr) -> Vec<CompletionCandidate> {
-    beginning(current, ["TERM/30s/KILL/5s", "TERM/5s/KILL/5s", "30s"].map(OsString::from))
-}
-
-pub(crate) fn signals(current: &OsStr) -> Vec<CompletionCandidate> {
-    beginning(current, schedule::names().map(OsString::from))
-}
-
-pub(crate) fn variables(current: &OsStr) -> Vec<CompletionCandidate> {
-    beginning(current, std::env::vars_os().map(|(name, _)| name))
-}
-
-pub(crate) fn assignments(current: &OsStr) -> Vec<CompletionCandidate> {
-    beginning(current, std::env::vars_os().map(|(name, _)| [name, "=".into()].into_iter().collect()))
-}
-
-pub(crate) fn groups(current: &OsStr) -> Vec<CompletionCandidate> {
-    beginning(current, names_in("/etc/group"))
-}
-
-/// `USER` or `USER:GROUP`.
-pub(crate) fn owners(current: &OsStr) -> Vec<CompletionCandidate> {
-    match current.as_bytes().iter().position(|byte| *byte == b':') {
-        Some(colon) => {
-            let user = OsStr::from_bytes(&current.as_bytes()[..=colon]);
-            beginning(current, names_in("/etc/group").map(|group| [user, &group].into_iter().collect()))
-        }
-        None => beginning(current, names_in("/etc/passwd")),
-    }
-}
-
-/// The first fields of a table such as passwd(5).
-fn names_in(table: &str) -> impl Iterator<Item = OsString> {
-    let table = fs::read(table).unwrap_or_default();
-    let names: Vec<_> = table
-        .split(|byte| *byte == b'\n')
-        .filter_map(|line| line.split(|byte| *byte == b':').next())
-        .map(<[u8]>::to_vec)
-        .collect();
-    names.into_iter().filter(|name| !name.is_empty()).map(OsString::from_vec)
-}
-
-pub(crate) fn daemons(current: &OsStr) -> Vec<CompletionCandidate> {
-    beginning(current, place::names())
 }
 
 #[cfg(test)]

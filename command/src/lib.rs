@@ -15,8 +15,10 @@
 
 mod answer;
 mod bounded;
+mod completers;
 mod completions;
 mod described;
+mod found;
 mod help;
 mod holders;
 mod list;
@@ -32,9 +34,11 @@ mod process;
 mod program;
 mod progress;
 mod reload;
+mod run_directories;
 mod schedule;
 mod screen;
 mod script;
+mod signals;
 mod sockets;
 mod start;
 mod status;

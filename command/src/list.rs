@@ -2,15 +2,15 @@
 
 use crate::answer::{Answer, Failure};
 use crate::monitored;
-use crate::place;
 use crate::process;
+use crate::run_directories;
 use crate::screen::{Screen, columns};
 use crate::time;
 use daemonctx::Monitored;
 use serde_json::{Value, json};
 
 pub(crate) fn list() -> Result<Answer, Failure> {
-    let daemons = place::own_daemons()?;
+    let daemons = run_directories::own_daemons()?;
     let json = json!({ "result": "listed", "daemons": daemons.iter().map(in_json).collect::<Value>() });
     Ok(Answer::drawn(table(&daemons), json).report())
 }

@@ -1,12 +1,12 @@
 //! What `status` shows to people.
 
 use crate::bounded;
+use crate::found::{Found, Held, Seen, Supervision, user_name};
 use crate::logged::Log;
 use crate::mapped::CommandLine;
 use crate::place::Place;
 use crate::process::{Member, Process};
 use crate::screen::{Paint, Screen, columns};
-use crate::status::{Found, Held, Seen, Supervision, user_name};
 use crate::stop::did_you_mean;
 use crate::time;
 use daemonctx::{MonitoredState, PidFile};

@@ -2,7 +2,7 @@
 
 mod program;
 
-use crate::completions::{self, Shell};
+use crate::completers;
 use crate::schedule::{self, Schedule};
 use crate::values;
 use clap::builder::{OsStringValueParser, TypedValueParser};
@@ -132,7 +132,7 @@ pub(crate) struct Reload {
         allow_hyphen_values = true,
         help_heading = "Signal"
     )]
-    #[arg(value_parser = values::signal, add = ArgValueCompleter::new(completions::signals))]
+    #[arg(value_parser = values::signal, add = ArgValueCompleter::new(completers::signals))]
     pub(crate) signal: i32,
 
     #[command(flatten)]
@@ -216,12 +216,12 @@ pub(crate) struct Complete {
 #[command(next_help_heading = "Daemon")]
 pub(crate) struct Which {
     /// The daemon's name
-    #[arg(value_name = "NAME", help_heading = "Arguments", add = ArgValueCompleter::new(completions::daemons))]
+    #[arg(value_name = "NAME", help_heading = "Arguments", add = ArgValueCompleter::new(completers::daemons))]
     #[arg(value_parser = OsStringValueParser::new().try_map(values::daemon_name))]
     pub(crate) daemon: Option<OsString>,
 
     /// Use this pid file
-    #[arg(short, long, value_name = "FILE", add = ArgValueCompleter::new(completions::files))]
+    #[arg(short, long, value_name = "FILE", add = ArgValueCompleter::new(completers::files))]
     pub(crate) pidfile: Option<PathBuf>,
 }
 
@@ -231,7 +231,7 @@ pub(crate) struct Ending {
     /// Signals, each with the time to wait after it. A single TIME means TERM/TIME/KILL/TIME; a time may be forever; the last one
     /// is 5s unless given
     #[arg(short = 'R', long, value_name = "SCHEDULE", default_value = "TERM/30s/KILL/5s", allow_hyphen_values = true)]
-    #[arg(value_parser = schedule::parse, add = ArgValueCompleter::new(completions::schedules))]
+    #[arg(value_parser = schedule::parse, add = ArgValueCompleter::new(completers::schedules))]
     pub(crate) retry: Schedule,
 }
 
@@ -300,4 +300,12 @@ impl Command {
             Self::Logs(_) | Self::Completions(_) | Self::Help(_) | Self::Version(_) | Self::Complete(_) => None,
         }
     }
+}
+
+/// A shell that there is a script for.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
 }

@@ -3,15 +3,12 @@
 use crate::answer::{Failure, code};
 use crate::monitored::quoted;
 use crate::options::{Program, Which};
+use crate::run_directories::{ROOTS, directories, names, other_directories, own_directory, pid_file_in};
 use crate::script;
 use crate::{sys, values};
 use daemonctx::{Error, Monitored, MonitoredState, PidFile};
-use std::ffi::{OsStr, OsString};
-use std::os::unix::fs::MetadataExt;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-
-/// Where root's daemons have their pid files.
-const ROOTS: &str = "/run";
 
 /// A daemon by its name and its pid file.
 pub(crate) struct Place {
@@ -201,72 +198,6 @@ fn ambiguous(name: &OsStr, daemons: &[Monitored]) -> Failure {
     let files = files.collect::<Vec<_>>().join(", ");
     let why = format!("{} daemons have this name; choose one by --pidfile: {files}", daemons.len());
     Failure::new(code::NOT_CONFIGURED, why).of(&name.to_string_lossy())
-}
-
-/// The names of daemons, this user's and root's: those of pid files and of state files.
-pub(crate) fn names() -> Vec<OsString> {
-    let (folders, runs): (Vec<_>, Vec<_>) = directories().into_iter().unzip();
-    let entries = folders.into_iter().chain(runtime_directory()).filter_map(|folder| std::fs::read_dir(folder).ok());
-    let files = entries.flatten().flatten().map(|entry| PathBuf::from(entry.file_name()));
-    let files = files.filter(|file| file.extension() == Some(OsStr::new("pid")));
-    let mut names: Vec<_> = files.filter_map(|file| file.file_stem().map(OsStr::to_owned)).collect();
-    let monitored = runs.iter().flat_map(|run| Monitored::list(run.as_deref()).unwrap_or_default());
-    names.extend(monitored.map(|daemon| daemon.name().to_owned()));
-    names
-}
-
-/// The daemons that this user has launched, by name.
-pub(crate) fn own_daemons() -> Result<Vec<Monitored>, Error> {
-    let mut daemons = Monitored::list(None)?;
-    for directory in other_directories() {
-        daemons.extend(Monitored::list(Some(&directory)).unwrap_or_default());
-    }
-    daemons.sort_by(|one, other| one.name().cmp(other.name()));
-    Ok(daemons)
-}
-
-/// Where daemons are looked for by name, in this order; with the directory of state files if it is not the usual one.
-fn directories() -> Vec<(PathBuf, Option<PathBuf>)> {
-    let others = other_directories().into_iter().chain((!sys::is_root()).then(|| PathBuf::from(ROOTS)));
-    std::iter::once((own_directory(), None)).chain(others.map(|run| (run.clone(), Some(run)))).collect()
-}
-
-/// Where else this user's daemons are: one that cron(8) started had no XDG_RUNTIME_DIR, and the commands in a session have one, or the
-/// other way round. Only directories that nobody else can write to.
-fn other_directories() -> Vec<PathBuf> {
-    const WRITTEN_BY_OTHERS: u32 = 0o022;
-    if sys::is_root() {
-        return Vec::new();
-    }
-    let user = sys::effective_user();
-    let usual = std::fs::metadata(own_directory()).map(|found| (found.dev(), found.ino())).ok();
-    let is_other = |path: &PathBuf| {
-        std::fs::symlink_metadata(path).is_ok_and(|found| {
-            let is_own = found.is_dir() && found.uid() == user && found.mode() & WRITTEN_BY_OTHERS == 0;
-            is_own && Some((found.dev(), found.ino())) != usual
-        })
-    };
-    [PathBuf::from(format!("/run/user/{user}")), fallback_directory()].into_iter().filter(is_other).collect()
-}
-
-/// Where the pid files of this user's daemons are, as docs/monitor.md says it of state files.
-fn own_directory() -> PathBuf {
-    if sys::is_root() {
-        return PathBuf::from(ROOTS);
-    }
-    runtime_directory().unwrap_or_else(fallback_directory)
-}
-
-fn fallback_directory() -> PathBuf {
-    PathBuf::from(format!("/tmp/daemonctx-{}", sys::effective_user()))
-}
-
-fn runtime_directory() -> Option<PathBuf> {
-    std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute())
-}
-
-fn pid_file_in(directory: &Path, name: &OsStr) -> PathBuf {
-    directory.join([name, OsStr::new(".pid")].into_iter().collect::<OsString>())
 }
 
 fn misused(why: &str) -> Failure {

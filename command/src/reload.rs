@@ -4,7 +4,7 @@ use crate::answer::{Answer, Failure, code};
 use crate::monitored;
 use crate::options::Reload;
 use crate::place::Place;
-use crate::schedule;
+use crate::signals;
 use crate::stop::did_you_mean;
 use daemonctx::{Error, PidFile};
 use serde_json::json;
@@ -22,7 +22,7 @@ pub(crate) fn reload(options: &Reload) -> Result<Answer, Failure> {
         Err(error) if error.errno() == Some(libc::ESRCH) => return Err(does_not_run(&place)),
         sent => sent?,
     }
-    let called = schedule::name(signal);
+    let called = signals::name(signal);
     let text = if dry {
         format!("{name}: would send {called} to PID {pid}")
     } else {

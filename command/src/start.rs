@@ -3,12 +3,12 @@
 use crate::Given;
 use crate::answer::{Answer, Failure, code};
 use crate::described::{Described, command_line};
+use crate::found::user_name;
 use crate::monitored::{self, failure};
 use crate::options::{Launch, Program, Restart, Run, Streams};
 use crate::place::Place;
 use crate::priority;
 use crate::progress::Progress;
-use crate::status::user_name;
 use crate::stop::Stop;
 use crate::{process, sys, values};
 use daemonctx::{Error, ErrorKind, Launching, Monitored, MonitoredState, PidFile, Running, parts};

@@ -6,7 +6,8 @@ use crate::monitored;
 use crate::options::{self, Ending};
 use crate::place::Place;
 use crate::process::Process;
-use crate::schedule::{self, Schedule, Step};
+use crate::schedule::{Schedule, Step};
+use crate::signals;
 use crate::usage;
 use daemonctx::parts::{self, FoundMonitor};
 use daemonctx::{Error, KillMode, Monitored, MonitoredState, PidFile, Running, Status, StopRequest};
@@ -246,7 +247,7 @@ impl<'a> Stop<'a> {
     }
 
     fn still_there(&self, pid: i32, last: Option<&Step>) -> Failure {
-        let signal = schedule::name(last.map_or(0, |step| step.signal));
+        let signal = signals::name(last.map_or(0, |step| step.signal));
         self.failure(format!("stop failed: PID {pid}: still there after {signal}"))
     }
 
@@ -293,7 +294,7 @@ impl<'a> Stop<'a> {
             let json = json!({ "result": "not_running", "dry_run": true, "name": name });
             return Ok(Answer::new(format!("{name}: does not run, {rest}"), json));
         };
-        let signals: Vec<_> = self.schedule.0.iter().map(|step| schedule::name(step.signal)).collect();
+        let signals: Vec<_> = self.schedule.0.iter().map(|step| signals::name(step.signal)).collect();
         let rest = match (ended.is_empty(), left.is_empty()) {
             (false, _) => format!(", then end PID {}", numbers(&ended)),
             (_, false) => [" and ", &leave()].concat(),
@@ -347,7 +348,7 @@ impl Stopped {
             "name": place.name,
             "pid": self.pid,
             "pidfile": place.path(),
-            "signal": self.by.map(schedule::name),
+            "signal": self.by.map(signals::name),
             "others": self.others,
             "left": self.left.pids(),
             "seconds": self.begun.elapsed().as_secs_f64(),

@@ -1,6 +1,6 @@
 //! The values of options, read from text. The errors say what is expected; `usage` says where, and what was given.
 
-use crate::schedule;
+use crate::signals;
 use clap::builder::{PossibleValuesParser, TypedValueParser, ValueParser};
 use daemonctx::{Facility, Groups, KillMode, Readiness};
 use std::ffi::{OsStr, OsString};
@@ -13,7 +13,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 pub(crate) fn signal(text: &str) -> Result<i32, String> {
-    schedule::signal(text).ok_or_else(|| "expected a signal such as HUP, SIGHUP, 1 or RTMIN+3".to_owned())
+    signals::parse(text).ok_or_else(|| "expected a signal such as HUP, SIGHUP, 1 or RTMIN+3".to_owned())
 }
 
 pub(crate) fn mode(text: &str) -> Result<u32, String> {

@@ -1,6 +1,6 @@
 //! What `start`, `restart` and `run` take: the program, and what is set for it.
 
-use crate::completions;
+use crate::completers;
 use crate::values;
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
@@ -37,7 +37,7 @@ pub(crate) struct Naming {
     pub(crate) name: Option<OsString>,
 
     /// Use this pid file
-    #[arg(short, long, value_name = "FILE", add = ArgValueCompleter::new(completions::files))]
+    #[arg(short, long, value_name = "FILE", add = ArgValueCompleter::new(completers::files))]
     pub(crate) pidfile: Option<PathBuf>,
 
     /// Use no pid file
@@ -49,12 +49,12 @@ pub(crate) struct Naming {
 #[command(next_help_heading = "User and directories")]
 pub(crate) struct Owner {
     /// The user to run as, by name or number; and the group, if it is not the user's own
-    #[arg(short, long, value_name = "USER[:GROUP]", add = ArgValueCompleter::new(completions::owners))]
+    #[arg(short, long, value_name = "USER[:GROUP]", add = ArgValueCompleter::new(completers::owners))]
     #[arg(value_parser = OsStringValueParser::new().try_map(values::owner))]
     pub(crate) user: Option<OsString>,
 
     /// The group to run as, by name or number
-    #[arg(short, long, value_name = "GROUP", add = ArgValueCompleter::new(completions::groups))]
+    #[arg(short, long, value_name = "GROUP", add = ArgValueCompleter::new(completers::groups))]
     pub(crate) group: Option<OsString>,
 
     /// The supplementary groups after a change of user: the user's own, or none
@@ -66,11 +66,11 @@ pub(crate) struct Owner {
     pub(crate) no_new_privs: bool,
 
     /// The working directory; / unless given. Inside the new root if there is one
-    #[arg(short = 'd', long, value_name = "DIRECTORY", add = ArgValueCompleter::new(completions::directories))]
+    #[arg(short = 'd', long, value_name = "DIRECTORY", add = ArgValueCompleter::new(completers::directories))]
     pub(crate) chdir: Option<PathBuf>,
 
     /// A new root directory; the program is looked up inside
-    #[arg(short = 'r', long, value_name = "DIRECTORY", add = ArgValueCompleter::new(completions::directories))]
+    #[arg(short = 'r', long, value_name = "DIRECTORY", add = ArgValueCompleter::new(completers::directories))]
     pub(crate) chroot: Option<PathBuf>,
 
     /// The file mode creation mask, octal
@@ -90,15 +90,15 @@ pub(crate) struct Owner {
 #[command(next_help_heading = "Output")]
 pub(crate) struct Streams {
     /// Read standard input from this file; from /dev/null unless given, or unchanged with run
-    #[arg(long, value_name = "FILE", add = ArgValueCompleter::new(completions::files))]
+    #[arg(long, value_name = "FILE", add = ArgValueCompleter::new(completers::files))]
     pub(crate) stdin: Option<PathBuf>,
 
     /// Append standard output to this file; /dev/null unless given, or unchanged with run
-    #[arg(short = 'o', long, value_name = "FILE", add = ArgValueCompleter::new(completions::files))]
+    #[arg(short = 'o', long, value_name = "FILE", add = ArgValueCompleter::new(completers::files))]
     pub(crate) stdout: Option<PathBuf>,
 
     /// Append standard error to this file; /dev/null unless given, or unchanged with run
-    #[arg(short = 'e', long, value_name = "FILE", add = ArgValueCompleter::new(completions::files))]
+    #[arg(short = 'e', long, value_name = "FILE", add = ArgValueCompleter::new(completers::files))]
     pub(crate) stderr: Option<PathBuf>,
 
     /// Empty these files first instead of appending to them
@@ -110,7 +110,7 @@ pub(crate) struct Streams {
     pub(crate) log_mode: Option<u32>,
 
     /// The owner of these files if they are created
-    #[arg(long, value_name = "USER[:GROUP]", add = ArgValueCompleter::new(completions::owners))]
+    #[arg(long, value_name = "USER[:GROUP]", add = ArgValueCompleter::new(completers::owners))]
     #[arg(value_parser = OsStringValueParser::new().try_map(values::owner))]
     pub(crate) log_owner: Option<OsString>,
 
@@ -131,12 +131,12 @@ pub(crate) struct Streams {
 #[command(next_help_heading = "Environment and descriptors")]
 pub(crate) struct Inherited {
     /// Set an environment variable; may be repeated
-    #[arg(short = 'E', long, value_name = "NAME=VALUE", add = ArgValueCompleter::new(completions::assignments))]
+    #[arg(short = 'E', long, value_name = "NAME=VALUE", add = ArgValueCompleter::new(completers::assignments))]
     #[arg(value_parser = OsStringValueParser::new().try_map(values::assignment))]
     pub(crate) env: Vec<(OsString, OsString)>,
 
     /// Remove an environment variable; may be repeated
-    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(completions::variables))]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(completers::variables))]
     #[arg(value_parser = OsStringValueParser::new().try_map(values::variable))]
     pub(crate) unset: Vec<OsString>,
 
@@ -157,7 +157,7 @@ pub(crate) struct Ready {
     /// writes a newline to a descriptor, 3 unless given (fd, fd:NUMBER); it sends READY=1 to $NOTIFY_SOCKET (systemd); it listens on
     /// a TCP port or a Unix socket (listen:[ADDRESS:]PORT, listen:PATH); it writes a file (file:PATH)
     #[arg(long, value_name = "HOW", default_value = "running:0.5s", value_parser = values::readiness)]
-    #[arg(add = ArgValueCompleter::new(completions::readiness))]
+    #[arg(add = ArgValueCompleter::new(completers::readiness))]
     pub(crate) notify: Readiness,
 
     /// How long the daemon may take to become ready before it is stopped; 0 for any time
