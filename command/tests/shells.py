@@ -34,6 +34,12 @@ def find(name: str) -> str:
     pytest.skip(f"{name} is not there")
 
 
+def bash_completion() -> str | None:
+    """The functions of the package bash-completion."""
+    paths = (root / "usr/share/bash-completion/bash_completion" for root in (pathlib.Path("/"), UNPACKED))
+    return next((str(path) for path in paths if path.exists()), None)
+
+
 class Shell:
     """An interactive shell, in a folder of its own with some files in it."""
 
@@ -70,10 +76,9 @@ class Shell:
         return terminal
 
     def bash(self) -> list[str]:
-        helper = "usr/share/bash-completion/bash_completion"
-        helpers = [str(root / helper) for root in (pathlib.Path("/"), UNPACKED) if (root / helper).exists()]
+        functions = bash_completion()
         lines = [
-            f". {helpers[0]}" if helpers and not self.environment.get("PLAIN") else "",
+            f". {functions}" if functions and not self.environment.get("PLAIN") else "",
             self.script(),
             f"daemonctx() {{ {PROBE} \"$@\"; }}",
             self.after,
