@@ -168,6 +168,11 @@ impl Failure {
         Self { message: self.message + hint, ..self }
     }
 
+    /// Of a failed step of the library's.
+    pub(crate) fn errno(&self) -> Option<i32> {
+        self.json.get("errno").and_then(Value::as_i64).and_then(|errno| i32::try_from(errno).ok())
+    }
+
     pub(crate) fn is_misuse(&self) -> bool {
         self.code == code::MISUSED
     }
@@ -203,6 +208,7 @@ impl From<Error> for Failure {
         let code = match (error.kind(), error.errno()) {
             (ErrorKind::Start | ErrorKind::Timeout, _) => u8::try_from(error.exit_status()).unwrap_or(code::FAILED),
             (_, Some(libc::EPERM | libc::EACCES)) => code::NOT_PERMITTED,
+            (_, Some(libc::ENOSPC | libc::EDQUOT)) => code::FAILED,
             (_, Some(libc::ENOENT)) if error.step() == Step::Execute => code::NOT_INSTALLED,
             (ErrorKind::PidFile, Some(libc::ENOENT | libc::ENOTDIR)) => code::NOT_CONFIGURED,
             (ErrorKind::Usage, _) => code::MISUSED,

@@ -121,7 +121,7 @@ pub(crate) fn find(place: &Place, lines: usize) -> Result<Found, Failure> {
 /// None where what was seen was not all of one moment.
 fn look_once(place: &Place, lines: usize) -> Result<Option<Found>, Failure> {
     if let Some(daemon) = place.monitored()? {
-        return Ok(look_at_monitored(&daemon, lines));
+        return Ok(look_at_monitored(&daemon, place.pid_file.as_ref(), lines));
     }
     let Some(file) = &place.pid_file else { return Ok(Some(Found::NotRunning)) };
     Ok(match file.status()? {
@@ -142,7 +142,7 @@ fn running(file: &PidFile, lines: usize) -> Result<Option<Seen>, Failure> {
 }
 
 /// None where the daemon changed meanwhile.
-fn look_at_monitored(daemon: &Monitored, lines: usize) -> Option<Found> {
+fn look_at_monitored(daemon: &Monitored, file: Option<&PidFile>, lines: usize) -> Option<Found> {
     let (restarts, _) = daemon.restarts();
     let others = || daemon.processes().into_iter().filter_map(Process::read).collect::<Vec<_>>();
     let log = || if lines == 0 { Vec::new() } else { logged::in_paths(daemon, lines) };
@@ -154,6 +154,10 @@ fn look_at_monitored(daemon: &Monitored, lines: usize) -> Option<Found> {
         MonitoredState::Waiting => held(Process::read(daemon.monitor_pid()).into_iter().collect(), Held::Waiting),
         MonitoredState::Left => held(others(), Held::Left),
         MonitoredState::Lost if !others().is_empty() => held(others(), Held::Left),
+        // Some may have left the session and lost their parent.
+        MonitoredState::Lost if file.is_some_and(|file| !holders::of(file).is_empty()) => {
+            held(file.map(holders::of).unwrap_or_default(), Held::Lock)
+        }
         state => Some(Found::Ended { end: monitored::last_end(daemon), restarts, state, log: log() }),
     }
 }

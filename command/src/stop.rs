@@ -48,6 +48,8 @@ enum Left {
     Spared(BTreeSet<i32>),
     /// Those that still have the lock of its pid file.
     Holders(BTreeSet<i32>),
+    /// Descendants that asked for the stop themselves.
+    Requesters(BTreeSet<i32>),
 }
 
 /// What there was in place of a program that runs.
@@ -72,6 +74,7 @@ impl Stopped {
 const GO_ON: i32 = libc::SIGCONT;
 /// How often to look again at a daemon that is started meanwhile.
 const ROUNDS: u32 = 10;
+const STEP: Duration = Duration::from_millis(20);
 /// How long workers may take to see that their daemon is gone.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long a monitor may take to end the descendants of a program that has ended, with SIGKILL at the end.
@@ -86,10 +89,18 @@ impl<'a> Stop<'a> {
 
     pub(crate) fn stop(&self) -> Result<Stopped, Failure> {
         let begun = Instant::now();
-        for _ in 0..ROUNDS {
+        let mut rounds = 0..ROUNDS;
+        while rounds.next().is_some() {
             if let Some(daemon) = self.place.monitored()? {
-                if let Some(stopped) = self.stop_monitored(&daemon, begun)? {
-                    return Ok(stopped);
+                match self.stop_monitored(&daemon, begun) {
+                    Ok(Some(stopped)) => return Ok(stopped),
+                    Ok(None) => {}
+                    // A start has the name, and has not written its own state file yet.
+                    Err(failure) if failure.errno() == Some(libc::EAGAIN) && begun.elapsed() < GRACE => {
+                        std::thread::sleep(STEP);
+                        rounds = 0..ROUNDS;
+                    }
+                    Err(failure) => return Err(failure),
                 }
                 continue;
             }
@@ -111,6 +122,12 @@ impl<'a> Stop<'a> {
 
     /// None where the daemon has changed meanwhile, and has to be looked at again.
     fn stop_monitored(&self, daemon: &Monitored, begun: Instant) -> Result<Option<Stopped>, Failure> {
+        if is_lost(daemon) {
+            self.place
+                .pid_file
+                .as_ref()
+                .map_or(Ok(()), |file| self.refuse_holders(wait_for_holders(file, || false)))?;
+        }
         if matches!(daemon.state(), MonitoredState::Ended | MonitoredState::GaveUp) {
             daemon.stop(StopRequest::Terminate, Some(CLEARING))?;
             return Ok(Some(Stopped::nothing(begun)));
@@ -226,13 +243,19 @@ impl<'a> Stop<'a> {
                 // It was a start, before its state file.
                 return Ok(false);
             }
-            if !left.is_empty() {
-                let (path, left) = (file.path().to_string_lossy(), numbers(&left));
-                return Err(self.failure(format!("stop failed: {path}: PID {left} still has its lock")));
-            }
+            self.refuse_holders(left)?;
         }
         remove(file);
         Ok(!matches!(status, Status::Running(_)))
+    }
+
+    /// What still has the lock may be the daemon's. Nothing shows that it is.
+    fn refuse_holders(&self, left: BTreeSet<i32>) -> Result<(), Failure> {
+        if left.is_empty() {
+            return Ok(());
+        }
+        let path = self.place.path().unwrap_or_default();
+        Err(self.failure(format!("stop failed: {path}: PID {} still has its lock", numbers(&left))))
     }
 
     // What is said.
@@ -269,6 +292,9 @@ impl<'a> Stop<'a> {
         let daemon = self.place.monitored()?;
         if daemon.is_none() && self.place.has_hidden_monitor() {
             return Err(self.not_permitted());
+        }
+        if let Some((_, file)) = daemon.as_ref().filter(|daemon| is_lost(daemon)).zip(self.place.pid_file.as_ref()) {
+            self.refuse_holders(holders::of(file).iter().map(|holder| holder.pid).collect())?;
         }
         let daemon = daemon.filter(|daemon| !daemon.processes().is_empty());
         let pid = match (&daemon, &self.place.pid_file) {
@@ -326,6 +352,9 @@ impl Stopped {
             Left::Holders(left) if !left.is_empty() => {
                 format!("; PID {} still has the lock of its pid file", numbers(left))
             }
+            Left::Requesters(left) if !left.is_empty() => {
+                format!("; left PID {}, which asked for a stop itself", numbers(left))
+            }
             Left::Spared(left) if !left.is_empty() => format!("; left {}, as {SPARING} asks", descendants(left)),
             _ => String::new(),
         };
@@ -360,7 +389,7 @@ impl Left {
     fn pids(&self) -> BTreeSet<i32> {
         match self {
             Self::None => BTreeSet::new(),
-            Self::Spared(pids) | Self::Holders(pids) => pids.clone(),
+            Self::Spared(pids) | Self::Holders(pids) | Self::Requesters(pids) => pids.clone(),
         }
     }
 }
@@ -369,19 +398,22 @@ fn is_first_start(daemon: &Monitored) -> bool {
     daemon.state() == MonitoredState::Starting && daemon.restarts().0 == 0
 }
 
+/// Whether monitor and program were killed, and nothing is left that is known to be the daemon's.
+fn is_lost(daemon: &Monitored) -> bool {
+    daemon.state() == MonitoredState::Lost && daemon.processes().is_empty()
+}
+
 /// Whether a stop leaves the descendants alone. A start that it cancels leaves nothing.
 fn spares(daemon: &Monitored) -> bool {
     daemon.kill_mode() == KillMode::Process && !is_first_start(daemon)
 }
 
-/// After a stop: some end with their program although they are spared.
+/// After a stop: some end with their program although they are spared, and one that asked for the stop from inside goes on.
 fn ended_and_left(daemon: &Monitored, others: &[Process]) -> (BTreeSet<i32>, Left) {
-    if !spares(daemon) {
-        return (pids(others), Left::None);
-    }
     let is_left = |one: &&Process| Process::read(one.pid).is_some_and(|now| now.began == one.began && !now.has_ended());
     let (left, ended): (Vec<&Process>, Vec<&Process>) = others.iter().partition(is_left);
-    (pids(ended), Left::Spared(pids(left)))
+    let left = pids(left);
+    (pids(ended), if spares(daemon) { Left::Spared(left) } else { Left::Requesters(left) })
 }
 
 fn pids<'a>(processes: impl IntoIterator<Item = &'a Process>) -> BTreeSet<i32> {
@@ -406,7 +438,6 @@ fn send(to: impl Fn(i32) -> Result<(), Error>, signal: i32) -> Result<(), Failur
 /// Waits for those that the daemon has left and that still have the lock of its pid file: most are about to end themselves.
 /// Those that do not are returned. The wait ends early when `is_over`.
 fn wait_for_holders(file: &PidFile, is_over: impl Fn() -> bool) -> BTreeSet<i32> {
-    const STEP: Duration = Duration::from_millis(50);
     let deadline = Instant::now() + GRACE;
     loop {
         let holders = holders::of(file);

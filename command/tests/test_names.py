@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pathlib
 import pty
@@ -173,6 +174,35 @@ def test_a_program_that_cannot_be_executed_again_says_why(house: House, user: Us
         assert time.monotonic() < until, said
     assert said.json["last_end"] == "could not be started again: execve: No such file or directory"
     assert "last end   could not be started again: execve: No such file or directory" in user("status", "web").stdout
+    user("stop", "web").is_(0)
+
+
+def test_a_stop_waits_for_a_start_that_has_the_name(user: User) -> None:
+    """What ended before is recorded until the start has written its own record."""
+    user("start", "-n", "web", "--notify", "exec", "sh", "-c", "sleep 0.1; exit 3").is_(0)
+    until = time.monotonic() + LIMIT
+    while user("status", "web").returncode != 1:
+        assert time.monotonic() < until
+    lock = user.run / "daemonctx/web.lock"
+    lock.touch()
+    if user.nobody:
+        os.chown(lock, NOBODY, NOGROUP)
+    with open(lock) as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        stop = user.popen("stop", "web", stdout=subprocess.PIPE)
+        with pytest.raises(subprocess.TimeoutExpired):
+            stop.wait(0.3)
+    assert "does not run" in stop.communicate(timeout=LIMIT)[0] and stop.returncode == 0
+
+
+def test_the_umask_does_not_decide_who_sees_daemons(house: House, user: User) -> None:
+    start = ["start", "-n", "web", "--notify", "exec", "sleep", "1000"]
+    said = subprocess.run(
+        ["sh", "-c", 'umask 777; exec "$@"', "sh", *(AS_NOBODY if user.nobody else []), COMMAND, *start], env=user.env, capture_output=True, text=True
+    )
+    assert said.returncode == 0, said
+    assert (user.run / "daemonctx").stat().st_mode & 0o777 == 0o700
+    user(*start).is_(0, "runs already")
     user("stop", "web").is_(0)
 
 

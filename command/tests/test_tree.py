@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ import textwrap
 import time
 
 import pytest
-from daemons import COMMAND, NOBODY, NOGROUP, House, descendants, house, is_gone, is_root, kill, proc, stat, wait_gone
+from daemons import COMMAND, LIMIT, NOBODY, NOGROUP, House, descendants, house, is_gone, is_root, kill, proc, stat, wait_gone, wait_until
 
 __all__ = ["house"]
 
@@ -84,6 +85,66 @@ def test_when_the_monitor_is_dead(house: House, by: dict[str, bool]) -> None:
     house.start("sleep", "1000", **by).is_(1, "", f"its monitor was killed, PID {pid} of it is alive")
     house.stop(**by).is_(0, f"stopped, PID {pid}")
     assert is_gone(pid) and not house.pid_path.exists()
+
+
+def test_who_has_the_lock_when_all_else_was_killed(house: House) -> None:
+    """It has left the session and lost its parent, so nothing shows whose it is: it is named, and blocks a second set."""
+    pid = house.started(house.script("""
+        if os.fork() == 0:
+            os.setsid()
+            if os.fork(): os._exit(0)
+            report(os.getpid())
+            forever()
+        os.wait()
+        report("orphaned")
+        forever()
+    """))
+    left = int(next(line for line in (house.hear(), house.hear()) if line != "orphaned"))
+    kill(int(stat(pid)[1]))
+    kill(pid)
+    said = house.command("status", "-p", house.pid_path, "--json")
+    assert (said.returncode, said.json["result"], [holder["pid"] for holder in said.json["holders"]]) == (2, "held", [left])
+    for words in (["--dry-run"], []):
+        house.stop(*words).is_(1, err=f"PID {left} still has its lock")
+    assert house.pid_path.exists() and not is_gone(left)
+    house.start("sleep", "1000").is_(1)
+    kill(left)
+    house.stop().is_(0, "does not run")
+    assert not house.pid_path.exists()
+
+
+def test_a_stop_from_outside_spares_nobody(house: House) -> None:
+    """A deploy hook inside asks for the end as well, before and after."""
+    pid = house.started(house.script("""
+        def end(*_):
+            report("ending")
+            signal.sigwait([signal.SIGUSR1])
+            os._exit(0)
+        signal.signal(signal.SIGTERM, end)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+        monitor = os.getppid()
+        if os.fork() == 0:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            report(os.getpid())
+            while True:
+                signal.sigwait([signal.SIGUSR1])
+                os.kill(monitor, signal.SIGUSR1)
+                report("asked")
+        forever()
+    """))
+    hook = int(house.hear())
+    os.kill(hook, signal.SIGUSR1)
+    assert house.hear() == "asked"
+    # Two requests at the same moment would be one.
+    wait_until(lambda: "stopping" in house.command("status", "-p", house.pid_path).stdout)
+    stop = subprocess.Popen([COMMAND, "stop", "-p", str(house.pid_path), "--json", "--retry", "TERM/60/KILL/5"], stdout=subprocess.PIPE, text=True)
+    assert house.hear() == "ending"
+    os.kill(hook, signal.SIGUSR1)
+    assert house.hear() == "asked"
+    os.kill(pid, signal.SIGUSR1)
+    said = json.loads(stop.communicate(timeout=LIMIT)[0])
+    assert stop.returncode == 0 and (said["pid"], said["others"], said["left"]) == (pid, [hook], [])
+    assert is_gone(hook) and is_gone(pid)
 
 
 def test_the_monitor_leaves_with_the_last(house: House) -> None:

@@ -141,8 +141,11 @@ fn usual_run_directory() -> Sys<RunDirectory> {
 pub(crate) fn make_directory(path: &CBuf) -> Sys<()> {
     const WRITTEN_BY_OTHERS: libc::mode_t = 0o022;
     let user = identity::effective_user();
-    match file::make_directory(path.as_c_str(), if user == 0 { 0o755 } else { 0o700 }) {
-        Ok(()) | Err(Errno::EEXIST) => {}
+    let mode = if user == 0 { 0o755 } else { 0o700 };
+    match file::make_directory(path.as_c_str(), mode) {
+        // Whatever the umask. Nobody else can have put another file there: see above.
+        Ok(()) => file::set_mode_at(path.as_c_str(), mode)?,
+        Err(Errno::EEXIST) => {}
         Err(errno) => return Err(errno),
     }
     let status = file::status_at(path.as_c_str())?;

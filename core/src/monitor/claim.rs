@@ -71,9 +71,14 @@ pub(super) fn remove(path: &CBuf, lock: RawFd) {
 
 /// A file that was locked after its owner had removed it is not the one at the path any more.
 fn lock(path: &CBuf) -> Sys<Option<OwnedFd>> {
+    const MODE: libc::mode_t = 0o600;
     loop {
         let flags = libc::O_RDWR | libc::O_CREAT | libc::O_NOFOLLOW | libc::O_NONBLOCK;
-        let lock = file::open(path.as_c_str(), flags, 0o600)?;
+        let lock = file::open(path.as_c_str(), flags, MODE)?;
+        if file::status_of(lock.as_raw_fd())?.mode & MODE != MODE {
+            // The umask keeps its owner from opening it.
+            file::set_mode(lock.as_raw_fd(), MODE)?;
+        }
         if !file::lock(lock.as_raw_fd(), Lock::Exclusive)? {
             return Ok(None);
         }

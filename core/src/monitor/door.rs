@@ -71,6 +71,7 @@ pub struct Launching {
 struct About {
     path: CBuf,
     pid_file: Option<CBuf>,
+    state_file: CBuf,
     root: Option<CBuf>,
     working: CBuf,
     timeout: Option<Duration>,
@@ -180,9 +181,10 @@ fn prepare(options: &Options, program: &Program, relaunch: Option<&Relaunch<'_>>
     if relaunch.is_some() {
         streams = streams::Plan::new(&streams::inherited(&options.streams), &Stream::null(), false, &surroundings)?;
     }
-    let about = About {
+    let mut about = About {
         path: path.clone(),
         pid_file: pid_path.clone(),
+        state_file: CBuf::default(),
         root: directories.root().cloned(),
         working: directories.working().clone(),
         timeout: options.ready_timeout,
@@ -191,6 +193,7 @@ fn prepare(options: &Options, program: &Program, relaunch: Option<&Relaunch<'_>>
     let run = options.state_directory.as_ref();
     let contender = Contender { options, arguments: &arguments, pid_file: pid_path.as_ref(), run };
     let claim = contender.take()?;
+    about.state_file = claim.state_file.clone();
     let taken = take(options, directories.root(), owner).and_then(|(runtime_directory, pid_file)| {
         let sources = streams.sources().map_err(|failure| about.explain(failure))?;
         Ok((runtime_directory, pid_file, sources))
@@ -441,6 +444,7 @@ impl About {
         let text = |text: &CBuf| Subject::Text(text.clone());
         let subject = match step {
             Step::Execute => text(&self.path),
+            Step::StateDirectory => text(&self.state_file),
             Step::PidFile => self.pid_file.as_ref().map_or(Subject::Nothing, text),
             Step::ChangeRoot => self.root.as_ref().map_or(Subject::Nothing, text),
             Step::ChangeDirectory => text(&self.working),

@@ -97,7 +97,8 @@ impl<'a> StateFile<'a> {
             let _: Sys<()> = file::unlink(self.new.as_c_str());
         }
         match written {
-            Err(Errno::ENOSPC | Errno::EDQUOT) => self.overwrite(launch, facts),
+            // Without an old text there is no room of its own.
+            Err(full @ (Errno::ENOSPC | Errno::EDQUOT)) => self.overwrite(launch, facts).map_err(|_| full),
             written => written,
         }
     }

@@ -68,6 +68,11 @@ impl Machine {
         self.launcher == Launcher::Told
     }
 
+    /// A stop is under way.
+    pub(crate) fn is_stopping(&self) -> bool {
+        matches!(self.state, State::Ending(Then::Stop, _))
+    }
+
     /// The stop is one of [`Stop::WithProgram`], and ends with its requester.
     pub(crate) fn awaits_requester(&self) -> bool {
         matches!(self.state, State::Ending(_, Means::Requester { .. }))

@@ -145,7 +145,10 @@ impl Monitored {
             let found = if is_here { found.look()? } else { return Err(Errno::EXDEV) };
             Ok(Some(found))
         });
-        read.map_err(failed(shown.as_bytes()))
+        read.map_err(|errno| {
+            let error = failed(shown.as_bytes())(errno);
+            if errno == Errno::EBADMSG { error.note("damaged, or written without /proc") } else { error }
+        })
     }
 
     /// What a killed monitor could not write down.

@@ -157,14 +157,17 @@ impl<'a> Monitor<'a> {
 
     fn take_signals(&mut self) {
         while let Some((signal, sender)) = self.signals.take_from() {
-            if let Some(stop) = request::stop_of(signal) {
-                // The last request counts: one from outside spares nobody.
-                let other = sender.filter(|_| sender != self.program);
-                self.requester = other.and_then(descendants::identity);
-                let asker = sender.map(Process::open);
-                self.tell(Event::Stop(stop));
-                self.follow_requester(asker);
+            let Some(stop) = request::stop_of(signal) else { continue };
+            let other = sender.filter(|_| sender != self.program);
+            let requester = other.and_then(descendants::identity);
+            // A stop from outside spares nobody, whatever is asked for from inside meanwhile.
+            if requester.is_some() && self.requester.is_none() && self.machine.is_stopping() {
+                continue;
             }
+            self.requester = requester;
+            let asker = sender.map(Process::open);
+            self.tell(Event::Stop(stop));
+            self.follow_requester(asker);
         }
     }
 
@@ -299,7 +302,7 @@ impl<'a> Monitor<'a> {
             }
         }
         if self.rewrite.passed() {
-            let _: Sys<()> = self.note(self.facts.phase);
+            let _: Result<(), Failure> = self.note(self.facts.phase);
         }
         if limit && self.limit.passed() {
             self.limit = Deadline::after(None);
@@ -315,7 +318,7 @@ impl<'a> Monitor<'a> {
             Action::Follow => return Some(self.follow()),
             Action::Start => return self.start(),
             Action::Note(phase) => {
-                let _: Sys<()> = self.note(phase);
+                let _: Result<(), Failure> = self.note(phase);
                 if phase == Phase::GaveUp {
                     warning::gave_up(&self.launch.name, &self.facts);
                 }
@@ -350,21 +353,23 @@ impl<'a> Monitor<'a> {
     fn publish(&mut self, phase: Phase) -> Event {
         match self.note(phase) {
             Ok(()) => Event::Published,
-            Err(errno) => {
-                self.failure = Some(Failure::new(Step::PidFile, errno));
+            Err(failure) => {
+                self.failure = Some(failure);
                 Event::PublishFailed
             }
         }
     }
 
-    fn note(&mut self, phase: Phase) -> Sys<()> {
+    fn note(&mut self, phase: Phase) -> Result<(), Failure> {
         if (self.facts.phase, self.facts.program) != (phase, self.program) || self.facts.since == 0 {
             self.facts.since = time::realtime().as_secs();
         }
         (self.facts.phase, self.facts.program) = (phase, self.program);
         self.logging.tell(self.program);
-        let in_pid_file = self.write_pid();
-        let written = in_pid_file.and(self.state_file.write(self.launch, &self.facts));
+        let failed = |step| move |errno| Failure::new(step, errno);
+        let in_pid_file = self.write_pid().map_err(failed(Step::PidFile));
+        let in_state_file = self.state_file.write(self.launch, &self.facts).map_err(failed(Step::StateDirectory));
+        let written = in_pid_file.and(in_state_file);
         self.rewrite = Deadline::after(Some(if written.is_ok() { REFRESH } else { REWRITE }));
         written
     }
@@ -406,10 +411,10 @@ impl<'a> Monitor<'a> {
         self.lives = self.lives.saturating_add(1);
         self.orphan_end = None;
         // A program that is restarted has a record, which is written again.
-        if let (Err(errno), 1) = (self.note(Phase::Starting), self.lives) {
+        if let (Err(failure), 1) = (self.note(Phase::Starting), self.lives) {
             process::wait(child.abandon(), true);
             (self.program, self.none_told) = (None, true);
-            return Err(Failure::new(Step::PidFile, errno));
+            return Err(failure);
         }
         self.launching = Some(child.release());
         if self.launch.settings.respawn.is_none() {

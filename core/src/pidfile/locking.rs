@@ -48,7 +48,16 @@ pub(super) fn discard(path: &CBuf) {
 /// Locks the file that is open for writing, by a descriptor of its own; none where somebody else has the lock, or the file is
 /// not at its path any more.
 pub(super) fn lock_writer(path: &CBuf, writer: OwnedFd) -> Sys<Option<LockedPidFile>> {
-    match file::open(path.as_c_str(), libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK | file::O_NOATIME, 0) {
+    const FLAGS: libc::c_int = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK | file::O_NOATIME;
+    let opened = match file::open(path.as_c_str(), FLAGS, 0) {
+        // Made with a umask that keeps its owner from it.
+        Err(Errno::EACCES) => {
+            file::set_mode(writer.as_raw_fd(), MODE_BEFORE_LOCK)?;
+            file::open(path.as_c_str(), FLAGS, 0)
+        }
+        opened => opened,
+    };
+    match opened {
         Ok(lock) if !is_same(&lock, &writer) => Ok(None),
         Ok(lock) => match file::lock(lock.as_raw_fd(), Lock::Exclusive) {
             Ok(locked) => Ok(locked.then_some(LockedPidFile { lock, writer: Some(writer) })),

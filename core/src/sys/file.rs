@@ -179,7 +179,6 @@ pub(crate) fn set_mode(fd: RawFd, mode: libc::mode_t) -> Sys<()> {
     check(unsafe { libc::fchmod(fd, mode) }).map(drop)
 }
 
-#[cfg(target_os = "linux")]
 pub(crate) fn set_mode_at(path: &CStr, mode: libc::mode_t) -> Sys<()> {
     // SAFETY: `path` is a valid C string.
     check(unsafe { libc::chmod(path.as_ptr(), mode) }).map(drop)

@@ -17,6 +17,7 @@ use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
 const FULL: &str = "monitor: gives up while the disk is full";
+const NO_ROOM: &str = "monitor: a launch without room for its state file";
 
 pub const TESTS: &[Test] = &[
     ("monitor: half a second without a kind of readiness", usual_readiness),
@@ -36,6 +37,7 @@ pub const TESTS: &[Test] = &[
     ("monitor: last words of a launch that fails", last_words),
     ("monitor: gives up", gives_up),
     (FULL, gives_up_on_full_disk),
+    (NO_ROOM, starts_on_full_disk),
     ("monitor: pid file of a program that closes its lock", closed_lock),
     ("monitor: neither /run nor XDG_RUNTIME_DIR", no_runtime_directory),
     ("monitor: PID 1 of a container", container),
@@ -368,6 +370,20 @@ fn gives_up_on_full_disk(house: &mut House) {
         house.wait_for_all();
         let state = Monitored::find("program", Some(&house.pid_file()), None).unwrap().expect("a record");
         assert_eq!((state.state(), state.restarts().0), (MonitoredState::GaveUp, 2));
+    });
+}
+
+/// There is no room for a state file. The error is that, and names the file.
+fn starts_on_full_disk(house: &mut House) {
+    in_own_namespace(house, NO_ROOM, |house| {
+        mount_run(c"size=32k,mode=755");
+        fs::create_dir("/run/daemonctx").unwrap();
+        assert!(fs::write("/run/fill", [0; 100_000]).is_err(), "full");
+        let all = shell(house, "sleep 1000", &["ready=running:10", "usual_run"]);
+        house.start("launching", &borrowed(&all)).is(0, "");
+        let line = house.hear_from("failed ");
+        assert!(line.contains(".state: No space left on device (28 ENOSPC)"), "{line}");
+        house.wait_for_all();
     });
 }
 

@@ -53,7 +53,7 @@ fn a_failed_step_is_told() -> io::Result<()> {
     let missing: Spoil = |sandbox| sandbox.launch.path = text("/nonexistent");
     let nowhere: Spoil = |sandbox| sandbox.launch.working = text("/nonexistent");
     let no_state: Spoil = |sandbox| sandbox.launch.state_file = text("/nonexistent/state");
-    let cases = [(missing, Step::Execute), (nowhere, Step::ChangeDirectory), (no_state, Step::PidFile)];
+    let cases = [(missing, Step::Execute), (nowhere, Step::ChangeDirectory), (no_state, Step::StateDirectory)];
     for (spoil, step) in cases {
         let mut sandbox = Sandbox::new(Ready::Executed, "exec sleep 1000")?;
         spoil(&mut sandbox);
