@@ -84,10 +84,12 @@ fn written(file: &PidFile) -> String {
 /// The daemon's state, in which colour, and what else is to be said of it.
 fn state(found: &Found) -> (Paint, &'static str, String) {
     match found {
+        Found::Running(seen) if seen.monitored.as_ref().is_some_and(|it| it.is_stopping) => {
+            (Paint::Doubtful, "stopping", since(seen))
+        }
         Found::Running(seen) => match seen.process.as_ref().map(|process| process.state) {
             Some(b'T' | b't') => (Paint::Doubtful, "stopped", [" by a signal; it runs", &since(seen)].concat()),
             _ => match seen.monitored {
-                Some(Supervision { is_stopping: true, .. }) => (Paint::Doubtful, "stopping", since(seen)),
                 Some(Supervision { monitor: None, .. }) => {
                     (Paint::Doubtful, "running", [&since(seen), ", but its monitor was killed"].concat())
                 }

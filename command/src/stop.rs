@@ -155,7 +155,8 @@ impl<'a> Stop<'a> {
             let left = || deadline.map(|end| end.saturating_duration_since(Instant::now()));
             if by.is_none() {
                 send(|signal| program.signal(signal), step.signal)?;
-                by = program.wait(step.wait)?.then_some(step.signal);
+                let kill_all = || daemon.stop(StopRequest::Kill, Some(Duration::ZERO)).map(drop);
+                by = wait_for_end(|time| program.wait(time), step, kill_all)?.then_some(step.signal);
             }
             let request = if by.is_some() && step.signal == libc::SIGKILL {
                 StopRequest::Kill
@@ -220,7 +221,8 @@ impl<'a> Stop<'a> {
         }
         for step in &self.schedule.0 {
             send(|signal| daemon.signal(signal), step.signal)?;
-            if daemon.wait(step.wait)? {
+            let kill_all = || monitor.as_ref().map_or(Ok(()), |monitor| monitor.ask(StopRequest::Kill));
+            if wait_for_end(|time| daemon.wait(time), step, kill_all)? {
                 if !monitor.map_or(Ok(true), |monitor| monitor.wait(Some(CLEARING)))? {
                     return Err(self.failure("stop failed: its monitor is still there"));
                 }
@@ -433,6 +435,23 @@ fn send(to: impl Fn(i32) -> Result<(), Error>, signal: i32) -> Result<(), Failur
         }
     }
     Ok(())
+}
+
+/// Waits as long as the step says. A process that SIGKILL does not end may be held by a descendant (ptrace(2)): then all are killed.
+fn wait_for_end(
+    wait: impl Fn(Option<Duration>) -> Result<bool, Error>,
+    step: &Step,
+    kill_all: impl FnOnce() -> Result<(), Error>,
+) -> Result<bool, Failure> {
+    const HELD: Duration = Duration::from_secs(1);
+    if step.signal != libc::SIGKILL || step.wait.is_some_and(|time| time <= HELD) {
+        return Ok(wait(step.wait)?);
+    }
+    if !wait(Some(HELD))? {
+        // What fails here is seen by the wait.
+        let _ = kill_all();
+    }
+    Ok(wait(step.wait.map(|time| time.saturating_sub(HELD)))?)
 }
 
 /// Waits for those that the daemon has left and that still have the lock of its pid file: most are about to end themselves.

@@ -11,7 +11,7 @@ import subprocess
 import time
 
 import pytest
-from daemons import AS_NOBODY, COMMAND, LIMIT, NOBODY, NOGROUP, PYTHON, House, descriptors, house, is_gone, is_root, kill, stat, wait_gone
+from daemons import AS_NOBODY, COMMAND, LIMIT, NOBODY, NOGROUP, PYTHON, House, descendants, descriptors, house, is_gone, is_root, kill, stat, wait_gone
 
 __all__ = ["house"]
 SLEEP = ["--", "sleep", "1000"]
@@ -375,3 +375,66 @@ def test_a_hidden_monitor_is_not_passed_over(house: House) -> None:
     house.stop(nobody=True, wrap=hide).is_(4, "", "not permitted")
     assert house.pid() == pid and not is_gone(pid)
     house.stop().is_(0)
+
+
+# What ptrace(2) does to an end. PTRACE_SEIZE; PTRACE_O_TRACEEXIT holds a process that is being killed until its tracer lets it go.
+TRACE = """
+    import ctypes
+    def trace(pid, holds): return ctypes.CDLL(None).ptrace(0x4206, pid, None, 0x40 if holds else 0) == 0
+"""
+
+
+@pytest.mark.parametrize("door", ["command", "PidFile"])
+def test_a_descendant_that_holds_the_program_is_killed(house: House, door: str) -> None:
+    pid = house.started(house.script(TRACE + """
+    program = os.getpid()
+    if os.fork() == 0:
+        report(os.getpid(), trace(program, True))
+    forever()
+    """))
+    tracer, has_seized = house.hear().split()
+    if has_seized != "True":
+        pytest.skip("a child may not trace its parent here (Yama)")
+    if door == "command":
+        house.stop("--retry", "TERM/0.2/KILL/15").is_(0, f"killed, PID {pid}")
+    else:
+        daemonctx = pytest.importorskip("daemonctx")
+        daemonctx.PidFile(str(house.pid_path)).stop(0.2)
+    assert is_gone(pid) and is_gone(int(tracer)) and not house.pid_path.exists()
+
+
+def test_an_end_that_a_tracer_hides_is_no_readiness(house: House) -> None:
+    """waitid(2) does not show a process that has ended to its parent while another one traces it."""
+    said = house.start(house.script(TRACE + """
+    program, (heard, told) = os.getpid(), os.pipe()
+    if os.fork() == 0:
+        report(trace(program, False))
+        os.write(told, b"x")
+        forever()
+    os.read(heard, 1)
+    os._exit(3)
+    """))
+    if house.hear() != "True":
+        pytest.skip("a child may not trace its parent here (Yama)")
+    said.is_(1, err="ended before it was ready")
+    assert not descendants() and not house.pid_path.exists()
+
+
+@is_root
+def test_a_failed_start_that_cannot_be_undone_says_so(house: House) -> None:
+    """The monitor stays with the process, and removes what is left when it has ended after all."""
+    words = [COMMAND, "start", "-p", str(house.pid_path), "--keep-fd", str(house.mouth), "--notify", "fd:9", "-t", "300ms"]
+    starter = subprocess.Popen([*words, *house.shell("say $$; exec sleep 1000")], pass_fds=[house.mouth], stderr=subprocess.PIPE, text=True)
+    pid = int(house.hear())
+    tracer = subprocess.Popen([house.script(TRACE + f"""
+    report(trace({pid}, True))
+    forever()
+    """)], pass_fds=[house.mouth])
+    assert house.hear() == "True"
+    assert "a process of it cannot be killed, and is left" in starter.communicate(timeout=LIMIT)[1] and starter.returncode == 124
+    monitor = int(stat(pid)[1])
+    assert house.pid() == pid and "is stopping" in house.command("status", "-p", house.pid_path).stdout
+    kill(tracer.pid)
+    tracer.wait()
+    wait_gone(monitor)
+    assert is_gone(pid) and not house.pid_path.exists()

@@ -1,7 +1,7 @@
 //! Where the state files of launched daemons are, and what they are called.
 
 use crate::sys::c_buf::CBuf;
-use crate::sys::file::{self, Kind};
+use crate::sys::file::{self, Kind, Status};
 use crate::sys::{Errno, Sys, environment, identity, memory};
 
 pub(crate) const STATE: &[u8] = b".state";
@@ -101,12 +101,16 @@ struct RunDirectory {
     path: CBuf,
     /// Nobody else makes it.
     is_ours: bool,
+    /// It is to be this user's alone (XDG Base Directory Specification).
+    is_private: bool,
 }
 
 impl RunDirectory {
     fn made(self) -> Sys<CBuf> {
         if self.is_ours {
             make_directory(&self.path)?;
+        } else if self.is_private {
+            check(file::status_behind(self.path.as_c_str())?)?;
         }
         Ok(self.path)
     }
@@ -115,7 +119,7 @@ impl RunDirectory {
 /// `/run` for root, else `XDG_RUNTIME_DIR`, else a directory below `/tmp`.
 fn usual_run_directory() -> Sys<RunDirectory> {
     let user = identity::effective_user();
-    let given = |path| RunDirectory { path, is_ours: false };
+    let given = |path| RunDirectory { path, is_ours: false, is_private: user != 0 };
     if user == 0 {
         return CBuf::path(b"/run").map(given);
     }
@@ -127,7 +131,7 @@ fn usual_run_directory() -> Sys<RunDirectory> {
         || {
             let mut line = crate::sys::fixed_buf::MessageBuf::new();
             line.push(b"/tmp/daemonctx-").push_number(i64::from(user));
-            Ok(RunDirectory { path: CBuf::path(line.as_bytes())?, is_ours: true })
+            Ok(RunDirectory { path: CBuf::path(line.as_bytes())?, is_ours: true, is_private: true })
         },
         |path| path.map(given),
     )
@@ -139,7 +143,6 @@ fn usual_run_directory() -> Sys<RunDirectory> {
 /// # Errors
 /// It cannot be made, or is another's: EPERM.
 pub(crate) fn make_directory(path: &CBuf) -> Sys<()> {
-    const WRITTEN_BY_OTHERS: libc::mode_t = 0o022;
     let user = identity::effective_user();
     let mode = if user == 0 { 0o755 } else { 0o700 };
     match file::make_directory(path.as_c_str(), mode) {
@@ -148,9 +151,14 @@ pub(crate) fn make_directory(path: &CBuf) -> Sys<()> {
         Err(Errno::EEXIST) => {}
         Err(errno) => return Err(errno),
     }
-    let status = file::status_at(path.as_c_str())?;
-    let is_own = status.kind == Kind::Directory && status.owner == user && status.mode & WRITTEN_BY_OTHERS == 0;
-    if is_own { Ok(()) } else { Err(Errno::EPERM) }
+    check(file::status_at(path.as_c_str())?)
+}
+
+/// Whether a directory is this user's, and nobody else can write there.
+fn check(status: Status) -> Sys<()> {
+    const WRITTEN_BY_OTHERS: libc::mode_t = 0o022;
+    let is_own = status.owner == identity::effective_user() && status.mode & WRITTEN_BY_OTHERS == 0;
+    if is_own && status.kind == Kind::Directory { Ok(()) } else { Err(Errno::EPERM) }
 }
 
 /// As systemd-escape(1) does it, but that a path keeps its leading slash, as `-`, and a name begins with none.

@@ -36,7 +36,8 @@ enum Course {
 }
 
 fn failed(errno: Errno) -> Error {
-    Error::os(Step::PidFile, Subject::Word("state file"), errno)
+    let error = Error::os(Step::PidFile, Subject::Word("state file"), errno);
+    if errno == Errno::EPERM { error.note("its directory is not this user's alone") } else { error }
 }
 
 impl Contender<'_> {

@@ -57,6 +57,8 @@ pub struct Launching {
     about: About,
     daemon: i32,
     failure: Option<Error>,
+    /// A process of the failed launch cannot be killed. Its monitor stays, with everything that the launch has.
+    is_stuck: bool,
     /// When the monitor has reported the outcome.
     overdue: Deadline,
     /// Removed here if there was no monitor that could.
@@ -136,7 +138,8 @@ pub(crate) fn launch(
             const SLACK: Duration = Duration::from_secs(1);
             let overdue = Deadline::after(about.timeout.map(|timeout| timeout.saturating_add(SLACK)));
             let claim = Some(claim);
-            Ok(Launching { launched, about, daemon: 0, failure: None, overdue, pid_file, claim, runtime_directory })
+            let (daemon, failure, is_stuck) = (0, None, false);
+            Ok(Launching { launched, about, daemon, failure, is_stuck, overdue, pid_file, claim, runtime_directory })
         }
         Err(errno) => {
             claim.release();
@@ -304,7 +307,7 @@ impl Launching {
         let cancelled = self.watch();
         drop(quiet);
         if let Some(signal) = cancelled {
-            self.failure = Some(Error::os(Step::Start, Subject::Signal(signal), Errno::EINTR));
+            self.fail(Error::os(Step::Start, Subject::Signal(signal), Errno::EINTR));
         }
         self.result()
     }
@@ -343,8 +346,35 @@ impl Launching {
     /// Cancels the launch, and returns when nothing is left of it.
     pub(crate) fn undo(&mut self) {
         self.launched.cancel();
-        // Readiness may be on its way; what comes behind it is that nothing is left.
-        while let Told::Ready(_) = self.launched.wait() {}
+        loop {
+            match self.launched.wait() {
+                // It was on its way; what comes behind it is that nothing is left.
+                Told::Ready(_) => {}
+                Told::Failed { is_stuck, .. } => return self.leave_if(is_stuck),
+            }
+        }
+    }
+
+    /// The monitor removes pid file and name when the process has ended after all.
+    fn leave_if(&mut self, is_stuck: bool) {
+        if is_stuck {
+            self.is_stuck = true;
+            self.leave_all();
+        }
+    }
+
+    /// Everything is the monitor's.
+    fn leave_all(&mut self) {
+        if let Some(file) = self.pid_file.take() {
+            file.abandon();
+        }
+        self.claim = None;
+        self.leave_runtime_directory();
+    }
+
+    fn fail(&mut self, error: Error) {
+        let error = if self.is_stuck { error.note("a process of it cannot be killed, and is left") } else { error };
+        self.failure = Some(error);
     }
 
     /// Waits until the program is ready, and commits the launch: the daemon stays, whatever becomes of this process. Returns its PID.
@@ -364,22 +394,19 @@ impl Launching {
             self.take(told);
             self.result()?;
         }
-        if let Some(file) = self.pid_file.take() {
-            file.abandon();
-        }
-        self.claim = None;
-        self.leave_runtime_directory();
+        self.leave_all();
         Ok(self.daemon)
     }
 
     fn take(&mut self, told: Told) {
         match told {
             Told::Ready(daemon) => self.daemon = daemon,
-            Told::Failed { reason, .. } => {
+            Told::Failed { reason, is_stuck } => {
                 if reason != Reason::Lost {
                     self.leave_runtime_directory();
                 }
-                self.failure = Some(self.about.error(reason));
+                self.leave_if(is_stuck);
+                self.fail(self.about.error(reason));
             }
         }
     }
@@ -398,6 +425,9 @@ impl Launching {
 
 impl Drop for Launching {
     fn drop(&mut self) {
+        if self.claim.is_some() {
+            self.undo();
+        }
         if let Some(claim) = self.claim.take() {
             // While the name is this process's.
             self.launched.undo();

@@ -89,6 +89,10 @@ impl<'a> StateFile<'a> {
                 run_directory::make_directory(&self.directory)?;
                 file::open(self.new.as_c_str(), flags, READ_BY_ALL)
             }
+            // No room for another file.
+            Err(full @ (Errno::ENOSPC | Errno::EDQUOT)) => {
+                return self.overwrite(launch, facts).map_err(|_| full);
+            }
             opened => opened,
         }?;
         let written = fill(Output::to(output.as_raw_fd()), launch, facts)

@@ -293,6 +293,7 @@ impl<'a> Monitor<'a> {
         if step || limit {
             // A program that ended before the time was up did not run that long, however late this process is.
             self.reap();
+            self.look_for_hidden_end();
         }
         if step && self.step.passed() {
             self.step = Deadline::after(None);
@@ -308,6 +309,16 @@ impl<'a> Monitor<'a> {
             self.limit = Deadline::after(None);
             self.hindrance = self.watch.hindrance();
             self.tell(Event::Due(Timer::Limit));
+        }
+    }
+
+    /// While a descendant of it traces the program, no status of it is to be had (ptrace(2)), though it has ended.
+    fn look_for_hidden_end(&mut self) {
+        let has_ended = |pid: &Pid| proc::stat(*pid).is_ok_and(|stat| stat.has_ended());
+        if let Some(pid) = self.program.filter(|_| self.machine.awaits_sign()).filter(has_ended) {
+            (self.program, self.ended, self.none_told) = (None, pid, false);
+            self.facts.end = Some(LastEnd::Of(Ended::Unknown));
+            self.tell(Event::Ended { clean: false, alone: false });
         }
     }
 

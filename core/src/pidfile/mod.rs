@@ -305,6 +305,7 @@ impl PidFile {
     /// dead file system, or the monitor not within 10 s after the program.
     pub fn stop(&self, grace: Duration) -> Result<Stopped, Error> {
         const KILL: Duration = Duration::from_secs(10);
+        const HELD: Duration = Duration::from_secs(1);
         const NONE: i32 = 0;
         let Some(target) = self.running()? else {
             self.remove_stale();
@@ -325,7 +326,11 @@ impl PidFile {
             Stopped::Terminated
         } else {
             send(libc::SIGKILL)?;
-            if !target.wait(Some(KILL))? {
+            if !target.wait(Some(HELD))? {
+                // A descendant can hold it, by ptrace(2). The monitor kills them all.
+                let _: Option<Sys<()>> = monitor.as_ref().map(|monitor| StopRequest::Kill.send(monitor));
+            }
+            if !target.wait(Some(KILL - HELD))? {
                 return Err(self.error(Step::Wait, Errno::ETIMEDOUT).note("not ended 10 s after SIGKILL"));
             }
             Stopped::Killed
