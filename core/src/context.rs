@@ -1,6 +1,7 @@
 //! The daemon's side of a start that has got so far.
 
 use crate::error::{Cause, Error, Step, Subject};
+use crate::guarded_fd::GuardedFd;
 use crate::notify;
 use crate::pidfile::PidFileLock;
 use crate::plan::Plan;
@@ -10,7 +11,7 @@ use crate::streams::{Place, Places};
 use crate::sys::c_buf::CBuf;
 use crate::sys::{Errno, Sys, fd};
 use crate::tie::Tie;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, RawFd};
 
 /// A daemon that has been opened: what [`Daemon::open`](crate::Daemon::open) gives back in it.
 ///
@@ -38,7 +39,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 pub struct Context {
     program: CBuf,
     tie: Option<Tie>,
-    late_stderr: Option<OwnedFd>,
+    late_stderr: Option<GuardedFd>,
     places: Places,
     ready_descriptor: Option<RawFd>,
     pid_file: Option<PidFileLock>,
@@ -74,13 +75,16 @@ impl Context {
             program,
             detached: tie.is_some(),
             tie,
-            late_stderr: plan.streams.take_late(),
+            late_stderr: plan.streams.take_late().map(GuardedFd::new),
             places: plan.streams.take_places(),
             ready_descriptor: plan.ready_descriptor.take(),
             pid_file: plan.pid_file.take(),
             said: None,
         };
-        if !plan.manual_ready {
+        if plan.manual_ready {
+            context.tie.iter_mut().for_each(Tie::guard);
+            context.late_stderr.iter_mut().for_each(GuardedFd::guard);
+        } else {
             context.tell_all().unwrap_or_else(|_| start::vanish());
         }
         context
@@ -112,7 +116,7 @@ impl Context {
             None => {}
         }
         if let Some(late) = self.late_stderr.take() {
-            let switched = fd::connect(late.as_raw_fd(), STDERR);
+            let switched = late.check().and_then(|late| fd::connect(late, STDERR));
             switched.map_err(|errno| Error::os(Step::Stderr, Subject::Nothing, errno))?;
         }
         self.tell_all().map_err(|errno| Error::os(Step::Report, Subject::Word("starter"), errno))
@@ -181,7 +185,10 @@ impl Context {
         let output = output.as_ref().map_or(Ok(()), |place| switch(place, Step::Stdout, STDOUT));
         let error = match (error, &mut self.late_stderr) {
             (None, _) => Ok(()),
-            (Some(place), Some(late)) => place.open_again(Step::Stderr).map(|opened| *late = opened),
+            (Some(place), Some(late)) => place.open_again(Step::Stderr).map(|opened| {
+                *late = GuardedFd::new(opened);
+                late.guard();
+            }),
             (Some(place), None) => switch(place, Step::Stderr, STDERR),
         };
         output.and(error)

@@ -775,7 +775,7 @@ fn number(step: Step, id: u32) -> Result<Name, Error> {
     Ok(Name::Number(id))
 }
 
-/// So that it appears once. CBuf that cannot be written is no reason not to start.
+/// So that it appears once. Text that cannot be written is no reason not to start.
 fn flush_rust() {
     use std::io::Write;
     let _ = std::io::stdout().flush();

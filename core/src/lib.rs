@@ -81,6 +81,7 @@ mod descriptors;
 mod detach;
 mod directories;
 mod error;
+mod guarded_fd;
 mod guarded_file;
 #[cfg(target_os = "linux")]
 mod helper;

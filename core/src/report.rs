@@ -4,10 +4,11 @@
 //! is no record. What a sender may send is decided by the reader of its line, not here.
 
 use crate::error::{Failure, Step};
+use crate::guarded_fd::GuardedFd;
 use crate::sys::Errno;
 use crate::sys::process::{Ended, Pid};
 use crate::sys::{Sys, fd, signal};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{OwnedFd, RawFd};
 
 /// POSIX promises 512 bytes in one piece.
 const RECORD: usize = 512;
@@ -135,20 +136,20 @@ impl Frame {
 
 /// The end to send from.
 #[derive(Debug)]
-pub(crate) struct Reporter(OwnedFd);
+pub(crate) struct Reporter(GuardedFd);
 
 /// The end to read from.
 #[derive(Debug)]
-pub(crate) struct Listener(OwnedFd);
+pub(crate) struct Listener(GuardedFd);
 
 pub(crate) fn channel() -> Sys<(Listener, Reporter)> {
     let (read, write) = fd::pipe()?;
-    Ok((Listener(read), Reporter(write)))
+    Ok((Listener(GuardedFd::new(read)), Reporter(GuardedFd::new(write))))
 }
 
 impl From<OwnedFd> for Reporter {
     fn from(write: OwnedFd) -> Self {
-        Self(write)
+        Self(GuardedFd::new(write))
     }
 }
 
@@ -157,7 +158,12 @@ impl Reporter {
         self.0.as_raw_fd()
     }
 
-    /// Sends a record; EPIPE when nobody listens any more, without the signal.
+    /// The program runs from now on: see [`GuardedFd`].
+    pub(crate) fn guard(&mut self) {
+        self.0.guard();
+    }
+
+    /// Sends a record; EPIPE when nobody listens any more, without the signal; EBADF when the program has closed the descriptor.
     pub(crate) fn send(&self, record: &Record) -> Sys<()> {
         let text = match record {
             Record::Said(said) => said.text(),
@@ -168,7 +174,7 @@ impl Reporter {
         for (to, from) in bytes.iter_mut().zip(header.iter().chain(text)) {
             *to = *from;
         }
-        match signal::write_without_broken_pipe(self.as_raw_fd(), &bytes)? {
+        match signal::write_without_broken_pipe(self.0.check()?, &bytes)? {
             RECORD => Ok(()),
             _ => Err(Errno::EIO),
         }
@@ -184,6 +190,16 @@ impl std::os::fd::AsFd for Listener {
 impl Listener {
     pub(crate) fn as_raw_fd(&self) -> RawFd {
         self.0.as_raw_fd()
+    }
+
+    /// The program runs from now on: see [`GuardedFd`].
+    pub(crate) fn guard(&mut self) {
+        self.0.guard();
+    }
+
+    /// Whether the program has closed it.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.check().is_err()
     }
 
     /// Waits for the next record; `None` at end of file.
@@ -212,7 +228,7 @@ impl Listener {
     fn read(&self, bytes: &mut [u8]) -> Sys<usize> {
         let mut tries = TRIES;
         loop {
-            match fd::read(self.as_raw_fd(), bytes) {
+            match fd::read(self.0.check()?, bytes) {
                 Err(_) if tries > 0 => tries -= 1,
                 read => return read,
             }

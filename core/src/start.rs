@@ -52,12 +52,12 @@ pub(crate) unsafe fn start(plan: &mut Plan) -> Result<Role, Error> {
 
 /// What a start is in a program that goes on.
 pub(crate) enum Aside {
-    Starter(LineReader, Pid),
+    Starter(Listeners, Pid),
     Daemon(Option<Tie>),
 }
 
 /// What a caller reads, with one sender each.
-pub(crate) struct LineReader {
+pub(crate) struct Listeners {
     pub(crate) helper: Listener,
     pub(crate) daemon: Listener,
 }
@@ -140,7 +140,7 @@ pub(crate) unsafe fn start_aside(plan: &mut Plan, caller: Caller) -> Result<Asid
                     if let Some(lock) = plan.pid_file.take() {
                         lock.abandon();
                     }
-                    Ok(Aside::Starter(LineReader { helper: listener, daemon: heard }, helper))
+                    Ok(Aside::Starter(Listeners { helper: listener, daemon: heard }, helper))
                 }
                 _ => Err(plan.explain(Failure::new(Step::Fork, forked.err().unwrap_or(Errno::EAGAIN)))),
             }

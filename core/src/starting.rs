@@ -6,7 +6,7 @@ use crate::plan::Plan;
 use crate::report::{Listener, Record};
 use crate::session::NoDaemon;
 use crate::signals::{self, Quiet};
-use crate::start::LineReader;
+use crate::start::Listeners;
 use crate::starter::{GRACE, Outcome};
 use crate::sys::pidfd::Process;
 use crate::sys::process::{self, Ended, Pid};
@@ -65,8 +65,8 @@ impl std::fmt::Debug for PendingStart {
 }
 
 impl PendingStart {
-    pub(crate) fn new(lines: LineReader, helper: Pid, plan: Plan) -> Self {
-        let LineReader { helper: listener, daemon } = lines;
+    pub(crate) fn new(lines: Listeners, helper: Pid, plan: Plan) -> Self {
+        let Listeners { helper: listener, daemon } = lines;
         let deadline = Deadline::after(None);
         let spare = Some(daemon);
         Self { listener, spare, helper_reports: true, deadline, helper, daemon: 0, process: None, outcome: None, plan }
@@ -76,6 +76,9 @@ impl PendingStart {
     pub(crate) fn met(mut self) -> Result<Self, Error> {
         self.hear();
         if self.daemon != 0 {
+            // The program goes on.
+            self.listener.guard();
+            self.spare.iter_mut().for_each(Listener::guard);
             return Ok(self);
         }
         match self.outcome.take().flatten() {
@@ -99,7 +102,8 @@ impl PendingStart {
         let deadline = Deadline::after(timeout);
         while self.outcome.is_none() {
             let patience = deadline.or(self.deadline).poll_timeout();
-            if fd::poll(&mut [fd::readable(self.listener.as_raw_fd())], patience) == Ok(true) {
+            let is_closed = self.listener.is_closed();
+            if is_closed || fd::poll(&mut [fd::readable(self.listener.as_raw_fd())], patience) == Ok(true) {
                 self.hear();
             } else if !self.is_too_late() && deadline.passed() {
                 return Ok(false);
@@ -148,8 +152,10 @@ impl PendingStart {
         let mut called_off = None;
         while self.outcome.is_none() {
             let mut fds = [self.listener.as_raw_fd(), signals.as_poll_descriptor()].map(fd::readable);
-            let _: Sys<bool> = fd::poll(&mut fds, signals.patience(self.deadline.poll_timeout()));
+            let patience = if self.listener.is_closed() { 0 } else { self.deadline.poll_timeout() };
+            let _: Sys<bool> = fd::poll(&mut fds, signals.patience(patience));
             let [heard, off] = fds.map(|fd| fd.revents != 0);
+            let heard = heard || self.listener.is_closed();
             if off || !heard {
                 let signal = signals.take();
                 self.cancel(signal);

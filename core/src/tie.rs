@@ -40,6 +40,12 @@ impl Tie {
         Self { helper: Some(helper), caller: Some(caller), ..self }
     }
 
+    /// The program runs from now on.
+    pub(crate) fn guard(&mut self) {
+        self.reporter.guard();
+        self.caller.iter_mut().for_each(Reporter::guard);
+    }
+
     pub(crate) fn send(&self, record: &Record) -> Sys<()> {
         self.reporter.send(record)
     }

@@ -7,6 +7,7 @@
 
 #include <sched.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -270,6 +271,36 @@ TEST("daemonctx_fork(): in a program that ignores SIGCHLD")
     CHECK_INT(START(NULL, "reaper", with_pid_file()).code, 0);
     HEAR("program 0 1 0 ");
     terminate((pid_t)hear_number());
+}
+
+PROGRAM(reuser)
+{
+    pid_t daemon = -1;
+    int ready = -1;
+    daemonctx *ctx = configured(argc, argv);
+    MUST(daemonctx_set_manual_ready(ctx, 1));
+    MUST(daemonctx_fork(ctx, &daemon));
+    if (daemon == 0)
+        sleep_forever();
+    for (int fd = 3; fd < 64; fd++)
+        close(fd);
+    int file = open(path("data"), O_RDWR | O_CREAT, 0600);
+    for (int i = 0; i < 20; i++)
+        dup(file);
+    if (write(file, "precious\n", 9) != 9 || lseek(file, 0, SEEK_SET) != 0)
+        return 99;
+    daemonctx_status status = daemonctx_wait_ready(ctx, -1, &ready);
+    say("%d %d", status == DAEMONCTX_OK, (int)lseek(file, 0, SEEK_CUR));
+    say("%d", (int)daemon);
+    sleep_forever();
+}
+
+TEST("daemonctx_wait_ready() after the program closed what it does not know: an error, and no file of the program is read")
+{
+    pid_t program = LAUNCH(NULL, "reuser");
+    HEAR("0 0");
+    CHECK(!is_alive((pid_t)hear_number()));
+    terminate(program);
 }
 
 /* Argument: a pid file. */

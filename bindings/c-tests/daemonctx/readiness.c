@@ -40,6 +40,53 @@ PROGRAM(manual)
     sleep_forever();
 }
 
+/* Closes what it does not know, and opens files of its own, which get the numbers. They stay as they are. */
+static int reuse_numbers(const char *data)
+{
+    int file = -1;
+
+    for (int fd = 3; fd < 64; fd++)
+        close(fd);
+    file = open(data, O_RDWR | O_CREAT, 0600);
+    for (int i = 0; i < 20; i++)
+        dup(file);
+    if (write(file, "precious\n", 9) != 9)
+        _exit(99);
+    return file;
+}
+
+static int count_open(int file)
+{
+    struct stat wanted, status;
+    int count = 0;
+
+    fstat(file, &wanted);
+    for (int fd = 3; fd < 64; fd++)
+        count += fstat(fd, &status) == 0 && status.st_ino == wanted.st_ino && status.st_dev == wanted.st_dev;
+    return count;
+}
+
+PROGRAM(reusing)
+{
+    daemonctx *ctx = configured(argc - 1, argv + 1);
+    MUST(daemonctx_set_manual_ready(ctx, 1));
+    MUST(daemonctx_set_ready_timeout(ctx, 300));
+    open_or_leave(ctx);
+    int file = reuse_numbers(argv[1]);
+    daemonctx_status status = daemonctx_ready(ctx);
+    say("%d %d %d", status == DAEMONCTX_OK, errno, count_open(file));
+    sleep_forever();
+}
+
+TEST("ready() after the program closed what it does not know: an error, and no file of the program is touched")
+{
+    pid_t starter = LAUNCH(NULL, "reusing", path("data"));
+    struct outcome end = finish(starter);
+    CHECK_INT(end.code == 0, 0);
+    HEAR("0 9 21");
+    CHECK_TEXT(content(path("data")), "precious\n");
+}
+
 TEST("with manual readiness the starter waits, and standard error is its own until then")
 {
     char *log = path("log");

@@ -1,6 +1,6 @@
 //! What the monitor tells the logger of syslog output.
 //!
-//! LineReader carry the PID of the program that wrote them, and the pipes do not say whose a line is. So a restart waits until the logger has
+//! Lines carry the PID of the program that wrote them, and the pipes do not say whose a line is. So a restart waits until the logger has
 //! read all that the life before has written. Then the next PID is told, and only after that the next program writes.
 
 use super::launch::Launch;

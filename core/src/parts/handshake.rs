@@ -24,7 +24,10 @@ impl Handshake {
     /// pipe(2).
     pub fn new() -> Result<Self, Error> {
         let channel = report::channel().map_err(|errno| Error::os(Step::Pipe, Subject::Nothing, errno))?;
-        let (listener, reporter) = channel;
+        let (mut listener, mut reporter) = channel;
+        // The program runs.
+        listener.guard();
+        reporter.guard();
         Ok(Self { listener: Some(listener), reporter: Some(reporter) })
     }
 
@@ -38,13 +41,16 @@ impl Handshake {
     /// noticed at once even when a child of it lives on with the descriptor.
     ///
     /// # Errors
-    /// ETIMEDOUT, or EINTR when a signal was handled: it may be waited again. EBADF in the daemon. Or, without an errno, that everybody is gone who could have sent.
+    /// ETIMEDOUT, or EINTR when a signal was handled: it may be waited again. EBADF in the daemon, or the program has closed the descriptor. Or, without an errno, that everybody is gone who could have sent.
     pub fn wait(&mut self, daemon: Option<i32>, timeout: Option<Duration>) -> Result<i32, Error> {
         // Otherwise the end of the pipe would never come: this process itself could still write.
         self.reporter = None;
         let Some(listener) = &self.listener else { return Err(Error::os(Step::Ready, Subject::Nothing, Errno::EBADF)) };
         let deadline = Deadline::after(timeout);
         let failed = |errno| Error::os(Step::Ready, Subject::Time(timeout.unwrap_or_default()), errno);
+        if listener.is_closed() {
+            return Err(failed(Errno::EBADF));
+        }
         let process = daemon.map(Process::open);
         let mut gone = matches!(process, Some(Err(Errno::ESRCH)));
         let end = process.as_ref().and_then(|process| process.as_ref().ok()).map_or(-1, Process::as_poll_descriptor);
@@ -75,7 +81,7 @@ impl Handshake {
     /// Sends the number.
     ///
     /// # Errors
-    /// EPIPE when the starter is gone; no SIGPIPE comes with it. EBADF in the starter.
+    /// EPIPE when the starter is gone; no SIGPIPE comes with it. EBADF in the starter, or the program has closed the descriptor.
     pub fn send(mut self, value: i32) -> Result<(), Error> {
         // Otherwise there would always be somebody to read: this process itself.
         self.listener = None;

@@ -223,7 +223,7 @@ fn made(ended: Option<Ended>) -> Sys<()> {
 /// The system's log, as the logger sees it.
 struct Log {
     daemon: Pid,
-    /// LineReader that could not be delivered since one could.
+    /// Lines that could not be delivered since one could.
     lost: i64,
 }
 

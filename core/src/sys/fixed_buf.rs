@@ -1,4 +1,4 @@
-//! CBuf put together in place: no allocation, no `core::fmt`.
+//! Text put together in place: no allocation, no `core::fmt`.
 //!
 //! It is what error messages are made of on all roads: the starter's line, C's error text, Rust's `Display`.
 
@@ -8,7 +8,7 @@ use std::ffi::CStr;
 /// A line of a message. Longer than the longest path with everything that is said about it.
 pub(crate) type MessageBuf = FixedBuf<{ 4096 + 512 }>;
 
-/// CBuf in a fixed buffer. What does not fit is cut off.
+/// Text in a fixed buffer. What does not fit is cut off.
 pub(crate) struct FixedBuf<const ROOM: usize> {
     bytes: [u8; ROOM],
     length: usize,

@@ -1,4 +1,4 @@
-//! LineReader, put together from what is read in pieces.
+//! Lines, put together from what is read in pieces.
 
 use crate::sys::{Sys, fd, memory};
 use std::os::fd::RawFd;
