@@ -219,6 +219,12 @@ TEST("what cannot be launched is said, and nothing is left")
         START(NULL, "launcher", with_pid_file(), "program=unmonitored", "monitor=/nonexistent/monitor", "--", "launched");
     CHECK_HAS(no_monitor.err, "/nonexistent/monitor");
     CHECK(missing.code != 0 && no_monitor.code != 0 && !exists("pid"));
+    for (const char *const *name = (const char *const[]){"a/b", ".hidden", "..", NULL}; *name; name++) {
+        struct outcome unnamable = START(NULL, "launcher", with_pid_file(), text("program=%s", *name), "--", "launched");
+        CHECK_HAS(unnamable.err, *name);
+        CHECK_HAS(unnamable.err, "no slash and no leading dot");
+        CHECK(unnamable.code != 0 && !exists("pid"));
+    }
     all_end();
 }
 

@@ -117,6 +117,7 @@ pub(crate) fn launch(
         return Err(error.note("a launched program is always detached: use exec"));
     }
     refuse_set_id()?;
+    check_name(&options.program)?;
     if !procfs::is_own() {
         let error = Error::os(Step::Start, Subject::Word("/proc"), Errno::EPERM);
         return Err(error.note("it is another PID namespace's: mount one that is this one's"));
@@ -146,6 +147,16 @@ pub(crate) fn launch(
             Err(Error::about(Step::Execute, monitor.as_bytes(), errno).note("the monitor"))
         }
     }
+}
+
+/// The daemon is found by its name, which is a part of file names.
+fn check_name(name: &CBuf) -> Result<(), Error> {
+    let bytes = name.as_bytes();
+    if !bytes.contains(&b'/') && !bytes.starts_with(b".") {
+        return Ok(());
+    }
+    let error = Error::os(Step::ProgramName, Subject::Text(name.clone()), Errno::EINVAL);
+    Err(error.note("a launched daemon's has no slash and no leading dot"))
 }
 
 /// A monitor would refuse to be one: the caller of such a program is another user, who chooses what it does.

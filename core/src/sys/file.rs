@@ -170,8 +170,18 @@ pub(crate) fn check_directory_for_files(path: &CStr) -> Sys<()> {
 
 fn check_directory_for(path: &CStr, access: libc::c_int) -> Sys<()> {
     open_directory(path)?;
+    check_access(path, access)
+}
+
+/// As the effective user. Filters of system calls that do not know faccessat2(2) answer EPERM, which this question never has for a directory;
+/// access(2) goes by the real user.
+fn check_access(path: &CStr, access: libc::c_int) -> Sys<()> {
     // SAFETY: `path` is NUL-terminated.
-    check(unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), access, libc::AT_EACCESS) }).map(drop)
+    match check(unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), access, libc::AT_EACCESS) }) {
+        // SAFETY: as above.
+        Err(Errno::EPERM) => check(unsafe { libc::access(path.as_ptr(), access) }).map(drop),
+        asked => asked.map(drop),
+    }
 }
 
 pub(crate) fn set_mode(fd: RawFd, mode: libc::mode_t) -> Sys<()> {

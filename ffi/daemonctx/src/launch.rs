@@ -151,7 +151,7 @@ pub unsafe extern "C" fn daemonctx_set_monitor(ctx: *mut daemonctx, path: *const
 /// be used again, also after an error.
 ///
 /// The daemon's name is the one that daemonctx_set_program_name() set; `daemonctx list`, `status NAME` and `stop NAME` (daemonctx(1)) know it
-/// by that, and there is one daemon for a name. With a pid file it is stopped by daemonctx_pidfile_stop() as well.
+/// by that, and there is one daemon for a name, which has no slash and no leading dot. With a pid file it is stopped by daemonctx_pidfile_stop() as well.
 ///
 /// Errors: the launch has failed then, and nothing is left of it. DAEMONCTX_ERROR_ALREADY_RUNNING: it runs. DAEMONCTX_ERROR_NAME_TAKEN.
 /// DAEMONCTX_ERROR_START: the program ended before it was ready. DAEMONCTX_ERROR_TIMEOUT. DAEMONCTX_ERROR_SYSTEM (ENOENT): no such
