@@ -166,9 +166,10 @@ def test_giving_up_is_visible(house: House, user: User) -> None:
 
 def test_a_program_that_cannot_be_executed_again_says_why(house: House, user: User) -> None:
     program = user.run / "web"
-    program.write_text("#!/bin/sh\nrm $0\nexit 3\n")
+    program.write_text("#!/bin/sh\nwhile ! [ -e $0.go ]; do sleep 0.01; done\nrm $0\nexit 3\n")
     program.chmod(0o755)
     user("start", "--notify", "exec", "--respawn", "--respawn-delay", "0", "--respawn-limit", "2", str(program)).is_(0)
+    (user.run / "web.go").touch()
     until = time.monotonic() + LIMIT
     while (said := user("status", "web", "--json")).json["result"] != "dead":
         assert time.monotonic() < until, said
@@ -179,7 +180,8 @@ def test_a_program_that_cannot_be_executed_again_says_why(house: House, user: Us
 
 def test_a_stop_waits_for_a_start_that_has_the_name(user: User) -> None:
     """What ended before is recorded until the start has written its own record."""
-    user("start", "-n", "web", "--notify", "exec", "sh", "-c", "sleep 0.1; exit 3").is_(0)
+    user("start", "-n", "web", "--notify", "exec", "sh", "-c", f"while ! [ -e {user.run}/go ]; do sleep 0.01; done; exit 3").is_(0)
+    (user.run / "go").touch()
     until = time.monotonic() + LIMIT
     while user("status", "web").returncode != 1:
         assert time.monotonic() < until

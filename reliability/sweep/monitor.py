@@ -97,8 +97,8 @@ class Trial:
         status = found.ends.get("0", (None, 0))[0]
         if status is None:
             return [f"the starter does not end: {self._whereabouts(found)}"]
-        if status == -signal.SIGKILL and what.startswith("exit_group") and not said:
-            # It had committed the start; nothing can be later than its last call.
+        if status == -signal.SIGKILL and self._is_committed(found) and not said:
+            # It had confirmed; what it does then is to wait for the guard.
             status = 0
         if status == 0:
             return self._judge_daemon(found, is_killed, role, what)
@@ -109,6 +109,11 @@ class Trial:
             return [f"{status}: the folder is gone"]
         problems = [f"{status}: left the file {name}" for name in os.listdir(self.folder) if not self._may_stay(name, role, what)]
         return problems + ([f"{status}: left a lock"] if self._is_locked() else [])
+
+    @staticmethod
+    def _is_committed(found: trace.Trace) -> bool:
+        """Its first message is the launch, its second the confirmation."""
+        return sum(call.role == "0" and call.what.startswith("sendto") for call in found.calls) >= 2
 
     def judge_disturbed(self, found: trace.Trace, at: Disturbance, said: str) -> list[str]:
         call, is_killed = at.call, at.kind == "kill"
