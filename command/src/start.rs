@@ -102,7 +102,7 @@ fn runs(place: &Place) -> Result<bool, Failure> {
 
 /// What a restart may find wrong before it stops anything. That the daemon runs is what it is for.
 fn check(described: &Described, name: &str) -> Result<(), Failure> {
-    match described.daemon.check() {
+    match described.daemon.check_program(&described.executable) {
         Err(error) if error.kind() == ErrorKind::AlreadyRunning => Ok(()),
         checked => checked.map_err(|error| Failure::from(error).of(name)),
     }
@@ -288,7 +288,7 @@ fn preview(
             return Err(failure(&place.name, other_command(daemon.pid(), &monitored::command_line(&daemon))));
         }
     }
-    match described.daemon.check() {
+    match described.daemon.check_program(&described.executable) {
         Err(error) if error.kind() == ErrorKind::AlreadyRunning && result != "would_run" => {
             if result == "would_start" {
                 return runs_already(program, place, &error)?.ok_or_else(|| refused(place, error));
