@@ -23,6 +23,7 @@ use crate::starting::PendingStart;
 use crate::stop::KillMode;
 use crate::streams::{self, Stream};
 use crate::sys::c_buf::CBuf;
+use crate::sys::time::SHORTEST;
 use crate::sys::{Errno, file, signal};
 use crate::tie::Tie;
 use std::convert::Infallible;
@@ -370,12 +371,12 @@ impl Daemon {
     /// How long the daemon may take until it is ready, `None` for as long as it wants; 30 seconds unless set. One that takes
     /// longer is ended (SIGTERM, five seconds later SIGKILL), and the starter leaves with 124.
     ///
-    /// Invalid: zero (EINVAL).
+    /// Invalid: zero (EINVAL). Less than a millisecond is a millisecond.
     pub fn ready_timeout(&mut self, timeout: Option<Duration>) -> &mut Self {
         let timeout = if timeout == Some(Duration::ZERO) {
             Err(Error::os(Step::ReadyTimeout, Subject::Time(Duration::ZERO), Errno::EINVAL))
         } else {
-            Ok(timeout)
+            Ok(timeout.map(|timeout| timeout.max(SHORTEST)))
         };
         self.set(Step::ReadyTimeout, timeout, |options, timeout| options.ready_timeout = timeout)
     }
