@@ -5,6 +5,7 @@ use crate::options::{self, Inherited, Launch, Owner, Program};
 use crate::place::Place;
 use crate::program;
 use crate::streams::streams;
+use crate::sys;
 use crate::usage;
 use crate::values::{self, split};
 use daemonctx::{Daemon, Detach, Readiness, Respawn};
@@ -143,6 +144,13 @@ fn readiness(described: &mut Described, launch: &Launch, place: &Place) -> Resul
             return Err(Failure::misused(format!(
                 "--notify fd:{number}: not together with --keep-fd {number}; see `daemonctx help start`"
             )));
+        }
+        Readiness::Newline(number) if number >= sys::descriptor_limit() => {
+            let limit = sys::descriptor_limit();
+            let why = format!(
+                "--notify fd:{number}: expected a number below the limit of open descriptors, {limit} (ulimit -n)"
+            );
+            return Err(Failure::new(code::FAILED, why));
         }
         Readiness::Forked(Some(ref path)) if place.has_pid_file(path) => {
             let path = path.to_string_lossy();

@@ -28,6 +28,7 @@ mod look;
 mod mapped;
 mod monitored;
 mod options;
+mod other_program;
 mod place;
 mod priority;
 mod process;

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Lines, and where they were found.
@@ -136,9 +136,19 @@ impl OpenFile {
 /// Device and inode.
 const IDENTITY: usize = 16;
 
-/// Writes the path of a file that a process has open for writing, which file it is, and its end. What was opened is compared with the
-/// descriptor once more, as the process can exchange that.
+/// Writes the path of a file that a process has open for writing, which file it is, and its end.
 fn write_end_of(pid: i32, number: RawFd, lines: usize, mut output: impl Write) -> io::Result<()> {
+    let (source, file) = open_output(pid, number)?;
+    let metadata = file.metadata()?;
+    let end = tail(&file, metadata.len(), lines, MOST)?;
+    output.write_all(&[source.as_os_str().as_bytes(), b"\0"].concat())?;
+    output.write_all(&[metadata.dev().to_ne_bytes(), metadata.ino().to_ne_bytes()].concat())?;
+    write_lines(&end, output)
+}
+
+/// Opens the file that a process has open for writing, and says what it is called now. What was opened is compared with the descriptor once
+/// more, as the process can exchange that.
+pub(crate) fn open_output(pid: i32, number: RawFd) -> io::Result<(PathBuf, File)> {
     let link = path(pid, &["fd/", &number.to_string()].concat());
     let source = fs::read_link(&link)?;
     if !source.is_absolute() {
@@ -147,18 +157,10 @@ fn write_end_of(pid: i32, number: RawFd, lines: usize, mut output: impl Write) -
     let held = File::options().read(true).custom_flags(sys::O_PATH).open(link)?;
     let (its, ours) = (OpenFile::of(&pid.to_string(), number), OpenFile::of("self", held.as_raw_fd()));
     let is_fit = its.zip(ours).is_some_and(|(its, ours)| its.is_writable() && its.is_same(&ours));
-    if !is_fit {
+    if !is_fit || !held.metadata()?.is_file() {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    let metadata = held.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
-    let file = File::open(["/proc/self/fd/", &held.as_raw_fd().to_string()].concat())?;
-    let end = tail(&file, file.metadata()?.len(), lines, MOST)?;
-    output.write_all(&[source.as_os_str().as_bytes(), b"\0"].concat())?;
-    output.write_all(&[metadata.dev().to_ne_bytes(), metadata.ino().to_ne_bytes()].concat())?;
-    write_lines(&end, output)
+    Ok((source, File::open(["/proc/self/fd/", &held.as_raw_fd().to_string()].concat())?))
 }
 
 /// What a process has said in the system log: the journal, where that answers, else the files of syslogd.

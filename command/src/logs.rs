@@ -2,13 +2,15 @@
 
 use crate::answer::{Answer, Failure, code};
 use crate::logged;
+use crate::monitored;
 use crate::options::Logs;
 use crate::place::Place;
 use crate::screen::Screen;
 use crate::stop::did_you_mean;
 use daemonctx::{MonitoredOutput, PidFile};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -19,12 +21,12 @@ const STEP: Duration = Duration::from_millis(200);
 
 pub(crate) fn logs(options: &Logs) -> Result<Answer, Failure> {
     let place = Place::of_daemon(&options.which)?;
-    let mut files: Vec<_> = paths(&place)?.into_iter().map(Followed::new).collect();
+    let mut files: Vec<_> = sources(&place)?.into_iter().map(Followed::new).collect();
     let has_titles = files.len() > 1;
     let mut output = Output { screen: Screen::of(&io::stdout()), has_titles, current: None };
     for file in &mut files {
-        let lines = file.end(options.lines).map_err(|error| unreadable(&file.path, &error))?;
-        output.lines(&file.path, &lines, options.lines > 0)?;
+        let lines = file.end(options.lines).map_err(|error| unreadable(&file.source.path, &error))?;
+        output.lines(file, &lines, options.lines > 0)?;
     }
     if !options.follow {
         return Ok(Answer::text(""));
@@ -34,16 +36,24 @@ pub(crate) fn logs(options: &Logs) -> Result<Answer, Failure> {
         for file in &mut files {
             // A file that was moved away comes back.
             while let Some(more) = file.more().ok().filter(|more| !more.is_empty()) {
-                output.text(&file.path, &more)?;
+                output.text(file, &more)?;
             }
         }
     }
 }
 
-/// Where its output goes, each file once.
-fn paths(place: &Place) -> Result<Vec<PathBuf>, Failure> {
+/// Where output goes.
+#[derive(Clone)]
+struct Source {
+    path: PathBuf,
+    /// The daemon and the number by which it has the file open, while it runs.
+    open: Option<(i32, RawFd)>,
+}
+
+/// Each file once.
+fn sources(place: &Place) -> Result<Vec<Source>, Failure> {
     let refuse = |why: &str| Failure::new(code::FAILED, why).of(&place.name);
-    let mut paths = Vec::new();
+    let mut sources = Vec::new();
     let mut elsewhere = None;
     match place.monitored()? {
         Some(daemon) => {
@@ -54,7 +64,11 @@ fn paths(place: &Place) -> Result<Vec<PathBuf>, Failure> {
                     place.name
                 ));
             }
-            paths.extend(outputs.into_iter().filter_map(logged::path_of).map(Path::to_owned));
+            let pid = monitored::program(&daemon).map(|program| program.pid());
+            sources.extend(outputs.into_iter().zip(1..).filter_map(|(output, number)| {
+                let path = logged::path_of(output)?.to_owned();
+                Some(Source { path, open: pid.map(|pid| (pid, number)) })
+            }));
         }
         None => {
             let running = place.pid_file.as_ref().map(PidFile::running).transpose()?.flatten();
@@ -63,16 +77,17 @@ fn paths(place: &Place) -> Result<Vec<PathBuf>, Failure> {
             })?;
             let outputs = logged::outputs(daemon.pid()).unwrap_or_default();
             let outputs = outputs.iter().map(|path| PathBuf::from(std::ffi::OsStr::from_bytes(path)));
-            paths.extend(outputs.filter(|path| std::fs::metadata(path).is_ok_and(|file| file.is_file())));
+            let files = outputs.filter(|path| std::fs::metadata(path).is_ok_and(|file| file.is_file()));
+            sources.extend(files.map(|path| Source { path, open: None }));
         }
     }
-    paths.dedup();
-    if paths.is_empty() {
+    sources.dedup_by(|one, other| one.path == other.path);
+    if sources.is_empty() {
         return Err(refuse(
             elsewhere.as_deref().unwrap_or("its output goes nowhere; start it with --stdout and --stderr"),
         ));
     }
-    Ok(paths)
+    Ok(sources)
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Failure {
@@ -81,71 +96,109 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
 
 /// A file, and how far it was read.
 struct Followed {
-    path: PathBuf,
+    source: Source,
+    /// The path, or what became of the file.
+    title: Vec<u8>,
     file: Option<File>,
     place: u64,
 }
 
 impl Followed {
-    fn new(path: PathBuf) -> Self {
-        Self { path, file: None, place: 0 }
+    fn new(source: Source) -> Self {
+        let title = source.path.as_os_str().as_bytes().to_vec();
+        Self { source, title, file: None, place: 0 }
     }
 
     /// The last lines; what comes after them is read next.
     fn end(&mut self, lines: usize) -> io::Result<Vec<Vec<u8>>> {
-        let file = logged::open_regular(&self.path)?;
+        let file = self.open()?;
         self.place = file.metadata()?.len();
         let found = logged::tail(&file, self.place, lines, logged::SEARCHED);
         self.file = Some(file);
         found
     }
 
-    /// What was appended, so much of it as is held at once. A new file at the path, and one that was emptied, are read from their beginning.
+    /// The file at the path. Where there is none, or an empty one that the daemon does not write to yet, the one that it writes to.
+    fn open(&mut self) -> io::Result<File> {
+        let at_path = logged::open_regular(&self.source.path);
+        let is_there = match &at_path {
+            Ok(file) if file.metadata()?.len() > 0 => return at_path,
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return at_path,
+            at_path => at_path.is_ok(),
+        };
+        let held = self.source.open.and_then(|(pid, number)| logged::open_output(pid, number).ok());
+        let Some((now, held)) = held else { return at_path };
+        if let Ok(file) = &at_path {
+            if is_same(&file.metadata()?, &held.metadata()?) {
+                return at_path;
+            }
+        }
+        let (now, path) = (now.as_os_str().as_bytes(), self.source.path.as_os_str().as_bytes());
+        self.title = match now.strip_prefix(path) {
+            Some(b" (deleted)") => now.to_vec(),
+            _ if is_there => [now, b" (", path, b" is another file)"].concat(),
+            _ => [now, b" (moved from ", path, b")"].concat(),
+        };
+        Ok(held)
+    }
+
+    fn is_moved(&self) -> bool {
+        self.title != self.source.path.as_os_str().as_bytes()
+    }
+
+    /// What was appended, so much of it as is held at once. A file that was moved away is read until another at the path has something in it.
+    /// That one, and one that was emptied, are read from their beginning.
     fn more(&mut self) -> io::Result<Vec<u8>> {
         const ROOM: u64 = 1 << 20;
-        let now = std::fs::metadata(&self.path)?;
-        let open = self.file.as_ref().map(File::metadata).transpose()?;
-        let is_same = open.is_some_and(|open| (open.dev(), open.ino()) == (now.dev(), now.ino()));
         let mut rest = Vec::new();
+        let mut open = None;
         if let Some(file) = &mut self.file {
-            if is_same && now.len() < self.place {
+            let status = file.metadata()?;
+            if status.len() < self.place {
                 self.place = 0;
             }
             file.seek(SeekFrom::Start(self.place))?;
             self.place += u64::try_from(file.take(ROOM).read_to_end(&mut rest)?).unwrap_or_default();
+            open = Some(status);
         }
-        if !is_same && rest.is_empty() {
-            self.file = Some(logged::open_regular(&self.path)?);
-            self.place = 0;
+        if rest.is_empty() {
+            let now = std::fs::metadata(&self.source.path)?;
+            if now.len() > 0 && !open.is_some_and(|open| is_same(&open, &now)) {
+                *self = Self { file: Some(logged::open_regular(&self.source.path)?), ..Self::new(self.source.clone()) };
+            }
         }
         Ok(rest)
     }
+}
+
+fn is_same(one: &Metadata, other: &Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
 /// Standard output: as it is for programs, harmless on a terminal.
 struct Output {
     screen: Screen,
     has_titles: bool,
-    current: Option<PathBuf>,
+    current: Option<Vec<u8>>,
 }
 
 impl Output {
-    fn lines(&mut self, path: &Path, lines: &[Vec<u8>], is_wanted: bool) -> Result<(), Failure> {
+    fn lines(&mut self, file: &Followed, lines: &[Vec<u8>], is_wanted: bool) -> Result<(), Failure> {
         let mut text = lines.join(&b'\n');
         if !lines.is_empty() {
             text.push(b'\n');
         }
         if is_wanted {
-            self.title(path)?;
+            self.title(file)?;
         }
-        self.text(path, &text)
+        self.text(file, &text)
     }
 
-    fn text(&mut self, path: &Path, text: &[u8]) -> Result<(), Failure> {
+    fn text(&mut self, file: &Followed, text: &[u8]) -> Result<(), Failure> {
         if text.is_empty() {
             return Ok(());
         }
-        self.title(path)?;
+        self.title(file)?;
         if self.screen.width.is_none() {
             return self.write(text);
         }
@@ -153,13 +206,15 @@ impl Output {
         self.write(shown.join("\n").as_bytes())
     }
 
-    fn title(&mut self, path: &Path) -> Result<(), Failure> {
-        if !self.has_titles || self.current.as_deref() == Some(path) {
+    /// Of each file where there are several, and of one that is not what its path says.
+    fn title(&mut self, file: &Followed) -> Result<(), Failure> {
+        let is_wanted = self.has_titles || file.is_moved() || self.current.is_some();
+        if !is_wanted || self.current.as_ref() == Some(&file.title) {
             return Ok(());
         }
         let gap = if self.current.is_some() { "\n" } else { "" };
-        self.current = Some(path.to_owned());
-        self.write([gap, "==> ", &self.screen.harmless(path.as_os_str().as_bytes()), " <==\n"].concat().as_bytes())
+        self.current = Some(file.title.clone());
+        self.write([gap, "==> ", &self.screen.harmless(&file.title), " <==\n"].concat().as_bytes())
     }
 
     fn write(&self, text: &[u8]) -> Result<(), Failure> {

@@ -36,6 +36,15 @@ pub(crate) fn read(pids: &[i32]) -> Mapped {
     found
 }
 
+/// The command line alone; none where there was no time for it.
+pub(crate) fn command_line(pid: i32) -> Option<CommandLine> {
+    let text = bounded::look_in_child(|text| {
+        text.extend(line(pid));
+        Ok(())
+    });
+    text.ok().map(|text| parse(&text))
+}
+
 fn write(pids: &[i32], mut output: impl Write) -> io::Result<()> {
     for (place, pid) in pids.iter().enumerate() {
         put(&mut output, &line(*pid))?;

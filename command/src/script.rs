@@ -59,6 +59,12 @@ pub(crate) fn name(words: &[OsString]) -> Option<OsString> {
     Some(script.unwrap_or(own).to_owned())
 }
 
+/// Whether the program is an interpreter, and the words name its script.
+pub(crate) fn is_named(words: &[OsString]) -> bool {
+    let own = words.first().and_then(|program| Path::new(program).file_name());
+    name(words).is_some_and(|name| Some(name.as_os_str()) != own)
+}
+
 /// `python3.11` is python.
 fn is_called(file: &OsStr, name: &str) -> bool {
     let rest = file.as_bytes().strip_prefix(name.as_bytes());

@@ -10,7 +10,7 @@ use crate::place::Place;
 use crate::priority;
 use crate::progress::Progress;
 use crate::stop::Stop;
-use crate::{process, sys, values};
+use crate::{other_program, process, sys, values};
 use daemonctx::{Error, ErrorKind, Launching, Monitored, MonitoredState, PidFile, Running, parts};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -102,7 +102,7 @@ fn runs(place: &Place) -> Result<bool, Failure> {
 
 /// What a restart may find wrong before it stops anything. That the daemon runs is what it is for.
 fn check(described: &Described, name: &str) -> Result<(), Failure> {
-    match described.daemon.check() {
+    match described.daemon.check_program(&described.executable) {
         Err(error) if error.kind() == ErrorKind::AlreadyRunning => Ok(()),
         checked => checked.map_err(|error| Failure::from(error).of(name)),
     }
@@ -125,7 +125,7 @@ fn begin(
             Ok(launching) => return Ok(started(place, launching, result, begun)),
             Err(error) => error,
         };
-        if let Some(answer) = runs_already(&options.program, place, &error)? {
+        if let Some(answer) = runs_already(&options.program, &described.program, place, &error)? {
             return Ok(answer);
         }
         tries += 1;
@@ -183,9 +183,9 @@ fn started(place: &Place, launching: Launching, result: &str, begun: Instant) ->
     Answer::new(text, json).confirming(launching, &place.name)
 }
 
-/// A daemon that runs already is what was wanted, if its state file proves it, or a pid file that no other user chose. None where it has
-/// ended meanwhile.
-fn runs_already(program: &Program, place: &Place, error: &Error) -> Result<Option<Answer>, Failure> {
+/// A daemon that runs already is what was wanted, if its state file proves it, or a pid file that no other user chose and whose process may
+/// run the program. None where it has ended meanwhile.
+fn runs_already(program: &Program, executable: &Path, place: &Place, error: &Error) -> Result<Option<Answer>, Failure> {
     if error.kind() != ErrorKind::AlreadyRunning {
         return Ok(None);
     }
@@ -195,7 +195,10 @@ fn runs_already(program: &Program, place: &Place, error: &Error) -> Result<Optio
             daemon.pid().filter(|pid| error.holder() == Some(*pid) && monitored::program(daemon).is_some())
         }
         (None, Some(file)) if error.holder().is_some() => match file.running().ok().flatten() {
-            Some(running) => check_users(program, place, file, &running)?,
+            Some(running) => {
+                let pid = check_users(program, place, file, &running)?;
+                if pid.is_some() { check_command(program, executable, place, &running)? } else { None }
+            }
             None => None,
         },
         _ => None,
@@ -228,6 +231,23 @@ fn check_users(program: &Program, place: &Place, file: &PidFile, running: &Runni
         stranger.or(users.first()).map_or_else(|| "a user that is hidden".to_owned(), |user| user_name(*user));
     let (path, owner) = (file.path().to_string_lossy(), user_name(owner));
     Err(failure(&place.name, format!("start failed: {path} of user {owner} names PID {pid}, which runs as {runs_as}")))
+}
+
+/// The PID, unless the process runs another program; none if it has ended.
+fn check_command(
+    program: &Program,
+    executable: &Path,
+    place: &Place,
+    running: &Running,
+) -> Result<Option<i32>, Failure> {
+    let pid = running.pid();
+    // In another root the program has another path, and its interpreter as well.
+    let has_root = program.owner.chroot.is_some();
+    let another = (!has_root).then(|| other_program::command_of_another(pid, &program.words, executable)).flatten();
+    if running.wait(Some(Duration::ZERO))? {
+        return Ok(None);
+    }
+    another.map_or(Ok(Some(pid)), |command| Err(failure(&place.name, other_command(Some(pid), &command))))
 }
 
 /// Why a start is refused beside what is there. What is not known for sure is left to the error.
@@ -288,10 +308,10 @@ fn preview(
             return Err(failure(&place.name, other_command(daemon.pid(), &monitored::command_line(&daemon))));
         }
     }
-    match described.daemon.check() {
+    match described.daemon.check_program(&described.executable) {
         Err(error) if error.kind() == ErrorKind::AlreadyRunning && result != "would_run" => {
             if result == "would_start" {
-                return runs_already(program, place, &error)?.ok_or_else(|| refused(place, error));
+                return runs_already(program, &described.program, place, &error)?.ok_or_else(|| refused(place, error));
             }
         }
         checked => checked.map_err(|error| Failure::from(error).of(&place.name))?,

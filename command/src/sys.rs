@@ -121,6 +121,14 @@ pub(crate) fn ticks_per_second() -> u64 {
     u64::try_from(ticks).ok().filter(|ticks| *ticks > 0).unwrap_or(USUAL)
 }
 
+/// One more than the highest descriptor that can be opened.
+pub(crate) fn descriptor_limit() -> RawFd {
+    // SAFETY: sysconf(3) takes a number and gives one.
+    let limit = unsafe { libc::sysconf(libc::_SC_OPEN_MAX) };
+    // Less than none is no limit.
+    RawFd::try_from(limit).ok().filter(|limit| *limit >= 0).unwrap_or(RawFd::MAX)
+}
+
 /// How many columns a terminal has; nothing where that is none, or does not know.
 pub(crate) fn columns(terminal: BorrowedFd<'_>) -> Option<usize> {
     let mut size = MaybeUninit::<libc::winsize>::zeroed();

@@ -183,6 +183,43 @@ def test_messages_are_received_behind_the_sign(house: House) -> None:
     house.stop().is_(0)
 
 
+CHANGES = {
+    "chmod": lambda old, path: old.chmod(0o600),
+    "another link to it": lambda old, path: os.link(old, path.with_name("link")),
+    "an old file that is moved there": lambda old, path: old.rename(path),
+    "a link to an old file": lambda old, path: os.link(old, path),
+}
+
+
+@pytest.mark.parametrize("date", [1, 4e9], ids=["past", "future"])
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_file_is_new_when_it_was_written(house: House, change: str, date: float) -> None:
+    """What changes without being written is not, whatever its date; a write is, also to a file with such a date."""
+    path = house.folder / "ready"
+    old = path if change in ("chmod", "another link to it") else house.folder / "old"
+    old.write_text("old")
+    os.utime(old, (date, date))
+    script = house.script("report('here'); forever()")
+    argv = [COMMAND, "start", "-p", house.pid_path, "--keep-fd", house.mouth, "--notify", f"file:{path}", script]
+    with subprocess.Popen(list(map(str, argv)), pass_fds=[house.mouth], stdout=subprocess.DEVNULL) as starter:
+        assert house.hear() == "here"
+        CHANGES[change](old, path)
+        with open(os.pidfd_open(starter.pid)) as end:
+            assert not select.select([end], [], [], 0.3)[0]
+        path.write_text("new")
+        assert starter.wait(LIMIT) == 0
+    house.stop().is_(0)
+
+
+def test_a_file_with_a_near_date_does_not_become_new_by_waiting(house: House) -> None:
+    path = house.folder / "ready"
+    path.write_text("old")
+    date = time.time() + 0.5
+    os.utime(path, (date, date))
+    argv = ["--notify", f"file:{path}", "-t", "1.5s", "sh", "-c", 'chmod 600 "$0"; exec sleep 1000', path]
+    house.start(*argv).is_(124, "", "the file did not appear")
+
+
 @pytest.mark.parametrize(
     "how, awaited",
     [

@@ -8,7 +8,8 @@ import signal
 import socket
 import subprocess
 
-from daemons import COMMAND, LIMIT, NOBODY, House, descriptors, environment, house, is_root, stat, status
+import pytest
+from daemons import COMMAND, LIMIT, NOBODY, PYTHON, House, descriptors, environment, house, is_root, proc, stat, status, wait_until
 
 __all__ = ["house"]
 
@@ -25,6 +26,63 @@ def test_the_same_process(house: House) -> None:
     assert stat(process.pid)[3] == stat(os.getpid())[3], "the same session: Ctrl-C and a supervisor's group reach it"
     house.stop().is_(0, "stopped")
     assert process.wait(LIMIT) == -signal.SIGTERM
+
+
+def end(house: House, process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.wait(LIMIT)
+    house.stop().is_(0)
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+@pytest.mark.parametrize("runs", ["a program", "a script", "a process that a pid file names"])
+def test_another_command_line_is_refused(house: House, runs: str, dry: list[str]) -> None:
+    other = house.script("report('here'); forever()", "other")
+    if runs == "a process that a pid file names":
+        process = subprocess.Popen(["sleep", "1000"], text=True)
+        house.pid_path.write_text(f"{process.pid}\n")
+        command = "sleep 1000"
+    else:
+        words = [PYTHON, other] if runs == "a script" else ["sleep", "1000"]
+        process, command = run(house, *words), " ".join(words)
+        wait_until(lambda: proc(process.pid, "cmdline").rstrip("\0").split("\0") == words)
+    why = f"already running as PID {process.pid} with another command line: {command}\n"
+    house.start(*dry, "--", PYTHON, "-m", "http.server", "0").is_(1, "", why)
+    house.start(*dry, "--", "tail", "-f", "/dev/null").is_(1, "", why)
+    end(house, process)
+
+
+SAME = {
+    "a script": ("python", "#!{python}\nimport time; time.sleep(1000)", ["{file}"]),
+    "a script and its interpreter": ("python", "import time; time.sleep(1000)", ["{python}", "-u", "{file}"]),
+    "a script that executes a program": ("sleep", "#!/bin/sh\nexec sleep 1000", ["{file}"]),
+    "a shell that executes a program": ("sleep", "exec sleep 1000", ["sh", "{file}"]),
+    "a shell's command": ("sleep", "", ["sh", "-c", "exec sleep 1000"]),
+    "a program that executes another": ("sleep", "", ["env", "A=b", "sleep", "1000"]),
+    "a title": ("sleep", "#!/bin/bash\nexec -a 'food: master process' sleep 1000", ["{file}"]),
+    "other arguments": ("sleep", "#!/bin/bash\nexec -a food sleep 1000", ["{file}"]),
+}
+
+
+@pytest.mark.parametrize("program", SAME)
+def test_a_second_start_of_the_same_program_is_none(house: House, program: str) -> None:
+    """However its command line has changed."""
+    name, text, words = SAME[program]
+    file = house.folder / "food"
+    file.write_text(text.format(python=PYTHON))
+    file.chmod(0o755)
+    words = [word.format(python=PYTHON, file=file) for word in words]
+    process = run(house, *words)
+    wait_until(lambda: os.readlink(f"/proc/{process.pid}/exe").rpartition("/")[2].startswith(name))
+    house.start("--", *words).is_(0, f"runs already, PID {process.pid}")
+    end(house, process)
+
+
+def test_a_title_tells_nothing(house: House) -> None:
+    process = run(house, "bash", "-c", "exec -a 'food: master process' sleep 1000")
+    wait_until(lambda: proc(process.pid, "cmdline").startswith("food"))
+    house.start("--", PYTHON, "-m", "http.server", "0").is_(0, f"runs already, PID {process.pid}")
+    end(house, process)
 
 
 def test_its_status_is_the_programs(house: House) -> None:

@@ -10,7 +10,7 @@ import shutil
 import socket
 
 import pytest
-from daemons import House, Said, house
+from daemons import House, Said, house, wait_gone
 from fetched import REPOSITORY, debian, venv
 
 __all__ = ["house"]
@@ -67,6 +67,17 @@ http {
 }
 """
 
+# What makes the application of the line fail at its start.
+BROKEN = {
+    "hello.py": "import nonesuch",
+    "hello_flask.py": "import nonesuch",
+    "hello.js": 'require("nonesuch");',
+    "Hello.java": "public class Hello { nonesuch }",
+}
+
+# By the program in the line: its exit status then. That of http.server has no application.
+BROKEN_STATUS = {"gunicorn": 1, "uvicorn": 1, "flask": 2, "nginx": 1, "node": 1, "java": 1}
+
 # By the program in the line: its exit status on a taken port.
 STATUS = {"python3": 1, "gunicorn": 1, "uvicorn": 3, "flask": 1, "nginx": 1, "node": 1, "java": 1}
 
@@ -90,7 +101,7 @@ class Server:
 
     def __init__(self, house: House, program: str) -> None:
         self.house, self.program = house, program
-        self.path = os.environ["PATH"]
+        self.path, self.configuration = os.environ["PATH"], NGINX
         if program in ("gunicorn", "uvicorn", "flask"):
             self.path = f"{venv(*PYTHON_PACKAGES)}:{self.path}"
         elif program == "nginx":
@@ -103,20 +114,29 @@ class Server:
         for name, text in APPLICATIONS.items():
             (house.folder / "app" / name).write_text(text)
 
-    def start(self, port: int) -> Said:
-        (self.house.folder / "nginx/nginx.conf").write_text(NGINX.replace("PORT", str(port)))
+    def break_application(self) -> None:
+        for name, text in BROKEN.items():
+            (self.house.folder / "app" / name).write_text(text)
+        self.configuration = "nonesuch;"
+
+    def start(self, port: int, line: list[str] | None = None) -> Said:
+        (self.house.folder / "nginx/nginx.conf").write_text(self.configuration.replace("PORT", str(port)))
         there = str(self.house.folder)
         replaced = [word.replace("8000", str(port)).replace("/srv", there).replace("/var/log", f"{there}/log")
-                    for word in line_of(self.program)]
+                    for word in line or line_of(self.program)]
         environment = {**os.environ, "PATH": self.path, "HOME": there, "PYTHONDONTWRITEBYTECODE": "1"}
         return self.house.start(*replaced, env=environment)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
 
 
 @pytest.mark.parametrize("program", STATUS)
 def test_a_server_is_ready_when_it_serves(house: House, program: str) -> None:
     server = Server(house, program)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     server.start(port).is_(0, "started")
     with socket.create_connection(("127.0.0.1", port), 5) as connection:
         connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
@@ -134,3 +154,22 @@ def test_a_taken_port_is_the_servers_status(house: House, program: str) -> None:
         said = server.start(taken.getsockname()[1])
     said.is_(STATUS[program], "", "before it was ready")
     assert house.command("status", "--pidfile", house.pid_path, "--quiet").returncode == 3
+
+
+@pytest.mark.parametrize("program", BROKEN_STATUS)
+def test_an_application_that_fails_to_load_is_the_servers_status(house: House, program: str) -> None:
+    server = Server(house, program)
+    server.break_application()
+    server.start(free_port()).is_(BROKEN_STATUS[program], "", "before it was ready")
+
+
+@pytest.mark.parametrize("notify", ["listen:127.0.0.1:8000", "systemd"])
+def test_gunicorn_listens_before_it_loads_the_application(house: House, notify: str) -> None:
+    """The reason for --preload in its line."""
+    server = Server(house, "gunicorn")
+    server.break_application()
+    line = [notify if word.startswith("listen:") else word for word in line_of("gunicorn")]
+    server.start(free_port(), line).is_(1, "", "before it was ready")
+    server.start(free_port(), [word for word in line if word != "--preload"]).is_(0, "started")
+    wait_gone(house.pid())
+    house.stop().is_(0)

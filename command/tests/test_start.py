@@ -204,6 +204,13 @@ def test_timeout(house: House) -> None:
     assert [house.hear(), house.hear()] == ["here", "ended"]
 
 
+@pytest.mark.parametrize("time", ["0.0000000001s", "0.0004s", "0.1ms", "0.0000000001"])
+def test_a_timeout_below_a_millisecond_is_one(house: House, time: str) -> None:
+    house.start("--notify", "fd:7", "--ready-timeout", time, *SLEEP).is_(124, "", "sleep: ready failed: 0.001 s: ")
+    house.started("--notify", f"running:{time}", *SLEEP)
+    house.stop("--retry", f"TERM/{time}/KILL/5s").is_(0)
+
+
 def test_timeout_of_one_that_ignores_the_end(house: House) -> None:
     """SIGTERM, five seconds, SIGKILL; and nothing is left."""
     body = house.shell("trap '' TERM; say here; exec sleep 1000")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import subprocess
+import threading
 import time
-from typing import Any
+from typing import Any, Callable, Iterator
 
 import pytest
-from daemons import AS_NOBODY, COMMAND, NOBODY, NOGROUP, House, house, is_root, kill
+from daemons import AS_NOBODY, COMMAND, LIMIT, NOBODY, NOGROUP, House, house, is_root, kill
 from test_status import look, look_json
 
 __all__ = ["house"]
@@ -146,6 +148,69 @@ def test_a_link_of_another_user_is_not_followed(house: House, verb: str) -> None
     subprocess.run([*AS_NOBODY, "ln", "-sf", secret, folder / "log"], check=True)
     said = house.command(verb, "--pidfile", house.pid_path)
     assert said.returncode != 0 and "for root alone" not in said.stdout, said
+    house.stop().is_(0)
+
+
+@contextlib.contextmanager
+def following(house: House) -> Iterator[Callable[[], str]]:
+    """`logs -f`; gives what reads its next line."""
+    argv = [COMMAND, "logs", "-f", "--pidfile", str(house.pid_path)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as follow:
+        assert follow.stdout
+        timer = threading.Timer(LIMIT, follow.kill)
+        timer.start()
+        yield follow.stdout.readline
+        follow.kill()
+        timer.cancel()
+
+
+def append(path: pathlib.Path, text: str) -> None:
+    with path.open("a") as file:
+        file.write(text)
+
+
+def test_a_log_that_was_moved_is_shown_and_followed(house: House) -> None:
+    """What status shows; and the path again when there is something in the file there."""
+    path = start_writing(house, b"one\n")
+    moved = path.with_name("log.1")
+    with following(house) as line:
+        assert line() == "one\n"
+        path.rename(moved)
+        append(moved, "two\n")
+        assert line() == "two\n"
+    assert log(house) == [{"source": str(moved), "lines": ["one", "two"]}]
+    said = house.command("logs", "--pidfile", house.pid_path).is_(0)
+    assert said.stdout == f"==> {moved} (moved from {path}) <==\none\ntwo\n"
+    with following(house) as line:
+        assert [line() for _ in range(3)] == said.stdout.splitlines(keepends=True)
+        path.touch()
+        append(moved, "three\n")
+        assert line() == "three\n"
+        append(path, "new\n")
+        assert [line() for _ in range(3)] == ["\n", f"==> {path} <==\n", "new\n"]
+    assert house.command("logs", "--pidfile", house.pid_path).is_(0).stdout == "new\n"
+    house.stop().is_(0)
+
+
+def test_a_log_beside_an_empty_file_at_its_path(house: House) -> None:
+    """logrotate makes one before the daemon opens it."""
+    path = start_writing(house, b"one\n")
+    moved = path.with_name("log.1")
+    path.rename(moved)
+    path.touch()
+    said = house.command("logs", "--pidfile", house.pid_path).is_(0)
+    assert said.stdout == f"==> {moved} ({path} is another file) <==\none\n"
+    house.stop().is_(0)
+    assert house.command("logs", "--pidfile", house.pid_path).returncode == 7
+
+
+def test_a_log_that_was_deleted(house: House) -> None:
+    path = start_writing(house, b"one\n")
+    path.unlink()
+    said = house.command("logs", "--pidfile", house.pid_path).is_(0)
+    assert said.stdout == f"==> {path} (deleted) <==\none\n"
+    kill(house.pid())
+    house.command("logs", "--pidfile", house.pid_path).is_(1, "", f"cannot read log file {path}: No such file or directory")
     house.stop().is_(0)
 
 

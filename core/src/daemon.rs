@@ -5,10 +5,11 @@ use crate::context::Context;
 use crate::detach::{Detach, Surroundings};
 use crate::directories;
 use crate::error::{Error, Failure, Step, Subject};
+use crate::execution_check;
 use crate::launch::Program;
-use crate::monitor::Launching;
 #[cfg(doc)]
 use crate::monitor::Monitored;
+use crate::monitor::{self, Launching};
 use crate::notify;
 use crate::option_errors::OptionErrors;
 use crate::options::{Hooks, Options};
@@ -22,6 +23,7 @@ use crate::starting::PendingStart;
 use crate::stop::KillMode;
 use crate::streams::{self, Stream};
 use crate::sys::c_buf::CBuf;
+use crate::sys::time::SHORTEST;
 use crate::sys::{Errno, file, signal};
 use crate::tie::Tie;
 use std::convert::Infallible;
@@ -369,12 +371,12 @@ impl Daemon {
     /// How long the daemon may take until it is ready, `None` for as long as it wants; 30 seconds unless set. One that takes
     /// longer is ended (SIGTERM, five seconds later SIGKILL), and the starter leaves with 124.
     ///
-    /// Invalid: zero (EINVAL).
+    /// Invalid: zero (EINVAL). Less than a millisecond is a millisecond.
     pub fn ready_timeout(&mut self, timeout: Option<Duration>) -> &mut Self {
         let timeout = if timeout == Some(Duration::ZERO) {
             Err(Error::os(Step::ReadyTimeout, Subject::Time(Duration::ZERO), Errno::EINVAL))
         } else {
-            Ok(timeout)
+            Ok(timeout.map(|timeout| timeout.max(SHORTEST)))
         };
         self.set(Step::ReadyTimeout, timeout, |options, timeout| options.ready_timeout = timeout)
     }
@@ -439,18 +441,39 @@ impl Daemon {
     }
 
     /// Checks what can be without leaving a trace: users and groups, directories, descriptors to keep, the files of the standard
-    /// streams, and that nobody holds the pid file. Nothing is made, so a start may fail all the same.
+    /// streams, the system log where a stream leads there, and that nobody holds the pid file. Nothing is made, so a start may fail all the same.
     ///
     /// # Errors
     /// As those of [`open`](Self::open) before anything happens.
     pub fn check(&self) -> Result<(), Error> {
+        self.check_options()?;
+        self.check_pid_file()
+    }
+
+    /// The same for a daemon that [`launch`](Self::launch) or [`exec`](Self::exec) makes of `program`. A child of this process takes the
+    /// daemon's root, directory and privileges, and looks whether execve(2) would succeed: whether the program, the interpreters of a script
+    /// and the loader of a binary are there and may be executed, and are of a kind that the kernel executes. Nothing is executed.
+    ///
+    /// # Errors
+    /// As those of `launch` before the program runs.
+    pub fn check_program(&self, program: &Program) -> Result<(), Error> {
+        self.check_options()?;
+        monitor::check_readiness(&self.options, program)?;
+        execution_check::check(&self.options, program)?;
+        self.check_pid_file()
+    }
+
+    fn check_options(&self) -> Result<(), Error> {
         self.errors.first()?;
         let options = &self.options;
         privileges::Plan::new(&options.privileges)?;
         directories::Plan::new(options.umask, options.root.as_ref(), &options.working)?;
         options.kept()?;
-        streams::check_files(&options.streams, options.root.as_ref())?;
-        options.pid_file.as_ref().map_or(Ok(()), PidFile::check_free)
+        streams::check_targets(&options.streams, options.root.as_ref())
+    }
+
+    fn check_pid_file(&self) -> Result<(), Error> {
+        self.options.pid_file.as_ref().map_or(Ok(()), PidFile::check_free)
     }
 
     /// For language bindings, whose setters fail: the error of the setter called last.

@@ -3,6 +3,7 @@
 use crate::error::{Error, Failure, Step, Subject};
 use crate::option_errors::OptionErrors;
 use crate::readiness::Readiness;
+use crate::run_directory;
 use crate::signals;
 use crate::sys::c_buf::CBuf;
 use crate::sys::process::{self, StringList};
@@ -314,8 +315,24 @@ impl PreparedProgram {
     }
 
     pub(crate) fn explain(&self, failure: Failure) -> Error {
+        self.explain_in(None, failure)
+    }
+
+    /// The same of a program in another root.
+    pub(crate) fn explain_in(&self, root: Option<&CBuf>, failure: Failure) -> Error {
         let error = Error::os(failure.step, Subject::Text(self.path.clone()), failure.errno);
-        if failure.step == Step::Execute { not_executed(error, &self.path) } else { error }
+        match path_outside(root, &self.path) {
+            Ok(path) if failure.step == Step::Execute => not_executed(error, &path),
+            _ => error,
+        }
+    }
+}
+
+/// What the path of a program in `root` is called from here.
+pub(crate) fn path_outside(root: Option<&CBuf>, path: &CBuf) -> Sys<CBuf> {
+    match root {
+        Some(root) => run_directory::join(&[root.as_bytes(), b"/", path.as_bytes()]),
+        None => CBuf::path(path.as_bytes()),
     }
 }
 

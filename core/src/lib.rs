@@ -75,12 +75,14 @@
 #![warn(missing_debug_implementations)]
 
 mod activation;
+mod binfmt;
 mod context;
 mod daemon;
 mod descriptors;
 mod detach;
 mod directories;
 mod error;
+mod execution_check;
 mod guarded_fd;
 mod guarded_file;
 #[cfg(target_os = "linux")]

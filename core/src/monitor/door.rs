@@ -11,9 +11,9 @@ use super::settings::Settings;
 use super::translate;
 use crate::detach::Detach;
 use crate::error::{Cause, Error, Failure, Step, Subject};
-use crate::launch::{PreparedProgram, Program, not_executed};
+use crate::launch::{PreparedProgram, Program, not_executed, path_outside};
 use crate::options::Options;
-use crate::pidfile::PidFileLock;
+use crate::pidfile::{PidFile, PidFileLock};
 use crate::procfs;
 use crate::runtime_directory::{self, Prepared};
 use crate::signals::Quiet;
@@ -24,7 +24,7 @@ use crate::sys::signalfd::Arrivals;
 use crate::sys::time::Deadline;
 use crate::sys::{Errno, Sys, fd, file};
 use crate::sys::{identity, process};
-use crate::{directories, privileges, run_directory};
+use crate::{directories, privileges};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
@@ -157,6 +157,17 @@ fn check_name(name: &CBuf) -> Result<(), Error> {
     }
     let error = Error::os(Step::ProgramName, Subject::Text(name.clone()), Errno::EINVAL);
     Err(error.note("a launched daemon's has no slash and no leading dot"))
+}
+
+/// Checks what a launch adds to a start: that the program can say that it is ready.
+///
+/// # Errors
+/// The launch would fail with the same.
+pub(crate) fn check_readiness(options: &Options, program: &Program) -> Result<(), Error> {
+    let wanted = program.when_ready();
+    let pid_file = options.pid_file.as_ref().map(PidFile::text);
+    translate::check_sign(&options.kept_on_exec()?, pid_file, wanted)?;
+    translate::readiness(wanted).map(drop).map_err(|errno| Error::os(Step::Ready, wanted.subject(), errno))
 }
 
 /// A monitor would refuse to be one: the caller of such a program is another user, who chooses what it does.
@@ -457,14 +468,6 @@ impl AsFd for Launching {
 }
 
 impl About {
-    /// Where the program is for this process.
-    fn program_outside(&self) -> Sys<CBuf> {
-        match &self.root {
-            Some(root) => run_directory::join(&[root.as_bytes(), b"/", self.path.as_bytes()]),
-            None => CBuf::path(self.path.as_bytes()),
-        }
-    }
-
     fn error(&self, reason: Reason) -> Error {
         let start = |word, cause| Error::new(Step::Start, Subject::Word(word), cause);
         match reason {
@@ -495,7 +498,7 @@ impl About {
         let error = Error::os(step, subject, errno);
         match (step, errno) {
             (Step::PidFile, Errno::ESTALE) => error.note("another file has taken its place"),
-            (Step::Execute, _) => match self.program_outside() {
+            (Step::Execute, _) => match path_outside(self.root.as_ref(), &self.path) {
                 Ok(path) => not_executed(error, &path),
                 Err(_) => error,
             },

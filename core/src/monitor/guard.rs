@@ -91,11 +91,17 @@ fn short_name(name: &[u8]) -> [u8; COMM] {
 /// The program may want the lock's number for its own descriptor.
 fn move_lock(launch: &mut Launch) -> Sys<()> {
     let Some(lock) = launch.lock else { return Ok(()) };
-    let least = launch.numbers().max().unwrap_or(0).saturating_add(1);
-    if lock < least {
-        launch.lock = Some(std::os::fd::IntoRawFd::into_raw_fd(fd::duplicate_from(lock, least)?));
-        fd::close(lock);
+    let is_wanted = |fd: RawFd| launch.numbers().any(|number| number == fd);
+    if !is_wanted(lock) {
+        return Ok(());
     }
+    let mut moved = fd::duplicate(lock)?;
+    while is_wanted(moved.as_raw_fd()) {
+        // The numbers above all that are wanted may be beyond the limit.
+        moved = fd::duplicate_from(lock, moved.as_raw_fd() + 1)?;
+    }
+    launch.lock = Some(std::os::fd::IntoRawFd::into_raw_fd(moved));
+    fd::close(lock);
     Ok(())
 }
 

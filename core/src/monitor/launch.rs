@@ -88,8 +88,10 @@ const FILE: u64 = 3;
 /// Durations are in milliseconds. This much is as good as for ever.
 const LONGEST: u64 = 1 << 50;
 
+/// Rounded up: what is left of a time is not no time.
 fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(LONGEST).min(LONGEST)
+    const NANOSECONDS: u128 = 1_000_000;
+    u64::try_from(time.as_nanos().div_ceil(NANOSECONDS)).unwrap_or(LONGEST).min(LONGEST)
 }
 
 fn duration(milliseconds: u64) -> Sys<Duration> {

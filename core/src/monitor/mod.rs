@@ -35,7 +35,7 @@ mod explored;
 mod tests;
 
 pub use door::Launching;
-pub(crate) use door::{Relaunch, launch};
+pub(crate) use door::{Relaunch, check_readiness, launch};
 pub(crate) use executable::own as own_executable;
 pub use monitored::{Monitored, MonitoredOutput, MonitoredState};
 pub(crate) use request::cancelling;

@@ -7,6 +7,7 @@ use super::program::SignEnd;
 use super::receiver::Receiver;
 use super::{descendants, listening, proc};
 use crate::sys::c_buf::CBuf;
+use crate::sys::file::Identity;
 use crate::sys::process::Pid;
 use crate::sys::time::{self, Deadline};
 use crate::sys::{Errno, Sys, fd, file};
@@ -47,6 +48,8 @@ pub(super) enum Watch<'a> {
     File {
         path: &'a CBuf,
         since: Duration,
+        /// What is there already with a date in the future, which tells nothing of when it was written.
+        dated: Option<(Identity, Duration)>,
         next: Deadline,
     },
     PidFile {
@@ -68,7 +71,12 @@ impl<'a> Watch<'a> {
             }
             Sign::Notify => Self::Notify(Receiver::begin(launch.notify.as_ref())?),
             Sign::Listen(place) => Self::Listen { place, next, hindrance: None },
-            Sign::File(path) => Self::File { path, since: time::realtime().saturating_sub(TICK), next },
+            Sign::File(path) => {
+                let now = time::realtime();
+                let there = file::status_behind(path.as_c_str()).ok().filter(|status| status.modified > now);
+                let dated = there.map(|status| (status.identity, status.modified));
+                Self::File { path, since: now.saturating_sub(TICK), dated, next }
+            }
             Sign::PidFile(path) => Self::PidFile { path, next },
         })
     }
@@ -160,11 +168,13 @@ impl<'a> Watch<'a> {
                 });
                 found.then_some(Event::Sign)
             }
-            Self::File { path, since, next } if next.passed() => {
+            Self::File { path, since, dated, next } if next.passed() => {
                 *next = Deadline::after(Some(STEP));
                 let status = file::status_behind(path.as_c_str()).ok()?;
-                // Anybody can set the one; nobody the other, which a new owner or mode changes as well.
-                (status.modified >= *since && status.changed >= *since).then_some(Event::Sign)
+                // Anybody can set the one; nobody the other, which a new owner, mode or link changes as well.
+                let is_new = status.modified >= *since && status.changed >= *since;
+                let is_dated = status.modified > time::realtime() || *dated == Some((status.identity, status.modified));
+                (is_new && !is_dated).then_some(Event::Sign)
             }
             Self::PidFile { path, next } if next.passed() => {
                 *next = Deadline::after(Some(STEP));

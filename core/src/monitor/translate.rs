@@ -25,6 +25,10 @@ pub(super) fn check_sign(keep: &Keep, pid_file: Option<&CBuf>, readiness: &Readi
             }
             Ok(())
         }
+        Readiness::Newline(number) if *number >= fd::limit() => {
+            let error = Error::os(Step::ReadyDescriptor, Subject::Number(i64::from(*number)), Errno::EBADF);
+            Err(error.note("not below the limit of open descriptors, RLIMIT_NOFILE"))
+        }
         Readiness::Newline(number) if keep.iter().any(|kept| kept == *number) => {
             let error = Error::os(Step::ReadyDescriptor, Subject::Number(i64::from(*number)), Errno::EINVAL);
             Err(error.note("kept for the program"))

@@ -42,12 +42,17 @@ pub(super) struct Plan {
     socket: Option<OwnedFd>,
 }
 
+/// The connection to the system log that `step` needs.
+pub(super) fn connect(step: Step) -> Result<OwnedFd, Error> {
+    socket::connect_to_system_log().map_err(|errno| Error::os(step, Subject::Word(SYSTEM_LOG), errno))
+}
+
 impl Plan {
     /// Has `step` go to syslog; gives the descriptor to write to.
     pub(super) fn add(&mut self, step: Step, text: CBuf) -> Result<OwnedFd, Error> {
         let failed = |word| move |errno| Error::os(step, Subject::Word(word), errno);
         if self.socket.is_none() {
-            self.socket = Some(socket::connect_to_system_log().map_err(failed(SYSTEM_LOG))?);
+            self.socket = Some(connect(step)?);
         }
         let (reader, writer) = fd::pipe().map_err(failed("pipe"))?;
         let ([output, error], [output_head, error_head]) = (&mut self.pipes, &mut self.heads);

@@ -150,11 +150,16 @@ pub(crate) fn checked(step: Step, stream: Stream) -> Result<Stream, Error> {
     Ok(stream)
 }
 
-/// Whether the files can be opened, as far as that is seen without making one.
-pub(crate) fn check_files(streams: &[Option<Stream>; 3], root: Option<&CBuf>) -> Result<(), Error> {
+/// Whether what the streams lead to can be opened, as far as that is seen without making a file.
+pub(crate) fn check_targets(streams: &[Option<Stream>; 3], root: Option<&CBuf>) -> Result<(), Error> {
+    let open =
+        |fd, step| fd::flags(fd).map(drop).map_err(|errno| Error::os(step, Subject::Number(i64::from(fd)), errno));
     for (stream, step) in streams.iter().zip(STEPS) {
-        if let Some(Stream(Target::File(file))) = stream {
-            file.check_openable(step, root)?;
+        match stream {
+            Some(Stream(Target::File(file))) => file.check_openable(step, root)?,
+            Some(Stream(Target::Syslog(_))) => logger::connect(step).map(drop)?,
+            Some(Stream(Target::Descriptor(fd))) => open(*fd, step)?,
+            _ => {}
         }
     }
     Ok(())

@@ -184,6 +184,15 @@ fn check_access(path: &CStr, access: libc::c_int) -> Sys<()> {
     }
 }
 
+/// Whether `path` is a file that this process may execute, by its permissions and those of its file system.
+pub(crate) fn check_executable(path: &CStr) -> Sys<()> {
+    if status_behind(path)?.kind != Kind::Regular {
+        return Err(Errno::EACCES);
+    }
+    // SAFETY: `path` is NUL-terminated.
+    check(unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), libc::X_OK, libc::AT_EACCESS) }).map(drop)
+}
+
 pub(crate) fn set_mode(fd: RawFd, mode: libc::mode_t) -> Sys<()> {
     // SAFETY: fchmod takes two numbers.
     check(unsafe { libc::fchmod(fd, mode) }).map(drop)
@@ -220,11 +229,17 @@ pub(crate) fn write_start(fd: RawFd, bytes: &[u8]) -> Sys<usize> {
 
 /// Reads from the beginning of a file, until `buffer` is full or the file ends.
 pub(crate) fn read_start(fd: RawFd, buffer: &mut [u8]) -> Sys<usize> {
+    read_at(fd, buffer, 0)
+}
+
+/// Reads from `offset` on, until `buffer` is full or the file ends.
+pub(crate) fn read_at(fd: RawFd, buffer: &mut [u8], offset: u64) -> Sys<usize> {
     let mut filled = 0;
     while let Some(room) = buffer.get_mut(filled..).filter(|room| !room.is_empty()) {
+        let place = libc::off_t::try_from(offset.saturating_add(filled as u64)).map_err(|_| Errno::EINVAL)?;
         let got = uninterrupted(|| {
             // SAFETY: `room` is valid for writes of its length.
-            check_size(unsafe { libc::pread(fd, room.as_mut_ptr().cast(), room.len(), filled as libc::off_t) })
+            check_size(unsafe { libc::pread(fd, room.as_mut_ptr().cast(), room.len(), place) })
         })?;
         if got == 0 {
             break;

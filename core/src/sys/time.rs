@@ -47,8 +47,11 @@ pub(crate) fn ticks_per_second() -> u64 {
     u64::try_from(ticks).ok().filter(|&ticks| ticks > 0).unwrap_or(100)
 }
 
-/// For the command: a time such as `500ms`, `5s`, `0.5`, `1m` or `2h`; a plain number is seconds. Times of thirty years and more are taken for
-/// mistakes.
+/// The shortest time that is not zero where times count in milliseconds: less would be none, which is another thing.
+pub(crate) const SHORTEST: Duration = Duration::from_millis(1);
+
+/// For the command: a time such as `500ms`, `5s`, `0.5`, `1m` or `2h`; a plain number is seconds. What is less than a millisecond and not zero
+/// is a millisecond. Times of thirty years and more are taken for mistakes.
 #[must_use]
 pub fn parse_duration(text: &str) -> Option<Duration> {
     const LONGEST: u64 = 1_000_000_000;
@@ -60,6 +63,7 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     if whole.is_empty() && fraction.is_empty() || !fraction.iter().all(u8::is_ascii_digit) {
         return None;
     }
+    let is_zero = whole.iter().chain(fraction).all(|digit| *digit == b'0');
     let whole = if whole.is_empty() { 0 } else { crate::sys::parse_decimal(whole).filter(|whole| *whole < LONGEST)? };
     let digits = fraction.iter().copied().chain(std::iter::repeat(b'0')).take(9);
     let fraction = digits.fold(0_u64, |number, digit| number * 10 + u64::from(digit - b'0'));
@@ -67,7 +71,8 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     let units = u128::from(whole) * 1_000_000_000 + u128::from(fraction);
     let nanoseconds = units * u128::from(milliseconds) / 1000;
     let seconds = u64::try_from(nanoseconds / 1_000_000_000).ok().filter(|seconds| *seconds < LONGEST)?;
-    Some(Duration::new(seconds, (nanoseconds % 1_000_000_000) as u32))
+    let time = Duration::new(seconds, (nanoseconds % 1_000_000_000) as u32);
+    Some(if is_zero { time } else { time.max(SHORTEST) })
 }
 
 /// The time since the machine was booted in clock ticks, rounded down as in `/proc/PID/stat`.
@@ -156,7 +161,12 @@ mod tests {
         ] {
             assert_eq!(milliseconds(text), Some(expected), "{text}");
         }
-        assert_eq!(parse_duration("0.000000001"), Some(Duration::from_nanos(1)));
+        for text in ["0.0004s", "0.000000001", "0.0000000001s", "0.1ms", "0.00000000000000000001h", "1ms"] {
+            assert_eq!(parse_duration(text), Some(Duration::from_millis(1)), "{text}");
+        }
+        for text in ["0.000", "0ms", ".0", "00h"] {
+            assert_eq!(parse_duration(text), Some(Duration::ZERO), "{text}");
+        }
         for text in ["", ".", "s", "ms", "-1", "1e3", "1 s", "1000000000", "1000000h", "inf", "5d", "1.2.3", "\u{661}"]
         {
             assert_eq!(parse_duration(text), None, "{text}");

@@ -48,17 +48,18 @@ const INVALID: &[Case] = &[
 ];
 
 /// Every call that applies the options, in this process: none gets beyond the invalid one.
-fn reports(daemon: &mut Daemon) -> [Error; 7] {
+fn reports(daemon: &mut Daemon) -> [Error; 8] {
     let program = Program::new("/bin/true");
     // SAFETY: neither forks.
     let opened = unsafe { [daemon.open().map(drop), daemon.fork().map(drop)] };
     let [opened, forked] = opened.map(|refused| refused.expect_err("an invalid option"));
     let refused = |result: Result<(), Error>| result.expect_err("an invalid option");
     let checked = refused(daemon.check());
+    let with_program = refused(daemon.check_program(&program));
     let dropped = refused(daemon.drop_privileges());
     let launched = refused(daemon.launch(&program).map(drop));
     let relaunched = refused(daemon.relaunch().map(drop));
-    [opened, forked, checked, dropped, launched, relaunched, daemon.exec(&program)]
+    [opened, forked, checked, with_program, dropped, launched, relaunched, daemon.exec(&program)]
 }
 
 fn an_invalid_value_is_reported_when_it_is_applied(_: &mut House) {
