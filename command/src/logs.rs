@@ -220,6 +220,12 @@ impl Output {
     fn write(&self, text: &[u8]) -> Result<(), Failure> {
         let mut stdout = io::stdout().lock();
         let written = stdout.write_all(text).and_then(|()| stdout.flush());
-        written.map_err(|error| Failure::of_system("cannot write to standard output".to_owned(), &error))
+        match written {
+            // Nobody reads any more: `logs NAME | head`.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(i32::from(code::SUCCESS)),
+            written => {
+                written.map_err(|error| Failure::of_system("cannot write to standard output".to_owned(), &error))
+            }
+        }
     }
 }

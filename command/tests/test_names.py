@@ -236,6 +236,19 @@ def test_logs(house: House, user: User) -> None:
     user("stop", "web").is_(0)
 
 
+@pytest.mark.parametrize("follow", [[], ["-f"]])
+def test_logs_end_with_their_reader(house: House, user: User, follow: list[str]) -> None:
+    out = user.run / "out.log"
+    user("start", "-n", "web", "-o", str(out), "sh", "-c", "yes | head -n 200000; echo here >&2; exec sleep 1000").is_(0)
+    reader, writer = os.pipe()
+    logs = user.popen("logs", "web", "-n", "100000", *follow, stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert os.read(reader, 1)
+    os.close(reader)
+    assert logs.communicate(timeout=LIMIT)[1] == "" and logs.returncode == 0
+    user("stop", "web").is_(0)
+
+
 def test_logs_that_go_elsewhere(house: House, user: User) -> None:
     user("start", "-n", "web", "sleep", "1000").is_(0)
     user("logs", "web").is_(1, "", "web: its output goes nowhere; start it with --stdout and --stderr")

@@ -62,7 +62,7 @@ static RUNNING: AtomicU32 = AtomicU32::new(0);
 /// # Ok::<(), daemonctx::Error>(())
 /// ```
 ///
-/// None that the kernel delivers is lost, none that it delivers twice is merged; see [`signal_queue`](super::signal_queue). All
+/// None that the kernel delivers is lost, none that it delivers twice is merged; see [`signal_queue`](crate::parts::signal_queue). All
 /// of it may be used by any thread.
 pub struct SignalStream {
     place: usize,

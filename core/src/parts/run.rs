@@ -46,8 +46,8 @@ const UMASK: libc::mode_t = 0o022;
 /// line may have no end; empty lines are skipped. [`Program::readiness`] means nothing here.
 ///
 /// Returns when the program has exited and all processes that inherited its output have closed that. Signals that arrive meanwhile
-/// stay pending or are handled as usual. When [`signal_queue`] gets SIGTERM, SIGINT or SIGQUIT a second time, the program, which hangs
-/// then, is sent SIGTERM.
+/// stay pending or are handled as usual. When [`signal_queue`](crate::parts::signal_queue) gets SIGTERM, SIGINT or SIGQUIT a second time,
+/// the program, which hangs then, is sent SIGTERM.
 ///
 /// ```
 /// use daemonctx::{Program, parts};
