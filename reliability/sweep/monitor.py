@@ -97,7 +97,7 @@ class Trial:
         status = found.ends.get("0", (None, 0))[0]
         if status is None:
             return [f"the starter does not end: {self._whereabouts(found)}"]
-        if status == -signal.SIGKILL and self._is_committed(found) and not said:
+        if status == -signal.SIGKILL and self._is_committed(found) and not what.startswith("sendto") and not said:
             # It had confirmed; what it does then is to wait for the guard.
             status = 0
         if status == 0:
