@@ -3,6 +3,8 @@
 
 use crate::sys::c_buf::CBuf;
 use crate::sys::file::Kind;
+#[cfg(target_os = "linux")]
+use crate::sys::fixed_buf::FixedBuf;
 use crate::sys::{Errno, Sys, file, memory, process};
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -105,13 +107,35 @@ fn is_often_registered(head: &[u8; HEAD]) -> bool {
     is_compiled_python || KNOWN.iter().any(|magic| head.starts_with(magic))
 }
 
-/// Opens an executable and reads its first bytes; behind a shorter one they are zero.
-pub(crate) fn open(path: &CStr, head: &mut [u8; HEAD]) -> Sys<OwnedFd> {
-    // Opening a device may have an effect.
+const FLAGS: libc::c_int = libc::O_RDONLY | libc::O_NONBLOCK;
+
+/// Opening a device may have an effect, and the owner of the directory may put one here at any moment.
+#[cfg(target_os = "linux")]
+fn open_regular(path: &CStr) -> Sys<OwnedFd> {
+    let place = file::open(path, libc::O_PATH, 0)?;
+    if file::status_of(place.as_raw_fd())?.kind != Kind::Regular {
+        return Err(Errno::EACCES);
+    }
+    let mut link: FixedBuf<32> = FixedBuf::new();
+    link.push(b"/proc/self/fd/").push_number(i64::from(place.as_raw_fd()));
+    match file::open(link.as_c_str()?, FLAGS, 0) {
+        // There is no /proc.
+        Err(Errno::ENOENT) => file::open(path, FLAGS, 0),
+        opened => opened,
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_regular(path: &CStr) -> Sys<OwnedFd> {
     if file::status_behind(path)?.kind != Kind::Regular {
         return Err(Errno::EACCES);
     }
-    let file = file::open(path, libc::O_RDONLY | libc::O_NONBLOCK, 0)?;
+    file::open(path, FLAGS, 0)
+}
+
+/// Opens an executable and reads its first bytes; behind a shorter one they are zero.
+pub(crate) fn open(path: &CStr, head: &mut [u8; HEAD]) -> Sys<OwnedFd> {
+    let file = open_regular(path)?;
     head.fill(0);
     file::read_start(file.as_raw_fd(), head)?;
     Ok(file)
