@@ -11,10 +11,12 @@ use crate::privileges;
 use crate::report::{self, Record};
 use crate::signals::Quiet;
 use crate::sys::fixed_buf::FixedBuf;
-use crate::sys::process::{self, Forked};
-use crate::sys::{Errno, file};
+use crate::sys::pidfd::Process;
+use crate::sys::process::{self, Forked, Pid};
+use crate::sys::{Errno, Sys, fd, file};
 use std::ffi::CStr;
 use std::os::fd::AsRawFd;
+use std::time::Duration;
 
 /// # Errors
 /// The start of `program` would fail with the same.
@@ -37,8 +39,10 @@ pub(crate) fn check(options: &Options, program: &Program) -> Result<(), Error> {
         }
         Ok(Forked::Parent(child)) => {
             drop(reporter);
-            let said = listener.receive();
-            process::wait(child, true);
+            // A dead file system may keep the child for good. Then nothing is known.
+            let is_readable = fd::poll(&mut [fd::readable(listener.as_raw_fd())], PATIENCE) == Ok(true);
+            let said = if is_readable { listener.receive() } else { Ok(None) };
+            end(child);
             drop(quiet);
             match said {
                 Ok(Some(Record::Failed(failure))) => Err(explain(failure, &directories, &privileges, &program)),
@@ -46,6 +50,18 @@ pub(crate) fn check(options: &Options, program: &Program) -> Result<(), Error> {
             }
         }
         Err(errno) => Err(failed(Step::Fork)(errno)),
+    }
+}
+
+/// Milliseconds that the look may take.
+const PATIENCE: libc::c_int = 5_000;
+
+/// Takes the child's status; of one that SIGKILL does not end it is left.
+fn end(child: Pid) {
+    const PATIENCE: Duration = Duration::from_millis(100);
+    let _: Sys<()> = process::kill(child, libc::SIGKILL);
+    if Process::open(child).and_then(|process| process.wait(Some(PATIENCE))) != Ok(false) {
+        process::wait(child, true);
     }
 }
 
