@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import pathlib
 import pwd
+import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
+from typing import Callable
 
 import pytest
-from conftest import House, children
+from conftest import LIMIT, House, children
 from doors import DATA, DOORS
 from peers import fetch
 
@@ -78,6 +81,21 @@ def test_numpy_is_no_reason_to_warn(house: House, door: str) -> None:
     house.reap(int(pid))
 
 
+def booted_workers(daemon: int) -> list[str]:
+    """The children that catch SIGABRT, as gunicorn's workers do and their parent does not."""
+    workers = pathlib.Path(f"/proc/{daemon}/task/{daemon}/children").read_text().split()
+    caught = {worker: pathlib.Path(f"/proc/{worker}/status").read_text().partition("SigCgt:")[2].split()[0] for worker in workers}
+    return [worker for worker, mask in caught.items() if int(mask, 16) >> (signal.SIGABRT - 1) & 1]
+
+
+def wait_for(holds: Callable[[], bool]) -> None:
+    """For what no descriptor tells."""
+    until = time.monotonic() + LIMIT
+    while not holds():
+        assert time.monotonic() < until, "too late"
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize("server", ["gunicorn", "uvicorn"])
 def test_a_web_server_is_ready_when_it_serves(house: House, server: str) -> None:
     interpreter = python("web-servers", "gunicorn", "uvicorn")
@@ -92,6 +110,9 @@ def test_a_web_server_is_ready_when_it_serves(house: House, server: str) -> None
     assert done.returncode == 0, done.stderr
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as answer:
         assert answer.read() == b"hello\n"
+    if server == "gunicorn":
+        # It loses the SIGTERM of a worker that has not installed its handlers yet, and waits for thirty seconds then.
+        wait_for(lambda: len(booted_workers(house.pid())) == 2)
     assert house.end(house.pid()) == 0
     for worker in children():
         house.reap(worker)
