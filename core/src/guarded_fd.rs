@@ -35,8 +35,11 @@ impl GuardedFd {
     /// EBADF: the program has closed it.
     pub(crate) fn check(&self) -> Sys<RawFd> {
         let fd = self.as_raw_fd();
-        match self.identity {
-            Some(identity) if file::status_of(fd).map(|status| status.identity) != Ok(identity) => Err(Errno::EBADF),
+        let Some(identity) = self.identity else { return Ok(fd) };
+        match file::status_of(fd) {
+            Ok(status) if status.identity != identity => Err(Errno::EBADF),
+            Err(Errno::EBADF) => Err(Errno::EBADF),
+            // Of an open descriptor the kernel always knows.
             _ => Ok(fd),
         }
     }

@@ -79,10 +79,15 @@ entry(OURS, r"starter lseek\(/etc/passwd\)=E\w+", (TOLD,), "the C library says E
       says=r"(user|stdout) failed: daemon: Illegal seek \(29 ESPIPE\)")
 harmless(ALL, r"\w+ (brk|getrandom|munmap)\(\)=E\w+", "malloc(3) has memory from elsewhere, and other random numbers")
 
+# A line or log that is kept while the program runs.
+GUARDED = r"((starter|daemon) newfstatat\(pipe\)|daemon newfstatat\(daemon\.log\))"
+harmless(ALL, GUARDED + r"=(?!EBADF)E\w+", "that it is still that, and no file of the program's, is taken for granted")
+entry(ALL, GUARDED + "=EBADF", (STARTED, TOLD), "the program has closed it, and cannot hear or say anything by it", says=".*", allows="left: .*")
+
 # What is asked and need not be answered.
 harmless("python.*", r"starter newfstatat\(/proc/self/task\)=E\w+", "nobody is warned of threads")
 harmless("python.*", r"starter (openat|newfstatat|getdents64|fcntl)\((/proc/self/fd|\?, F_GETFD)\)=E\w+", "what the program has open is not named")
-harmless(OURS, r"starter (openat|pread64)\(/proc/\d+/comm\)=E\w+", "the parent's name is not known: it counts as no supervisor")
+harmless(OURS, r"starter (openat|read)\(/proc/\d+/comm\)=E\w+", "the parent's name is not known: it counts as no supervisor")
 harmless(OURS, r"starter getsockname\(stdin\)=E\w+", "standard input is no socket, so inetd has not started this")
 harmless(OURS, r"starter fcntl\(stderr, F_GETFD\)=E\w+", "standard error is not kept until readiness then")
 entry(ALL, r"\w+ openat\(daemon\.(log|pid)\)=EEXIST", (STARTED, TOLD), "the file came in between: it is opened as it is, or tried again")
