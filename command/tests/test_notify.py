@@ -234,3 +234,20 @@ def test_a_file_with_a_near_date_does_not_become_new_by_waiting(house: House) ->
 def test_a_timeout_says_what_was_awaited(house: House, how: str, awaited: str) -> None:
     said = house.start("--notify", how, "-t", "200ms", "--", "sleep", "1000")
     said.is_(124, "", f"sleep: ready failed: 0.200 s: {awaited}\n")
+
+
+def test_a_thread_is_no_daemon(house: House) -> None:
+    """Its number is another process's when it has ended, and would be signalled."""
+    named = house.folder / "own.pid"
+    script = house.script(f"""
+        import threading
+        if os.fork(): os._exit(0)
+        thread = threading.Thread(target=forever)
+        thread.start()
+        with open({str(named)!r} + ".new", "w") as file: file.write(str(thread.native_id))
+        os.rename({str(named)!r} + ".new", {str(named)!r})
+        forever()
+    """)
+    said = house.start("--notify", f"forking:{named}", "-t", "1s", script)
+    assert named.exists() and said.returncode == 124 and "names no daemon" in said.stderr, said
+    assert not house.pid_path.exists()

@@ -148,8 +148,11 @@ fn scan_for_children(parent: Pid, each: &mut dyn FnMut(Pid)) -> Sys<()> {
 
 /// Only of a child the end is seen. A descendant becomes one when the processes between have ended, as those of a program that goes
 /// into the background do.
+///
+/// `/proc` shows a thread by its number as well, which is another process's when the thread has ended. waitid(2) knows processes alone.
 pub(super) fn is_child(pid: Pid) -> bool {
-    stat(pid).is_ok_and(|stat| stat.parent == process::id() && !stat.has_ended())
+    let is_process = process::peek(pid, false).is_ok();
+    is_process && stat(pid).is_ok_and(|stat| stat.parent == process::id() && !stat.has_ended())
 }
 
 /// The child of this process that was made first and is alive.

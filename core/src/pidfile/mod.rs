@@ -335,7 +335,13 @@ impl PidFile {
             }
             Stopped::Killed
         };
-        if monitor.is_some_and(|monitor| monitor.wait(Some(KILL)) == Ok(false)) {
+        let is_there = |monitor: &Process| monitor.wait(Some(KILL)) == Ok(false);
+        let held = monitor.filter(is_there).filter(|monitor| {
+            // A descendant that traces the program hides its end from the monitor.
+            let _: Sys<()> = StopRequest::Kill.send(monitor);
+            is_there(monitor)
+        });
+        if held.is_some() {
             return Err(self.error(Step::Wait, Errno::ETIMEDOUT).note("its monitor not ended after 10 s"));
         }
         self.remove_stale();
