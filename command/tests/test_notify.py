@@ -238,7 +238,7 @@ def test_a_timeout_says_what_was_awaited(house: House, how: str, awaited: str) -
 
 def test_a_thread_is_no_daemon(house: House) -> None:
     """Its number is another process's when it has ended, and would be signalled."""
-    named = house.folder / "own.pid"
+    named = house.folder / "own"
     script = house.script(f"""
         import threading
         if os.fork(): os._exit(0)
