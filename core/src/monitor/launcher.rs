@@ -96,6 +96,10 @@ impl Launched {
 
     /// Sends SIGCONT to guard and monitor. One that was stopped would neither time out nor undo the start.
     pub(crate) fn continue_stopped(&self) {
+        // A program that has waited for any child may have reaped the guard, and its number may be another's.
+        if process::peek(self.guard, false).is_err() {
+            return;
+        }
         let _: Sys<()> = process::kill(self.guard, libc::SIGCONT);
         let _: Sys<()> = proc::for_each_child(self.guard, &mut |child| {
             // Opened before it is looked at: its number may be another's soon.

@@ -302,7 +302,7 @@ impl PidFile {
     ///
     /// # Errors
     /// As for [`signal`](Self::signal). ETIMEDOUT: the process has not ended within 10 s after SIGKILL, as one does not that waits for a
-    /// dead file system, or the monitor not within 10 s after the program.
+    /// dead file system, or the monitor not within 20 s after the program.
     pub fn stop(&self, grace: Duration) -> Result<Stopped, Error> {
         const KILL: Duration = Duration::from_secs(10);
         const HELD: Duration = Duration::from_secs(1);
@@ -342,7 +342,7 @@ impl PidFile {
             is_there(monitor)
         });
         if held.is_some() {
-            return Err(self.error(Step::Wait, Errno::ETIMEDOUT).note("its monitor not ended after 10 s"));
+            return Err(self.error(Step::Wait, Errno::ETIMEDOUT).note("its monitor not ended after 20 s"));
         }
         self.remove_stale();
         Ok(how)
