@@ -7,18 +7,22 @@ use super::proc;
 use crate::sys::pidfd::Process;
 use crate::sys::process::{self, Pid};
 use crate::sys::signal::Signal;
+use crate::sys::time::Deadline;
 use crate::sys::{Errno, Sys};
+use std::time::Duration;
 
-/// How many processes one pass reaches. SIGKILL is sent in as many passes as it takes.
+/// How many processes one pass reaches. The next pass reaches others.
 const MOST: usize = 512;
-/// A program that forks faster than it is killed is killed further at the next round.
-const PASSES: u32 = 32;
+/// How long processes that are forked meanwhile are looked for. SIGKILL is sent again at the next round.
+const LONGEST: Duration = Duration::from_millis(100);
 
 /// A process, its parent when it was found, and when it began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Found {
     pid: Pid,
     parent: Pid,
+    group: Pid,
+    session: Pid,
     start: u64,
     has_ended: bool,
 }
@@ -26,11 +30,19 @@ struct Found {
 impl Found {
     fn of(pid: Pid, parent: Pid) -> Option<Self> {
         let stat = proc::stat(pid).ok().filter(|stat| stat.parent == parent)?;
-        Some(Self { pid, parent, start: stat.start, has_ended: stat.has_ended() })
+        let (group, session) = (stat.group, stat.session);
+        Some(Self { pid, parent, group, session, start: stat.start, has_ended: stat.has_ended() })
     }
 
     fn identity(self) -> Identity {
         Identity { pid: self.pid, start: self.start }
+    }
+
+    /// The process group, where nobody but descendants of this process can be in it. Whoever made the session was one, or is this
+    /// process; a session that this process was started in has others.
+    fn group_of_descendants(self) -> Option<Pid> {
+        let is_own_session = self.session != process::session(0) || process::leads_session();
+        Some(self.group).filter(|group| is_own_session && *group > 1 && *group != process::group())
     }
 
     /// Whether its number still is its own: once it is reaped another process can get it, and children of that are not ours.
@@ -69,18 +81,12 @@ impl Tree {
 
     fn add_children(&mut self, parent: Pid) -> Sys<()> {
         proc::for_each_child(parent, &mut |child| {
-            let found = Found::of(child, parent);
-            if let Some(found) = found.filter(|found| self.spared != Some(found.identity())) {
-                self.add(found);
+            let Some(slot) = self.found.get_mut(self.length) else { return };
+            if let Some(found) = Found::of(child, parent).filter(|found| self.spared != Some(found.identity())) {
+                *slot = found;
+                self.length += 1;
             }
         })
-    }
-
-    fn add(&mut self, found: Found) {
-        if let Some(slot) = self.found.get_mut(self.length) {
-            *slot = found;
-            self.length += 1;
-        }
     }
 
     fn iter(&self) -> impl Iterator<Item = Found> {
@@ -161,6 +167,9 @@ pub(super) fn terminate(spared: Option<Identity>, program: Option<Pid>) -> Sys<(
 
 /// Kills every descendant. In all else as [`terminate`].
 ///
+/// Of a chain of processes, each forked by one that exits at once, none may live until it is found. A process group is killed at
+/// once, with what is being forked in it.
+///
 /// # Errors
 /// As for [`terminate`].
 pub(super) fn kill(spared: Option<Identity>, program: Option<Pid>) -> Sys<()> {
@@ -169,17 +178,17 @@ pub(super) fn kill(spared: Option<Identity>, program: Option<Pid>) -> Sys<()> {
 
 /// Sends signals to every descendant once, also to those that are forked meanwhile, or change their parent.
 fn signal_all(signals: &[Signal], spared: Option<Identity>, program: Option<Pid>) -> Sys<()> {
+    let kills_groups = spared.is_none() && signals == [libc::SIGKILL];
+    let deadline = Deadline::after(Some(LONGEST));
     let mut before = Tree::empty(spared);
-    for _ in 0..PASSES {
+    while !deadline.passed() {
+        reap(program, kills_groups, deadline);
         let tree = Tree::look(spared)?;
         let mut news = false;
         for found in tree.iter().filter(|found| !before.contains(*found)) {
             news = true;
             if !found.has_ended {
                 signals.iter().for_each(|signal| send(found, *signal));
-            } else if found.parent == process::id() && Some(found.pid) != program {
-                // Programs that fork without pause would fill the table of processes with them.
-                process::wait(found.pid, false);
             }
         }
         if !news {
@@ -190,7 +199,27 @@ fn signal_all(signals: &[Signal], spared: Option<Identity>, program: Option<Pid>
     Ok(())
 }
 
-/// Without `/proc`: what can be reached of a life by its process group.
+/// Takes the status of children that have ended, but not that of `program`. Programs that fork without pause would fill the table of
+/// processes with them, and their schedulers leave this process hardly any time.
+///
+/// With `kills_groups` it sends SIGKILL to the process groups of these children first: until a child is waited for, the number of its
+/// group is not given to another.
+fn reap(program: Option<Pid>, kills_groups: bool, deadline: Deadline) {
+    let mut killed = 0;
+    while !deadline.passed() {
+        let Some(child) = process::ended_child() else { return };
+        let group = Found::of(child, process::id()).and_then(Found::group_of_descendants);
+        if let Some(group) = group.filter(|group| kills_groups && *group != killed) {
+            signal_group(group, libc::SIGKILL);
+            killed = group;
+        }
+        if Some(child) == program || process::wait(child, false).is_none() {
+            return;
+        }
+    }
+}
+
+/// A whole process group. Without `/proc` that is all that can be reached of a life.
 pub(super) fn signal_group(group: Pid, signal: Signal) {
     if group > 1 {
         let _: Result<(), Errno> = process::kill(-group, signal);

@@ -142,6 +142,12 @@ pub(crate) fn session(pid: Pid) -> Pid {
     unsafe { libc::getsid(pid) }
 }
 
+/// The process group of this process.
+pub(crate) fn group() -> Pid {
+    // SAFETY: getpgrp takes nothing and cannot fail.
+    unsafe { libc::getpgrp() }
+}
+
 /// How many threads this process has; each has a directory, and a directory counts as a link to the one above it.
 #[cfg(target_os = "linux")]
 pub(crate) fn thread_count() -> Option<u64> {
