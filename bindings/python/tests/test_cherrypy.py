@@ -189,6 +189,8 @@ SUITE = ["test_states", "test_plugins", "test_bus"]
 COUNT = 27
 # Tests that cannot pass, each with its reason. There are none.
 NOT_OURS: dict[str, str] = {}
+# Some fail on a busy machine, with CherryPy's own plugins too: test_wait_publishes_periodically wants four times 10 ms in 50 ms.
+ATTEMPTS = 3
 
 # Every interpreter of the suite, those of the servers that it starts included.
 PATCH = """
@@ -213,23 +215,32 @@ def test_cherrypys_own_tests(python: str, house: House) -> None:
     shutil.copytree(found, house.folder / "cherrypy", ignore=shutil.ignore_patterns("__pycache__"))
     record = house.folder / "patched"
     (house.folder / "sitecustomize.py").write_text(PATCH.format(record=str(record)))
-    tests = [f"cherrypy/test/{name}.py" for name in SUITE]
-    command = ["-m", "pytest", "-q", "-c", os.devnull, "-p", "no:cacheprovider", "--timeout=60", "--junitxml=results.xml", *tests]
+    command = ["-m", "pytest", "-q", "-c", os.devnull, "-p", "no:cacheprovider", "--timeout=60", "--junitxml=results.xml"]
     alone = ["unshare", "--net", python, "-c", ALONE] if os.geteuid() == 0 else [python]
-    with open(house.folder / "output", "w+") as log:
-        suite = subprocess.Popen(
-            [*alone, *command], cwd=house.folder, env=environment(house.folder), stdout=log, stderr=subprocess.STDOUT
-        )
-        try:
-            suite.wait(300)
-        finally:
-            suite.kill()
-        log.seek(0)
-        said = log.read()
-    cases = xml.etree.ElementTree.parse(house.folder / "results.xml").iter("testcase")
-    outcomes = {f"{case.get('classname')}.{case.get('name')}": "passed" if not len(case) else case[0].tag for case in cases}
-    assert len(outcomes) == COUNT, said
-    assert {name for name, outcome in outcomes.items() if outcome != "passed"} == set(NOT_OURS), said
+
+    def outcomes(module: str) -> dict[str, str]:
+        with open(house.folder / "output", "w+") as log:
+            tests = [*alone, *command, f"cherrypy/test/{module}.py"]
+            suite = subprocess.Popen(tests, cwd=house.folder, env=environment(house.folder), stdout=log, stderr=subprocess.STDOUT)
+            try:
+                suite.wait(300)
+            finally:
+                suite.kill()
+            log.seek(0)
+            print(log.read())
+        cases = xml.etree.ElementTree.parse(house.folder / "results.xml").iter("testcase")
+        return {f"{case.get('classname')}.{case.get('name')}": "passed" if not len(case) else case[0].tag for case in cases}
+
+    count = 0
+    for module in SUITE:
+        for _ in range(ATTEMPTS):
+            ended = outcomes(module)
+            failed = {name for name, outcome in ended.items() if outcome != "passed"} - set(NOT_OURS)
+            if not failed:
+                break
+        assert not failed
+        count += len(ended)
+    assert count == COUNT
     # The suite itself, and the servers: at least one for each of the nine that it starts.
     assert len(record.read_text().split()) > 9
 
