@@ -158,7 +158,9 @@ impl Followed {
                 self.place = 0;
             }
             file.seek(SeekFrom::Start(self.place))?;
-            self.place += u64::try_from(file.take(ROOM).read_to_end(&mut rest)?).unwrap_or_default();
+            // Not beyond its size: a file of /proc has none, and another text at each look.
+            let more = status.len().saturating_sub(self.place);
+            self.place += u64::try_from(file.take(more.min(ROOM)).read_to_end(&mut rest)?).unwrap_or_default();
             open = Some(status);
         }
         if rest.is_empty() {

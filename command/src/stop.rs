@@ -444,14 +444,15 @@ fn wait_for_end(
     kill_all: impl FnOnce() -> Result<(), Error>,
 ) -> Result<bool, Failure> {
     const HELD: Duration = Duration::from_secs(1);
-    if step.signal != libc::SIGKILL || step.wait.is_some_and(|time| time <= HELD) {
+    if step.signal != libc::SIGKILL {
         return Ok(wait(step.wait)?);
     }
-    if !wait(Some(HELD))? {
+    let held = step.wait.map_or(HELD, |time| HELD.min(time / 2));
+    if !wait(Some(held))? {
         // What fails here is seen by the wait.
         let _ = kill_all();
     }
-    Ok(wait(step.wait.map(|time| time.saturating_sub(HELD)))?)
+    Ok(wait(step.wait.map(|time| time - held))?)
 }
 
 /// Waits for those that the daemon has left and that still have the lock of its pid file: most are about to end themselves.

@@ -192,6 +192,25 @@ def test_a_log_that_was_moved_is_shown_and_followed(house: House) -> None:
     house.stop().is_(0)
 
 
+def test_a_file_of_proc_is_not_followed(house: House) -> None:
+    """It has another text at each look, and no size."""
+    out, err = house.folder / "out", house.folder / "err"
+    house.started("--stdout", out, "--stderr", err, "--keep-fd", house.mouth, "--", house.script(f"""
+    os.unlink({str(out)!r})
+    os.dup2(os.open("/proc/self/comm", os.O_WRONLY), 1)
+    report("ready")
+    forever()
+    """))
+    assert house.hear() == "ready"
+    append(err, "one\n")
+    with following(house) as line:
+        while line() != "one\n":
+            pass
+        append(err, "two\n")
+        assert line() == "two\n"
+    house.stop().is_(0)
+
+
 def test_a_log_beside_an_empty_file_at_its_path(house: House) -> None:
     """logrotate makes one before the daemon opens it."""
     path = start_writing(house, b"one\n")

@@ -403,6 +403,25 @@ def test_a_descendant_that_holds_the_program_is_killed(house: House, door: str) 
     assert is_gone(pid) and is_gone(int(tracer)) and not house.pid_path.exists()
 
 
+def test_a_descendant_that_holds_the_program_is_killed_within_a_second(house: House) -> None:
+    pid = house.started(house.script(TRACE + """
+    program = os.getpid()
+    if os.fork() == 0:
+        report(os.getpid(), trace(program, True))
+        forever()
+    forever()
+    """))
+    tracer, has_seized = house.hear().split()
+    if has_seized != "True":
+        pytest.skip("a child may not trace its parent here (Yama)")
+    monitor = int(stat(pid)[1])
+    # Whether all is over by then depends on the machine.
+    house.stop("--retry", "KILL/1")
+    for gone in (int(tracer), pid, monitor):
+        wait_gone(gone)
+    assert not house.pid_path.exists()
+
+
 def test_an_end_that_a_tracer_hides_is_no_readiness(house: House) -> None:
     """waitid(2) does not show a process that has ended to its parent while another one traces it."""
     said = house.start(house.script(TRACE + """

@@ -8,7 +8,8 @@ use crate::sys::c_buf::CBuf;
 use crate::sys::fixed_buf::MessageBuf;
 use crate::sys::process::Ended;
 use crate::sys::signal::{self, Signal};
-use crate::sys::{Sys, memory};
+use crate::sys::time::Deadline;
+use crate::sys::{Sys, fd, memory, uninterrupted};
 use std::fmt;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -412,14 +413,20 @@ impl Error {
         with(line.as_bytes())
     }
 
-    /// Prints `PROGRAM: ERROR` on standard error, in one piece.
+    /// Prints `PROGRAM: ERROR` on standard error, in one piece. Lost where nobody has read from a full pipe for [`PATIENCE`]: the daemon
+    /// can fill it, and signals may be blocked.
     pub(crate) fn print(&self, program: &[u8]) {
         const STDERR: libc::c_int = 2;
+        const PATIENCE: Duration = Duration::from_secs(1);
         let mut line = MessageBuf::new();
         line.push_printable(program).push(b": ");
         self.write(&mut line);
         line.push(b"\n");
-        let _: Sys<usize> = signal::write_without_broken_pipe(STDERR, line.as_bytes());
+        let deadline = Deadline::after(Some(PATIENCE));
+        let room = uninterrupted(|| fd::poll_unless_interrupted(&mut [fd::writable(STDERR)], deadline.poll_timeout()));
+        if room != Ok(false) {
+            let _: Sys<usize> = signal::write_without_broken_pipe(STDERR, line.as_bytes());
+        }
     }
 
     fn write(&self, line: &mut MessageBuf) {

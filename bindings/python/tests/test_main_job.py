@@ -166,6 +166,25 @@ def test_a_daemon_that_is_not_ready_in_time_is_ended(house: House) -> None:
     assert not house.pid_path.exists()
 
 
+def test_nobody_reads_standard_error(house: House) -> None:
+    """A pipe that is full: the line is lost, and the starter exits with its status."""
+    done = house.run(
+        """
+        read, write = os.pipe()
+        os.set_blocking(write, False)
+        try:
+            while True: os.write(write, bytes(4096))
+        except BlockingIOError: pass
+        os.set_blocking(write, True)
+        os.dup2(write, 2)
+        DaemonContext(pidfile=PidFile(PID_FILE), manual_ready=True, ready_timeout=0.3, files_preserve=[read, write]).open()
+        signal.pause()
+        """
+    )
+    assert done.returncode == 124
+    assert not house.pid_path.exists()
+
+
 def test_stderr_is_the_starters_until_ready(house: House) -> None:
     done = house.run(
         """

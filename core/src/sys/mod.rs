@@ -46,7 +46,7 @@ fn check_size(result: isize) -> Sys<usize> {
 }
 
 /// Repeats a call that a signal handler interrupted.
-fn uninterrupted<T>(mut call: impl FnMut() -> Sys<T>) -> Sys<T> {
+pub(crate) fn uninterrupted<T>(mut call: impl FnMut() -> Sys<T>) -> Sys<T> {
     loop {
         match call() {
             Err(Errno::EINTR) => {}
