@@ -81,7 +81,7 @@ fn nth_name(names: &[u8], index: RawFd) -> Option<CBuf> {
     CBuf::new(name).ok()
 }
 
-/// The descriptors passed on, when they are meant for this process.
+/// The descriptors passed on, when they are meant for this process. The program may have closed some.
 pub(crate) fn range() -> std::ops::Range<RawFd> {
     let count = if is_meant(LISTEN_PID) == Some(true) {
         environment::with(LISTEN_FDS, crate::sys::parse_decimal).flatten().unwrap_or(0)
@@ -89,7 +89,7 @@ pub(crate) fn range() -> std::ops::Range<RawFd> {
         0
     };
     let end = RawFd::try_from(count).ok().and_then(|count| fd::FIRST_OTHER.checked_add(count));
-    fd::FIRST_OTHER..end.unwrap_or(fd::FIRST_OTHER)
+    fd::FIRST_OTHER..end.unwrap_or(fd::FIRST_OTHER).min(fd::limit())
 }
 
 /// The descriptors that the program has taken over and not closed.

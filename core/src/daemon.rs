@@ -485,6 +485,14 @@ impl Daemon {
         self.errors.take()
     }
 
+    /// For language bindings: leaves the signal mask as it is, and what signals do that [`signal`](Self::signal) does not name. What would
+    /// end the daemon by default still removes its pid file.
+    #[doc(hidden)]
+    pub fn keep_signals(&mut self, keep: bool) -> &mut Self {
+        self.options.keep_signals = keep;
+        self
+    }
+
     /// For language bindings: functions to run directly before the first fork, when everything has been checked, and directly
     /// after it in the starter, also when the fork failed. Where nothing is forked, neither runs. The daemon's own is the
     /// caller's to run when [`open_unflushed`](Self::open_unflushed) returns there.

@@ -48,8 +48,8 @@ impl Keep {
         }
     }
 
-    /// What the program asked for, checked: every one of them is open. What systemd has passed on is kept as well, and of the others
-    /// those that `others` says.
+    /// What the program asked for, checked: every one of them is open. What systemd has passed on, and the program has not closed, is kept
+    /// as well, and of the others those that `others` says.
     pub(crate) fn checked(&self, others: Others) -> Result<Self, Error> {
         let failed = |fd: &RawFd, errno| Error::os(Step::KeepDescriptor, Subject::Number(i64::from(*fd)), errno);
         let mut checked = Self::default();
@@ -58,11 +58,7 @@ impl Keep {
             fd::flags(*fd).map_err(|errno| failed(fd, errno))?;
             checked.add(*fd).map_err(|errno| failed(fd, errno))?;
         }
-        for fd in activation::range() {
-            fd::flags(fd).map_err(|errno| failed(&fd, errno).note("LISTEN_FDS"))?;
-            checked.add(fd).map_err(|errno| failed(&fd, errno))?;
-        }
-        for fd in activation::taken() {
+        for fd in activation::range().filter(|fd| fd::is_open(*fd)).chain(activation::taken()) {
             checked.add(fd).map_err(|errno| failed(&fd, errno))?;
         }
         Ok(checked)
@@ -118,6 +114,14 @@ pub fn close_all_but(keep: impl IntoIterator<Item = RawFd>) -> Result<(), Error>
 pub fn kept_unasked() -> impl Iterator<Item = RawFd> {
     let own = crate::registry::descriptors().chain(signal_queue::descriptors()).chain(signal_stream::ends());
     own.chain(activation::range()).chain(activation::taken())
+}
+
+/// For language bindings: has locks of pid files that are taken from now on get numbers above all that are open now. An object from before a
+/// start may still own a number that the start has closed, and close it again.
+#[doc(hidden)]
+pub fn lock_above_open() {
+    let highest = listed().unwrap_or_default().into_iter().max();
+    crate::registry::lock_above(highest.unwrap_or(0));
 }
 
 /// For language bindings: the descriptors above the standard streams that this program has opened, and not inherited from the one before

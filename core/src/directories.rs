@@ -3,6 +3,7 @@
 use crate::error::{Error, Failure, Step, Subject};
 use crate::sys::Errno;
 use crate::sys::c_buf::CBuf;
+use crate::sys::capability::{self, Capability};
 use crate::sys::{Sys, file, memory};
 
 /// Where the daemon lives.
@@ -30,6 +31,16 @@ impl Plan {
         };
         check_working(root.as_ref(), &working).map_err(|errno| failed(Step::WorkingDirectory, &working, errno))?;
         Ok(Self { umask, root, working })
+    }
+
+    /// Refuses a root that this process may not change to, before anything has happened.
+    pub(crate) fn check_permitted(&self) -> Result<(), Error> {
+        match &self.root {
+            Some(root) if !capability::has(Capability::ChangeRoot) => {
+                Err(Error::about(Step::ChangeRoot, root.as_bytes(), Errno::EPERM))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The daemon's step. After chroot the working directory still lies outside until chdir (chroot(2)).

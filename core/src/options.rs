@@ -27,6 +27,8 @@ pub(crate) struct Options {
     pub(crate) keep_all: bool,
     pub(crate) streams: [Option<Stream>; 3],
     pub(crate) signals: signals::Map,
+    /// The mask, and what signals do that are not in the map, stay as they are.
+    pub(crate) keep_signals: bool,
     pub(crate) pid_file: Option<PidFile>,
     pub(crate) runtime_directory: Option<CBuf>,
     pub(crate) privileges: privileges::Request,
@@ -144,6 +146,7 @@ impl Options {
             keep_all: false,
             streams: [None, None, None],
             signals: signals::Map::default(),
+            keep_signals: false,
             pid_file: None,
             runtime_directory: None,
             privileges: privileges::Request::default(),

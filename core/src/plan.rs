@@ -76,6 +76,8 @@ impl Plan {
         activation::prepare().map_err(|errno| Error::os(Step::KeepDescriptor, Subject::Word("LISTEN_PID"), errno))?;
         let privileges = privileges::Plan::new(&options.privileges)?;
         let directories = directories::Plan::new(options.umask, options.root.as_ref(), &options.working)?;
+        directories.check_permitted()?;
+        privileges.check_permitted()?;
         let mut keep = options.kept()?;
         let default = if surroundings.below_inetd { Stream::inherit() } else { Stream::null() };
         let seen = streams::Surroundings { program: options.program.as_bytes(), root: directories.root() };
@@ -83,7 +85,8 @@ impl Plan {
         stdio::flush_output();
 
         let has_pid_file = registry::any() || options.pid_file.is_some();
-        let signals = signals::Plan::new(&options.signals, has_pid_file);
+        let others = if options.keep_signals { signals::Others::Keep } else { signals::Others::Reset };
+        let signals = signals::Plan::new(&options.signals, others, has_pid_file);
 
         let root = directories.root();
         let quiet = Quiet::begin();

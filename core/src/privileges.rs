@@ -3,8 +3,9 @@
 use crate::error::{Error, Failure, Step, Subject};
 use crate::sys::Errno;
 use crate::sys::c_buf::CBuf;
+use crate::sys::capability::{self, Capability};
 use crate::sys::identity::{self, Gid, Uid, User};
-use crate::sys::{Sys, capability, memory};
+use crate::sys::{Sys, memory};
 
 /// The supplementary groups of a daemon that changes its user. One that does not keeps what it has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -15,6 +16,9 @@ pub enum Groups {
     Own,
     /// None at all.
     None,
+    /// For language bindings: what this process has. For one that goes back to its real user, and may not set any.
+    #[doc(hidden)]
+    Keep,
 }
 
 /// A user or group as it was named.
@@ -119,6 +123,26 @@ impl Plan {
             no_new_privileges: request.no_new_privileges,
         };
         Self::of(ids).map_err(|errno| Error::os(Step::Groups, Subject::Nothing, errno))
+    }
+
+    /// Refuses what this process may not set, before anything has happened.
+    pub(crate) fn check_permitted(&self) -> Result<(), Error> {
+        let refused = |step| Err(Error::os(step, self.subject(step, 0), Errno::EPERM));
+        let sets_groups = capability::has(Capability::SetGroup);
+        if self.ids.groups.is_some() && !sets_groups {
+            return refused(Step::SetGroups);
+        }
+        if let Some(group) = self.ids.group.filter(|_| !sets_groups) {
+            if !now(Step::Group, identity::group_ids)?.have(group) {
+                return refused(Step::SetGroup);
+            }
+        }
+        if let Some(user) = self.ids.user.filter(|_| !capability::has(Capability::SetUser)) {
+            if !now(Step::User, identity::user_ids)?.have(user) {
+                return refused(Step::SetUser);
+            }
+        }
+        Ok(())
     }
 
     /// The plan for ids that were resolved before, by this process or another.

@@ -28,6 +28,27 @@ pub(crate) struct LockedPidFile {
     pub(crate) writer: Option<OwnedFd>,
 }
 
+/// The number below which no lock's descriptor is left.
+static LEAST: AtomicI32 = AtomicI32::new(fd::FIRST_OTHER);
+
+/// Has locks get numbers above `fd` from now on, where the limit allows.
+pub(crate) fn lock_above(fd: RawFd) {
+    LEAST.fetch_max(fd.saturating_add(1), Ordering::Relaxed);
+}
+
+impl LockedPidFile {
+    /// The same with a lock that has such a number.
+    pub(crate) fn raised(mut self) -> Self {
+        let least = LEAST.load(Ordering::Relaxed);
+        if self.lock.as_raw_fd() < least {
+            if let Ok(raised) = fd::duplicate_from(self.lock.as_raw_fd(), least) {
+                self.lock = raised;
+            }
+        }
+        self
+    }
+}
+
 struct Slot {
     descriptor: AtomicI32,
     /// Open for writing, until the PID is written: [`FREE`] or [`TAKEN`] afterwards.
@@ -361,8 +382,8 @@ pub(crate) fn root_has_changed() {
     INSIDE.store(true, Ordering::Relaxed);
 }
 
-/// Removes every pid file that is this process's. Async-signal-safe.
-pub(crate) fn release_all() {
+/// For language bindings: removes every pid file that is this process's. Async-signal-safe.
+pub fn release_all() {
     for slot in &SLOTS {
         slot.release();
     }

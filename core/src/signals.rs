@@ -52,8 +52,20 @@ impl Map {
     }
 }
 
-/// The dispositions that the daemon has to set, worked out in the starter.
-pub(crate) struct Plan(Vec<(Signal, Disposition)>);
+/// What becomes of the signals that the program did not name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Others {
+    /// The mask is emptied, terminal stops are ignored, and what was ignored before this program began goes back to the default.
+    Reset,
+    /// They stay as they are, in the mask too.
+    Keep,
+}
+
+/// The dispositions that the daemon has to set and its mask, worked out in the starter.
+pub(crate) struct Plan {
+    dispositions: Vec<(Signal, Disposition)>,
+    mask: Set,
+}
 
 /// A daemon has no terminal that could stop it (PEP 3143).
 const TERMINAL_STOPS: [Signal; 3] = [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
@@ -64,14 +76,14 @@ const ENDS: [Signal; 3] = [libc::SIGHUP, libc::SIGINT, libc::SIGTERM];
 impl Plan {
     /// Decides for every signal that it concerns: the map's word first; then what the program itself has installed stays; then
     /// terminal stops are ignored, and what was ignored before this program began goes back to the default.
-    pub(crate) fn new(map: &Map, has_pid_file: bool) -> Sys<Self> {
+    pub(crate) fn new(map: &Map, others: Others, has_pid_file: bool) -> Sys<Self> {
         let mut plan = Vec::new();
+        let resets = others == Others::Reset;
         let concerns = |&signal: &Signal| {
             map.get(signal).is_some()
-                || TERMINAL_STOPS.contains(&signal)
                 || has_pid_file && ENDS.contains(&signal)
                 || signal == libc::SIGCHLD
-                || signal::ignored_at_load(signal)
+                || resets && (TERMINAL_STOPS.contains(&signal) || signal::ignored_at_load(signal))
         };
         for signal in signal::all().filter(concerns) {
             let now = match signal::disposition(signal) {
@@ -80,29 +92,33 @@ impl Plan {
                 // One that the C library keeps for itself.
                 Err(_) => continue,
             };
-            let new = Self::decide(signal, &now, map.get(signal), has_pid_file);
+            let new = Self::decide(signal, &now, map.get(signal), resets, has_pid_file);
             // The starter sets SIGCHLD to its default to see its children end; the daemon has to set it back.
             let new = new.or_else(|| (signal == libc::SIGCHLD && !now.is_default()).then_some(now));
             if let Some(new) = new {
                 memory::push(&mut plan, (signal, new))?;
             }
         }
-        Ok(Self(plan))
+        let mask = if resets { Set::empty() } else { signal::mask() };
+        Ok(Self { dispositions: plan, mask })
     }
 
     fn decide(
         signal: Signal,
         now: &Disposition,
         wish: Option<SignalAction>,
+        resets: bool,
         has_pid_file: bool,
     ) -> Option<Disposition> {
         let new = match wish {
             Some(SignalAction::Keep) => return None,
             Some(SignalAction::Ignore) => return (!now.is_ignore()).then(Disposition::ignore),
             Some(SignalAction::Default) => Disposition::default(),
-            None if TERMINAL_STOPS.contains(&signal) && now.is_default() => return Some(Disposition::ignore()),
-            None if TERMINAL_STOPS.contains(&signal) => return None,
-            None if now.is_ignore() && signal::ignored_at_load(signal) => Disposition::default(),
+            None if resets && TERMINAL_STOPS.contains(&signal) && now.is_default() => {
+                return Some(Disposition::ignore());
+            }
+            None if resets && TERMINAL_STOPS.contains(&signal) => return None,
+            None if resets && now.is_ignore() && signal::ignored_at_load(signal) => Disposition::default(),
             None if now.is_default() => Disposition::default(),
             None => return None,
         };
@@ -113,16 +129,20 @@ impl Plan {
         }
     }
 
-    /// The daemon's step: sets the dispositions, then opens the mask.
+    /// The daemon's step: sets the dispositions, then the mask.
     pub(crate) fn apply(&self) -> Result<(), Failure> {
-        for (signal, disposition) in &self.0 {
+        for (signal, disposition) in &self.dispositions {
             signal::set_disposition(*signal, disposition).map_err(|errno| Failure {
                 step: Step::Signals,
                 errno,
                 value: i64::from(*signal),
             })?;
         }
-        signal::unblock_all().map_err(|errno| Failure { step: Step::Signals, errno, value: i64::from(u32::MAX) })
+        signal::replace_mask(&self.mask).map_err(|errno| Failure {
+            step: Step::Signals,
+            errno,
+            value: i64::from(u32::MAX),
+        })
     }
 }
 

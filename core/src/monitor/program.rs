@@ -114,7 +114,7 @@ fn prepare(launch: &Launch, sign: Option<SignEnd>, ends: &mut Ends) -> Result<()
         connect_sign(sign)?;
     }
     signals::reset_all();
-    signal::unblock_all().map_err(failed(Step::Signals))
+    signal::replace_mask(&signal::Set::empty()).map_err(failed(Step::Signals))
 }
 
 fn execute(launch: &Launch, socket: Option<&[u8]>) -> Result<Infallible, Failure> {

@@ -10,8 +10,10 @@ mod pid_file;
 mod process;
 mod run;
 
-pub use crate::descriptors::{close_all_but, kept_unasked, opened, set_nonblocking};
+pub use crate::descriptors::{close_all_but, kept_unasked, lock_above_open, opened, set_nonblocking};
 pub use crate::detach::detaches_by_default;
+#[doc(hidden)]
+pub use crate::registry::release_all as release_pid_files;
 pub use crate::signal_stream::SignalStream;
 pub use crate::signals::{block_only, die_by, reset_all_but};
 pub use fork::{Forked, fork};

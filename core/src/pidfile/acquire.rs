@@ -19,7 +19,7 @@ pub(super) fn acquire(path: &CBuf, root: Option<&CBuf>, proof: Proof) -> Result<
     let deadline = Deadline::after(Some(PATIENCE));
     while !deadline.passed() {
         if let Some(taken) = attempt(path, proof)? {
-            return hold(path, root, taken).map_err(|errno| failed(path, errno));
+            return hold(path, root, taken.raised()).map_err(|errno| failed(path, errno));
         }
     }
     Err(failed(path, Errno::EAGAIN).note("the file keeps changing"))

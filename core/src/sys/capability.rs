@@ -6,6 +6,7 @@ use super::Sys;
 #[cfg(target_os = "linux")]
 mod linux {
     use super::super::{Errno, Sys, check, check_size, file};
+    use super::Capability;
     use crate::sys::parse_decimal;
 
     /// `_LINUX_CAPABILITY_VERSION_3`: two words a set.
@@ -66,6 +67,11 @@ mod linux {
         Ok(sets)
     }
 
+    /// Whether this thread can use a capability. True where that cannot be found out: the call that needs it says so.
+    pub(crate) fn has(capability: Capability) -> bool {
+        sets_of(0).map_or(true, |[low, _]| low.effective & (1 << capability as u32) != 0)
+    }
+
     /// No execve(2) from now on grants what this process does not have (`no_new_privs`).
     pub(crate) fn forbid_new() -> Sys<()> {
         // SAFETY: PR_SET_NO_NEW_PRIVS takes numbers.
@@ -74,7 +80,21 @@ mod linux {
 }
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{drop_all, forbid_new, none_left};
+pub(crate) use linux::{drop_all, forbid_new, has, none_left};
+
+/// What a start can need (capabilities(7)).
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Capability {
+    SetGroup = 6,
+    SetUser = 7,
+    ChangeRoot = 18,
+}
+
+/// Systems without capabilities let root do everything.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn has(_capability: Capability) -> bool {
+    super::identity::effective_user() == 0
+}
 
 /// Systems without capabilities have none to drop.
 #[cfg(not(target_os = "linux"))]

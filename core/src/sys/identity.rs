@@ -20,6 +20,11 @@ impl Ids {
     pub(crate) fn are_all(&self, id: u32) -> bool {
         [self.real, self.effective, self.saved, self.filesystem].iter().all(|&each| each == id)
     }
+
+    /// Whether a process without privileges may take this id.
+    pub(crate) fn have(&self, id: u32) -> bool {
+        [self.real, self.effective, self.saved].contains(&id)
+    }
 }
 
 pub(crate) fn effective_user() -> Uid {

@@ -75,11 +75,18 @@ pub(crate) fn set_mask(set: &Set) -> Set {
     before
 }
 
-/// Opens this thread's signal mask. A daemon whose mask is not open would not hear of anything, so it is asked whether it is.
-pub(crate) fn unblock_all() -> Sys<()> {
-    let none = Set::empty();
+/// This thread's signal mask.
+pub(crate) fn mask() -> Set {
+    let mut now = Set::empty();
+    // SAFETY: the set is initialised; without a new one nothing is changed, and the call cannot fail.
+    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, std::ptr::null(), &raw mut now.0) };
+    now
+}
+
+/// Makes `set` this thread's signal mask. A daemon that blocks all signals does not hear of anything, so the call's result counts.
+pub(crate) fn replace_mask(set: &Set) -> Sys<()> {
     // SAFETY: the set is initialised.
-    match unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const none.0, std::ptr::null_mut()) } {
+    match unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const set.0, std::ptr::null_mut()) } {
         0 => Ok(()),
         errno => Err(Errno::new(errno)),
     }
