@@ -4,7 +4,7 @@ use crate::context::Context;
 use crate::error::{misuse, raise};
 use crate::fork::PendingStart;
 use crate::pidfile::seconds;
-use daemonctx::parts::{SignalStream, kept_unasked, opened};
+use daemonctx::parts::{SignalStream, kept_unasked, lock_above_open, opened};
 use daemonctx::{Daemon, Detach, Facility, Fork, Groups, LogFile, Severity, SignalAction, Stream, Syslog};
 use pyo3::prelude::*;
 use std::ffi::OsString;
@@ -25,9 +25,14 @@ pub(crate) enum Target {
     File(PathBuf),
 }
 
-/// A start in preparation, and the descriptors that it has been asked to keep.
+/// A start in preparation.
 #[pyclass(module = "daemonctx._native", unsendable)]
-pub(crate) struct Builder(Daemon, Vec<RawFd>);
+pub(crate) struct Builder {
+    daemon: Daemon,
+    /// The descriptors that it has been asked to keep.
+    keep: Vec<RawFd>,
+    keeps_all: bool,
+}
 
 #[pymethods]
 impl Builder {
@@ -39,85 +44,104 @@ impl Builder {
         daemon.allow_threads(true);
         // It says it is ready when its own part of the start is done, also where the program need not.
         daemon.manual_ready(true).fork_hooks(before_fork, after_fork_in_starter);
-        Ok(Self(daemon, Vec::new()))
+        Ok(Self { daemon, keep: Vec::new(), keeps_all: false })
     }
 
     fn program_name(&mut self, name: OsString) -> PyResult<()> {
-        self.0.program_name(name).take_option_error().map_err(raise)
+        self.daemon.program_name(name).take_option_error().map_err(raise)
     }
 
     fn working_directory(&mut self, directory: PathBuf) -> PyResult<()> {
-        self.0.working_directory(directory).take_option_error().map_err(raise)
+        self.daemon.working_directory(directory).take_option_error().map_err(raise)
     }
 
     fn chroot_directory(&mut self, directory: PathBuf) -> PyResult<()> {
-        self.0.chroot(directory).take_option_error().map_err(raise)
+        self.daemon.chroot(directory).take_option_error().map_err(raise)
     }
 
     fn umask(&mut self, mask: u32) -> PyResult<()> {
-        self.0.umask(mask).take_option_error().map_err(raise)
+        self.daemon.umask(mask).take_option_error().map_err(raise)
     }
 
     fn uid(&mut self, user: Name) -> PyResult<()> {
         let set = match user {
-            Name::Number(uid) => self.0.user_id(uid),
-            Name::Text(name) => self.0.user(name),
+            Name::Number(uid) => self.daemon.user_id(uid),
+            Name::Text(name) => self.daemon.user(name),
         };
         set.take_option_error().map_err(raise)
     }
 
     fn gid(&mut self, group: Name) -> PyResult<()> {
         let set = match group {
-            Name::Number(gid) => self.0.group_id(gid),
-            Name::Text(name) => self.0.group(name),
+            Name::Number(gid) => self.daemon.group_id(gid),
+            Name::Text(name) => self.daemon.group(name),
         };
         set.take_option_error().map_err(raise)
     }
 
-    fn initgroups(&mut self, own: bool) {
-        self.0.supplementary_groups(if own { Groups::Own } else { Groups::None });
+    /// True for the user's own, False for none, None for what this process has.
+    #[pyo3(signature = (own))]
+    fn initgroups(&mut self, own: Option<bool>) {
+        self.daemon.supplementary_groups(own.map_or(Groups::Keep, |own| if own { Groups::Own } else { Groups::None }));
     }
 
     /// Changes user and groups of this process now, which stays what it is.
     fn drop_privileges(&self) -> PyResult<()> {
-        self.0.drop_privileges().map_err(raise)
+        self.daemon.drop_privileges().map_err(raise)
     }
 
     fn prevent_core(&mut self, prevent: bool) {
-        self.0.prevent_core(prevent);
+        self.daemon.prevent_core(prevent);
     }
 
     fn detach_process(&mut self, detach: bool) {
-        self.0.detach(if detach { Detach::Yes } else { Detach::No });
+        self.daemon.detach(if detach { Detach::Yes } else { Detach::No });
     }
 
     fn keep(&mut self, fd: RawFd) -> PyResult<()> {
-        self.0.keep_descriptor(fd).take_option_error().map_err(raise)?;
-        self.1.push(fd);
+        self.daemon.keep_descriptor(fd).take_option_error().map_err(raise)?;
+        self.keep.push(fd);
         Ok(())
+    }
+
+    fn keep_all(&mut self) {
+        self.daemon.keep_all_descriptors(true);
+        self.keeps_all = true;
+    }
+
+    /// Leaves the signal mask as it is, and what signals do that are not set otherwise.
+    fn keep_signals(&mut self) {
+        self.daemon.keep_signals(true);
     }
 
     /// The descriptors above the standard streams that the daemon is going to have from this process.
     fn kept(&self) -> Vec<RawFd> {
-        self.1.iter().copied().chain(kept_unasked()).collect()
+        self.keep.iter().copied().chain(kept_unasked()).collect()
     }
 
-    /// Those that this program has opened and the daemon is not going to have.
+    /// Those that this program has opened and the daemon is not going to have. Pid files that are taken in it get none of their numbers.
     fn closed(&self) -> Vec<RawFd> {
+        if self.keeps_all {
+            return Vec::new();
+        }
+        lock_above_open();
         let kept = self.kept();
         opened().into_iter().filter(|fd| !kept.contains(fd)).collect()
     }
 
-    fn stdin(&mut self, target: Target) -> PyResult<()> {
-        self.0.stdin(stream(target)).take_option_error().map_err(raise)
+    #[pyo3(signature = (target))]
+    fn stdin(&mut self, target: Option<Target>) -> PyResult<()> {
+        self.daemon.stdin(stream(target)).take_option_error().map_err(raise)
     }
 
-    fn stdout(&mut self, target: Target) -> PyResult<()> {
-        self.0.stdout(stream(target)).take_option_error().map_err(raise)
+    #[pyo3(signature = (target))]
+    fn stdout(&mut self, target: Option<Target>) -> PyResult<()> {
+        self.daemon.stdout(stream(target)).take_option_error().map_err(raise)
     }
 
-    fn stderr(&mut self, target: Target) -> PyResult<()> {
-        self.0.stderr(stream(target)).take_option_error().map_err(raise)
+    #[pyo3(signature = (target))]
+    fn stderr(&mut self, target: Option<Target>) -> PyResult<()> {
+        self.daemon.stderr(stream(target)).take_option_error().map_err(raise)
     }
 
     /// A log file for stream 0, 1 or 2; the core refuses the first.
@@ -176,22 +200,22 @@ impl Builder {
     }
 
     fn runtime_directory(&mut self, path: PathBuf) -> PyResult<()> {
-        self.0.runtime_directory(path).take_option_error().map_err(raise)
+        self.daemon.runtime_directory(path).take_option_error().map_err(raise)
     }
 
     fn pidfile(&mut self, path: PathBuf) -> PyResult<()> {
-        self.0.pid_file(path).take_option_error().map_err(raise)
+        self.daemon.pid_file(path).take_option_error().map_err(raise)
     }
 
     fn ready_descriptor(&mut self, fd: RawFd) -> PyResult<()> {
-        self.0.ready_descriptor(fd).take_option_error().map_err(raise)?;
-        self.1.push(fd);
+        self.daemon.ready_descriptor(fd).take_option_error().map_err(raise)?;
+        self.keep.push(fd);
         Ok(())
     }
 
     fn ready_timeout(&mut self, timeout: Option<f64>) -> PyResult<()> {
         let timeout = timeout.map(seconds).transpose()?;
-        self.0.ready_timeout(timeout).take_option_error().map_err(raise)
+        self.daemon.ready_timeout(timeout).take_option_error().map_err(raise)
     }
 
     /// Starts. Comes back in the daemon only; the starter leaves with the truth.
@@ -200,7 +224,7 @@ impl Builder {
         // SAFETY: the interpreter is told around the fork, so its locks are right in the daemon; descriptors that Python
         // objects own are the program's to list, as with every daemonizer for Python, and Python checks what it is told
         // to use.
-        let context = unsafe { self.0.open_unflushed() }.map_err(raise)?;
+        let context = unsafe { self.daemon.open_unflushed() }.map_err(raise)?;
         in_daemon(py, context)
     }
 
@@ -208,7 +232,7 @@ impl Builder {
     fn fork(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         refuse_subinterpreter(py)?;
         // SAFETY: as for `open`.
-        match unsafe { self.0.fork_unflushed() }.map_err(raise)? {
+        match unsafe { self.daemon.fork_unflushed() }.map_err(raise)? {
             Fork::Daemon(context) => Ok(Py::new(py, in_daemon(py, context)?)?.into_any()),
             Fork::Starter(starting) => Ok(Py::new(py, PendingStart::new(starting))?.into_any()),
         }
@@ -218,9 +242,9 @@ impl Builder {
 impl Builder {
     fn stream(&mut self, number: RawFd, stream: Stream) -> PyResult<()> {
         let set = match number {
-            0 => self.0.stdin(stream),
-            1 => self.0.stdout(stream),
-            _ => self.0.stderr(stream),
+            0 => self.daemon.stdin(stream),
+            1 => self.daemon.stdout(stream),
+            _ => self.daemon.stderr(stream),
         };
         set.take_option_error().map_err(raise)
     }
@@ -228,7 +252,7 @@ impl Builder {
     /// What a queue of signals has stays its own: Python's part of the start sets what is to be done after it.
     fn signal(&mut self, signal: i32, action: SignalAction) -> PyResult<()> {
         let action = if SignalStream::has(signal) { SignalAction::Keep } else { action };
-        self.0.signal(signal, action).take_option_error().map_err(raise)
+        self.daemon.signal(signal, action).take_option_error().map_err(raise)
     }
 }
 
@@ -261,10 +285,12 @@ fn in_daemon(py: Python<'_>, context: daemonctx::Context) -> PyResult<Context> {
     Ok(Context::new(context))
 }
 
-fn stream(target: Target) -> Stream {
+/// None for `/dev/null`, also below inetd.
+fn stream(target: Option<Target>) -> Stream {
     match target {
-        Target::Descriptor(fd) => Stream::descriptor(fd),
-        Target::File(path) => Stream::file(path),
+        None => Stream::null(),
+        Some(Target::Descriptor(fd)) => Stream::descriptor(fd),
+        Some(Target::File(path)) => Stream::file(path),
     }
 }
 

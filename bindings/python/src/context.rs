@@ -74,3 +74,13 @@ impl Context {
 pub(crate) fn detaches_by_default() -> bool {
     daemonctx::parts::detaches_by_default()
 }
+
+/// Has the interpreter remove the pid files that this process still holds, as the last thing it does when it ends.
+pub(crate) fn remove_pid_files_at_end() {
+    extern "C" fn release() {
+        daemonctx::parts::release_pid_files();
+    }
+    // SAFETY: the function may be called at any time, and needs nothing of Python. There is room for 32; without it they are removed by
+    // the C library's end of the process.
+    let _: i32 = unsafe { pyo3::ffi::Py_AtExit(Some(release)) };
+}

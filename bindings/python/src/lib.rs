@@ -17,6 +17,8 @@ use pyo3::prelude::*;
 /// The native half of daemonctx; import that instead.
 #[pymodule]
 mod _native {
+    use pyo3::prelude::*;
+
     #[pymodule_export]
     use crate::builder::Builder;
     #[pymodule_export]
@@ -35,6 +37,13 @@ mod _native {
     use crate::signals::{SignalQueue, SignalState, is_queued, queue_again};
     #[pymodule_export]
     use crate::supervisor::{notify, notify_barrier, notify_reloading, take_listen_descriptors, watchdog_interval};
+
+    /// The interpreter ends a process by SIGINT after a KeyboardInterrupt, without the C library's functions for the end.
+    #[pymodule_init]
+    fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::context::remove_pid_files_at_end();
+        Ok(())
+    }
 
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");

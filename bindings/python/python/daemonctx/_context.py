@@ -149,11 +149,12 @@ class DaemonContext:
         """
         if self.is_open:
             return
-        _refuse(self.detach_process)
+        detaches = self._detaches()
+        _refuse(detaches)
         start = _native.Builder()
         handlers = self._prepare(start)
         pidfile = self._prepare_pidfile(start)
-        _warn(start, self.detach_process)
+        _warn(start, detaches)
         _flush(sys.stdout, sys.stderr, self.stdout, self.stderr)
         starter = getpid()
         context = _fork(start.open)
@@ -253,14 +254,16 @@ class DaemonContext:
         end.code = 0
         raise end
 
+    def _detaches(self):
+        """Whether to detach; None where the surroundings decide."""
+        return self.detach_process
+
     def _prepare(self, start):
         """Hand every option to the start. Returns the Python signal handlers to install in the daemon."""
         name = _program_name() if self.program_name is None else self.program_name
         _set(start.program_name, "program_name", name)
-        if self.chroot_directory is not None:
-            _set(start.chroot_directory, "chroot_directory", _path(self.chroot_directory))
-        _set(start.working_directory, "working_directory", self._working_directory_inside())
-        _set(start.umask, "umask", self.umask)
+        self._prepare_directories(start)
+        self._prepare_umask(start)
         self._prepare_owner(start)
         if self.runtime_directory is not None:
             _set(start.runtime_directory, "runtime_directory", _path(self.runtime_directory))
@@ -271,8 +274,9 @@ class DaemonContext:
             except ImportError:
                 pass  # It is out of reach already.
         start.prevent_core(bool(self.prevent_core))
-        if self.detach_process is not None:
-            start.detach_process(bool(self.detach_process))
+        detaches = self._detaches()
+        if detaches is not None:
+            start.detach_process(bool(detaches))
         _set(start.ready_timeout, "ready_timeout", self.ready_timeout)
         if self.ready_after is not None:
             from ._later import check
@@ -283,6 +287,14 @@ class DaemonContext:
         self._prepare_files(start)
         self._prepare_logging(start)
         return self._prepare_signals(start, self._signal_handlers())
+
+    def _prepare_directories(self, start):
+        if self.chroot_directory is not None:
+            _set(start.chroot_directory, "chroot_directory", _path(self.chroot_directory))
+        _set(start.working_directory, "working_directory", self._working_directory_inside())
+
+    def _prepare_umask(self, start):
+        _set(start.umask, "umask", self.umask)
 
     def _prepare_owner(self, start):
         for option in ("uid", "gid"):

@@ -44,12 +44,3 @@ def current_umask():
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
-
-
-def is_open(fd):
-    """Whether a descriptor is open."""
-    try:
-        os.fstat(fd)
-    except OSError:
-        return False
-    return True

@@ -14,12 +14,12 @@ import threading
 import warnings
 
 from .. import _native
-from .._context import DaemonContext as _Core
 from .._context import _program_name
 from .._errors import DaemonError as _CoreError
 from .._errors import DaemonWarning as _DaemonWarning
 from .._remembered import other_threads as _other_threads
 from ._privileges import change_owner as _change_owner
+from ._start import Start as _Start
 
 __all__ = [
     "Autoreloader",
@@ -350,8 +350,10 @@ class Daemonizer(SimplePlugin):
 _daemonize = Daemonizer.daemonize
 
 
-class _Context(_Core):
+class _Context(_Start):
     """A start that changes no more than CherryPy's: session, streams and umask. All that is open stays open."""
+
+    _keeps_all = True
 
     def __init__(self, stdin, stdout, stderr):
         super().__init__(working_directory=_working_directory(), prevent_core=False, detach_process=True, signal_map={})
@@ -359,20 +361,6 @@ class _Context(_Core):
             _stream(path, number) for number, path in enumerate((stdin, stdout, stderr))
         )
         self.ready_timeout = None
-
-    def open(self):
-        # Another thread may close a descriptor just when it was found open; then nothing has happened yet.
-        for left in (2, 1, 0):
-            try:
-                return super().open()
-            except _CoreError as error:
-                if error.step != "keep descriptor" or not left:
-                    raise
-
-    def _prepare_files(self, start):
-        super()._prepare_files(start)
-        for descriptor in _open_descriptors():
-            start.keep(descriptor)
 
     def fail(self, message):
         try:

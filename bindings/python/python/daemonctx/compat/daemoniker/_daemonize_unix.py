@@ -4,11 +4,9 @@ import os
 import sys
 
 from ... import _native
-from ..._context import DaemonContext as _Core
 from ..._context import _flush, _forget, _fork, _program_name, _refuse, _warn
 from ..._pidfile import PidFile as _PidFile
-from .._owner import is_open
-from .._unlocked import refuse_living
+from .._start import Start, is_open, refuse_living
 from ._daemonize_common import _make_range_tuples
 from .utils import _log, default_to
 
@@ -98,8 +96,10 @@ def daemonize(
     return [in_starter, *([None] * len(args) if in_starter else args)]
 
 
-class _Start(_Core):
+class _Start(Start):
     """A start with daemoniker's options. It can also come back in the starter."""
+
+    _connects_system_streams = False
 
     def __init__(self, pid_file, chdir, umask, success_timeout):
         super().__init__(

@@ -8,9 +8,9 @@ import sys
 
 from ... import _native
 from ..._context import _STREAMS, _descriptor, _is_file, _is_pidfile_path, _set
-from ..._context import DaemonContext as _Core
 from ..._context import default_signal_map as _default_signal_map
 from ..._errors import DaemonError as _CoreError
+from .._start import Start as _Start
 from .pidfile import PidFile
 
 __all__ = [
@@ -29,7 +29,7 @@ class DaemonError(Exception):
     """A step of the start failed."""
 
 
-class DaemonContext(_Core):
+class DaemonContext(_Start):
     """What a daemon is to be, and the door to its start.
 
     The parameters are those of `daemonctx.DaemonContext`, in the same order, without the keyword-only ones; those can be set
@@ -78,9 +78,6 @@ class DaemonContext(_Core):
         )
         self._is_open = False
 
-    # Any attribute, as with the original.
-    __setattr__ = object.__setattr__
-
     @property
     def is_open(self):
         """Whether `open` has come back."""
@@ -102,6 +99,8 @@ class DaemonContext(_Core):
             else:
                 super().open()
         except _CoreError as error:
+            if error.step == "signal map":
+                raise OSError(error.errno, str(error)) from error
             raise DaemonError(str(error)) from error
         if own:
             self.pidfile._hold()
@@ -120,13 +119,12 @@ class DaemonContext(_Core):
     # --- how the core is told ---------------------------------------------------------------------------------------
 
     def _prepare_owner(self, start):
-        """Nothing for those that the process has in every way: then its supplementary groups are its own as well."""
-        changes = {"uid": set(os.getresuid()) != {self.uid}, "gid": set(os.getresgid()) != {self.gid}}
-        changes["gid"] |= changes["uid"]
-        for option, change in changes.items():
-            if change:
-                _set(getattr(start, option), option, getattr(self, option))
-        start.initgroups(bool(self.initgroups) and changes["uid"])
+        try:
+            super()._prepare_owner(start)
+        except _CoreError:
+            raise
+        except OSError as error:
+            raise DaemonError(f"user or group failed: {error}") from error
 
     def _prepare_files(self, start):
         for option, method in _STREAMS.items():
@@ -136,6 +134,8 @@ class DaemonContext(_Core):
                 _set(getattr(start, option), option, descriptor)
             elif stream is not None:
                 getattr(stream, method)  # what cannot be a stream is an AttributeError
+                if getattr(stream, "closed", False):
+                    raise ValueError(f"{option} is closed")
         for descriptor in self._files_preserve:
             try:
                 os.fstat(descriptor)
@@ -149,8 +149,11 @@ class DaemonContext(_Core):
     def _prepare_pidfile(self, start):
         if not self.pidfile:
             return None
+        if isinstance(self.pidfile, PidFile) and self.pidfile._is_held():
+            self.pidfile._bring_along()
+            return self.pidfile.acquire, None
         if self._takes_pidfile_before():
-            start.pidfile(self.pidfile._pidfile)
+            start.pidfile(os.fsdecode(self.pidfile._pidfile))
             return None
         if _is_pidfile_path(self.pidfile) or _is_file(self.pidfile):
             return super()._prepare_pidfile(start)
@@ -158,7 +161,8 @@ class DaemonContext(_Core):
 
     def _takes_pidfile_before(self):
         """Whether the path is the same before the start as in the daemon, so that the file is taken before anything happens."""
-        return type(self.pidfile) is PidFile and os.path.isabs(self.pidfile._pidfile) and not self.chroot_directory
+        file = self.pidfile
+        return type(file) is PidFile and not file._is_held() and os.path.isabs(file._pidfile) and not self.chroot_directory
 
     # --- what pep3143daemon's own have, and programs override ---------------------------------------------------------
 

@@ -16,6 +16,7 @@ class PidFile:
     def __init__(self, pidfile):
         self._pidfile = pidfile
         self._holder = None
+        self._comes_along = False
 
     @property
     def pidfile(self):
@@ -34,7 +35,7 @@ class PidFile:
         from ..._native import PidFile
 
         # Made anew each time: a relative path counts from wherever the process is by then.
-        return PidFile(self._pidfile)
+        return PidFile(os.fsdecode(self._pidfile))
 
     def __enter__(self):
         self.acquire()
@@ -50,7 +51,9 @@ class PidFile:
         :raises SystemExit: another process has it, or it cannot be had.
         """
         with self._refusing():
-            self._file().acquire_for_good()
+            if not self._comes_along:
+                self._file().acquire_for_good()
+        self._comes_along = False
         self._hold()
 
     def release(self):
@@ -67,6 +70,14 @@ class PidFile:
         except OSError as error:
             if error.errno != errno.ENOENT:
                 raise
+
+    def _is_held(self):
+        """Whether this process has acquired it and not released it."""
+        return self._holder == os.getpid()
+
+    def _bring_along(self):
+        """Have the next `acquire` take over the lock, which goes along with a start."""
+        self._comes_along = True
 
     def _hold(self):
         self._holder = os.getpid()

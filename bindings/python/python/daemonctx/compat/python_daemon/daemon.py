@@ -12,9 +12,9 @@ import sys
 import warnings
 
 from ... import _native
-from ..._context import DaemonContext as _Core
-from ..._context import _is_file, _is_pidfile_path, _set
+from ..._context import _is_file, _is_pidfile_path
 from ..._errors import DaemonError as _CoreError
+from .._start import Start as _Start
 
 __all__ = [
     "DaemonContext",
@@ -57,7 +57,7 @@ class DaemonProcessDetachError(DaemonError, OSError):
     """The process could not be detached."""
 
 
-class DaemonContext(_Core):
+class DaemonContext(_Start):
     """What a daemon is to be, and the door to its start.
 
     Every parameter is an attribute too and may be changed until `open` is called.
@@ -119,9 +119,6 @@ class DaemonContext(_Core):
             preserve_logging=True,
         )
         self._is_open = False
-
-    # Any attribute, as with the original.
-    __setattr__ = object.__setattr__
 
     @property
     def working_directory(self):
@@ -194,19 +191,17 @@ class DaemonContext(_Core):
     # --- how the core is told ---------------------------------------------------------------------------------------
 
     def _working_directory_inside(self):
-        return self.working_directory
+        directory = os.fsdecode(self.working_directory)
+        return os.path.join("/", directory) if self.chroot_directory is not None and directory else directory
+
+    def _prepare_directories(self, start):
+        _set_up("directories", (super()._prepare_directories, start))
+
+    def _prepare_umask(self, start):
+        _set_up("file creation mask", (super()._prepare_umask, start))
 
     def _prepare_owner(self, start):
-        """Nothing for those that the process has in every way: then its supplementary groups are its own as well."""
-        uid, gid = self.uid, self.gid
-        if set(os.getresuid()) == {uid}:
-            uid = None
-        if set(os.getresgid()) == {gid}:
-            gid = None
-        for option, value in (("gid", self.gid if uid is not None else gid), ("uid", uid)):
-            if value is not None:
-                _set(getattr(start, option), option, value)
-        start.initgroups(bool(self.initgroups) and uid is not None and _has_name(self.uid))
+        _set_up("process owner", (super()._prepare_owner, start))
 
     def _prepare_files(self, start):
         for option, method in (("stdin", "read"), ("stdout", "write"), ("stderr", "write")):

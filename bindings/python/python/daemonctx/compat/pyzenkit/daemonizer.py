@@ -4,11 +4,9 @@ import errno
 import os
 
 from ... import _native
-from ..._context import DaemonContext as _Core
-from ..._context import _items, _set
 from ..._pidfile import PidFile as _PidFile
-from .._owner import change_owner, current_umask, is_open, own_group
-from .._unlocked import refuse_living
+from .._owner import change_owner, current_umask, own_group
+from .._start import Start, refuse_living
 
 __all__ = ["daemonize", "daemonize_lite", "get_logger_files", "read_pid", "write_pid"]
 
@@ -97,8 +95,7 @@ def daemonize(
     :param gid: the group to run as; None for the user's own if *uid* changes it.
     :param pid_file: the path of a file for the daemon's PID, ending in ``.pid``, and counted from *work_dir* in the new root. It is
         locked while the daemon lives and removed at its end. None for no file.
-    :param files_preserve: objects with ``fileno()``, or descriptors, to keep open; what is closed already is left out. The files of
-        `logging`'s handlers stay open too, and nothing else.
+    :param files_preserve: not used: all that is open stays open, but standard streams lead to ``/dev/null``.
     :param signals: what `signal.signal` takes, by signal number.
     :returns: the daemon's PID, and *pid_file*.
     :raises ValueError: the name of the pid file does not end in ``.pid``.
@@ -107,14 +104,17 @@ def daemonize(
     """
     _check_name(pid_file)
     with _Translating():
-        _Start(chroot_dir, work_dir, umask, uid, gid, pid_file, files_preserve, signals).open()
+        _Start(chroot_dir, work_dir, umask, uid, gid, pid_file, signals).open()
     return os.getpid(), pid_file
 
 
-class _Start(_Core):
-    """A start with pyzenkit's options."""
+class _Start(Start):
+    """A start with pyzenkit's options. All that is open stays open."""
 
-    def __init__(self, chroot_dir, work_dir, umask, uid, gid, pid_file, files_preserve, signals):
+    _keeps_all = True
+    _connects_system_streams = False
+
+    def __init__(self, chroot_dir, work_dir, umask, uid, gid, pid_file, signals):
         pidfile = None if pid_file is None else _PidFile(_outside(chroot_dir, work_dir, pid_file))
         super().__init__(
             chroot_directory=chroot_dir,
@@ -124,25 +124,12 @@ class _Start(_Core):
             gid=own_group(uid, gid),
             prevent_core=False,
             detach_process=True,
-            files_preserve=files_preserve,
             pidfile=pidfile,
-            stdin=os.devnull,
-            stdout=os.devnull,
-            stderr=os.devnull,
             signal_map={} if signals is None else signals,
-            preserve_logging=True,
         )
 
     def _working_directory_inside(self):
         return self._working_directory
-
-    def _prepare_files(self, start):
-        for option in ("stdin", "stdout", "stderr"):
-            _set(getattr(start, option), option, getattr(self, option))
-        for item in _items("files_preserve", self.files_preserve or ()):
-            fd = _descriptor(item)
-            if fd is not None and is_open(fd):
-                start.keep(fd)
 
     def _prepare_pidfile(self, start):
         if self.pidfile is not None:
@@ -164,14 +151,6 @@ def _outside(chroot_dir, work_dir, pid_file):
     """The path of the pid file as it is called now."""
     path = os.path.join(_inside(chroot_dir, work_dir), pid_file)
     return path if chroot_dir is None else os.path.join(chroot_dir, path.lstrip("/"))
-
-
-def _descriptor(item):
-    """The descriptor of a number or an object with ``fileno()``; None for one that is closed, or is no file at all."""
-    try:
-        return item if isinstance(item, int) else item.fileno()
-    except (OSError, ValueError):
-        return None
 
 
 def _enter(chroot_dir, work_dir, umask):
