@@ -1,0 +1,420 @@
+"""The differences that the documentation has: the rows of the tables "Differs from the original".
+
+A row may be seen by the comparison. Then it has the names of what differs, and a test that says whether it is this difference.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import re
+from typing import Any, Callable, Optional
+
+DOCS = pathlib.Path(__file__).resolve().parents[4] / "docs"
+PAGES = {
+    "python_daemon": "python-daemon.md",
+    "pep3143daemon": "python-daemon.md",
+    "daemoniker": "daemoniker.md",
+    "cherrypy": "cherrypy.md",
+    "pyzenkit": "pyzenkit.md",
+}
+HEADING = "## Differs from the original"
+
+
+@dataclasses.dataclass
+class Case:
+    """What differs in a program: a name, and both values."""
+
+    spec: dict[str, Any]
+    outcomes: tuple[list[Any], list[Any]]
+    name: str
+    original: Any
+    ours: Any
+    found: dict[str, tuple[Any, Any]]
+
+    @property
+    def surroundings(self) -> dict[str, Any]:
+        return self.spec["surroundings"]  # type: ignore[no-any-return]
+
+    @property
+    def both_start(self) -> bool:
+        return self.outcomes[0][0] == self.outcomes[1][0] == "starts"
+
+    @property
+    def text(self) -> str:
+        """The program's options and steps, for a look at what is in it."""
+        return repr({name: value for name, value in self.spec.items() if name not in ("surroundings", "interpreter")})
+
+    def has_option(self, *values: str) -> bool:
+        return any(value in self.text for value in values)
+
+
+@dataclasses.dataclass
+class Difference:
+    what: str
+    original: str
+    here: str
+    names: Optional[str] = None
+    applies: Callable[[Case], bool] = lambda case: True
+
+    @property
+    def row(self) -> str:
+        return f"| {self.what} | {self.original} | {self.here} |"
+
+    def explains(self, case: Case) -> bool:
+        return self.names is not None and re.fullmatch(self.names, case.name) is not None and self.applies(case)
+
+
+def table(page: str) -> list[str]:
+    """The rows of a page's table."""
+    text = (DOCS / page).read_text()
+    part = text[text.index(HEADING) :].partition("\n## ")[0] if HEADING in text else ""
+    return [line for line in part.splitlines() if line.startswith("| ") and not line.startswith("| |")]
+
+
+def rows(page: str) -> list[str]:
+    """What they have to be."""
+    return [difference.row for difference in DIFFERENCES[page]]
+
+
+# --- what the tests look for ------------------------------------------------------------------------------------------
+
+
+def null(value: Any) -> bool:
+    return isinstance(value, str) and "/dev/null:" in value
+
+
+def is_supervised(case: Case) -> bool:
+    return case.surroundings["notify"] or "listen" in case.surroundings
+
+
+def is_passed(case: Case) -> bool:
+    """Whether it is a descriptor that LISTEN_FDS counts, whatever has that number."""
+    return case.name.startswith("descriptor ") and 3 <= int(case.name.split()[1]) < 3 + int(case.surroundings["listen"][0])
+
+
+def detaches_by_itself(case: Case) -> bool:
+    return is_supervised(case) and [*case.found.get("process", ())] == ["daemon", "starter"]
+
+
+def both_fail(case: Case) -> bool:
+    return case.outcomes[0][0] != "starts" and case.outcomes[1][0] != "starts"
+
+
+def starts_here(case: Case) -> bool:
+    return case.outcomes[0][0] != "starts" and case.outcomes[1][0] == "starts"
+
+
+def failed_in_daemon(case: Case) -> bool:
+    original = case.outcomes[0]
+    return original[0] == "ends" or original[0] == "raises" and original[-1] in ("in the daemon", "")
+
+
+def same_exception(case: Case) -> bool:
+    """Whether the same except clauses catch both: ours is one of what the original's is."""
+    original, ours = case.outcomes
+    if original[0] != "raises" or ours[0] != "raises" or original[1] != ours[1]:
+        return False
+    return original[2][0] in ours[2]
+
+
+def touched(case: Case) -> bool:
+    return "'touch'" in case.text
+
+
+def holds_before(case: Case) -> bool:
+    return "held pidfile" in case.text
+
+
+def has_no_stream(case: Case) -> bool:
+    replaced = any(f"['replace', '{name}', {target}]" in case.text for name in ("stdin", "stdout", "stderr") for target in ("None", "['stringio']"))
+    return bool(case.surroundings["closed"]) or replaced
+
+
+def fails_by_stream(case: Case) -> bool:
+    """Whether the original fails by a stream that does not matter here, and ours by something else."""
+    original = case.outcomes[0]
+    is_of_stream = original[0] == "ends" or original[0] == "raises" and original[2][0] in ("AttributeError", "UnsupportedOperation", "TypeError", "DaemonError")
+    return is_of_stream and (has_no_stream(case) or "['stringio']" in case.text)
+
+
+def prints_before(case: Case) -> bool:
+    return "'before']" in case.text
+
+
+WRONG_TYPE = ("TypeError", "AttributeError", "ValueError")
+READY = Difference(
+    "a service manager that asked for it (`NOTIFY_SOCKET`)",
+    "is not told",
+    "is told `READY=1` and `MAINPID` when the daemon is ready",
+    "messages",
+    lambda case: case.surroundings["notify"] and case.original == [] and case.ours[:1] == ["READY=1"],
+)
+LISTEN = Difference(
+    "sockets that a service manager has passed on (`LISTEN_FDS`)",
+    "are closed; `LISTEN_PID` names the starter",
+    "stay open, and `LISTEN_PID` names the daemon",
+    r"descriptor \d+|environment|event \d+|warnings",
+    lambda case: "listen" in case.surroundings
+    and (case.name == "environment" or is_passed(case) or "socket" in str(case.ours) or null(case.original) and case.ours is None or case.name == "warnings"),
+)
+LISTEN_PID = dataclasses.replace(
+    LISTEN,
+    original="stay open; `LISTEN_PID` names the starter",
+    names="environment|descriptor \\d+",
+    applies=lambda case: "listen" in case.surroundings
+    and (case.name == "environment" or str(case.original).replace(" and is closed on exec", "") == str(case.ours).replace(" and is closed on exec", "")),
+    here="stay open, close-on-exec, and `LISTEN_PID` names the daemon",
+)
+INHERITABLE = Difference(
+    "descriptors 0 to 2",
+    "are close-on-exec, closed or `/dev/null` where the null device happens to get their number",
+    "lead where *stdin*, *stdout* and *stderr* say, and programs that the daemon executes inherit them",
+    "descriptor 0[012]",
+    lambda case: case.both_start
+    and (null(case.original) or case.original is None or "x.pid" in case.original)
+    and case.ours is not None
+    and "exec" not in case.ours,
+)
+LEAK = Difference(
+    "further descriptors of `/dev/null`, and duplicates of standard input",
+    "stay open in some starts",
+    "are not left",
+    r"descriptor \d+",
+    lambda case: case.both_start and case.original is not None and (null(case.original) or "'second'" in case.text) and (case.ours is None or "x.pid" in case.ours),
+)
+BUFFERED = Difference(
+    "text printed before the start that is still buffered",
+    "is lost, or written to where the daemon's output goes",
+    "appears, once, where it was printed",
+    r"std\w+ marks|(left|file) \S+\.log",
+    lambda case: prints_before(case) and "MARK before" in str([case.original, case.ours]),
+)
+WARNING = Difference(
+    "what else the program has open and does not list",
+    "is closed, and its number is reused: a database's lock, another file's content",
+    "is closed, and a `DaemonWarning` names it",
+    r"warnings|(left|file) \S+\.log",
+    lambda case: case.name == "warnings" and [["DaemonWarning", "closed"]] == case.ours or "DaemonWarning" in str(case.ours),
+)
+NO_STREAM = Difference(
+    "a stream of `sys` that is closed, None or has no descriptor",
+    "an exception in the daemon, to nowhere",
+    "is no reason not to start",
+    r"outcome|status of the \w+|(left|file) \S+|hangs",
+    lambda case: starts_here(case) and has_no_stream(case) or both_fail(case) and fails_by_stream(case),
+)
+FAILS_EARLY = Difference(
+    "an error after the fork",
+    "goes to `/dev/null`, or where standard error is by then",
+    "is on the starter's standard error; what can be known before is raised in the starter, and nothing has happened then",
+    r"outcome|(left|file) \S+",
+    lambda case: both_fail(case) and (failed_in_daemon(case) and (same_exception(case) or case.outcomes[0][0] == "ends") or case.name != "outcome"),
+)
+STATUS = Difference(
+    "the starter's exit status",
+    "0, whatever becomes of the daemon",
+    "0 when the daemon is ready; else non-zero, and the error is on its standard error",
+    "status of the (starter|daemon)",
+    lambda case: not case.both_start,
+)
+ERRNO = Difference(
+    "the errno of an exception",
+    "is not always set",
+    "is the system's",
+    "outcome",
+    lambda case: both_fail(case) and same_exception(case) and case.outcomes[0][3] is None and case.outcomes[0][-1] == case.outcomes[1][-1],
+)
+SAME_CATCH = Difference(
+    "an option that has an invalid value",
+    "an exception of any kind, in the daemon mostly",
+    "the same exception or one derived from it, in the starter; for one of the wrong type TypeError, AttributeError or ValueError",
+    "outcome",
+    lambda case: both_fail(case) and (same_exception(case) or all(each[0] == "raises" and each[2][0] in WRONG_TYPE for each in case.outcomes)),
+)
+CLOSED = Difference(
+    "a file object from before the start whose descriptor the start has closed",
+    "closes, and writes to, whatever has got the number since",
+    "is closed",
+    r"event \d+",
+    lambda case: case.original[:2] == ["close file", "raised"] and case.ours == ["close file", "None"],
+)
+LOCK = Difference(
+    "the pid file",
+    "is not locked, or by a descriptor that later code can close by its number",
+    "is locked while the daemon lives, by a descriptor that no object from before the start owns",
+    r"descriptor \d+",
+    lambda case: "x.pid" in str(case.ours) and (case.original is None or null(case.original)) or "x.pid" in str(case.original) and case.ours is None,
+)
+SUPERVISED = Difference(
+    "below supervisord, runit, s6, systemd (`--user`), a container's init",
+    "detaches, and the supervisor has lost it",
+    "stays, unless told otherwise",
+    ".*",
+    detaches_by_itself,
+)
+SECOND = dataclasses.replace(
+    SUPERVISED,
+    names=r"event \d+",
+    applies=lambda case: is_supervised(case) and case.original == ["second", "True"] and case.ours == ["second", "False"],
+)
+STALE = Difference(
+    "a stale pid file, and one that names a process which has its PID by chance",
+    "blocks every start",
+    "is nobody's, and replaced",
+    r"outcome|(left|file) \S+|status of the \w+|event \d+|process",
+    lambda case: touched(case),
+)
+PARENT = Difference(
+    "the parent when the call returns",
+    "may be about to exit still",
+    "is the process that adopts orphans, for good",
+    "parent changes",
+    lambda case: case.original is True and case.ours is False,
+)
+PID_SIGNALS = Difference(
+    "the pid file when SIGTERM, SIGHUP or SIGINT end the daemon by their default action",
+    "stays",
+    "is removed",
+    "SigCgt|(left|file) \\S*x.pid",
+    lambda case: case.name != "SigCgt" and case.ours is None or case.name == "SigCgt" and set(case.ours) - set(case.original) <= {"SIGTERM", "SIGHUP", "SIGINT"} and set(case.original) <= set(case.ours),
+)
+PID_MODE = Difference(
+    "the mode of the pid file",
+    "depends on the umask",
+    "0644",
+    r"(left|file) \S*x.pid",
+    lambda case: case.both_start and None not in (case.original, case.ours) and case.original.split(" ", 1)[1] == case.ours.split(" ", 1)[1],
+)
+NO_GROUPS = Difference(
+    "supplementary groups after a change of user",
+    "the caller's, root's mostly",
+    "none",
+    "Groups",
+    lambda case: case.ours == [],
+)
+
+# --- the pages --------------------------------------------------------------------------------------------------------
+
+DIFFERENCES: dict[str, list[Difference]] = {
+    "python-daemon.md": [
+        STATUS,
+        FAILS_EARLY,
+        SAME_CATCH,
+        ERRNO,
+        Difference(
+            "a `StringIO` for a stream",
+            "an exception in the daemon, to nowhere",
+            "becomes `sys.stdin`, `sys.stdout` or `sys.stderr`",
+            r"outcome|status of the \w+|(left|file) \S+",
+            lambda case: starts_here(case) and "['stringio']" in case.text,
+        ),
+        NO_STREAM,
+        Difference(
+            "`files_preserve`",
+            "is a list, and gets the streams appended at every `open()`",
+            "is any iterable, and stays as it is",
+            r"outcome|status of the \w+|(left|file) \S+",
+            lambda case: starts_here(case) and case.has_option("['tuple'", "['set'"),
+        ),
+        Difference(
+            "users and groups by name",
+            "an exception",
+            "are accepted",
+            r"outcome|status of the \w+|(left|file) \S+",
+            lambda case: not case.both_start and case.has_option("'nobody'", "'nogroup'"),
+        ),
+        Difference(
+            "a path as `pidfile`",
+            "an AttributeError, or with `pathlib` before Python 3.13 nothing at all",
+            "is a pid file",
+        ),
+        NO_GROUPS,
+        Difference(
+            "`initgroups=True` below a new root",
+            "reads the user database in there, and does nothing where there is none",
+            "sets the groups that the user has outside",
+            "Groups",
+            lambda case: "chroot_directory" in case.text and "'initgroups': True" in case.text,
+        ),
+        Difference("the group with `initgroups=True`", "stays the caller's", "is set", "Gid", lambda case: "'initgroups': True" in case.text),
+        Difference("after a change of user", "nobody looks", "all ids, the group list and the capabilities are verified, and a way back to root is an error"),
+        Difference(
+            "`uid=0` and `gid=0` (pep3143daemon)",
+            "mean the real user and group",
+            "are root",
+            "outcome|Uid|Gid|Groups|status of the \\w+",
+            lambda case: case.spec["library"] == "pep3143daemon" and case.has_option("'uid': 0", "'gid': 0"),
+        ),
+        Difference(
+            "a closed file in `files_preserve` (pep3143daemon)",
+            "ValueError",
+            "is left out",
+            r"outcome|status of the \w+|(left|file) \S+",
+            lambda case: case.spec["library"] == "pep3143daemon" and starts_here(case) and "['closed file', 'kept']" in case.text,
+        ),
+        Difference(
+            "the file of a `PidFile` (pep3143daemon)",
+            "is made in the daemon, by the user that it runs as",
+            "is made by the starter before anything happens; where the daemon may not remove it, it stays, stale",
+            r"(left|file) \S*x.pid",
+            lambda case: case.spec["library"] == "pep3143daemon" and "seteuid" in case.text or "'uid'" in case.text or "'gid'" in case.text,
+        ),
+        Difference(
+            "`/dev/null` below a new root",
+            "is the file of that name in there, or the start fails",
+            "is the system's",
+            r"descriptor \d+",
+            lambda case: "BOX/root/dev/null" in str(case.original) and (case.ours is None or null(case.ours)),
+        ),
+        INHERITABLE,
+        LEAK,
+        BUFFERED,
+        WARNING,
+        CLOSED,
+        Difference(
+            "log files of `logging`'s handlers, also behind other handlers or a queue, and of loguru",
+            "are closed; the handler writes to whatever gets the number next",
+            "stay open",
+        ),
+        Difference("event loops, multiprocessing's helpers, files of faulthandler that exist already", "are broken, in silence", "go on"),
+        Difference("closing descriptors", "takes longer with a higher `RLIMIT_NOFILE`, and ends at the limit", "takes longer with more open descriptors, and closes all"),
+        LOCK,
+        STALE,
+        Difference(
+            "a pid file with something other than a PID in it, a link, a FIFO, a directory",
+            "`AlreadyLocked`; `is_locked()` is true",
+            "`LockFailed`, and the file stays as it is; `is_locked()` is false",
+            r"outcome|event \d+",
+            lambda case: "LockFailed" in str(case.ours),
+        ),
+        Difference("`is_locked()`", "there is such a file", "a living process has the lock"),
+        Difference("two starts at once", "both may think that they have the lock", "one wins"),
+        Difference(
+            "a lock that was acquired before `open()`",
+            "holds the starter's PID and stays when the start fails",
+            "goes along and holds the daemon's; a failed start removes it",
+            r"(left|file|event) \S+|outcome",
+            lambda case: holds_before(case),
+        ),
+        PID_SIGNALS,
+        PID_MODE,
+        SECOND,
+        READY,
+        LISTEN,
+        PARENT,
+        Difference("`open()` inside a running asyncio loop", "the loop is broken afterwards", "an error, with advice"),
+        Difference("with other threads that Python knows", "silence", "a `DaemonWarning` names them"),
+    ],
+    "pyzenkit.md": [],
+    "daemoniker.md": [],
+    "cherrypy.md": [],
+}
+# A program in which one detaches and the other does not has this one difference, and all that follows from it.
+WHOLE = [SUPERVISED]
+
+
+def explanation(page: str, case: Case) -> Optional[Difference]:
+    """The row that a difference is in; None for a fault."""
+    rows = [*(row for row in WHOLE if any(each.row == row.row for each in DIFFERENCES[page])), *DIFFERENCES[page]]
+    return next((row for row in rows if row.explains(case)), None)
