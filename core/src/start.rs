@@ -94,8 +94,13 @@ pub(crate) unsafe fn start_aside(plan: &mut Plan, caller: Caller) -> Result<Asid
     // The daemon never holds the end that the helper reports on: it is closed with all that is not kept.
     let (listener, teller) = report::channel().map_err(|errno| plan.explain(Failure::new(Step::Pipe, errno)))?;
     let (heard, own) = open_line(plan)?;
-    if let Some(lock) = &plan.pid_file {
-        lock.inherit_across_fork();
+    match (caller, &plan.pid_file) {
+        (Caller::Leaves, _) => {
+            registry::inherit_all();
+            signal_stream::inherit_all();
+        }
+        (Caller::Returns, Some(lock)) => lock.inherit_across_fork(),
+        (Caller::Returns, None) => {}
     }
     run(plan.hooks.before);
     let quiet = plan.take_quiet();
@@ -128,6 +133,7 @@ pub(crate) unsafe fn start_aside(plan: &mut Plan, caller: Caller) -> Result<Asid
         }
         forked => {
             registry::inherit_none();
+            signal_stream::stay();
             match caller {
                 Caller::Returns => drop(quiet),
                 Caller::Leaves => quiet.leave_as_it_is(),

@@ -1,6 +1,5 @@
 //! What ties a daemon to its starter until it is ready.
 
-use crate::notify;
 use crate::report::{Record, Reporter};
 use crate::sys::Sys;
 use crate::sys::pidfd::Process;
@@ -52,11 +51,11 @@ impl Tie {
 
     /// Reports that the daemon is ready. The starter leaves when what comes back lets it go, at the latest.
     ///
-    /// A service manager that is told of its main process looks whose child that is, once. The daemon is the helper's until that
-    /// has left, which it does on this report.
+    /// The daemon is the helper's child until that has left, which it does on this report. So it is waited for: a service manager that is
+    /// told of its main process looks whose child that is, once, and so may the program.
     pub(crate) fn report_ready(self) -> Sys<Waiting> {
         const PATIENCE: Duration = Duration::from_secs(5);
-        let helper = self.helper.filter(|_| notify::is_wanted()).and_then(|pid| Process::open(pid).ok());
+        let helper = self.helper.and_then(|pid| Process::open(pid).ok());
         self.reporter.send(&Record::Ready)?;
         if let Some(helper) = helper {
             let _: Sys<bool> = helper.wait(Some(PATIENCE));

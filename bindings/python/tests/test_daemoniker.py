@@ -407,8 +407,6 @@ def test_a_start_that_failed_can_be_tried_again(house: House) -> None:
 
 OPTIONS = {
     "chdir='/nonexistent'": "working directory failed: /nonexistent: No such file or directory (2 ENOENT)",
-    "umask='x'": "umask: expected a number from 0 to 0o777, got 'x'",
-    "umask=0o1000": "umask failed: 01000",
     "stdout_goto='/nonexistent/log'": "stdout failed: /nonexistent/log: No such file or directory (2 ENOENT)",
     "stderr_goto=FOLDER": "stderr failed: {}: Is a directory (21 EISDIR)",
     "stdin_goto='/nonexistent/in'": "stdin failed: /nonexistent/in: No such file or directory (2 ENOENT)",

@@ -554,7 +554,6 @@ def test_the_starter_says_how_the_daemon_died_in_its_pidfile(house: House, how: 
     [
         ("working_directory='/nonexistent'", "/nonexistent"),
         ("chroot_directory='/nonexistent'", "/nonexistent"),
-        ("umask='077'", "077"),
         ("uid='nobody at all'", "nobody at all"),
     ],
 )

@@ -784,7 +784,7 @@ def test_the_starter_says_that_it_is_locked(house: House) -> None:
         ("working_directory='/nonexistent'", errno.ENOENT, "/nonexistent"),
         ("working_directory='/dev/null'", errno.ENOTDIR, "/dev/null"),
         ("chroot_directory='/nonexistent'", errno.ENOENT, "/nonexistent"),
-        ("umask='077'", errno.EINVAL, "077"),
+        ("umask='077'", None, "file creation mask"),
     ],
 )
 def test_what_can_be_known_before_is_raised_in_the_starter(house: House, options: str, number: int, text: str) -> None:

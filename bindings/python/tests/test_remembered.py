@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from conftest import House, children
-from doors import DATA, DOORS, EACH_DOOR
+from doors import DATA, DOORS, EACH_CLOSING_DOOR, EACH_DOOR
 
 LOGGING = {
     "a MemoryHandler": "front = logging.handlers.MemoryHandler(1, target=logging.FileHandler(FOLDER + '/log'))\n"
@@ -258,7 +258,7 @@ OTHERS = {
 }
 
 
-@EACH_DOOR
+@EACH_CLOSING_DOOR
 @pytest.mark.parametrize("what", OTHERS)
 def test_what_else_is_open_is_named(house: House, door: str, what: str) -> None:
     opened, named = OTHERS[what]
@@ -290,7 +290,7 @@ OWNERS = {
 }
 
 
-@EACH_DOOR
+@EACH_CLOSING_DOOR
 @pytest.mark.parametrize("what", OWNERS)
 def test_an_object_whose_descriptor_was_closed_touches_no_other_file(house: House, door: str, what: str) -> None:
     """The number is another file's by then: what is written would go there, and the object's end would close that."""
@@ -395,7 +395,7 @@ def test_threads_of_libraries_are_not_counted(house: House) -> None:
     house.reap(int(house.hear()))
 
 
-@EACH_DOOR
+@EACH_CLOSING_DOOR
 @pytest.mark.parametrize("mode", ["delete", "wal"])
 def test_a_database_of_sqlite_writes_to_its_own_file(house: House, door: str, mode: str) -> None:
     done = house.run(

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import pathlib
 import sys
 from typing import Any
 
-from . import allowed, observe, programs
+from peers import fetch
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from peers import fetch  # noqa: E402
+from . import allowed, observe, programs
 
 REQUIREMENTS = ("python-daemon==3.1.2", "pep3143daemon==0.1.0", "daemoniker==0.2.3", "CherryPy==18.10.0", "pyzenkit==0.67")
 
@@ -52,12 +50,19 @@ def outcome(found: observe.Observation) -> list[Any]:
     return ["ends"]
 
 
+def run(spec: programs.Spec, paths: dict[bool, list[str]]) -> tuple[observe.Observation, observe.Observation]:
+    """Runs a program with the original, and with the stand-in."""
+    return observe.observe(spec, True, paths[True]), observe.observe(spec, False, paths[False])
+
+
 def unexplained(spec: programs.Spec, paths: dict[bool, list[str]]) -> dict[str, tuple[Any, Any]]:
-    """What differs and is in no row of the library's page."""
-    original = observe.observe(spec, True, paths[True])
-    stand_in = observe.observe(spec, False, paths[False])
-    found = different(original, stand_in)
-    outcomes = outcome(original), outcome(stand_in)
+    """What differs and is in no row of the library's page, by name: the original's value and the stand-in's."""
+    return unexplained_in(spec, *run(spec, paths))
+
+
+def unexplained_in(spec: programs.Spec, original: observe.Observation, ours: observe.Observation) -> dict[str, tuple[Any, Any]]:
+    found = different(original, ours)
+    outcomes = outcome(original), outcome(ours)
     page = allowed.PAGES[spec["library"]]
     cases = [allowed.Case(spec, outcomes, name, *values, found) for name, values in found.items()]
     return {case.name: found[case.name] for case in cases if allowed.explanation(page, case) is None}

@@ -302,6 +302,8 @@ class Run:
         report = self.reported[pid][1]
         prefix = "starter: " if pid == self.starter else "daemon: "
         if not report["started"]:
+            if self.spec.get("function") == "ask":
+                self.found["asked"] = [event for event in self.events(report) if event[0] != "construct"]
             # It has caught an exception: nothing but that is promised.
             self.found.update({f"{prefix}failed {number}": event for number, event in enumerate(self.events(report)) if event[1] == "raised"})
             return
@@ -337,7 +339,8 @@ class Run:
         self.found.update(found)
 
     def events(self, report: Spec) -> list[Any]:
-        return [event if isinstance(event, list) else [event, ""] for event in report["events"]]
+        events = json.loads(self.named(json.dumps(report["events"])))
+        return [event if isinstance(event, list) else [event, ""] for event in events]
 
     def descriptor(self, proc: pathlib.Path, fd: str) -> str:
         info = dict(line.split(":\t", 1) for line in (proc / "fdinfo" / fd).read_text().splitlines() if ":\t" in line)

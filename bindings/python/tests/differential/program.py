@@ -108,6 +108,12 @@ class Program:
     def do_pipe(self):
         OPENED["pipe"] = os.pipe()
 
+    def do_make(self, name, kind):
+        if kind == "link":
+            os.symlink(self.path("input"), self.path(name))
+        else:
+            os.mkfifo(self.path(name))
+
     def do_touch(self, name, content):
         with open(self.path(name), "w") as file:
             file.write(content.replace("SELF", str(os.getpid())))
@@ -157,7 +163,7 @@ def stream_state(name):
 def handler_name(handler):
     if handler in (signal.SIG_DFL, signal.SIG_IGN, None):
         return str(handler)
-    return getattr(handler, "__name__", type(handler).__name__)
+    return "a function"
 
 
 def report(**more):
@@ -191,6 +197,9 @@ def after(actions):
             attempt("warn", print, "MARK", *rest, file=sys.stderr, flush=True)
         elif kind == "close":
             attempt("close file", OPENED[tuple(rest)].close)
+        elif kind == "close pipe":
+            for fd in OPENED["pipe"]:
+                attempt("close pipe", os.close, fd)
         elif kind == "write":
             attempt("write", os.write, OPENED["pipe"][1], b"MARK")
         else:
@@ -234,6 +243,9 @@ class Context:
         for name, value in late.items():
             attempt(f"set {name}", setattr, context, name, value)
         self.parent = None
+        if program.program.get("function") == "ask":
+            self.ask(context.pidfile)
+            return False
         attempt("open", self.open, context)
         return EVENTS[-1][1] != "raised"
 
@@ -404,6 +416,8 @@ class Cherrypy:
         return EVENTS[-1][1] != "raised"
 
     def log(self, text, level):
+        if text.startswith("Forking"):
+            return  # In whichever process.
         if level >= 40 or not text.startswith(("Bus ", "Started", "PID", "Daemonized", "Running", "umask", "uid/gid", "Already", "Restoring", "Listening")):
             text = text.split(" ")[0]
         EVENTS.append(["log", text.replace(str(os.getpid()), "OWN").replace(str(STARTER), "STARTER"), level])

@@ -93,9 +93,11 @@ class PIDLockFile(_Base):
 
     def read_pid(self):
         """The number in the file, whoever that is by now; None when there is no file, or no number in it."""
+        import os
+
         try:
-            # Bytes: a codec may be out of reach, below a new root or for another user.
-            with open(self.path, "rb") as file:
+            # Bytes: a codec may be out of reach, below a new root or for another user. A FIFO would wait for a writer.
+            with open(self.path, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as file:
                 return int(file.readline())
         except (OSError, ValueError):
             return None

@@ -1,5 +1,7 @@
 """Sending signals to daemons, and what handlers may be."""
 
+import os
+
 from .exceptions import DaemonikerSignal
 
 __all__ = []
@@ -35,7 +37,7 @@ def send(pid_file, signal):
     from ..._errors import PidFileError
     from ..._native import PidFile
 
-    signum = _number(signal)
+    signum, pid_file = _number(signal), os.fsdecode(pid_file)
     try:
         PidFile(pid_file, "either").signal(signum)
     except PidFileError as error:

@@ -144,13 +144,13 @@ def _check_name(pid_file):
 
 def _inside(chroot_dir, work_dir):
     """The working directory as it is called in the new root, or where there is none."""
-    return os.path.join(os.getcwd() if chroot_dir is None else "/", work_dir or "")
+    return os.path.join(os.getcwd() if chroot_dir is None else "/", os.fsdecode(work_dir or ""))
 
 
 def _outside(chroot_dir, work_dir, pid_file):
     """The path of the pid file as it is called now."""
     path = os.path.join(_inside(chroot_dir, work_dir), pid_file)
-    return path if chroot_dir is None else os.path.join(chroot_dir, path.lstrip("/"))
+    return path if chroot_dir is None else os.path.join(os.fsdecode(chroot_dir), path.lstrip("/"))
 
 
 def _enter(chroot_dir, work_dir, umask):
@@ -177,6 +177,8 @@ class _Translating:
             return
         if isinstance(exc_value, self._errors.AlreadyRunningError):
             raise FileExistsError(errno.EEXIST, _holder(exc_value), exc_value.value) from exc_value
+        if isinstance(exc_value, self._errors.PidFileError) and os.path.lexists(exc_value.value):
+            raise FileExistsError(errno.EEXIST, exc_value.strerror, exc_value.value) from exc_value
         # That there is no such user is ENOENT too, but has nothing to do with files.
         if exc_value.errno is not None and exc_value.step not in ("user", "group"):
             error = OSError(exc_value.errno, exc_value.strerror, exc_value.value)
