@@ -2,7 +2,7 @@ from collections.abc import Collection
 from types import TracebackType
 from typing import Any, Protocol
 
-from ..._context import DaemonContext as _Core
+from .._start import Start
 
 __all__ = [
     "DaemonContext",
@@ -23,7 +23,7 @@ class _HasAcquire(Protocol):
 
 class DaemonError(Exception): ...
 
-class DaemonContext(_Core):
+class DaemonContext(Start):
     pidfile: _HasAcquire | None  # type: ignore[assignment]
     files_preserve: list[Any] | None
     signal_map: dict[int, Any]

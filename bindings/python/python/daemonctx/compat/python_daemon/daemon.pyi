@@ -3,7 +3,7 @@ from contextlib import AbstractContextManager
 from types import FrameType, TracebackType
 from typing import Any, Protocol
 
-from ..._context import DaemonContext as _Core
+from .._start import Start
 
 __all__ = [
     "DaemonContext",
@@ -42,7 +42,7 @@ class DaemonError(Exception): ...
 class DaemonOSEnvironmentError(DaemonError, OSError): ...
 class DaemonProcessDetachError(DaemonError, OSError): ...
 
-class DaemonContext(_Core):
+class DaemonContext(Start):
     pidfile: AbstractContextManager[Any] | None  # type: ignore[assignment]
     stdin: Any
     stdout: Any

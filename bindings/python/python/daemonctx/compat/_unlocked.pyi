@@ -1,3 +1,0 @@
-from os import PathLike
-
-def refuse_living(path: str | PathLike[str]) -> None: ...
