@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import pathlib
+import subprocess
+import sys
 from typing import Any
 
 import pytest
+from conftest import LIMIT
 from differential import allowed, compare, observe, programs
 from peers import fetch
 
@@ -126,6 +130,29 @@ def test_the_parent_does_not_change_afterwards(library: str, paths: dict[bool, l
         pytest.skip("the starter is the parent until the bus has STARTED")
     for _ in range(5):
         assert compare.run(program(library), paths)[1]["parent changes"] is False
+
+
+@AS_ROOT
+@pytest.mark.parametrize("library", CONTEXTS)
+@pytest.mark.parametrize("original", [True, False])
+def test_a_second_context_in_the_daemon_does_not_detach(
+    library: str, original: bool, tmp_path: pathlib.Path, paths: dict[bool, list[str]]
+) -> None:
+    """In a PID namespace, whose first process is the daemon's parent."""
+    name = {"python_daemon": "daemon"}.get(library, library) if original else f"daemonctx.compat.{library}"
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"import sys\nsys.path[:0] = {paths[original]!r}\nfrom {name} import DaemonContext\n"
+        "DaemonContext(detach_process=True).open()\n"
+        f"second = DaemonContext().detach_process\nopen({str(tmp_path / 'said')!r}, 'w').write(f'{{second}}\\n')\n"
+    )
+    os.mkfifo(tmp_path / "said")
+    line = f"{sys.executable} {script}; read word < {tmp_path}/said; echo $word"
+    command = ["unshare", "--pid", "--fork", "--mount-proc", "sh", "-c", line]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT)
+    if "unshare failed" in done.stderr:
+        pytest.skip(done.stderr)
+    assert done.stdout == "False\n", done
 
 
 @pytest.mark.parametrize("library", LIBRARIES)

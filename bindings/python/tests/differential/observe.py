@@ -127,8 +127,8 @@ class Run:
                 traceback.print_exc()
             finally:
                 os._exit(125)
-        for fd in prepared:
-            os.close(fd)
+        # The other end stays open: at the end of a terminal its processes get SIGHUP.
+        os.close(prepared[0])
 
     def prepare_stdin(self, kind: str) -> list[int]:
         """Opens both ends: that of the program first, unless it has none."""

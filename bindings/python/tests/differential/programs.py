@@ -168,7 +168,9 @@ def context(choose: Chooser, spec: Spec) -> None:
             spec["options"]["chroot_directory"] = ["path", "root"]
             spec["options"]["working_directory"] = choose([["path", "root/sub"], "/sub", ["path", "root"]])
     if choose.now_and_then(0.5):
-        path = "/x.pid" if in_root else choose([["path", "x.pid"]] * 5 + ["x.pid", ["bytes", "x.pid"]])
+        path = "/x.pid" if in_root else choose([["path", "x.pid"]] * 5 + [["bytes", "x.pid"]])
+        if spec["options"].get("working_directory") == "sub" and choose.now_and_then(0.3):
+            path = "x.pid"
         arguments = [choose([0, 0, 0.05, -1, None])] if is_python_daemon and choose.now_and_then(0.5) else []
         kind = choose(["pidfile", "pidfile", "pidfile", "held pidfile"]) if not in_root else "pidfile"
         spec["options"]["pidfile"] = [kind, path, *arguments]
@@ -179,8 +181,10 @@ def context(choose: Chooser, spec: Spec) -> None:
     if root_user and choose.now_and_then(0.08):
         spec["before"].append(["seteuid", 65534])
     if choose.now_and_then(0.25):
-        late = {name: choose(pools[name]) for name in choose.some(["detach_process", "umask", "files_preserve", "stdout", "working_directory"], 0.3)}
-        spec["late"] = late
+        names = ["detach_process", "umask", "files_preserve", "stdout"]
+        # A relative pid file must not come to be in the root directory of the system.
+        names += ["working_directory"] if "'x.pid'" not in repr(spec["options"].get("pidfile", [None, None])[1]) else []
+        spec["late"] = {name: choose(pools[name]) for name in choose.some(names, 0.3)}
     spec["after"] = [["state"], ["print", "after"], ["warn", "after"]] + choose.some(
         [["open again"], ["second"], ["locked"], ["write"], ["close", "other", "w"], ["close", "sub/data", "w"], ["close context"], ["state"]], 0.3
     )
@@ -220,6 +224,8 @@ def pyzenkit(choose: Chooser, spec: Spec) -> None:
     if spec["function"] == "daemonize":
         pools["files_preserve"] = [None, ["list", ["file", "kept", "w"]], ["list", ["fd", "kept", "w"]], 7]
     spec["options"] = choose.options(pools, choose([0.2, 0.4]))
+    if spec["options"].get("work_dir") == "/" and not in_root:
+        del spec["options"]["work_dir"]
     if in_root:
         spec["options"]["chroot_dir"] = choose([["path", "root"], ["path", "root"], ["bytes", "root"]])
         invalid["chroot_dir"] = [["path", "missing"], 1.5]
@@ -228,7 +234,8 @@ def pyzenkit(choose: Chooser, spec: Spec) -> None:
         spec["before"].append(["touch", "x.pid", choose(["", "text\n", "1\n", "99999999\n"])])
     if root_user and choose.now_and_then(0.08):
         spec["before"].append(["seteuid", 65534])
-    spec["after"] = [["print", "after"], ["warn", "after"]] + choose.some([["read pid", "x.pid"], ["write pid", "y.pid", 7], ["write pid", "x.pid", 7], ["write"]], 0.2)
+    spec["after"] = [["print", "after"], ["warn", "after"]]
+    spec["after"] += choose.some([["read pid", "x.pid"], ["write pid", "y.pid", 7], ["write pid", "x.pid", 7], ["write"]], 0.2)
     spec["after"] = [step for step in spec["after"] if possible(spec, step)]
     spec["later"] = choose.some([["print", "later"]], 0.3)
 
@@ -250,6 +257,10 @@ def daemoniker(choose: Chooser, spec: Spec) -> None:
         "explicit_rescript": [None, "text"],
     }
     spec["options"] = choose.options(pools, choose([0.15, 0.35]))
+    if spec["options"].get("chdir") == "/":  # Nothing is made in the root directory of the system.
+        for name in ("stdin_goto", "stdout_goto"):
+            if isinstance(spec["options"].get(name), str):
+                del spec["options"][name]
     spec["options"]["pid_file"] = choose([["path", "x.pid"], ["path", "x.pid"], "x.pid", ["bytes", "x.pid"]])
     invalid: dict[str, list[Any]] = {
         "chdir": [["path", "missing"], 5],
@@ -262,7 +273,8 @@ def daemoniker(choose: Chooser, spec: Spec) -> None:
     if choose.now_and_then(0.2):
         spec["before"].append(["touch", "x.pid", choose(["", "text\n", "1\n", "99999999\n"])])
     handlers = [None, "ignore", ["handler", "own1"], ["handler", "leave1"]]
-    spec["after"] = [["print", "after"], ["warn", "after"]] + choose.some([["write"], ["send", ["path", "x.pid"], 0], ["send", ["bytes", "x.pid"], 0], ["send", ["path", "missing"], 0]], 0.25)
+    spec["after"] = [["print", "after"], ["warn", "after"]]
+    spec["after"] += choose.some([["write"], *(["send", path, 0] for path in (["path", "x.pid"], ["bytes", "x.pid"], ["path", "missing"]))], 0.25)
     if choose.now_and_then(0.4):
         spec["after"].append(["handle", choose(handlers), choose(handlers), choose(handlers)])
         spec["after"] += choose.some([["stop handling"]], 0.3)

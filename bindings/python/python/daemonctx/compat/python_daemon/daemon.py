@@ -201,6 +201,8 @@ class DaemonContext(_Start):
         _set_up("file creation mask", (super()._prepare_umask, start))
 
     def _prepare_owner(self, start):
+        if not isinstance(self.uid, str):
+            _has_name(self.uid)  # TypeError for what is no number
         _set_up("process owner", (super()._prepare_owner, start))
 
     def _prepare_files(self, start):
@@ -211,6 +213,8 @@ class DaemonContext(_Start):
                 getattr(start, option)(descriptor)
             elif stream is not None:
                 getattr(stream, method)  # what cannot be a stream is an AttributeError
+                if getattr(stream, "closed", False):
+                    raise TypeError(f"not an integer file descriptor: {stream!r}")
         streams = [id(stream) for stream in (self.stdin, self.stdout, self.stderr)]
         for descriptor in self._get_exclude_file_descriptors():
             # A StringIO is there itself: it has the method, and no descriptor.
