@@ -144,7 +144,12 @@ def _check_name(pid_file):
 
 def _inside(chroot_dir, work_dir):
     """The working directory as it is called in the new root, or where there is none."""
-    return os.path.join(os.getcwd() if chroot_dir is None else "/", os.fsdecode(work_dir or ""))
+    directory = os.getcwd() if chroot_dir is None else "/"
+    if work_dir is None:
+        return directory
+    if not work_dir:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), work_dir)
+    return os.path.join(directory, os.fsdecode(work_dir))
 
 
 def _outside(chroot_dir, work_dir, pid_file):
