@@ -19,7 +19,7 @@ ORIGINAL_LIB = $(ORIGINAL)/lib/$(shell $(CC) -print-multiarch)
 
 .PHONY: all help build library command monitor original python demo check check-rust check-c check-original check-abi check-clients \
         check-clients-original check-systemd check-command check-python check-programs check-pythons check-all \
-        check-types check-library check-header check-format check-lints check-docs check-readme header ci clean
+        check-types check-library check-header check-format check-lints check-docs check-readme header ci clean compare-stand-ins
 
 # What `make install` installs.
 all: library command monitor
@@ -31,6 +31,7 @@ help:
 	@echo "make check   build everything and run all tests"
 	@echo "make build   the same, and the Python package in $(VENV)"
 	@echo "make wheels  the Python distributions in target/wheels; make check-wheels tries them on every CPython and below aarch64"
+	@echo "make compare-stand-ins  SEED=1 COMPARED=1000: random programs with each Python library that has a stand-in, and with that: half an hour"
 	@echo "make check-newer-pythons  the Python tests on CPython 3.14 and 3.15, of Debian unstable and experimental"
 	@echo "make debian  Debian packages in target/debian-packages; make check-debian tries them in a small Debian"
 	@echo "make check-all  ci, and what takes too long for every time"
@@ -166,6 +167,12 @@ check-pythons: $(VENV)/.tools
 	@echo "== Python: the wheel on other CPythons"
 	cd bindings/python && $(abspath $(VENV))/bin/python tests/peers/run_on.py $(PYTHONS) -- \
 		-k 'not test_cherrypy and not test_python_daemon_programs'
+
+# Random programs with each original and its stand-in; a few of them are in check-python.
+COMPARED := 1000
+compare-stand-ins: python
+	@echo "== Python: $(COMPARED) programs for each stand-in, beside the original"
+	cd bindings/python/tests && $(abspath $(VENV))/bin/python -m differential --programs $(COMPARED) --seed $(or $(SEED),1)
 
 # What takes too long for every time.
 check-all: ci check-programs check-runtimes check-wheels check-debian check-msrv check-deny check-semver check-portable check-i686 check-aarch64

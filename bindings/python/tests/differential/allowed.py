@@ -89,6 +89,11 @@ def plain(value: Any) -> str:
     return str(value).partition(": ")[0]
 
 
+def has_two_writers(case: Case) -> bool:
+    """Whether standard output and standard error go to one file, each with a place of its own in it."""
+    return case.text.count("out.log") > 1 and str(case.original).count("MARK") < str(case.ours).count("MARK")
+
+
 def is_supervised(case: Case) -> bool:
     return case.surroundings["notify"] or "listen" in case.surroundings
 
@@ -559,8 +564,10 @@ DIFFERENCES: dict[str, list[Difference]] = {
             "what the starter prints in its block, and before",
             "is lost where standard output is no terminal",
             "appears, once",
-            r"std\w+ marks|(left|file) \S+\.log",
-            lambda case: "MARK in the starter" in str(case.ours) or "MARK before" in str([case.original, case.ours]),
+            r"std\w+ marks|(left|file) \S+\.log|outcome|status of the \w+",
+            lambda case: "MARK in the starter" in str(case.ours)
+            or "MARK before" in str([case.original, case.ours])
+            or starts_here(case) and "'replace'" in case.text and prints_before(case),
         ),
         STALE,
         Difference("a start that was killed, or a negative number in the file", "`send` raises ValueError, or signals many", "ProcessLookupError"),
@@ -576,8 +583,8 @@ DIFFERENCES: dict[str, list[Difference]] = {
             "descriptors 0 to 2",
             "are open for reading and writing on `/dev/null`, and write over an existing file from its beginning",
             "are open for what they are for, and appended to",
-            "descriptor 0[012]",
-            lambda case: case.both_start and plain(case.original) == plain(case.ours),
+            r"descriptor 0[012]|(left|file) out.log",
+            lambda case: case.both_start and (plain(case.original) == plain(case.ours) or has_two_writers(case)),
         ),
         Difference(
             "log files that a start makes",
