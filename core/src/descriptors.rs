@@ -116,20 +116,14 @@ pub fn kept_unasked() -> impl Iterator<Item = RawFd> {
     own.chain(activation::range()).chain(activation::taken())
 }
 
-/// For language bindings: has locks of pid files that are taken from now on get numbers above all that are open now. An object from before a
-/// start may still own a number that the start has closed, and close it again.
-#[doc(hidden)]
-pub fn lock_above_open() {
-    let highest = listed().unwrap_or_default().into_iter().max();
-    crate::registry::lock_above(highest.unwrap_or(0));
-}
-
 /// For language bindings: the descriptors above the standard streams that this program has opened, and not inherited from the one before
-/// execve(2). None where there is no `/proc`.
+/// execve(2). None where there is no `/proc`. Locks of pid files that are taken from now on get numbers above all that are open: an object
+/// from before a start may still own a number that the start has closed, and close it again.
 #[doc(hidden)]
 #[must_use]
 pub fn opened() -> Vec<RawFd> {
     let mut listed = listed().unwrap_or_default();
+    crate::registry::lock_above(listed.iter().copied().max().unwrap_or(0));
     listed.retain(|fd| is_own(*fd));
     listed
 }

@@ -128,11 +128,10 @@ impl Plan {
     /// Refuses what this process may not set, before anything has happened.
     pub(crate) fn check_permitted(&self) -> Result<(), Error> {
         let refused = |step| Err(Error::os(step, self.subject(step, 0), Errno::EPERM));
-        let sets_groups = capability::has(Capability::SetGroup);
-        if self.ids.groups.is_some() && !sets_groups {
+        if self.ids.groups.is_some() && !capability::has(Capability::SetGroup) {
             return refused(Step::SetGroups);
         }
-        if let Some(group) = self.ids.group.filter(|_| !sets_groups) {
+        if let Some(group) = self.ids.group.filter(|_| !capability::has(Capability::SetGroup)) {
             if !now(Step::Group, identity::group_ids)?.have(group) {
                 return refused(Step::SetGroup);
             }

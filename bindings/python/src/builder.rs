@@ -4,7 +4,7 @@ use crate::context::Context;
 use crate::error::{misuse, raise};
 use crate::fork::PendingStart;
 use crate::pidfile::seconds;
-use daemonctx::parts::{SignalStream, kept_unasked, lock_above_open, opened};
+use daemonctx::parts::{SignalStream, kept_unasked, opened};
 use daemonctx::{Daemon, Detach, Facility, Fork, Groups, LogFile, Severity, SignalAction, Stream, Syslog};
 use pyo3::prelude::*;
 use std::ffi::OsString;
@@ -124,7 +124,6 @@ impl Builder {
         if self.keeps_all {
             return Vec::new();
         }
-        lock_above_open();
         let kept = self.kept();
         opened().into_iter().filter(|fd| !kept.contains(fd)).collect()
     }

@@ -10,7 +10,7 @@ mod pid_file;
 mod process;
 mod run;
 
-pub use crate::descriptors::{close_all_but, kept_unasked, lock_above_open, opened, set_nonblocking};
+pub use crate::descriptors::{close_all_but, kept_unasked, opened, set_nonblocking};
 pub use crate::detach::detaches_by_default;
 #[doc(hidden)]
 pub use crate::registry::release_all as release_pid_files;

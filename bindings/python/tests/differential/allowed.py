@@ -385,7 +385,7 @@ DIFFERENCES: dict[str, list[Difference]] = {
             "an AttributeError, or with `pathlib` before Python 3.13 nothing at all",
             "is a pid file",
         ),
-        NO_GROUPS,
+        dataclasses.replace(NO_GROUPS, here="none; the user's own with `initgroups=True`"),
         Difference(
             "`initgroups=True` below a new root",
             "reads the user database in there, and does nothing where there is none",
@@ -443,8 +443,8 @@ DIFFERENCES: dict[str, list[Difference]] = {
         STALE,
         Difference(
             "a pid file with something other than a PID in it, a link, a FIFO, a directory",
-            "`AlreadyLocked`; `is_locked()` is true",
-            "`LockFailed`, and the file stays as it is; `is_locked()` is false",
+            "`AlreadyLocked`, and `is_locked()` is true; a `PidFile` follows links and writes over the rest",
+            "`LockFailed`, or `SystemExit` from a `PidFile`, and the file stays as it is; `is_locked()` is false",
             r"outcome|event \d+",
             lambda case: "LockFailed" in str(case.ours),
         ),
@@ -576,7 +576,6 @@ DIFFERENCES: dict[str, list[Difference]] = {
         LOCK,
         PID_MODE,
         PID_SIGNALS,
-        Difference("the pid file after KeyboardInterrupt", "is removed", "is removed, as the last thing"),
         Difference("a forked child of the daemon that exits", "removes the daemon's pid file", "does not"),
         Difference("`send`", "signals the process that has the PID now; a file holding 0 or -1 means many", "signals the daemon, and no other process"),
         Difference(
