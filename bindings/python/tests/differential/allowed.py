@@ -162,7 +162,7 @@ def is_of_pid_file(case: Case) -> bool:
 
 def keeps_from_reading(case: Case) -> bool:
     """Whether a umask takes the right to read from the owner, and asking for the pid file fails with the original."""
-    is_about_it = case.ours[0] in ("i_am_locking", "read_pid", "close") or "traceback" in str(case.original)
+    is_about_it = case.ours[0] in ("i_am_locking", "read_pid", "close") or "traceback" in str(case.original) or "status" in case.name
     return case.has_option("'umask': 4095", "'umask': -1") and case.surroundings["user"] == "nobody" and is_about_it
 
 
@@ -336,7 +336,7 @@ PID_MODE = Difference(
     "the mode of the pid file",
     "depends on the umask",
     "0644",
-    r"(left|file) \S+|event \d+|stderr \w+",
+    r"(left|file) \S+|event \d+|stderr \w+|status of the daemon",
     lambda case: case.both_start
     and None not in (case.original, case.ours)
     and (keeps_from_reading(case) or case.name.endswith(".pid") and case.original[10:] == case.ours[10:]),
