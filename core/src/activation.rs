@@ -89,7 +89,10 @@ pub(crate) fn range() -> std::ops::Range<RawFd> {
         0
     };
     let end = RawFd::try_from(count).ok().and_then(|count| fd::FIRST_OTHER.checked_add(count));
-    fd::FIRST_OTHER..end.unwrap_or(fd::FIRST_OTHER).min(fd::limit())
+    match end {
+        Some(end) if count > 0 => fd::FIRST_OTHER..end.min(fd::limit()),
+        _ => fd::FIRST_OTHER..fd::FIRST_OTHER,
+    }
 }
 
 /// The descriptors that the program has taken over and not closed.
