@@ -6,6 +6,8 @@ A row may be seen by the comparison. Then it has the names of what differs, and 
 from __future__ import annotations
 
 import dataclasses
+import errno
+import os
 import pathlib
 import re
 from typing import Any, Callable, Optional
@@ -156,14 +158,15 @@ def is_of_wrong_type(outcome: list[Any]) -> bool:
 
 def is_of_pid_file(case: Case) -> bool:
     """Whether it is what is in the pid file, or what asking for it says."""
-    asked = any(word in str([case.original, case.ours]) for word in ("is_locked", "i_am_locking", "read_pid", "close"))
+    asked = any(word in str([case.original, case.ours]) for word in ("is_locked", "i_am_locking", "read_pid", "acquire", "close"))
     return case.name.endswith(".pid") or case.name.startswith("event") and asked
 
 
 def keeps_from_reading(case: Case) -> bool:
     """Whether a umask takes the right to read from the owner, and asking for the pid file fails with the original."""
-    is_about_it = case.ours[0] in ("i_am_locking", "read_pid", "close") or "traceback" in str(case.original) or "status" in case.name
-    return case.has_option("'umask': 4095", "'umask': -1") and case.surroundings["user"] == "nobody" and is_about_it
+    is_about_it = case.ours[0] in ("i_am_locking", "read_pid", "close", "is_open") or "traceback" in str(case.original) or "status" in case.name
+    is_nobody = case.surroundings["user"] == "nobody" or "'uid': 65534" in case.text
+    return case.has_option("'umask': 4095", "'umask': -1") and is_nobody and is_about_it
 
 
 def has_moved(case: Case) -> bool:
@@ -283,12 +286,14 @@ SAME_CATCH = Difference(
     lambda case: both_fail(case)
     and (same_exception(case) or may_not(case) or all(is_of_wrong_type(each) for each in case.outcomes)),
 )
+BAD_DESCRIPTOR = (os.strerror(errno.EBADF), "traceback OSError")
 CLOSED = Difference(
     "a file object from before the start whose descriptor the start has closed",
     "closes, and writes to, whatever has got the number since",
     "is closed",
-    r"event \d+",
-    lambda case: case.original[:2] == ["close file", "raised"] and case.ours == ["close file", "None"],
+    r"event \d+|(left|file) \S+\.log",
+    lambda case: case.original[:2] == ["close file", "raised"] and case.ours == ["close file", "None"]
+    or case.has_option("['open', ", "['file', ") and any(said in str(case.original) and said not in str(case.ours) for said in BAD_DESCRIPTOR),
 )
 LOCK = Difference(
     "the pid file",

@@ -24,8 +24,6 @@ def places() -> dict[bool, list[str]]:
     return {True: [originals], False: [ours, originals]}
 
 
-
-
 def different(original: observe.Observation, stand_in: observe.Observation) -> dict[str, tuple[Any, Any]]:
     names = sorted({*original, *stand_in})
     outcomes = outcome(original), outcome(stand_in)
