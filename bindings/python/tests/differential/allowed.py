@@ -291,8 +291,10 @@ CLOSED = Difference(
     "a file object from before the start whose descriptor the start has closed",
     "closes, and writes to, whatever has got the number since",
     "is closed",
-    r"event \d+|(left|file) \S+\.log",
+    r"outcome|event \d+|(left|file) \S+\.log",
     lambda case: case.original[:2] == ["close file", "raised"] and case.ours == ["close file", "None"]
+    # It was the connection on which the program reports.
+    or case.outcomes[0] == ["ends"] and starts_here(case) and "['close', " in case.text
     or case.has_option("['open', ", "['file', ") and any(said in str(case.original) and said not in str(case.ours) for said in BAD_DESCRIPTOR),
 )
 LOCK = Difference(
@@ -609,7 +611,7 @@ DIFFERENCES: dict[str, list[Difference]] = {
         dataclasses.replace(
             CLOSED,
             names=r"event \d+|streams|(left|file) \S+\.log|status of the \w+",
-            applies=lambda case: "'replace'" in case.text or case.original[:2] == ["close file", "raised"],
+            applies=lambda case: "'replace'" in case.text or case.original[:2] == ["close file", "raised"] or CLOSED.applies(case),
         ),
         Difference(
             "log files of `logging`'s handlers, also behind other handlers or a queue, and of loguru",

@@ -24,6 +24,7 @@ from typing import Any, Iterator
 PROGRAM = pathlib.Path(__file__).with_name("program.py")
 PR_SET_CHILD_SUBREAPER = 36
 LIMIT = 20.0  # seconds that a program may take
+HANDLING = 3.0  # seconds that a handler of a signal may take to end it
 USERS = {"root": 0, "nobody": 65534}
 
 Spec = dict[str, Any]
@@ -223,6 +224,7 @@ class Run:
         """Ends it in the way that the program says, and waits for that."""
         for pid, (connection, _) in self.reported.items():
             how = self.spec["end"]
+            held_back = how.startswith("SIG") and self.holds_back(pid, how)
             if how.startswith("SIG"):
                 try:
                     os.kill(pid, getattr(signal, how))
@@ -230,8 +232,9 @@ class Run:
                     pass
             # Where the signal does not end it, it goes on to its end.
             ended = _pidfd(pid)
-            if how.startswith("SIG") and ended is not None and not select.select([ended], [], [], 0.3)[0]:
-                self.found["outlives its signal"] = True
+            if how.startswith("SIG") and ended is not None:
+                if not select.select([ended], [], [], 0 if held_back else HANDLING)[0]:
+                    self.found["outlives its signal"] = True
             try:
                 connection.sendall(b"go\n")
             except OSError:
@@ -241,6 +244,15 @@ class Run:
                     self.found["does not end"] = True
                 os.close(ended)
         self.reap()
+
+    def holds_back(self, pid: int, name: str) -> bool:
+        """Whether a process ignores or blocks a signal."""
+        try:
+            status = pathlib.Path(f"/proc/{pid}/status").read_text()
+        except OSError:
+            return False
+        masks = [int(line.split()[1], 16) for line in status.splitlines() if line.startswith(("SigIgn:", "SigBlk:"))]
+        return any(mask >> getattr(signal, name) - 1 & 1 for mask in masks)
 
     def has_children(self) -> bool:
         try:
