@@ -534,7 +534,7 @@ DAEMONCTX_MUST_USE daemonctx_status daemonctx_ready(daemonctx *ctx);
  leaves with status, 1 to 255. The daemon should end then; one that stays is killed after five seconds. A process that did
  not detach prints the line itself.
 
- Errors: DAEMONCTX_ERROR_USAGE (EINVAL): status or message. DAEMONCTX_ERROR_START (EALREADY): it is ready already.
+ Errors: DAEMONCTX_ERROR_USAGE (EINVAL): another status, or no message (NULL). DAEMONCTX_ERROR_START (EALREADY): it is ready already.
  DAEMONCTX_ERROR_SYSTEM (EPIPE): the starter is gone. DAEMONCTX_ERROR_USAGE (EBADF): not opened.
  */
 daemonctx_status daemonctx_fail(daemonctx *ctx, int status, const char *message);
@@ -586,7 +586,7 @@ DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_readiness(daemonctx *ctx, cons
  milliseconds after its end. 0: never, the default. DAEMONCTX_FOREVER: without limit. A program that has run for a minute has all of
  its times again.
 
- Errors: DAEMONCTX_ERROR_USAGE (EINVAL): another negative number.
+ Errors: DAEMONCTX_ERROR_USAGE (EINVAL): another negative number, or more than 4294967295 times.
  */
 DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_respawn(daemonctx *ctx, long times, long milliseconds);
 

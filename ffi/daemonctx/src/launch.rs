@@ -49,7 +49,7 @@ pub unsafe extern "C" fn daemonctx_set_readiness(ctx: *mut daemonctx, readiness:
 /// milliseconds after its end. 0: never, the default. DAEMONCTX_FOREVER: without limit. A program that has run for a minute has all of
 /// its times again.
 ///
-/// Errors: DAEMONCTX_ERROR_USAGE (EINVAL): another negative number.
+/// Errors: DAEMONCTX_ERROR_USAGE (EINVAL): another negative number, or more than 4294967295 times.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn daemonctx_set_respawn(

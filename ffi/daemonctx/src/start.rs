@@ -107,7 +107,7 @@ pub unsafe extern "C" fn daemonctx_ready(ctx: *mut daemonctx) -> daemonctx_statu
 /// leaves with status, 1 to 255. The daemon should end then; one that stays is killed after five seconds. A process that did
 /// not detach prints the line itself.
 ///
-/// Errors: DAEMONCTX_ERROR_USAGE (EINVAL): status or message. DAEMONCTX_ERROR_START (EALREADY): it is ready already.
+/// Errors: DAEMONCTX_ERROR_USAGE (EINVAL): another status, or no message (NULL). DAEMONCTX_ERROR_START (EALREADY): it is ready already.
 /// DAEMONCTX_ERROR_SYSTEM (EPIPE): the starter is gone. DAEMONCTX_ERROR_USAGE (EBADF): not opened.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn daemonctx_fail(
