@@ -413,7 +413,7 @@ impl Error {
         with(line.as_bytes())
     }
 
-    /// Prints `PROGRAM: ERROR` on standard error, in one piece. Lost where nobody has read from a full pipe for [`PATIENCE`]: the daemon
+    /// Prints `PROGRAM: ERROR` on standard error, in one piece. Lost where nobody has read from a full pipe for a second: the daemon
     /// can fill it, and signals may be blocked.
     pub(crate) fn print(&self, program: &[u8]) {
         const STDERR: libc::c_int = 2;
