@@ -80,6 +80,18 @@ BETTER("sending when the starter has gone, after daemon_close_all: EPIPE, and no
     is_told(SCRIPT(NULL, "init", "fork", "daemon:", "close_all", "pid", "await", "send=5", "pid", "sleep"));
 }
 
+BETTER("the same with SIGPIPE blocked: none is pending afterwards")
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGPIPE);
+    NEED(sigprocmask(SIG_BLOCK, &set, NULL) == 0);
+    NEED(daemon_retval_init() == 0 && daemon_close_all(-1) == 0);
+    CHECK(daemon_retval_send(5) < 0);
+    NEED(sigpending(&set) == 0);
+    CHECK(!sigismember(&set, SIGPIPE));
+}
+
 /* Where a program begins, it has these open. */
 PROGRAM(lists_descriptors)
 {
