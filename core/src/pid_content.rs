@@ -42,15 +42,21 @@ impl Content {
         }
     }
 
-    /// The first line as libdaemon 0.14 reads it: white space around the number, a sign and further lines are accepted.
+    /// The first line as libdaemon 0.14 reads it, by strtol(3): blanks and a sign may stand before the number, nothing behind it. A
+    /// number that no `pid_t` can have is none.
     pub(crate) fn of_libdaemon(bytes: &[u8]) -> Self {
-        let Some(line) = bytes.split_inclusive(|&byte| byte == b'\n').next() else { return Self::Empty };
-        match line.trim_ascii() {
-            text if text.strip_prefix(b"-").is_some_and(|digits| parse_decimal(digits).is_some()) => Self::NoProcess,
-            text => match Self::of(text) {
-                Self::Empty => Self::Other,
-                content => content,
-            },
+        let Some(line) = bytes.split(|byte| matches!(byte, b'\r' | b'\n')).next().filter(|_| !bytes.is_empty()) else {
+            return Self::Empty;
+        };
+        let (is_negative, digits) = match line.trim_ascii_start() {
+            [b'-', digits @ ..] => (true, digits),
+            [b'+', digits @ ..] => (false, digits),
+            digits => (false, digits),
+        };
+        match parse_decimal(digits).map(Pid::try_from) {
+            Some(Ok(_)) if is_negative => Self::NoProcess,
+            Some(Ok(_)) => Self::of_digits(digits),
+            _ => Self::Other,
         }
     }
 
@@ -83,9 +89,13 @@ mod tests {
 
     #[test]
     fn any_other_number_names_no_process() {
-        for text in ["0\n", "1\n", "4194305\n", "2147483648\n", "99999999999999999999999\n", &"9".repeat(100)] {
+        for text in ["0\n", "1\n", "4194305\n", "2147483647\n"] {
             assert_eq!(Content::of(text.as_bytes()), NoProcess, "{text:?}");
             assert_eq!(Content::of_libdaemon(text.as_bytes()), NoProcess, "{text:?}");
+        }
+        for text in ["2147483648\n", "99999999999999999999999\n", &"9".repeat(100)] {
+            assert_eq!(Content::of(text.as_bytes()), NoProcess, "{text:?}");
+            assert_eq!(Content::of_libdaemon(text.as_bytes()), Other, "{text:?}");
         }
         assert_eq!(Content::of(b""), Empty);
     }
@@ -120,11 +130,11 @@ mod tests {
 
     #[test]
     fn libdaemon_reads_the_first_line() {
-        for text in ["  7\n", "7\r\n", "7\nby hand\n"] {
+        for text in ["  7\n", "7\r\n", "7\nby hand\n", "+7\n", " +7"] {
             assert_eq!(Content::of_libdaemon(text.as_bytes()), Pid(7), "{text:?}");
         }
         assert_eq!(Content::of_libdaemon(b"-4711\n"), NoProcess);
-        for text in ["\n", "7 and more\n", "0x10\n", "garbage"] {
+        for text in ["\n", "7 \n", "+ 7\n", "+-7\n", "--7\n", "7 and more\n", "0x10\n", "garbage"] {
             assert_eq!(Content::of_libdaemon(text.as_bytes()), Other, "{text:?}");
         }
     }

@@ -317,6 +317,7 @@ TEST("a file by another program, which locks nothing, is as good: with newline a
     is_running_with("", other, "\r\n");
     is_running_with("  ", other, "\n");
     is_running_with("000", other, "\n");
+    is_running_with("+", other, "\n");
     is_running_with("", other, "\nstarted by hand\n");
     CHECK_CALL(daemon_pid_file_kill(0), "0");
     CHECK_CALL(daemon_pid_file_kill(SIGTERM), "0");
@@ -358,22 +359,24 @@ TEST("garbage: EINVAL, and the file is removed")
     is_corrupt("0x10\n");
     is_corrupt(text("%d and more\n", (int)getpid()));
     is_corrupt("1.5\n");
+    is_corrupt(text("%d \n", (int)getpid()));
 }
 
-static void is_too_large(const char *bytes)
+static void is_too_large(const char *bytes, int error)
 {
     write_file(file, bytes);
     CHECK_INT(daemon_pid_file_is_running(), -1);
-    CHECK(errno == EINVAL || errno == ESRCH);
+    CHECK_INT(errno, error);
     CHECK(!exists(file));
 }
 
 TEST("numbers that no process can have: nobody runs, and the file is removed")
 {
     at_home();
-    is_too_large("2147483647\n");
-    is_too_large("4294967297\n");
-    is_too_large("99999999999999999999999999\n");
+    is_too_large("2147483647\n", ESRCH);
+    is_too_large("2147483648\n", EINVAL);
+    is_too_large("4294967297\n", EINVAL);
+    is_too_large("99999999999999999999999999\n", EINVAL);
 }
 
 TEST("a directory in its place: none can be had, and it stays")
