@@ -5,6 +5,7 @@
 
 #include "script.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -115,6 +116,36 @@ TEST("sending without init, a second time, or after done: EINVAL, and not a word
     CHECK_INT(end.code, 0);
     CHECK_TEXT(end.err, "");
     all_end();
+}
+
+PROGRAM(starts_another)
+{
+    NEED(daemon_retval_init() == 0);
+    NEED(daemon_close_all(-1) == 0);
+    NEED(daemon_retval_init() == 0);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(daemon_retval_send(argc) != 0);
+    return daemon_retval_wait(10) == argc ? ended(child).code : 1;
+}
+
+TEST("a pipe can be made after daemon_close_all, which leaves of the last one the daemon's end alone")
+{
+    CHECK_INT(START(NULL, "starts_another").code, 0);
+}
+
+PROGRAM(keeps_reading)
+{
+    int taken = open("/dev/null", O_RDONLY);
+    close(taken);
+    NEED(daemon_retval_init() == 0);
+    NEED(daemon_close_all(taken, -1) == 0);
+    return argc == 1 && fcntl(taken, F_GETFD) >= 0 ? 0 : 1;
+}
+
+TEST("daemon_close_all keeps the starter's end where it is asked to")
+{
+    CHECK_INT(START(NULL, "keeps_reading").code, 0);
 }
 
 TEST("waiting for ever where there is no pipe: EBADF")

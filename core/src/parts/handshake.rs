@@ -31,10 +31,16 @@ impl Handshake {
         Ok(Self { listener: Some(listener), reporter: Some(reporter) })
     }
 
-    /// Gives up the starter's end, and says which descriptor a daemon must not close before it has sent.
-    pub fn sender(&mut self) -> Option<RawFd> {
-        self.listener = None;
+    /// Gives up the starter's end, unless `kept` has it, and says which descriptor a daemon must not close before it has sent.
+    pub fn sender(&mut self, kept: &[RawFd]) -> Option<RawFd> {
+        self.listener = self.listener.take().filter(|listener| kept.contains(&listener.as_raw_fd()));
         self.reporter.as_ref().map(Reporter::as_raw_fd)
+    }
+
+    /// Whether a number can still be waited for: false after [`sender`](Self::sender).
+    #[must_use]
+    pub fn has_listener(&self) -> bool {
+        self.listener.is_some()
     }
 
     /// Waits for the number; not longer than `timeout` (`None`: any time). The end of `daemon`, where its PID is given, is

@@ -466,7 +466,7 @@ fn closing() {
     pid_file().acquire().expect("the pid file").keep();
     signal_queue::catch(libc::SIGUSR1).expect("a signal");
     let mut handshake = Handshake::new().expect("a pipe");
-    let sender = handshake.sender();
+    let sender = handshake.sender(&[]);
     // SAFETY: dup takes a number.
     let copies = [0, 1, 2, 0].map(|fd| unsafe { libc::dup(fd) });
     parts::close_all_but([descriptor(), -1, 5000].into_iter().chain(sender)).expect("memory");

@@ -51,10 +51,9 @@ fn keep(handshake: Handshake) -> bool {
 
 #[unsafe(no_mangle)]
 extern "C" fn daemon_retval_init() -> c_int {
-    if !HANDSHAKE.load(Ordering::Acquire).is_null() {
-        return 0;
-    }
-    match Handshake::new().map(keep) {
+    // One that cannot be waited for is the daemon's own, and is no use for a daemon that this process starts.
+    let kept = take().filter(Handshake::has_listener);
+    match kept.map_or_else(Handshake::new, Ok).map(keep) {
         Ok(true) => 0,
         Ok(false) => fail(libc::ENOMEM),
         Err(error) => result(Err(error), libc::EIO),
@@ -98,7 +97,7 @@ unsafe extern "C" fn daemon_close_allv(except_fds: *const c_int) -> c_int {
     let Some(except) = (unsafe { list(except_fds, 0) }) else { return fail(libc::EINVAL) };
     dlog::forget_syslog();
     let mut handshake = take();
-    let sender = handshake.as_mut().and_then(Handshake::sender);
+    let sender = handshake.as_mut().and_then(|handshake| handshake.sender(except));
     let closed = parts::close_all_but(except.iter().copied().chain(sender));
     if handshake.is_some_and(|handshake| !keep(handshake)) {
         return fail(libc::ENOMEM);
