@@ -188,6 +188,32 @@ TEST("without permission: a file that cannot be read")
     HEAR("-1 EACCES");
 }
 
+static int lines_of(const char *text)
+{
+    int lines = 0;
+    for (; *text != '\0'; text++)
+        lines += *text == '\n';
+    return lines;
+}
+
+PROGRAM(nobody_asks)
+{
+    at_home();
+    NEED(setuid(65534) == 0);
+    say("%s", RESULT(daemon_pid_file_is_running()));
+    return 0;
+}
+
+TEST("without permission: a dead process's file that stays is one message")
+{
+    need_root();
+    at_home();
+    write_file(file, text("%d\n", (int)dead_pid()));
+    CHECK_INT(START(NULL, "nobody_asks").code, 0);
+    HEAR("-1 ESRCH");
+    CHECK_INT(lines_of(content("complaints")), 1);
+}
+
 TEST("without permission: a dead process's file is seen to be that, and stays")
 {
     need_root();
@@ -212,6 +238,26 @@ TEST("no file: ENOENT, and not a word")
     CHECK_CALL(daemon_pid_file_kill_wait(SIGTERM, 5), "-1 ENOENT");
     CHECK_CALL(daemon_pid_file_remove(), "-1 ENOENT");
     CHECK_TEXT(content("complaints"), "");
+}
+
+TEST("an empty name: the same")
+{
+    at_home();
+    file = "";
+    CHECK_CALL(daemon_pid_file_is_running(), "-1 ENOENT");
+    CHECK_CALL(daemon_pid_file_kill(SIGTERM), "-1 ENOENT");
+    CHECK_CALL(daemon_pid_file_remove(), "-1 ENOENT");
+    CHECK_TEXT(content("complaints"), "");
+}
+
+TEST("a name that is too long is an error that is logged, but not by remove")
+{
+    at_home();
+    file = text("/%0300d", 0);
+    CHECK_CALL(daemon_pid_file_remove(), "-1 ENAMETOOLONG");
+    CHECK_TEXT(content("complaints"), "");
+    CHECK_CALL(daemon_pid_file_is_running(), "-1 ENAMETOOLONG");
+    CHECK(strlen(content("complaints")) > 0);
 }
 
 TEST("one's own file, seen by oneself and by others")

@@ -67,7 +67,10 @@ extern "C" fn daemon_retval_done() {
 
 #[unsafe(no_mangle)]
 extern "C" fn daemon_retval_wait(timeout: c_int) -> c_int {
-    let Some(mut handshake) = take() else { return fail(libc::EBADF) };
+    let Some(mut handshake) = take() else {
+        dlog::say(libc::LOG_ERR, b"daemon_retval_wait() failed: ", b"there is no pipe: Bad file descriptor (9 EBADF)");
+        return fail(libc::EBADF);
+    };
     let daemon = DAEMON.load(Ordering::Relaxed);
     let timeout = u64::try_from(timeout).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs);
     // A value of -1 is told from an error by errno.
@@ -109,7 +112,10 @@ unsafe extern "C" fn daemon_close_allv(except_fds: *const c_int) -> c_int {
 unsafe extern "C" fn daemon_unblock_sigsv(except: *const c_int) -> c_int {
     // SAFETY: the header asks for an array that ends in -1, or NULL.
     match unsafe { list(except, 1) } {
-        Some(except) => result(parts::block_only(except), libc::EINVAL),
+        // Without a message, as the original.
+        Some(except) => {
+            parts::block_only(except).map_or_else(|error| fail(error.errno().unwrap_or(libc::EINVAL)), |()| 0)
+        }
         None => fail(libc::EINVAL),
     }
 }
