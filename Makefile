@@ -17,7 +17,7 @@ ORIGINAL := $(abspath $(DEBIAN))/root/usr
 TESTD := $(ORIGINAL)/share/doc/libdaemon-dev/examples/testd.c.gz
 ORIGINAL_LIB = $(ORIGINAL)/lib/$(shell $(CC) -print-multiarch)
 
-.PHONY: all help build library command monitor original python demo check check-rust check-c check-original check-abi check-clients \
+.PHONY: all help build library command monitor original python demo check check-rust check-c check-original compare-libdaemon check-abi check-clients \
         check-clients-original check-systemd check-command check-python check-programs check-pythons check-all \
         check-types check-library check-header check-format check-lints check-docs check-readme header ci clean compare-stand-ins
 
@@ -34,6 +34,7 @@ help:
 	@echo "make compare-stand-ins  SEED=1 COMPARED=1000: random programs with each Python library that has a stand-in, and with that: half an hour"
 	@echo "make check-newer-pythons  the Python tests on CPython 3.14 and 3.15, of Debian unstable and experimental"
 	@echo "make debian  Debian packages in target/debian-packages; make check-debian tries them in a small Debian"
+	@echo "make compare-libdaemon  1,000 random programs of libdaemon's interface, with the original and with ours: some minutes"
 	@echo "make check-all  ci, and what takes too long for every time"
 	@echo "make ci      check, and everything else that guards the contract: formats, lints, header, docs"
 	@echo "make examples  the service of examples/service in each language; make check-examples tries it"
@@ -118,6 +119,15 @@ check-c: library original
 	@echo "== C: the tests of libdaemon's interface, built with the original's headers and library"
 	$(MAKE) -C bindings/c-tests check SUITES=libdaemon LIBDIR=$(abspath $(LIB)) TESTD=$(TESTD) \
 		INCLUDE=$(ORIGINAL)/include LINK_LIBDIR=$(ORIGINAL_LIB) BUILD=$(abspath target/c-tests-built-with-original)
+	@echo "== C: random programs of libdaemon's interface, with the original and with ours"
+	cd bindings/c-tests && $(PYTHON) -m unittest -q differential.tests && $(PYTHON) -m differential --seed 18 --programs 45
+
+# The same at length: SEED and PROGRAMS may be others.
+SEED := 1
+PROGRAMS := 1000
+compare-libdaemon: library original
+	@echo "== C: $(PROGRAMS) random programs of libdaemon's interface, with the original and with ours"
+	cd bindings/c-tests && $(PYTHON) -m differential --seed $(SEED) --programs $(PROGRAMS)
 
 check-original: library original
 	@echo "== C: the tests of libdaemon's interface, on the original"

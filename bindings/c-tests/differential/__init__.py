@@ -1,0 +1,1 @@
+"""Random programs of libdaemon's interface, each run with the original and with ours."""
