@@ -268,7 +268,7 @@ DAEMONCTX_MUST_USE daemonctx_status daemonctx_set_program_name(daemonctx *ctx, c
 
 /*
  The working directory. Inside a chroot where there is one, absolute then; otherwise a relative path is taken from the
- starter's working directory.
+ starter's working directory. The daemon's user enters it, and must be allowed to.
 
  Errors: ENOENT: empty. ENAMETOOLONG. Whether it can be entered is checked by daemonctx_open().
  */

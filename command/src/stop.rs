@@ -207,6 +207,9 @@ impl<'a> Stop<'a> {
 
     fn left_alive(&self, daemon: &Monitored) -> Failure {
         let left: BTreeSet<_> = daemon.processes().into_iter().collect();
+        if left.is_empty() {
+            return self.failure("stop failed: its monitor is still there");
+        }
         self.failure(format!("stop failed: PID {}: still there", numbers(&left)))
     }
 

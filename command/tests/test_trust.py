@@ -9,13 +9,14 @@ import errno
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import time
 from typing import Callable, Iterator
 
 import pytest
-from daemons import AS_NOBODY, COMMAND, NOBODY, NOGROUP, PYTHON, House, house, is_gone, is_root, kill
+from daemons import AS_NOBODY, COMMAND, NOBODY, NOGROUP, PYTHON, House, descendants, house, is_gone, is_root, kill
 from terminal import Terminal
 
 __all__ = ["house"]
@@ -426,3 +427,42 @@ def test_stop_does_not_wait_for_a_daemon_that_is_stopped(house: House) -> None:
     pid = house.started(*SLEEP)
     os.kill(pid, signal.SIGSTOP)
     stopped_within(house, pid, 2 + 5)
+
+
+# The working directory.
+
+
+@is_root
+@pytest.mark.parametrize("verb", ["start", "run"])
+def test_the_working_directory_is_entered_by_the_daemons_user(house: House, verb: str) -> None:
+    """Whose link would lead root into any directory."""
+    inside, hostile = house.folder / "secret/inside", house.folder / "hostile"
+    inside.mkdir(parents=True)
+    inside.parent.chmod(0o700)
+    hostile.mkdir()
+    (hostile / "current").symlink_to(inside)
+    os.chown(hostile, NOBODY, NOBODY)
+    said = house.command(verb, "-p", house.pid_path, "--user", "nobody", "--chdir", hostile / "current", *SLEEP)
+    said.is_(4, "", f"chdir failed: {hostile}/current: Permission denied")
+    assert not descendants()
+    if verb == "run":
+        # The user may not remove it by then.
+        house.pid_path.unlink()
+
+
+@is_root
+def test_no_link_leads_out_of_a_new_root(house: House) -> None:
+    """After chroot(2) the working directory is outside, and /proc/self/cwd leads there."""
+    root, program = house.folder / "root", shutil.which("sleep")
+    for name in ("proc", "data"):
+        (root / name).mkdir(parents=True)
+    for path in [program, *re.findall(r"/\S+", subprocess.check_output(["ldd", program], text=True))]:
+        copy = root / path.removeprefix("/")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
+    (root / "data/current").symlink_to("/proc/self/cwd")
+    os.chown(root / "data", NOBODY, NOBODY)
+    mount = ["unshare", "--mount", "sh", "-c", f'mount --bind /proc {root}/proc && exec "$@"', "sh"]
+    pid = house.started("--chroot", root, "--user", "nobody", "--chdir", "/data/current", program, "1000", wrap=mount)
+    assert os.path.samestat(os.stat(f"/proc/{pid}/cwd"), root.stat())
+    house.stop().is_(0)

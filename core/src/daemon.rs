@@ -141,7 +141,7 @@ impl Daemon {
     }
 
     /// The working directory, `/` unless set. With a [`chroot`](Self::chroot) it is inside it and must be absolute;
-    /// otherwise a relative path is taken from the starter's working directory.
+    /// otherwise a relative path is taken from the starter's working directory. The daemon's user enters it, and must be allowed to.
     ///
     /// Invalid: an empty path (ENOENT), one that is too long (ENAMETOOLONG), a NUL (EINVAL).
     pub fn working_directory(&mut self, directory: impl AsRef<Path>) -> &mut Self {

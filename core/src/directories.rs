@@ -43,13 +43,18 @@ impl Plan {
         }
     }
 
-    /// The daemon's step. After chroot the working directory still lies outside until chdir (chroot(2)).
-    pub(crate) fn apply(&self) -> Result<(), Failure> {
+    /// The daemon's first step.
+    pub(crate) fn change_root(&self) -> Result<(), Failure> {
         file::set_umask(self.umask);
         if let Some(root) = &self.root {
             file::change_root(root.as_c_str()).map_err(|errno| Failure::new(Step::ChangeRoot, errno))?;
             crate::registry::root_has_changed();
         }
+        Ok(())
+    }
+
+    /// The daemon's second step, as its own user: whoever owns a directory above could have root enter any other by a symbolic link.
+    pub(crate) fn enter(&self) -> Result<(), Failure> {
         let changed = file::change_directory(self.working.as_c_str());
         changed.map_err(|errno| Failure::new(Step::ChangeDirectory, errno))
     }

@@ -86,10 +86,12 @@ fn look(
     program: &PreparedProgram,
     formats: &Formats,
 ) -> Result<(), Failure> {
-    directories.apply()?;
-    // Before the privileges go: a file that may be executed need not be one that may be read.
+    directories.change_root()?;
+    // Interpreters may be named from there. Before the privileges go: a file that may be executed need not be one that may be read.
+    let entered = directories.enter();
     let chain = Chain::follow(program.path.as_c_str(), formats);
     privileges.apply(true)?;
+    entered.and_then(|()| directories.enter())?;
     chain.check().map_err(|errno| Failure::new(Step::Execute, errno))
 }
 

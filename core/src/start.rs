@@ -227,7 +227,7 @@ fn become_daemon(plan: &mut Plan, reporter: Option<&Reporter>) -> Result<(), Fai
         plan.keep.close_others();
     }
     activation::hand_over();
-    plan.directories.apply()?;
+    plan.directories.change_root()?;
     if plan.directories.root().is_some() {
         plan.streams.enter_root();
     }
@@ -236,6 +236,7 @@ fn become_daemon(plan: &mut Plan, reporter: Option<&Reporter>) -> Result<(), Fai
     }
     registry::write_all().map_err(|errno| Failure::new(Step::PidFile, errno))?;
     plan.privileges.apply(plan.detach)?;
+    plan.directories.enter()?;
     plan.streams.begin_logging(plan.forks.second(), reporter)
 }
 

@@ -11,6 +11,7 @@ import pathlib
 import re
 import signal
 import subprocess
+import sys
 from typing import Callable, Iterator
 
 import pytest
@@ -257,3 +258,45 @@ def test_a_number_from_another_pid_namespace_is_not_signalled(house: House) -> N
     finally:
         innocent.kill()
         innocent.wait(LIMIT)
+
+
+# --- the working directory ----------------------------------------------------------------------------------------------
+
+
+@is_root
+def test_the_working_directory_is_entered_by_the_daemons_user(house: House) -> None:
+    """Whose link would lead root into any directory."""
+    inside, hostile = house.folder / "secret/inside", house.folder / "hostile"
+    inside.mkdir(parents=True)
+    inside.parent.chmod(0o700)
+    hostile.mkdir()
+    (hostile / "current").symlink_to(inside)
+    os.chown(hostile, NOBODY, NOBODY)
+    done = house.run(f"""
+    DaemonContext(working_directory={str(hostile / "current")!r}, uid={NOBODY}, gid={NOBODY}, pidfile=PidFile(PID_FILE)).open()
+    """)
+    assert done.returncode == 1 and f"{hostile}/current: Permission denied" in done.stderr
+    assert not house.pid_path.exists()
+
+
+@is_root
+def test_no_link_leads_out_of_a_new_root(house: House) -> None:
+    """After chroot(2) the working directory is outside, and /proc/self/cwd leads there."""
+    root = house.folder / "root"
+    for name in ("proc", "data"):
+        (root / name).mkdir(parents=True)
+    (root / "data/current").symlink_to("/proc/self/cwd")
+    os.chown(root / "data", NOBODY, NOBODY)
+    script = house.folder / "script.py"
+    script.write_text(f"""
+import os
+from daemonctx import DaemonContext
+DaemonContext(chroot_directory={str(root)!r}, working_directory="/data/current", uid={NOBODY}, gid={NOBODY},
+              files_preserve=[{house.report_write}]).open()
+os.write({house.report_write}, (" ".join([str(os.getpid()), *sorted(os.listdir("."))]) + "\\n").encode())
+""")
+    mount = f'mount --bind /proc {root}/proc && exec "$@"'
+    house.start(["unshare", "--mount", "sh", "-c", mount, "sh", sys.executable, str(script)], pass_fds=[house.report_write])
+    pid, *names = house.hear().split()
+    assert names == ["data", "proc"]
+    house.reap(int(pid))

@@ -65,7 +65,7 @@ pub(crate) struct Owner {
     #[arg(long)]
     pub(crate) no_new_privs: bool,
 
-    /// The working directory; / unless given. Inside the new root if there is one
+    /// The working directory; / unless given. Inside the new root if there is one. The user of --user enters it
     #[arg(short = 'd', long, value_name = "DIRECTORY", add = ArgValueCompleter::new(completers::directories))]
     pub(crate) chdir: Option<PathBuf>,
 

@@ -102,11 +102,11 @@ fn prepare(launch: &Launch, sign: Option<SignEnd>, ends: &mut Ends) -> Result<()
     if let Some(root) = &launch.root {
         file::change_root(root.as_c_str()).map_err(failed(Step::ChangeRoot))?;
     }
-    file::change_directory(launch.working.as_c_str()).map_err(failed(Step::ChangeDirectory))?;
     if launch.prevent_core {
         process::forbid_core_files().map_err(failed(Step::CoreLimit))?;
     }
     ends.privileges.apply(true)?;
+    file::change_directory(launch.working.as_c_str()).map_err(failed(Step::ChangeDirectory))?;
     for fd in launch.keep.iter().chain(launch.lock) {
         fd::keep_on_exec(fd).map_err(|errno| Failure { step: Step::KeepDescriptor, errno, value: i64::from(fd) })?;
     }

@@ -101,7 +101,8 @@ impl Plan {
 
     fn apply(&mut self) -> Result<(), Failure> {
         self.streams.apply()?;
-        self.directories.apply()?;
+        self.directories.change_root()?;
+        self.directories.enter()?;
         signals::ignore_terminal_stops()
     }
 

@@ -355,9 +355,11 @@ pub(crate) fn change_directory(path: &CStr) -> Sys<()> {
     check(unsafe { libc::chdir(path.as_ptr()) }).map(drop)
 }
 
+/// Changes the root directory, and enters it: a working directory outside of the root would be the way out of it (chroot(2)).
 pub(crate) fn change_root(path: &CStr) -> Sys<()> {
     // SAFETY: `path` is NUL-terminated.
-    check(unsafe { libc::chroot(path.as_ptr()) }).map(drop)
+    check(unsafe { libc::chroot(path.as_ptr()) })?;
+    change_directory(c"/")
 }
 
 pub(crate) fn set_umask(mask: libc::mode_t) {

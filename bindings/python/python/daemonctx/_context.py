@@ -18,7 +18,7 @@ class DaemonContext:
     an `OptionError`; a program may set others of its own.
 
     :param chroot_directory: a new root directory, or None.
-    :param working_directory: the working directory; below *chroot_directory* where there is one.
+    :param working_directory: the working directory; below *chroot_directory* where there is one. The daemon's user enters it.
     :param umask: the file mode creation mask. 0 is PEP 3143's default: files are made writable for everyone. 0o022 is the usual one.
     :param uid: the user to run as, by number or name; None for no change. HOME, USER and LOGNAME stay as they are.
     :param gid: the group to run as, by number or name; None for the user's own if *uid* changes it.

@@ -392,6 +392,11 @@ DIFFERENCES: dict[str, list[Difference]] = {
             "an AttributeError, or with `pathlib` before Python 3.13 nothing at all",
             "is a pid file",
         ),
+        Difference(
+            "a working directory with `uid`",
+            "is entered by root",
+            "is entered by that user, who must be allowed to: nobody else's symbolic link leads root anywhere",
+        ),
         dataclasses.replace(NO_GROUPS, here="none; the user's own with `initgroups=True`"),
         Difference(
             "`initgroups=True` below a new root",
@@ -508,6 +513,11 @@ DIFFERENCES: dict[str, list[Difference]] = {
             "is made before the user changes; where the daemon may not remove it, it stays, stale",
             r"(left|file) \S*.pid|outcome|status of the \w+",
             lambda case: case.has_option("'uid'", "'gid'", "seteuid"),
+        ),
+        Difference(
+            "a working directory with `uid`",
+            "is entered by root",
+            "is entered by that user, who must be allowed to: nobody else's symbolic link leads root anywhere",
         ),
         NO_GROUPS,
         Difference(
