@@ -187,24 +187,32 @@ def test_one_that_forks_meanwhile(house: House, by: dict[str, bool]) -> None:
 def test_chains_of_forks(house: House) -> None:
     """Each process is forked by one that exits at once. On one processor they leave the monitor a sixtieth of its time."""
     script = house.script("""
-        os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
-        os.sched_setaffinity(os.getppid(), os.sched_getaffinity(0))
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        for chain in range(8):
-            if os.fork() == 0:
-                while True:
-                    if os.fork(): os._exit(0)
+        import time
+        def begin(*_):
+            os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+            os.sched_setaffinity(os.getppid(), os.sched_getaffinity(0))
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            end = time.monotonic() + 60
+            for chain in range(8):
+                if os.fork() == 0:
+                    while time.monotonic() < end:
+                        if os.fork(): os._exit(0)
+                    os._exit(0)
+            report("begun")
+        signal.signal(signal.SIGUSR1, begin)
         report("here")
         forever()
     """)
     pid = house.started(script)
     assert house.hear() == "here"
     monitor = int(stat(pid)[1])
+    os.kill(pid, signal.SIGUSR1)
     try:
+        assert house.hear() == "begun"
         house.stop("--retry", "KILL/10").is_(0)
         assert is_gone(pid) and is_gone(monitor) and not house.pid_path.exists()
     finally:
-        # Chains that go on leave no time to any other test.
+        # Chains that go on leave no time to any other test, nor to the end of this one.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)
 
