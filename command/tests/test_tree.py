@@ -195,10 +195,12 @@ def test_chains_of_forks(house: House) -> None:
             end = time.monotonic() + 60
             for chain in range(8):
                 if os.fork() == 0:
+                    length = 0
                     while time.monotonic() < end:
                         if os.fork(): os._exit(0)
+                        length += 1
+                        if chain == 7 and length == 300: report("long")
                     os._exit(0)
-            report("begun")
         signal.signal(signal.SIGUSR1, begin)
         report("here")
         forever()
@@ -208,7 +210,7 @@ def test_chains_of_forks(house: House) -> None:
     monitor = int(stat(pid)[1])
     os.kill(pid, signal.SIGUSR1)
     try:
-        assert house.hear() == "begun"
+        assert house.hear() == "long"
         house.stop("--retry", "KILL/10").is_(0)
         assert is_gone(pid) and is_gone(monitor) and not house.pid_path.exists()
     finally:
