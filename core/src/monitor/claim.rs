@@ -71,19 +71,28 @@ pub(super) fn remove(path: &CBuf, lock: RawFd) {
 
 /// A file that was locked after its owner had removed it is not the one at the path any more.
 fn lock(path: &CBuf) -> Sys<Option<OwnedFd>> {
-    const MODE: libc::mode_t = 0o600;
     loop {
         let flags = libc::O_RDWR | libc::O_CREAT | libc::O_NOFOLLOW | libc::O_NONBLOCK;
         let lock = file::open(path.as_c_str(), flags, MODE)?;
-        if file::status_of(lock.as_raw_fd())?.mode & MODE != MODE {
-            // The umask keeps its owner from opening it.
-            file::set_mode(lock.as_raw_fd(), MODE)?;
-        }
         if !file::lock(lock.as_raw_fd(), Lock::Exclusive)? {
             return Ok(None);
         }
         if crate::pidfile::is_at(path, lock.as_raw_fd()) {
+            if let Err(errno) = let_owner_open(lock.as_raw_fd()) {
+                remove(path, lock.as_raw_fd());
+                return Err(errno);
+            }
             return Ok(Some(lock));
         }
     }
+}
+
+const MODE: libc::mode_t = 0o600;
+
+/// Whatever the umask, which may keep a file's owner from opening it.
+fn let_owner_open(lock: RawFd) -> Sys<()> {
+    if file::status_of(lock)?.mode & MODE != MODE {
+        file::set_mode(lock, MODE)?;
+    }
+    Ok(())
 }

@@ -10,6 +10,7 @@ import errno
 import os
 import pathlib
 import re
+import signal
 from typing import Any, Callable, Optional
 
 DOCS = pathlib.Path(__file__).resolve().parents[4] / "docs"
@@ -181,6 +182,13 @@ def may_not(case: Case) -> bool:
     return is_other and case.has_option("'uid'", "'gid'", "initgroups", "chroot")
 
 
+def hears_hangup(case: Case) -> bool:
+    """Whether a handler of the program's was called with the original, before all else."""
+    heard = [f"handled {int(signal.SIGHUP)}", ""]
+    handled = any(original == heard for original, _ in case.found.values())
+    return "['handle', 'SIGHUP']" in case.text and handled
+
+
 def prints_before(case: Case) -> bool:
     return "'before']" in case.text
 
@@ -268,8 +276,9 @@ HANGUP = Difference(
     "a starter that leads the session of a terminal (`xterm -e`, `docker run -t`)",
     "may end the daemon by SIGHUP when it exits",
     "does not",
-    r"outcome|status of the \w+|(left|file) \S+",
-    lambda case: starts_here(case) and case.surroundings["stdin"] == "terminal" and case.outcomes[0] == ["ends"],
+    r"outcome|status of the \w+|(left|file) \S+|event \d+",
+    lambda case: case.surroundings["stdin"] == "terminal"
+    and (starts_here(case) and case.outcomes[0] == ["ends"] or hears_hangup(case)),
 )
 ERRNO = Difference(
     "the errno of an exception",
