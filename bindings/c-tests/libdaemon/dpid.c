@@ -538,6 +538,20 @@ TEST("kill_wait: numbers that are no signals are EINVAL")
 
 /* --- remove --------------------------------------------------------------------------------------------------------- */
 
+TEST("remove: one's own that has another name by now is ENOENT, and the next create works")
+{
+    at_home();
+    const char *other = path("moved");
+    CHECK_CALL(daemon_pid_file_create(), "0");
+    NEED(rename(file, other) == 0);
+    CHECK_CALL(daemon_pid_file_remove(), "-1 ENOENT");
+    CHECK(exists(other));
+    CHECK_CALL(daemon_pid_file_create(), "0");
+    CHECK_INT(pid_in(file), getpid());
+    CHECK_CALL(daemon_pid_file_remove(), "0");
+    NEED(unlink(other) == 0);
+}
+
 TEST("remove: one's own, once")
 {
     at_home();

@@ -87,10 +87,13 @@ unsafe extern "C" fn libdaemon_pid_file_create(path: *const c_char) -> c_int {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn libdaemon_pid_file_remove(path: *const c_char) -> c_int {
     // SAFETY: as above.
-    match unsafe { file(path, silent) }.and_then(|file| file.remove().map_err(|error| silent(&error))) {
-        Ok(()) => 0,
-        Err(errno) => fail(errno),
-    }
+    let removed = unsafe { file(path, silent) }.and_then(|file| {
+        // The lock is given up even if the file has been moved away.
+        let exists = file.exists();
+        file.remove().map_err(|error| silent(&error))?;
+        if exists { Ok(()) } else { Err(libc::ENOENT) }
+    });
+    removed.map_or_else(fail, |()| 0)
 }
 
 #[unsafe(no_mangle)]
