@@ -29,7 +29,7 @@ import traceback
 from typing import Any, Iterator
 
 CLONE_NEWNS, CLONE_NEWPID = 0x00020000, 0x20000000
-MS_BIND, MS_MOVE, MS_REC, MS_PRIVATE = 4096, 8192, 16384, 1 << 18
+MS_RDONLY, MS_REMOUNT, MS_BIND, MS_MOVE, MS_REC, MS_PRIVATE = 1, 32, 4096, 8192, 16384, 1 << 18
 FUTEX_WAIT, FUTEX_WAKE = 0, 1
 SYS_FUTEX = {"x86_64": 202, "aarch64": 98, "i686": 240, "i386": 240}[platform.machine()]
 SO_TIMESTAMPNS = 35
@@ -206,6 +206,8 @@ class Run:
 
     def make_system(self) -> None:
         mount("none", "/", "none", MS_REC | MS_PRIVATE)
+        # A daemon's relative paths are below the root: nothing is to be left there, or found.
+        mount("none", "/", "none", MS_BIND | MS_REMOUNT | MS_RDONLY)
         mount("proc", "/proc", "proc")
         pathlib.Path("/proc/sys/kernel/ns_last_pid").write_text(str(FIRST_PID))
         mount("run", "/run", "tmpfs", 0, "mode=0755")
@@ -483,7 +485,9 @@ class Run:
             else:
                 # One that daemon_exec() has made; it may be later than the call.
                 calls = [name for _, name in sorted((began, name) for began, _, _, name in self.times if began <= time_of_message and "daemon_exec" in name)]
-            self.found.setdefault(f"{calls[-1] if calls else 'end'} syslog", []).append(shown)
+            # A call in which the process died is not reported.
+            where = calls[-1] if calls else f"{role} dies" if f"{role} dies" in self.found else "end"
+            self.found.setdefault(f"{where} syslog", []).append(shown)
 
     def lines(self, text: str) -> list[str]:
         lines = text.split("\n")

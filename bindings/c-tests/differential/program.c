@@ -157,10 +157,16 @@ static const char *own_pid_file(void)
     return pid_file;
 }
 
+/* The timer interrupts a wait, whenever that begins, and is reported once. */
+static volatile sig_atomic_t is_waiting, is_interrupted;
+
 static void handler(int signum)
 {
     int error = errno;
     char line[128];
+    if (signum == SIGALRM && (!is_waiting || is_interrupted))
+        return;
+    is_interrupted = is_interrupted || signum == SIGALRM;
     snprintf(line, sizeof line, "%s\t%d\thandler\t%d\t-\t-1\t-1\t0\t0\t\n", self->role, self->line, signum);
     add(line);
     errno = error;
@@ -267,6 +273,19 @@ static void set_mask(int how, char **word)
     say("sigprocmask", sigprocmask(how, &set, NULL), errno, "");
 }
 
+static long wait_for_value(int timeout)
+{
+    static const struct itimerval none;
+    long result;
+    is_waiting = 1;
+    result = daemon_retval_wait(timeout);
+    is_waiting = 0;
+    int error = errno;
+    setitimer(ITIMER_REAL, &none, NULL);
+    errno = error;
+    return result;
+}
+
 /* One line of the script that is no fork. */
 static void call(char **word)
 {
@@ -291,7 +310,7 @@ static void call(char **word)
     else if (IS("daemon_retval_done"))
         daemon_retval_done();
     else if (IS("daemon_retval_wait"))
-        result = daemon_retval_wait(l[0]);
+        result = wait_for_value(l[0]);
     else if (IS("daemon_retval_send"))
         result = daemon_retval_send(l[0]);
     else if (IS("daemon_close_all"))
@@ -405,7 +424,7 @@ static void call(char **word)
     } else if (IS("raise"))
         result = kill(getpid(), l[0]);
     else if (IS("timer")) {
-        struct itimerval timer = {.it_value = {.tv_usec = 1000 * l[0]}};
+        struct itimerval timer = {.it_interval = {.tv_usec = 1000 * l[0]}, .it_value = {.tv_usec = 1000 * l[0]}};
         result = setitimer(ITIMER_REAL, &timer, NULL);
     } else if (IS("chdir"))
         result = chdir(word[1]);

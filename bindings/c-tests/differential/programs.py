@@ -57,6 +57,7 @@ class Maker:
         self.topics = [topics[name] for name in choose.source.sample(sorted(topics), choose([1, 2, 2, 3]))]
         self.has_signals = False  # Without a queue the original's daemon_exec() aborts.
         self.milestones = 0
+        self.is_interrupted = False  # There is one milestone for it.
 
     def make(self) -> Spec:
         choose = self.choose
@@ -115,16 +116,18 @@ class Maker:
         if before:
             # Where nothing is sent the original waits for all of the time.
             parent.insert(0, ["daemon_retval_wait", choose([0, -1, 20]) if sends else 1])
-        if before and sends and choose.now_and_then(0.1):
-            # The first wait is interrupted, unless the system call is restarted.
+        # The child of fork(2) writes to the same files as its parent.
+        waits_first = before and sends and kind == "daemon_fork"
+        if before and sends and choose.now_and_then(0.1) and not self.is_interrupted:
+            # The first wait is interrupted: nothing is sent before.
+            self.is_interrupted = True
             child.insert(0, ["await", 3])
             first: list[Call] = [["sigaction", ALRM, "handler"], ["timer", 50], ["daemon_retval_wait", choose([0, 20])], ["reach", 3]]
-            return [*before, [kind, [*child, self.end()]], *first, *parent]
+            parent.insert(1 if waits_first else 0, ["await", milestone])
+            return [*before, [kind, [*child, ["reach", milestone], self.end()]], *first, *parent]
         # Of three processes the last one is always the first to be done, so that no two run at once.
         if choose.now_and_then(0.6) or not depth:
             child.append(["reach", milestone])
-            # The child of fork(2) writes to the same files as its parent.
-            waits_first = before and sends and kind == "daemon_fork"
             parent.insert(choose([0, 1]) if waits_first else 0, ["await", milestone])
         else:
             child.insert(0, ["await", milestone])
