@@ -6,14 +6,15 @@ import dataclasses
 import itertools
 import pathlib
 import re
+import signal
 from typing import Any, Callable, Iterator, Optional
 
 PAGE = pathlib.Path(__file__).resolve().parents[3] / "docs/libdaemon-behaviour.md"
 
 Call = list[Any]
 CALLED = re.compile(r"(?P<role>main[.\w]*) (?P<line>-?\d+) (?P<call>[\w ]+?) (?P<aspect>returns|errno|detail|stdout|stderr|syslog)")
-OF_PROCESS = re.compile(r"(?P<role>main[.\w]*) (?P<what>[A-Za-z].*)")
-PID_FILE_CALLS = ("create", "remove", "is_running", "kill", "kill_wait")
+OF_PROCESS = re.compile(r"(?P<role>main[.\w]*) (?P<what>(\d+ handlers|[A-Za-z].*))")
+ALRM = int(signal.SIGALRM)
 
 
 @dataclasses.dataclass
@@ -114,7 +115,7 @@ class Row:
 
 def explanation(case: Case) -> Optional[Row]:
     """The row that a difference is in; None for a fault."""
-    return next((row for row in ROWS if row.explains(case)), None)
+    return next((row for row in [*ROWS, *CONSEQUENCES] if row.explains(case)), None)
 
 
 def text_of_page() -> str:
@@ -162,6 +163,7 @@ def closed_at_first(case: Case) -> bool:
 
 DESCRIPTOR = r"main[.\w]* descriptor \d+"
 ROWS: list[Row] = []
+CONSEQUENCES: list[Row] = []  # of differences that are in a row
 
 
 def row(sentence: str, names: str) -> Callable[[Callable[[Case], bool]], Callable[[Case], bool]]:
@@ -222,6 +224,7 @@ AGAIN = (
 )
 CLOSES_LOG = "`daemon_close_all` closes the connection to syslog properly."
 WHO_LOGS = "A failure to execute the program or to enter its directory is logged by the calling process, not by the program's."
+NUMBERS = "Descriptors may have other numbers than with the original, which has others open meanwhile."
 LOG_SOCKET = "socket: reads and writes cloexec"
 
 
@@ -245,14 +248,23 @@ def reason(case: Case, is_ours: bool, what: str) -> Optional[str]:
         return AT_ONCE
     if not is_ours and what == "pipe: reads" and case.did("daemon_retval_wait") and any(gone(case, name) for name in case.found):
         return AT_ONCE
-    # Here the program's file may have the low number, and daemon_fork() puts /dev/null there.
-    if what.startswith(("pipe: ", "/dev/", "/run/box/data")) and closed_at_first(case) and ".d" in case.role:
+    # Here the program's file may have the low number: daemon_fork() puts /dev/null there, and others go by the number.
+    by_number = ".d" in case.role or case.did("daemon_close_all", "daemon_close_allv", "close", "dup2")
+    if what.startswith(("pipe: ", "/dev/", "/run/box/data")) and closed_at_first(case) and by_number:
         return LOW
+    if what.startswith(("pipe: ", "/dev/zero", "/run/box/data")) and spares_other(case):
+        return NUMBERS
     if what == LOG_SOCKET:
         if case.did("daemon_close_all", "daemon_close_allv"):
             return CLOSES_LOG
         return next((found.sentence for found in map(explanation, cases_of_log(case)) if found is not None), None)
     return None
+
+
+def spares_other(case: Case) -> bool:
+    """Whether a number that the program closes or keeps is another descriptor."""
+    by_number = any(each[0] in ("daemon_close_all", "daemon_close_allv", "close", "dup2") and max(each[1:]) > 2 for each in case.before())
+    return by_number and any(re.fullmatch(rf"{re.escape(case.role)} \d+ (open|pipe) (returns|detail)", name) for name in case.found)
 
 
 def made_again(case: Case) -> bool:
@@ -273,6 +285,7 @@ def gone(case: Case, name: str) -> bool:
 
 def reasons(case: Case) -> set[Optional[str]]:
     """Why there is more, or something has another number; with None for what has no reason."""
+    case = dataclasses.replace(case, name=f"{case.role} descriptor 00")  # They are looked at in the end.
     original, ours = open_in(case, case.of_original), open_in(case, case.of_ours)
     for what in list(original):
         if what in ours:
@@ -291,6 +304,14 @@ def is_because_of(sentence: str) -> Callable[[Case], bool]:
 @row(LOW, call("print", "flush", aspects="returns|errno"))
 def _writes_into_queue(case: Case) -> bool:
     return closed_at_first(case) and case.did("daemon_retval_init", "daemon_signal_init", "daemon_signal_install")
+
+
+@row(LOW, r"(main[.\w]* -?\d+ [\w ]+|end) syslog")
+def _writes_to_log(case: Case) -> bool:
+    """The connection to syslog has the number of standard output, which is the library's pipe with the original."""
+    made = case.did_anywhere("daemon_retval_init", "daemon_signal_init", "daemon_signal_install")
+    logged = [[line for line in lines or [] if not line.startswith("unknown format")] for lines in (case.original, case.ours)]
+    return closed_at_first(case) and made and logged[0] == logged[1]
 
 
 @row(LOW, call("open", "pipe", "daemon_signal_fd", aspects="returns|detail"))
@@ -336,9 +357,6 @@ def closes_queue(case: Case) -> bool:
     return False
 
 
-NUMBERS = "Descriptors may have other numbers than with the original, which has others open meanwhile."
-
-
 @row(NUMBERS, DESCRIPTOR)
 def _number_of_log(case: Case) -> bool:
     return reasons(case) == set() and (LOG_SOCKET in open_in(case, case.of_ours) or case.did("daemon_pid_file_create"))
@@ -349,10 +367,10 @@ def _number(case: Case) -> bool:
     return None not in reasons(case) and any(re.fullmatch(rf"{re.escape(case.role)} descriptor \d+", name) for name in case.found)
 
 
-NEEDS = "`daemon_fork` needs five free descriptors for a moment (two)."
+NEEDS = "`daemon_fork` and `daemon_exec` need five free descriptors for a moment (two)."
 
 
-@row(NEEDS, call("daemon_fork"))
+@row(NEEDS, call("daemon_fork", "daemon_exec", "daemon_execv", aspects="returns|errno|detail|stdout|stderr|syslog"))
 def _needs_descriptors(case: Case) -> bool:
     return has_few(case) and case.pair("returns")[1] == "-1" and case.pair("errno")[1] == "EMFILE"
 
@@ -365,7 +383,13 @@ def has_few(case: Case) -> bool:
 
 @row(AT_ONCE, call("daemon_retval_wait"))
 def _gone(case: Case) -> bool:
-    return both(case, "returns", "-1", "-1") and both(case, "errno", "ETIMEDOUT", "EINVAL")
+    return both(case, "returns", "-1", "-1") and case.pair("errno")[0] in ("ETIMEDOUT", "EINTR") and case.pair("errno")[1] == "EINVAL"
+
+
+@row(AT_ONCE, r"main[.\w]* \d+ handlers")
+def _not_interrupted(case: Case) -> bool:
+    """Ours has not waited for the timer, which is for a wait."""
+    return case.original == [str(ALRM)] and case.ours is None and any(name.startswith(f"{case.role} ") and gone(case, name) for name in case.found)
 
 
 HEARD = "`daemon_retval_send` to a starter that is gone is EPIPE; the original's daemon dies of SIGPIPE, or believes it was heard."
@@ -426,6 +450,17 @@ def _complaint(case: Case) -> bool:
     return only_original_logs(case) and 0 < case.arguments[0] < 7
 
 
+@row(VERBOSITY, "end stdout")
+def _complaint_in_buffer(case: Case) -> bool:
+    complaints = [each for each in case.others() if each[0] == "daemon_set_verbosity" and 0 < each[1] < 7]
+    return -len(complaints) <= more_messages(case) < 0
+
+
+def more_messages(case: Case) -> int:
+    """How many more of the library's messages ours has in a stream; 0 where anything else differs."""
+    return len(messages(case.ours)) - len(messages(case.original)) if others(case.original) == others(case.ours) else 0
+
+
 @row(VERBOSITY, r"main[.\w]* -?\d+ [\w ]+ (stdout|stderr)")
 def _verbosity(case: Case) -> bool:
     set_to = [made[1] for made in case.before() if made[0] == "daemon_set_verbosity"]
@@ -440,7 +475,7 @@ TEXT = "stdout|stderr|syslog"
 
 @row("So is standard input of a program of `daemon_exec`.", call(*EXEC, aspects=TEXT))
 def _null_of_program(case: Case) -> bool:
-    return "describe" in case.arguments and [same_program(line) for line in case.original or []] == [same_program(line) for line in case.ours or []]
+    return "describe" in case.arguments and without_pipe(case) == [same_program(line) for line in case.ours or []]
 
 
 @row("The program of `daemon_exec` does not inherit the pipe of `daemon_retval_init`.", call(*EXEC, aspects=TEXT))
@@ -453,7 +488,7 @@ def without_pipe(case: Case) -> list[str]:
     """What the original's program writes, without the descriptor that it inherits."""
     own = re.compile(r"client: descriptor (?![012] )\d+ 1$")
     inherits = case.did("daemon_retval_init")
-    return [same_program(line) for line in case.original or [] if not (inherits and own.search(line))]
+    return [same_program(line) for line in logged_once(case) if not (inherits and own.search(line))]
 
 
 @row(
@@ -493,12 +528,28 @@ def same_program(line: str) -> str:
 )
 def _lines(case: Case) -> bool:
     words = str(case.arguments)
-    return ("\\000" in words or "0123456789" in words) and messages([same_program(line) for line in case.original or []]) == messages(case.ours)
+    return ("\\000" in words or "0123456789" in words) and messages([same_program(line) for line in logged_once(case)]) == messages(case.ours)
 
 
 @row(WHO_LOGS, call(*EXEC, aspects="syslog"))
 def _who_logs(case: Case) -> bool:
-    return [same_program(line) for line in case.original or []] == case.ours
+    return [same_program(line) for line in logged_once(case)] == case.ours
+
+
+@row(WHO_LOGS, "end stdout")
+def _lost_in_program(case: Case) -> bool:
+    """The original's program has them in a buffer when it is executed."""
+    failing = [each for each in case.others() if each[0] in EXEC and ("missing" in str(each[1:4]) or each[1] == "sub")]
+    return 0 < more_messages(case) <= 2 * len(failing)
+
+
+def logged_once(case: Case) -> list[str]:
+    """Without what the original logs again: where it logs to standard error too, the program's message is output of the program."""
+    lines = list(case.original or [])
+    if case.aspect == "syslog" and log_use(case) & 3 == 3:
+        for again in [line for line in lines if line.endswith("[own]: (message)")][: sum("[ANOTHER]: (message)" in line for line in lines)]:
+            lines.remove(again)
+    return lines
 
 
 GOES_ON = "A signal that arrives meanwhile stays queued and the program goes on; the original kills the program, gives up and loses the signal."
@@ -530,7 +581,8 @@ def _killed_child(case: Case) -> bool:
 
 @row(GOES_ON, call("drain", "daemon_signal_next", "poll", aspects="returns|detail"))
 def _kept_signals(case: Case) -> bool:
-    lost = case.did("raise") and case.did(*EXEC) and set(numbers(case.original)) <= set(numbers(case.ours))
+    # A process that fork(2) has made shares the queue.
+    lost = case.did_anywhere("raise") and case.did(*EXEC) and set(numbers(case.original)) <= set(numbers(case.ours))
     return lost if case.aspect == "detail" else any(kills(case, name) for name in case.found)
 
 
@@ -574,7 +626,7 @@ def is_lost(case: Case) -> bool:
     """Whether the original is not there to be compared."""
     # The last words of the one are found where the other waits.
     last_words = case.call == "await" and case.is_text
-    of_process = case.property in ("status", "dies", "hangs", "parent", "zombies")
+    of_process = case.property in ("status", "dies", "dies syslog", "hangs", "parent", "zombies")
     return case.original is None or last_words or of_process or case.what.startswith(("file", "left", "end"))
 
 
@@ -663,7 +715,7 @@ def _kind(case: Case) -> bool:
 
 @row(KINDS, PID_FILE)
 def _kind_stays(case: Case) -> bool:
-    return has_kind(case, "link", "hard link", "fifo") and case.original is None and case.ours is not None and case.did_anywhere("daemon_pid_file_remove")
+    return case.ours is not None and bool(caused_by(KINDS, case))
 
 
 @row(STALE, PID_CALL)
@@ -674,7 +726,14 @@ def _stale(case: Case) -> bool:
 @row(NOT_OBEYED, call("daemon_pid_file_kill", "daemon_pid_file_kill_wait"))
 def _not_obeyed(case: Case) -> bool:
     is_refused = case.pair("returns")[1] == "-1" and case.pair("errno")[1] == "EPERM"
-    return is_refused and any(more[1] & 0o022 or more[2] in ("nobody", "other") for _, kind, *more in case.spec["files"] if kind == "file")
+    return is_refused and is_of_others(case)
+
+
+def is_of_others(case: Case) -> bool:
+    """Whether somebody else may write to the file, or owns it."""
+    files = [more for _, kind, *more in case.spec["files"] if kind == "file"]
+    changed = any(each[0] == "chmod" and each[2] & 0o022 for each in case.others())
+    return changed or any(mode & 0o022 or owner in ("nobody", "other") for _, mode, owner in files)
 
 
 @row(NOT_OBEYED, "victim")
@@ -704,13 +763,19 @@ def _replaced(case: Case) -> bool:
 
 @row(REMOVE, call("daemon_pid_file_remove"))
 def _of_another(case: Case) -> bool:
-    return both(case, "returns", "0", "-1") and case.pair("errno")[1] == "EPERM"
+    return both(case, "returns", "0", "-1") and (case.pair("errno")[1] == "EPERM" or case.pair("errno")[1] == "EACCES" and is_unreadable(case))
+
+
+def is_unreadable(case: Case) -> bool:
+    """Whose file it is cannot be known."""
+    is_nobody = case.surroundings["user"] == "nobody" or case.did("nobody")
+    closed = any(kind == "file" and more[1] & 0o444 != 0o444 for _, kind, *more in case.spec["files"])
+    return is_nobody and (closed or any(each[0] == "chmod" and each[2] & 0o444 != 0o444 for each in case.others()))
 
 
 @row(REMOVE, PID_FILE)
 def _of_another_stays(case: Case) -> bool:
-    refused = any(name.endswith("daemon_pid_file_remove errno") and values[1] == "EPERM" for name, values in case.found.items())
-    return refused
+    return any(cause(case, name) == REMOVE for name in not_removed(case))
 
 
 @row(UNPROVEN, PID_CALL)
@@ -775,18 +840,6 @@ def _after_not_removed(case: Case) -> bool:
     return any(is_before(name, case) for name in not_removed(case))
 
 
-@row(REMOVE, call("rename", "unlink", "chmod", aspects="returns|errno"))
-def _finds_file(case: Case) -> bool:
-    """Here the file is still there."""
-    return any(is_before(name, case) for name in not_removed(case)) and case.pair("returns") == ("-1", "0")
-
-
-@row(REMOVE, r"main[.\w]* (ShdPnd|SigPnd)")
-def _signals_itself(case: Case) -> bool:
-    """The original's file names the process that has made it."""
-    return bool(not_removed(case)) and case.did("daemon_pid_file_kill", "daemon_pid_file_kill_wait") and len(case.original) == 1 and not case.ours
-
-
 @row(REMOVE, AFTERWARDS)
 def _kills_itself(case: Case) -> bool:
     kills = any(made[0] in ("daemon_pid_file_kill", "daemon_pid_file_kill_wait") for _, made in fatal(case, "dies"))
@@ -801,6 +854,68 @@ def is_before(name: str, case: Case) -> bool:
     """Whether a call comes before this one, or is another process's."""
     matched = CALLED.fullmatch(name)
     return matched is not None and (matched["role"] != case.role or int(matched["line"]) < case.line)
+
+
+def cause(case: Case, name: str) -> Optional[str]:
+    """The sentence that has another difference of the program."""
+    other = dataclasses.replace(case, name=name, original=case.found[name][0], ours=case.found[name][1])
+    return next((row.sentence for row in ROWS if row.explains(other)), None)
+
+
+def caused_by(sentence: str, case: Case) -> list[str]:
+    """The calls for the pid file before this one that differ in what a sentence says."""
+    names = [name for name in case.found if re.fullmatch(PID_CALL, name) and name.endswith((" returns", " errno")) and is_before(name, case)]
+    return [name for name in names if cause(case, name) == sentence]
+
+
+def is_there_for_one(sentence: str) -> Callable[[Case], bool]:
+    """The file exists with one of the two, or has another owner."""
+
+    def applies(case: Case) -> bool:
+        refused = {error for returned, error in zip(case.pair("returns"), case.pair("errno")) if returned == "-1"}
+        return bool(refused) and refused <= {"ENOENT", "EPERM", "EACCES"} and bool(caused_by(sentence, case))
+
+    return applies
+
+
+def is_sent_by_one(sentence: str) -> Callable[[Case], bool]:
+    """A signal for the process that the file names, which is this one or in the caller's group, comes with one of the two."""
+
+    def applies(case: Case) -> bool:
+        original, ours = signals_in(case.original), signals_in(case.ours)
+        sent = {each[1] for each in case.others() if each[0] in ("daemon_pid_file_kill", "daemon_pid_file_kill_wait")}
+        is_more = original < ours or ours < original
+        is_polled = case.call == "poll" and {case.original, case.ours} == {"0", "1"}
+        return (is_polled or is_more and original ^ ours <= sent) and any("daemon_pid_file_kill" in name for name in caused_by(sentence, case))
+
+    return applies
+
+
+def is_killed_by_one(sentence: str) -> Callable[[Case], bool]:
+    """The signal ends the process."""
+
+    def applies(case: Case) -> bool:
+        sent = {f"signal {each[1]}" for each in case.others() if each[0] in ("daemon_pid_file_kill", "daemon_pid_file_kill_wait")}
+        statuses = case.found.get(f"{case.role} status", (None, None))
+        is_ended = [status in sent for status in statuses]
+        is_lost = is_ended[0] and case.original is None or is_ended[1] and case.ours is None or case.property in ("status", "dies")
+        is_sent = any("daemon_pid_file_kill" in name for name in caused_by(sentence, dataclasses.replace(case, name=f"{case.role} status")))
+        return is_ended[0] != is_ended[1] and is_lost and is_sent
+
+    return applies
+
+
+def signals_in(value: Any) -> set[int]:
+    return {int(word) for word in (value if isinstance(value, list) else str(value or "").split()) if int(word) > 0}
+
+
+SEES_SIGNAL = r"main[.\w]* (ShdPnd|SigPnd|\d+ handlers)|" + call("drain", "daemon_signal_next", "poll", aspects="returns|detail")
+for SENTENCE in (KINDS, STALE, NOT_OBEYED, UNPROVEN, NOBODY, REMOVE):
+    CONSEQUENCES += [
+        Row(SENTENCE, call("rename", "unlink", "chmod", "write", aspects="returns|errno"), is_there_for_one(SENTENCE)),
+        Row(SENTENCE, SEES_SIGNAL, is_sent_by_one(SENTENCE)),
+        Row(SENTENCE, AFTERWARDS, is_killed_by_one(SENTENCE)),
+    ]
 
 
 # --- descriptors, for whatever reason ------------------------------------------------------------------------------------
