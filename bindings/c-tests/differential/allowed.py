@@ -14,7 +14,7 @@ PAGE = pathlib.Path(__file__).resolve().parents[3] / "docs/libdaemon-behaviour.m
 Call = list[Any]
 CALLED = re.compile(r"(?P<role>main[.\w]*) (?P<line>-?\d+) (?P<call>[\w ]+?) (?P<aspect>returns|errno|detail|stdout|stderr|syslog)")
 OF_PROCESS = re.compile(r"(?P<role>main[.\w]*) (?P<what>(\d+ handlers|[A-Za-z].*))")
-ALRM = int(signal.SIGALRM)
+ALRM, TERM = int(signal.SIGALRM), int(signal.SIGTERM)
 
 
 @dataclasses.dataclass
@@ -254,11 +254,18 @@ def reason(case: Case, is_ours: bool, what: str) -> Optional[str]:
         return LOW
     if what.startswith(("pipe: ", "/dev/zero", "/run/box/data")) and spares_other(case):
         return NUMBERS
+    if is_ours and what.startswith(("pipe: ", "/dev/zero", "/run/box/data")) and loses_to_log(case):
+        return CLOSES_LOG
     if what == LOG_SOCKET:
         if case.did("daemon_close_all", "daemon_close_allv"):
             return CLOSES_LOG
         return next((found.sentence for found in map(explanation, cases_of_log(case)) if found is not None), None)
     return None
+
+
+def loses_to_log(case: Case) -> bool:
+    """Whether the original's C library may have closed a file that has got the number of its connection."""
+    return case.did("daemon_close_all", "daemon_close_allv") and LOG_SOCKET in open_in(case, case.of_original)
 
 
 def spares_other(case: Case) -> bool:
@@ -390,6 +397,13 @@ def _gone(case: Case) -> bool:
 def _not_interrupted(case: Case) -> bool:
     """Ours has not waited for the timer, which is for a wait."""
     return case.original == [str(ALRM)] and case.ours is None and any(name.startswith(f"{case.role} ") and gone(case, name) for name in case.found)
+
+
+@row(AT_ONCE, call("daemon_retval_send"))
+def _sends_after_wait(case: Case) -> bool:
+    """The original has waited for all of its time, and has its pipe still."""
+    waited = any(name.startswith(f"{case.role} ") and gone(case, name) for name in case.found)
+    return waited and both(case, "returns", "0", "-1") and case.pair("errno")[1] == "EINVAL"
 
 
 HEARD = "`daemon_retval_send` to a starter that is gone is EPIPE; the original's daemon dies of SIGPIPE, or believes it was heard."
@@ -581,8 +595,9 @@ def _killed_child(case: Case) -> bool:
 
 @row(GOES_ON, call("drain", "daemon_signal_next", "poll", aspects="returns|detail"))
 def _kept_signals(case: Case) -> bool:
-    # A process that fork(2) has made shares the queue.
-    lost = case.did_anywhere("raise") and case.did(*EXEC) and set(numbers(case.original)) <= set(numbers(case.ours))
+    # A process that fork(2) has made shares the queue: also one that the original ends before it has executed the program.
+    kept = set(numbers(case.original)) - {TERM} <= set(numbers(case.ours))
+    lost = case.did_anywhere("raise") and case.did(*EXEC) and kept
     return lost if case.aspect == "detail" else any(kills(case, name) for name in case.found)
 
 
@@ -665,6 +680,14 @@ def _dies_of_broken_pipe(case: Case) -> bool:
 def _does_not_exist(case: Case) -> bool:
     refused = any(name.endswith("daemon_fork errno") and ours == "EMFILE" for name, (_, ours) in case.found.items())
     return has_few(case) and refused and (case.ours is None or case.call in ("daemon_retval_wait", "wait child"))
+
+
+@row(LOW, AFTERWARDS + "|end syslog")
+def _does_not_start(case: Case) -> bool:
+    """The original's daemon_fork() has closed its own pipe, or opened /dev/null over it."""
+    failed = any(name.endswith("daemon_fork errno") and original == "EIO" and ours != "EIO" for name, (original, ours) in case.found.items())
+    is_lost = case.original is None or case.call in ("daemon_fork", "daemon_retval_wait", "wait child") or case.what == "end syslog" and case.ours is None
+    return closed_at_first(case) and failed and is_lost
 
 
 @row(AT_ONCE, AFTERWARDS)

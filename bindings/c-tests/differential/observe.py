@@ -29,7 +29,7 @@ import traceback
 from typing import Any, Iterator
 
 CLONE_NEWNS, CLONE_NEWPID = 0x00020000, 0x20000000
-MS_RDONLY, MS_REMOUNT, MS_BIND, MS_MOVE, MS_REC, MS_PRIVATE = 1, 32, 4096, 8192, 16384, 1 << 18
+MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
 FUTEX_WAIT, FUTEX_WAKE = 0, 1
 SYS_FUTEX = {"x86_64": 202, "aarch64": 98, "i686": 240, "i386": 240}[platform.machine()]
 SO_TIMESTAMPNS = 35
@@ -204,13 +204,26 @@ class Run:
 
     # --- before it is executed ----------------------------------------------------------------------------------------
 
+    def make_root(self) -> None:
+        """A daemon's relative paths are below the root: a run finds nothing of another there, and leaves nothing."""
+        root = pathlib.Path("/proc")  # a folder that is not needed until it is there again
+        mount("root", root, "tmpfs", 0, "mode=0755")
+        for entry in os.scandir("/"):
+            if entry.is_symlink():
+                (root / entry.name).symlink_to(os.readlink(entry.path))
+            elif entry.is_dir():
+                (root / entry.name).mkdir()
+                if entry.name not in ("proc", "run"):
+                    mount(entry.path, root / entry.name, "none", MS_BIND | MS_REC)
+        os.chroot(root)
+        os.chdir("/")
+        mount("proc", "/proc", "proc")
+        mount("run", "/run", "tmpfs", 0, "mode=0755")
+
     def make_system(self) -> None:
         mount("none", "/", "none", MS_REC | MS_PRIVATE)
-        # A daemon's relative paths are below the root: nothing is to be left there, or found.
-        mount("none", "/", "none", MS_BIND | MS_REMOUNT | MS_RDONLY)
-        mount("proc", "/proc", "proc")
+        self.make_root()
         pathlib.Path("/proc/sys/kernel/ns_last_pid").write_text(str(FIRST_PID))
-        mount("run", "/run", "tmpfs", 0, "mode=0755")
         if os.path.realpath("/var/run") != "/run":
             mount("run", "/var/run", "none", MS_BIND)
         TOOLS.mkdir(0o755)
@@ -224,7 +237,7 @@ class Run:
         mount("devpts", dev / "pts", "devpts", 0, "newinstance,ptmxmode=0666")
         (dev / "ptmx").symlink_to("pts/ptmx")
         (dev / "fd").symlink_to("/proc/self/fd")
-        mount(str(dev), "/dev", "none", MS_MOVE)
+        mount(str(dev), "/dev", "none", MS_BIND | MS_REC)
         self.log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.log.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self.log.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
