@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -537,6 +538,20 @@ TEST("kill_wait: numbers that are no signals are EINVAL")
 }
 
 /* --- remove --------------------------------------------------------------------------------------------------------- */
+
+TEST("create: without a free descriptor it is EMFILE, also where there is a file")
+{
+    struct rlimit limit, none;
+    at_home();
+    write_file(file, text("%d\n", (int)dead_pid()));
+    NEED(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    none = limit;
+    none.rlim_cur = 3;
+    NEED(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    CHECK_CALL(daemon_pid_file_create(), "-1 EMFILE");
+    NEED(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    NEED(unlink(file) == 0);
+}
 
 TEST("remove: one's own that has another name by now is ENOENT, and the next create works")
 {

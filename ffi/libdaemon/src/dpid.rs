@@ -45,6 +45,10 @@ fn refused(error: &Error) -> c_int {
     silent(error)
 }
 
+fn has_no_descriptor(error: &Error) -> bool {
+    matches!(error.errno(), Some(libc::EMFILE | libc::ENFILE))
+}
+
 /// The file and the daemon that it means. A stale file is removed.
 ///
 /// # Safety
@@ -78,8 +82,8 @@ unsafe extern "C" fn libdaemon_pid_file_create(path: *const c_char) -> c_int {
         Err(errno) => return fail(errno),
     };
     let acquired = file.acquire().map(PidFileLock::keep);
-    // A daemon's, or something that is no pid file: what open(2) with O_EXCL says of both.
-    let exists = acquired.is_err() && file.exists();
+    // A daemon's, or something that is no pid file: what open(2) with O_EXCL says of both, if it has a descriptor for it.
+    let exists = acquired.as_ref().is_err_and(|error| !has_no_descriptor(error)) && file.exists();
     let result = result(acquired, libc::EIO);
     if exists { fail(libc::EEXIST) } else { result }
 }
