@@ -14,7 +14,7 @@ PAGE = pathlib.Path(__file__).resolve().parents[3] / "docs/libdaemon-behaviour.m
 Call = list[Any]
 CALLED = re.compile(r"(?P<role>main[.\w]*) (?P<line>-?\d+) (?P<call>[\w ]+?) (?P<aspect>returns|errno|detail|stdout|stderr|syslog)")
 OF_PROCESS = re.compile(r"(?P<role>main[.\w]*) (?P<what>(\d+ handlers|[A-Za-z].*))")
-ALRM, TERM = int(signal.SIGALRM), int(signal.SIGTERM)
+ALRM, CHLD, TERM = int(signal.SIGALRM), int(signal.SIGCHLD), int(signal.SIGTERM)
 
 
 @dataclasses.dataclass
@@ -341,7 +341,8 @@ def _queue_has_low_number(case: Case) -> bool:
 def low_queue(case: Case) -> bool:
     """Whether the original has had the queue, or another pipe, below 3."""
     names = [name for name in case.of_original if re.fullmatch(r"main[.\w]* descriptor 0[012]", name)]
-    return ".d" in case.role or any("pipe" in str(case.of_original[name]) and "pipe" not in str(case.of_ours.get(name)) for name in names)
+    values = [(str(case.of_original[name]), str(case.of_ours.get(name))) for name in names]
+    return ".d" in case.role or any(original.startswith("pipe") and ours.replace(" cloexec", "") != original for original, ours in values)
 
 
 @row(SPARED, call("open", "pipe", "daemon_signal_fd", "daemon_signal_init", "daemon_signal_install", "daemon_nonblock", aspects="returns|detail|errno"))
@@ -367,6 +368,11 @@ def closes_queue(case: Case) -> bool:
 @row(NUMBERS, DESCRIPTOR)
 def _number_of_log(case: Case) -> bool:
     return reasons(case) == set() and (LOG_SOCKET in open_in(case, case.of_ours) or case.did("daemon_pid_file_create"))
+
+
+@row(AGAIN, DESCRIPTOR)
+def _number_of_new_pipe(case: Case) -> bool:
+    return reasons(case) == set() and made_again(case)
 
 
 @row(NUMBERS, call("open", "pipe", "daemon_signal_fd", "dup2", aspects="returns|detail"))
@@ -736,7 +742,7 @@ def _kind(case: Case) -> bool:
     return refused and case.pair("returns")[1] == "-1" and (has_kind(case, "link", "fifo", "directory", "hard link") or special)
 
 
-@row(KINDS, PID_FILE)
+@row(KINDS, PID_FILE + "|(file|left) box/(other|target)")
 def _kind_stays(case: Case) -> bool:
     return case.ours is not None and bool(caused_by(KINDS, case))
 
@@ -931,6 +937,19 @@ def is_killed_by_one(sentence: str) -> Callable[[Case], bool]:
 def signals_in(value: Any) -> set[int]:
     return {int(word) for word in (value if isinstance(value, list) else str(value or "").split()) if int(word) > 0}
 
+
+def is_later(sentence: str) -> Callable[[Case], bool]:
+    """The program of daemon_exec() ends in another call than with the original, which has given up."""
+
+    def applies(case: Case) -> bool:
+        are_children = {str(CHLD)} >= {*(case.original or []), *(case.ours or [])}
+        ran = [name for name in case.found if re.fullmatch(rf"{re.escape(case.role)} \d+ daemon_execv? returns", name)]
+        return are_children and any(cause(case, name) == sentence for name in ran)
+
+    return applies
+
+
+CONSEQUENCES += [Row(SENTENCE, r"main[.\w]* \d+ handlers", is_later(SENTENCE)) for SENTENCE in (SPARED, LOW, GOES_ON, NEEDS)]
 
 SEES_SIGNAL = r"main[.\w]* (ShdPnd|SigPnd|\d+ handlers)|" + call("drain", "daemon_signal_next", "poll", aspects="returns|detail")
 for SENTENCE in (KINDS, STALE, NOT_OBEYED, UNPROVEN, NOBODY, REMOVE):
