@@ -297,6 +297,17 @@ static void fails(surroundings *around, const char *name)
     CHECK_TEXT(left_behind(), "");
 }
 
+TEST("with no other number than a standard stream's to be had: -1 and EMFILE")
+{
+    struct rlimit before;
+    NEED(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    struct rlimit few = {3, before.rlim_max};
+    NEED(close(0) == 0);
+    NEED(setrlimit(RLIMIT_NOFILE, &few) == 0);
+    CHECK_CALL(daemon_fork(), "-1 EMFILE");
+    NEED(setrlimit(RLIMIT_NOFILE, &before) == 0);
+}
+
 /* The FIFO by which it speaks needs a descriptor as well, so it must be one that a call for itself gets. */
 PROGRAM(poor_forker)
 {

@@ -40,7 +40,9 @@ pub(crate) fn duplicate(fd: RawFd) -> Sys<OwnedFd> {
 /// A close-on-exec duplicate with the first free number from `least` on.
 pub(crate) fn duplicate_from(fd: RawFd, least: RawFd) -> Sys<OwnedFd> {
     // SAFETY: fcntl with F_DUPFD_CLOEXEC takes two numbers; a bad one is EBADF or EINVAL.
-    own(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, least) })
+    let duplicate = own(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, least) });
+    // EINVAL says that the limit for descriptors is not above `least`: no number is left, as with EMFILE.
+    duplicate.map_err(|errno| if errno == Errno::EINVAL { Errno::EMFILE } else { errno })
 }
 
 /// Makes `to` the same open file as `from`, without close-on-exec.
