@@ -380,7 +380,7 @@ def _number(case: Case) -> bool:
     return None not in reasons(case) and any(re.fullmatch(rf"{re.escape(case.role)} descriptor \d+", name) for name in case.found)
 
 
-NEEDS = "`daemon_fork` and `daemon_exec` need five free descriptors for a moment (two)."
+NEEDS = "`daemon_fork` and `daemon_exec` need five free descriptors for a moment (two), the functions for the pid file up to four (one)."
 
 
 @row(NEEDS, call("daemon_fork", "daemon_exec", "daemon_execv", aspects="returns|errno|detail|stdout|stderr|syslog"))
@@ -747,6 +747,12 @@ def _kind_stays(case: Case) -> bool:
     return case.ours is not None and bool(caused_by(KINDS, case))
 
 
+@row(NEEDS, PID_CALL)
+def _needs_descriptors_for_file(case: Case) -> bool:
+    """Without them it is unknown whose the file is."""
+    return has_few(case) and case.pair("returns")[1] == "-1" and case.pair("errno")[1] in ("EMFILE", "EPERM")
+
+
 @row(STALE, PID_CALL)
 def _stale(case: Case) -> bool:
     return case.call == "daemon_pid_file_create" and both(case, "returns", "-1", "0") and case.pair("errno")[0] == "EEXIST"
@@ -804,7 +810,7 @@ def is_unreadable(case: Case) -> bool:
 
 @row(REMOVE, PID_FILE)
 def _of_another_stays(case: Case) -> bool:
-    return any(cause(case, name) == REMOVE for name in not_removed(case))
+    return any(REMOVE in causes(case, name) for name in not_removed(case))
 
 
 @row(UNPROVEN, PID_CALL)
@@ -822,6 +828,8 @@ def is_open_to_others(case: Case) -> bool:
 @row(NOBODY, PID_CALL)
 def _no_number(case: Case) -> bool:
     contents = [more[0] for _, kind, *more in case.spec["files"] if kind == "file"]
+    # The parent is the first process here.
+    contents += ["1\n" for each in case.others() if each[0] == "write" and "PARENT" in each]
     return any(content in ("", "\n", "0\n", "1\n", "-1\n", "-5\n", "\nVICTIM\n") for content in contents) and case.pair("returns")[1] in ("-1", "0")
 
 
@@ -885,16 +893,16 @@ def is_before(name: str, case: Case) -> bool:
     return matched is not None and (matched["role"] != case.role or int(matched["line"]) < case.line)
 
 
-def cause(case: Case, name: str) -> Optional[str]:
-    """The sentence that has another difference of the program."""
+def causes(case: Case, name: str) -> set[str]:
+    """The sentences that have another difference of the program."""
     other = dataclasses.replace(case, name=name, original=case.found[name][0], ours=case.found[name][1])
-    return next((row.sentence for row in ROWS if row.explains(other)), None)
+    return {row.sentence for row in ROWS if row.explains(other)}
 
 
 def caused_by(sentence: str, case: Case) -> list[str]:
     """The calls for the pid file before this one that differ in what a sentence says."""
     names = [name for name in case.found if re.fullmatch(PID_CALL, name) and name.endswith((" returns", " errno")) and is_before(name, case)]
-    return [name for name in names if cause(case, name) == sentence]
+    return [name for name in names if sentence in causes(case, name)]
 
 
 def is_there_for_one(sentence: str) -> Callable[[Case], bool]:
@@ -944,7 +952,7 @@ def is_later(sentence: str) -> Callable[[Case], bool]:
     def applies(case: Case) -> bool:
         are_children = {str(CHLD)} >= {*(case.original or []), *(case.ours or [])}
         ran = [name for name in case.found if re.fullmatch(rf"{re.escape(case.role)} \d+ daemon_execv? returns", name)]
-        return are_children and any(cause(case, name) == sentence for name in ran)
+        return are_children and any(sentence in causes(case, name) for name in ran)
 
     return applies
 
@@ -952,7 +960,7 @@ def is_later(sentence: str) -> Callable[[Case], bool]:
 CONSEQUENCES += [Row(SENTENCE, r"main[.\w]* \d+ handlers", is_later(SENTENCE)) for SENTENCE in (SPARED, LOW, GOES_ON, NEEDS)]
 
 SEES_SIGNAL = r"main[.\w]* (ShdPnd|SigPnd|\d+ handlers)|" + call("drain", "daemon_signal_next", "poll", aspects="returns|detail")
-for SENTENCE in (KINDS, STALE, NOT_OBEYED, UNPROVEN, NOBODY, REMOVE):
+for SENTENCE in (KINDS, STALE, NOT_OBEYED, UNPROVEN, NOBODY, REMOVE, NEEDS):
     CONSEQUENCES += [
         Row(SENTENCE, call("rename", "unlink", "chmod", "write", aspects="returns|errno"), is_there_for_one(SENTENCE)),
         Row(SENTENCE, SEES_SIGNAL, is_sent_by_one(SENTENCE)),
