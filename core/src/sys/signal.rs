@@ -61,7 +61,8 @@ impl Set {
         &raw const self.0
     }
 
-    pub(crate) fn contains(&self, signal: Signal) -> bool {
+    #[cfg(target_vendor = "apple")]
+    fn contains(&self, signal: Signal) -> bool {
         // SAFETY: `self` is an initialised set; a bad number is EINVAL.
         unsafe { libc::sigismember(&raw const self.0, signal) == 1 }
     }

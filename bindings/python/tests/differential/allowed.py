@@ -431,6 +431,13 @@ DIFFERENCES: dict[str, list[Difference]] = {
             lambda case: case.spec["library"] == "pep3143daemon" and starts_here(case) and "['closed file', 'kept']" in case.text,
         ),
         Difference(
+            "a `PidFile` that was acquired before `open()` (pep3143daemon)",
+            "ends the daemon, whose starter may have its lock still",
+            "goes along",
+            r"outcome|status of the \w+|(left|file) \S+",
+            lambda case: case.spec["library"] == "pep3143daemon" and holds_before(case) and starts_here(case) and "SystemExit" in case.outcomes[0][2],
+        ),
+        Difference(
             "the file of a `PidFile` (pep3143daemon)",
             "is made in the daemon, by the user that it runs as",
             "is made by the starter before anything happens; where the daemon may not remove it, it stays, stale",
