@@ -53,7 +53,7 @@ impl Plan {
         Ok(())
     }
 
-    /// The daemon's second step, as its own user: whoever owns a directory above could have root enter any other by a symbolic link.
+    /// The daemon's second step, as its own user: root would follow a symbolic link that the owner of a directory above has made.
     pub(crate) fn enter(&self) -> Result<(), Failure> {
         let changed = file::change_directory(self.working.as_c_str());
         changed.map_err(|errno| Failure::new(Step::ChangeDirectory, errno))

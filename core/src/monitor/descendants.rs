@@ -38,8 +38,8 @@ impl Found {
         Identity { pid: self.pid, start: self.start }
     }
 
-    /// The process group, where nobody but descendants of this process can be in it. Whoever made the session was one, or is this
-    /// process; a session that this process was started in has others.
+    /// The process group, where nobody but descendants of this process can be in it. A session was made by a descendant or by this
+    /// process, but for the one that this process was started in: that has others.
     fn group_of_descendants(self) -> Option<Pid> {
         let is_own_session = self.session != process::session(0) || process::leads_session();
         Some(self.group).filter(|group| is_own_session && *group > 1 && *group != process::group())
